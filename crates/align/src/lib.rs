@@ -1,0 +1,1 @@
+//! Depth alignment: intensity curves, z-shift and z-scale fits, the warp

@@ -1,0 +1,1 @@
+//! Transforms of training and test, and the mixings

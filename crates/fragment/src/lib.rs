@@ -1,0 +1,1 @@
+//! What lies on disk: layers, masks, labels and depth maps of a scanned fragment

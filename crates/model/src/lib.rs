@@ -1,0 +1,1 @@
+//! Encoders, decoders, approaches and their weights

@@ -1,0 +1,1 @@
+//! Tiles, test-time augmentation, blending, ensembles, scoring and submissions

@@ -1,0 +1,1 @@
+//! Curves, maps, galleries and the HTML report

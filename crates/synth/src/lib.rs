@@ -1,0 +1,1 @@
+//! Phantom fragments with known ink and known depth

@@ -1,0 +1,1 @@
+//! Folds, sampling, loss, schedule, the training loop, checkpoints and logs
