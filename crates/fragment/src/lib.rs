@@ -1,1 +1,42 @@
-//! What lies on disk: layers, masks, labels and depth maps of a scanned fragment
+//! What lies on disk: the layers, masks, labels and depth maps of a scanned fragment.
+//!
+//! A [`Fragment`] is a folder of layers, each one z slice of an X-ray scan as a grey TIFF.
+//! Opening it reads headers; voxels are read by [`Region`] through the trait [`Volume`], touching
+//! only the strips or tiles that a region lies in, so that a fragment need not fit in memory. A
+//! [`FragmentWriter`] writes one, row block by row block. Axes are (z, y, x) for volumes and
+//! (y, x) for images and [`DepthMaps`].
+//!
+//! ```
+//! use inkling_fragment::{FragmentWriter, Region, Volume, WriteOptions};
+//! use ndarray::{Array2, Array3};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("scrap");
+//! let voxels = Array3::from_shape_fn((5, 40, 30), |(z, y, x)| (z * 10_000 + y * 100 + x) as u16);
+//! let mut writer = FragmentWriter::create(&path, [5, 40, 30], WriteOptions::default())?;
+//! writer.write_rows(voxels.view())?;
+//! writer.write_mask(&Array2::from_elem((40, 30), true))?;
+//! let fragment = writer.finish()?;
+//!
+//! let corner = fragment.read(&Region::new(4..5, 38..40, 29..30))?;
+//! assert_eq!(corner.as_slice().unwrap(), [43_829, 43_929]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod fragment;
+mod layer;
+mod maps;
+mod picture;
+mod tiff_writer;
+mod volume;
+mod whole_file;
+mod writer;
+
+pub use error::Error;
+pub use fragment::Fragment;
+pub use maps::{DepthMaps, read_map, write_map};
+pub use picture::{read_gray, write_gray};
+pub use volume::{Region, Volume};
+pub use whole_file::write_whole;
+pub use writer::{FragmentWriter, WriteOptions};

@@ -1,0 +1,139 @@
+use std::path::PathBuf;
+
+use crate::Region;
+
+/// What can be wrong with files of a fragment. Each message names the file, what was found, what
+/// was expected, and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error("{}: {source}. Mend: check that the path exists, its permissions, and the space left on the disk", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The folder holds no layers.
+    #[error(
+        "{}: found no layers; expected a fragment with surface_volume/00.tif … or layers/00.tif …. \
+         Mend: name the fragment's own folder", path.display()
+    )]
+    NoLayers {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Numbers are missing between the first layer and the last.
+    #[error("{}: found layers {first} to {last} without layer {missing}; expected every number between. Mend: copy the missing layer", path.display())]
+    MissingLayer {
+        /// The folder of layers.
+        path: PathBuf,
+        /// The first number there.
+        first: u64,
+        /// The last number there.
+        last: u64,
+        /// The first number that is not there.
+        missing: u64,
+    },
+    /// A layer that is no TIFF, or one that cannot be decoded.
+    #[error("{}: found a file that cannot be read as TIFF ({reason}); expected a grey TIFF of 16 or 8 bits. Mend: copy or export the layer again", path.display())]
+    Tiff {
+        /// The layer.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A layer whose file ends early.
+    #[error("{}: found {found} bytes; expected at least {expected}: the file is truncated. Mend: copy the layer again", path.display())]
+    Truncated {
+        /// The layer.
+        path: PathBuf,
+        /// Bytes there are.
+        found: u64,
+        /// Bytes that its directory speaks of.
+        expected: u64,
+    },
+    /// A layer of a type that is not read.
+    #[error("{}: found {found} pixels; expected grey ones of 16 or 8 bits. Mend: export the layer as 16-bit grey TIFF", path.display())]
+    PixelType {
+        /// The layer.
+        path: PathBuf,
+        /// Its type.
+        found: String,
+    },
+    /// An image of another size than the fragment.
+    #[error("{}: found {} × {} px (height × width); expected {} × {} px like {like}. Mend: {mend}", path.display(), found[0], found[1], expected[0], expected[1])]
+    Size {
+        /// The image.
+        path: PathBuf,
+        /// Its height and width.
+        found: [usize; 2],
+        /// What they should be.
+        expected: [usize; 2],
+        /// What the expectation comes from.
+        like: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// There is no mask.
+    #[error("{}: found no mask; expected mask.png or <id>_mask.png, white where there is papyrus. Mend: draw one, all white if need be", path.display())]
+    NoMask {
+        /// The fragment's folder.
+        path: PathBuf,
+    },
+    /// The mask is black all over.
+    #[error("{}: found a mask without papyrus; expected white pixels where there is papyrus. Mend: check that the mask is not inverted", path.display())]
+    EmptyMask {
+        /// The mask.
+        path: PathBuf,
+    },
+    /// A picture that cannot be decoded.
+    #[error("{}: found a file that cannot be read as PNG ({reason}); expected a PNG image. Mend: export the picture again", path.display())]
+    Png {
+        /// The picture.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// An array file that cannot be decoded.
+    #[error("{}: found a file that cannot be read as a 2D NPY array of floats ({reason}); expected one that numpy.save wrote. Mend: write it again as float32", path.display())]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// Something is there already.
+    #[error("{}: found an existing file or folder; expected a new name. Mend: give --force to overwrite it, or another name", path.display())]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A box of voxels that leaves the volume.
+    #[error(
+        "found the region {region:?} of a volume of {shape:?} voxels (z, y, x); expected one inside. Mend: ask for less"
+    )]
+    OutOfBounds {
+        /// The region asked for.
+        region: Region,
+        /// The volume's shape.
+        shape: [usize; 3],
+    },
+    /// Rows that do not fit into the file being written.
+    #[error("{}: found {found}; expected {expected}. Mend: write the rows of all layers once, top to bottom", path.display())]
+    Rows {
+        /// The folder being written.
+        path: PathBuf,
+        /// What was handed in.
+        found: String,
+        /// What fits.
+        expected: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,66 @@
+use std::ops::Range;
+
+use ndarray::{Array3, s};
+
+use crate::Error;
+
+/// A box of voxels, half-open, in (z, y, x) order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Layers.
+    pub z: Range<usize>,
+    /// Rows.
+    pub y: Range<usize>,
+    /// Columns.
+    pub x: Range<usize>,
+}
+
+impl Region {
+    /// The box of these layers, rows and columns.
+    pub fn new(z: Range<usize>, y: Range<usize>, x: Range<usize>) -> Self {
+        Self { z, y, x }
+    }
+
+    /// Layers, rows and columns.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.z.len(), self.y.len(), self.x.len()]
+    }
+
+    /// # Errors
+    /// [`Error::OutOfBounds`] unless the box lies in a volume of `shape`.
+    pub fn check(&self, shape: [usize; 3]) -> Result<(), Error> {
+        let inside = |range: &Range<usize>, size| range.start <= range.end && range.end <= size;
+        if inside(&self.z, shape[0]) && inside(&self.y, shape[1]) && inside(&self.x, shape[2]) {
+            return Ok(());
+        }
+        Err(Error::OutOfBounds {
+            region: self.clone(),
+            shape,
+        })
+    }
+}
+
+/// Anything that voxels can be read from: a fragment, an aligned view of one, an array.
+pub trait Volume: Send + Sync {
+    /// Depth, height and width, in voxels.
+    fn shape(&self) -> [usize; 3];
+
+    /// The voxels of `region`, (z, y, x), 0 to 65535.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`], and what reading meets.
+    fn read(&self, region: &Region) -> Result<Array3<u16>, Error>;
+}
+
+impl Volume for Array3<u16> {
+    fn shape(&self) -> [usize; 3] {
+        let (depth, height, width) = self.dim();
+        [depth, height, width]
+    }
+
+    fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
+        region.check(Volume::shape(self))?;
+        let Region { z, y, x } = region.clone();
+        Ok(self.slice(s![z, y, x]).to_owned())
+    }
+}

@@ -1,0 +1,86 @@
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::Error;
+
+/// Writes `path` beside itself and renames it into place once `fill` returned and the bytes are
+/// on the disk: whoever looks sees the old file or the whole new one, also after a power cut.
+///
+/// # Errors
+/// [`Error::Exists`] when there is one and `force` is false; what `fill` and the system say.
+pub fn write_whole<E: From<Error>>(
+    path: impl AsRef<Path>,
+    force: bool,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
+) -> Result<(), E> {
+    let path = path.as_ref();
+    if path.exists() && !force {
+        let path = path.to_owned();
+        return Err(Error::Exists { path }.into());
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (file, hidden) = NamedTempFile::new_in(folder)
+        .map_err(Error::io(path))?
+        .into_parts();
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    fill(&mut writer)?;
+    writer.flush().map_err(Error::io(path))?;
+    writer.get_ref().sync_all().map_err(Error::io(path))?;
+    readable_by_all(writer.get_ref()).map_err(Error::io(path))?;
+    hidden
+        .persist(path)
+        .map_err(|error| Error::io(path)(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are private; results are ordinary ones.
+#[cfg(unix)]
+fn readable_by_all(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_file: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        std::fs::write(&path, "old").unwrap();
+        let outcome = write_whole(&path, true, |file| {
+            file.write_all(b"half").map_err(Error::io(&path))?;
+            Err(Error::NoLayers { path: path.clone() })
+        });
+        assert!(outcome.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        let write = |force, text: &str| {
+            write_whole(&path, force, |file| {
+                file.write_all(text.as_bytes()).map_err(Error::io(&path))
+            })
+        };
+        write(false, "first").unwrap();
+        assert!(matches!(write(false, "second"), Err(Error::Exists { .. })));
+        write(true, "third").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "third");
+    }
+}

@@ -1,0 +1,201 @@
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView3, Axis};
+use rayon::prelude::*;
+
+use crate::tiff_writer::TiffWriter;
+use crate::{Error, Fragment, write_gray};
+
+/// Rows of a strip: 64 lines of a wide layer are about a megabyte.
+const ROWS_PER_STRIP: usize = 64;
+
+/// How a fragment is written.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// Replaces what is there.
+    pub force: bool,
+}
+
+/// Writes a fragment's layers together, from the top row to the bottom one. The folder appears
+/// under its name when all of it is there; dropped before, it leaves nothing.
+pub struct FragmentWriter {
+    target: PathBuf,
+    folder: tempfile::TempDir,
+    layers: Vec<TiffWriter>,
+    shape: [usize; 3],
+    rows: usize,
+    pending: Option<ndarray::Array3<u16>>,
+    force: bool,
+}
+
+impl FragmentWriter {
+    /// Begins a fragment of `shape` (depth, height, width) at `target`.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] without `force`; [`Error::Io`].
+    pub fn create(
+        target: impl AsRef<Path>,
+        shape: [usize; 3],
+        options: WriteOptions,
+    ) -> Result<Self, Error> {
+        let target = target.as_ref().to_owned();
+        if target.exists() && !options.force {
+            return Err(Error::Exists { path: target });
+        }
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        std::fs::create_dir_all(&parent).map_err(Error::io(&parent))?;
+        let folder = tempfile::Builder::new()
+            .prefix(".inkling-")
+            .tempdir_in(&parent)
+            .map_err(Error::io(&parent))?;
+        let volume = folder.path().join("surface_volume");
+        std::fs::create_dir(&volume).map_err(Error::io(&volume))?;
+        let digits = (shape[0].max(1) - 1).to_string().len().max(2);
+        let layers = (0..shape[0])
+            .map(|z| {
+                let path = volume.join(format!("{z:0digits$}.tif"));
+                TiffWriter::create(&path, [shape[1], shape[2]], ROWS_PER_STRIP)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            target,
+            folder,
+            layers,
+            shape,
+            rows: 0,
+            pending: None,
+            force: options.force,
+        })
+    }
+
+    /// The folder under its temporary name, for files of one's own.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The next rows of all layers, (z, y, x), of the full width.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] when they do not fit; [`Error::Io`].
+    pub fn write_rows(&mut self, rows: ArrayView3<u16>) -> Result<(), Error> {
+        let (depth, count, width) = rows.dim();
+        if depth != self.shape[0] || width != self.shape[2] || self.rows + count > self.shape[1] {
+            return Err(Error::Rows {
+                path: self.target.clone(),
+                found: format!("{:?} after {} rows", rows.shape(), self.rows),
+                expected: format!("rows of {:?}", self.shape),
+            });
+        }
+        self.rows += count;
+        let joined = match self.pending.take() {
+            Some(before) => ndarray::concatenate(Axis(1), &[before.view(), rows])
+                .expect("equal depth and width"),
+            None => rows.to_owned(),
+        };
+        let all = self.rows == self.shape[1];
+        self.write_strips(joined, all)
+    }
+
+    /// Writes whole strips and keeps the rest for later, unless this is the last.
+    fn write_strips(&mut self, rows: ndarray::Array3<u16>, all: bool) -> Result<(), Error> {
+        let mut begin = 0;
+        let count = rows.dim().1;
+        while begin < count && (all || count - begin >= ROWS_PER_STRIP) {
+            let end = count.min(begin + ROWS_PER_STRIP);
+            let strip = rows.slice(ndarray::s![.., begin..end, ..]);
+            self.layers
+                .par_iter_mut()
+                .zip(strip.axis_iter(Axis(0)))
+                .try_for_each(|(layer, strip)| layer.write_rows(strip))?;
+            begin = end;
+        }
+        if begin < count {
+            self.pending = Some(rows.slice(ndarray::s![.., begin.., ..]).to_owned());
+        }
+        Ok(())
+    }
+
+    /// Writes `mask.png`: white where there is papyrus.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_mask(&mut self, mask: &Array2<bool>) -> Result<(), Error> {
+        self.write_side_image("mask.png", &white_where(mask))
+    }
+
+    /// Writes `inklabels.png`: white where there is ink.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_ink_labels(&mut self, labels: &Array2<bool>) -> Result<(), Error> {
+        self.write_side_image("inklabels.png", &white_where(labels))
+    }
+
+    /// Writes `ir.png`, the infrared photograph.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_infrared(&mut self, infrared: &Array2<u8>) -> Result<(), Error> {
+        self.write_side_image("ir.png", infrared)
+    }
+
+    fn write_side_image(&self, name: &str, image: &Array2<u8>) -> Result<(), Error> {
+        let expected = [self.shape[1], self.shape[2]];
+        let found = [image.nrows(), image.ncols()];
+        if found == expected {
+            return write_gray(self.folder().join(name), image.view(), true);
+        }
+        Err(Error::Size {
+            path: self.target.join(name),
+            found,
+            expected,
+            like: "the layers",
+            mend: "give an image of the layers' size",
+        })
+    }
+
+    /// Gives the folder its name and opens it.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] when rows are missing; [`Error::Io`].
+    pub fn finish(self) -> Result<Fragment, Error> {
+        if self.rows != self.shape[1] {
+            return Err(Error::Rows {
+                path: self.target,
+                found: format!("{} rows", self.rows),
+                expected: format!("{} rows", self.shape[1]),
+            });
+        }
+        self.layers
+            .into_par_iter()
+            .try_for_each(TiffWriter::finish)?;
+        let target = self.target;
+        if self.force && target.exists() {
+            std::fs::remove_dir_all(&target).map_err(Error::io(&target))?;
+        }
+        readable_by_all(self.folder.path()).map_err(Error::io(&target))?;
+        std::fs::rename(self.folder.path(), &target).map_err(Error::io(&target))?;
+        // The folder has its name now; the guard must not remove it.
+        let _ = self.folder.keep();
+        Fragment::open(target)
+    }
+}
+
+fn white_where(mask: &Array2<bool>) -> Array2<u8> {
+    mask.mapv(|set| if set { 255 } else { 0 })
+}
+
+/// Temporary folders are private; results are ordinary ones.
+#[cfg(unix)]
+fn readable_by_all(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
+}

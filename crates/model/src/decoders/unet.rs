@@ -1,0 +1,110 @@
+use burn::module::Module;
+use burn::nn::Initializer;
+use burn::tensor::activation::relu;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor};
+
+use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig};
+
+/// Configuration of a [`Unet`] decoder.
+#[derive(Clone, Debug)]
+pub struct UnetConfig {
+    encoder: Vec<usize>,
+    blocks: Vec<usize>,
+}
+
+impl UnetConfig {
+    /// A decoder over feature maps of `encoder` channels (finest first) with one block per entry
+    /// of `blocks` (its output channels); each block doubles the resolution.
+    pub fn new(encoder: &[usize], blocks: &[usize]) -> Self {
+        Self {
+            encoder: encoder.to_vec(),
+            blocks: blocks.to_vec(),
+        }
+    }
+
+    /// Makes the decoder; convolutions start Kaiming-uniform.
+    pub fn init(&self, device: &Device) -> Unet {
+        let mut coarse_to_fine = self.encoder.iter().rev().copied();
+        let mut inputs = coarse_to_fine.next().unwrap_or(0);
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|&outputs| {
+                let skip = coarse_to_fine.next().unwrap_or(0);
+                let block = Block {
+                    conv1: conv_norm([inputs + skip, outputs], device),
+                    conv2: conv_norm([outputs, outputs], device),
+                };
+                inputs = outputs;
+                block
+            })
+            .collect();
+        Unet { blocks }
+    }
+}
+
+/// A 3 × 3 convolution without bias, then a batch norm: `conv.0` and `conv.1`, as
+/// segmentation_models_pytorch numbers them.
+type ConvNorm = (Conv2d, BatchNorm2d);
+
+fn conv_norm(channels: [usize; 2], device: &Device) -> ConvNorm {
+    let initializer = Initializer::KaimingUniform {
+        gain: std::f64::consts::SQRT_2,
+        fan_out_only: false,
+    };
+    let conv = Conv2dConfig::new(channels, 3)
+        .with_bias(false)
+        .with_initializer(initializer);
+    (
+        conv.init(device),
+        BatchNorm2dConfig::new(channels[1]).init(device),
+    )
+}
+
+fn conv_norm_relu((conv, norm): &ConvNorm, input: Tensor<4>) -> Tensor<4> {
+    relu(norm.forward(conv.forward(input)))
+}
+
+/// The decoder of segmentation_models_pytorch's U-Net (Ronneberger et al., *U-Net*), of any
+/// length.
+#[derive(Module, Debug)]
+pub struct Unet {
+    blocks: Vec<Block>,
+}
+
+impl Unet {
+    /// # Shapes
+    /// - features: `[batch, channels, size / stride, size / stride]`, finest first, strides
+    ///   doubling
+    /// - output: `[batch, blocks.last(), size', size']` with `size'` the coarsest map's, doubled
+    ///   once per block
+    pub fn forward(&self, features: Vec<Tensor<4>>) -> Tensor<4> {
+        let mut coarse_to_fine = features.into_iter().rev();
+        let coarsest = coarse_to_fine
+            .next()
+            .expect("an encoder gives at least one feature map");
+        self.blocks
+            .iter()
+            .fold(coarsest, |x, block| block.forward(x, coarse_to_fine.next()))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    conv1: ConvNorm,
+    conv2: ConvNorm,
+}
+
+impl Block {
+    fn forward(&self, input: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
+        let options = InterpolateOptions::new(InterpolateMode::Nearest);
+        let doubled = interpolate(input, options.with_scale_factor([2.0, 2.0]));
+        let joined = match skip {
+            Some(skip) => Tensor::cat(vec![doubled, skip], 1),
+            None => doubled,
+        };
+        conv_norm_relu(&self.conv2, conv_norm_relu(&self.conv1, joined))
+    }
+}

@@ -1,0 +1,449 @@
+//! MaxViT (Tu et al., *MaxViT: multi-axis vision transformer*, 2022) as timm's `rw` models build
+//! it: expansion from the input's width, SiLU, relative positions from an MLP.
+
+use burn::module::Module;
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{EncoderInfo, Family};
+use crate::Error;
+use crate::layers::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig,
+    LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition, PartitionKind,
+    RelativePositionMlp, RelativePositionMlpConfig, SqueezeExcite, SqueezeExciteConfig,
+    drop_path_rates,
+};
+
+/// The shape of one MaxViT. Recipes may override single values under `[model.maxvit]`, for
+/// networks narrower than any published one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxVitShape {
+    /// Channels after the stem's two convolutions.
+    pub stem: [usize; 2],
+    /// Channels of the four stages; multiples of `head_width`.
+    pub channels: [usize; 4],
+    /// Blocks of the four stages.
+    pub blocks: [usize; 4],
+    /// Channels per attention head.
+    pub head_width: usize,
+    /// Hidden units of the relative-position MLPs.
+    pub position_hidden: usize,
+    /// Start of the layer scales on the attention branches; `None` has no layer scales.
+    pub layer_scale: Option<f64>,
+}
+
+struct Variant {
+    name: &'static str,
+    image_size: usize,
+    shape: MaxVitShape,
+    licence: &'static str,
+}
+
+const fn variant(
+    name: &'static str,
+    image_size: usize,
+    stem: [usize; 2],
+    channels: [usize; 4],
+    blocks: [usize; 4],
+) -> Variant {
+    Variant {
+        name,
+        image_size,
+        shape: MaxVitShape {
+            stem,
+            channels,
+            blocks,
+            head_width: 32,
+            position_hidden: 512,
+            layer_scale: None,
+        },
+        licence: "Apache-2.0",
+    }
+}
+
+const fn scaled(mut variant: Variant) -> Variant {
+    variant.shape.layer_scale = Some(1e-6);
+    variant
+}
+
+const TINY: [usize; 4] = [64, 128, 256, 512];
+const SMALL: [usize; 4] = [96, 192, 384, 768];
+
+#[rustfmt::skip]
+const VARIANTS: &[Variant] = &[
+    variant("maxvit_rmlp_pico_rw_256", 256, [24, 32], [32, 64, 128, 256], [2, 2, 5, 2]),
+    variant("maxvit_rmlp_nano_rw_256", 256, [32, 64], TINY, [1, 2, 3, 1]),
+    variant("maxvit_rmlp_tiny_rw_256", 256, [32, 64], TINY, [2, 2, 5, 2]),
+    scaled(variant("maxvit_rmlp_small_rw_224", 224, [32, 64], SMALL, [2, 2, 5, 2])),
+    scaled(variant("maxvit_rmlp_small_rw_256", 256, [32, 64], SMALL, [2, 2, 5, 2])),
+    variant("maxvit_rmlp_base_rw_224", 224, [32, 64], SMALL, [2, 6, 14, 2]),
+    variant("maxvit_rmlp_base_rw_384", 384, [32, 64], SMALL, [2, 6, 14, 2]),
+];
+
+/// Stride of the deepest features; the attention windows are `image_size / 32` wide.
+const DEEPEST_STRIDE: usize = 32;
+
+pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
+    VARIANTS.iter().map(|variant| EncoderInfo {
+        name: variant.name,
+        family: Family::MaxVit,
+        image_size: variant.image_size,
+        licence: variant.licence,
+    })
+}
+
+/// Configuration of a [`MaxVit`].
+#[derive(Clone, Debug)]
+pub struct MaxVitConfig {
+    shape: MaxVitShape,
+    inputs: usize,
+    image_size: usize,
+    drop_path: f64,
+}
+
+impl MaxVitConfig {
+    /// The published variant `name` for square images of `image_size` px with `inputs` channels.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when 32 does not divide the image size.
+    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+        let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
+            return Ok(None);
+        };
+        if image_size == 0 || !image_size.is_multiple_of(DEEPEST_STRIDE) {
+            return Err(Error::ImageSize {
+                encoder: name.to_owned(),
+                found: image_size,
+                multiple: DEEPEST_STRIDE,
+            });
+        }
+        Ok(Some(Self {
+            shape: variant.shape.clone(),
+            inputs,
+            image_size,
+            drop_path: 0.0,
+        }))
+    }
+
+    /// Replaces the published shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a width is no multiple of the heads' width, or something is 0.
+    pub fn with_shape(mut self, shape: MaxVitShape) -> Result<Self, Error> {
+        let wrong = |what: &str| {
+            Err(Error::Shape {
+                encoder: "maxvit".to_owned(),
+                reason: what.to_owned(),
+            })
+        };
+        let zero = shape.head_width == 0
+            || shape.position_hidden == 0
+            || shape.blocks.contains(&0)
+            || shape.channels.contains(&0)
+            || shape.stem.contains(&0);
+        if zero {
+            return wrong("stem, channels, blocks, head_width and position_hidden must be above 0");
+        }
+        if shape.channels.iter().any(|c| c % shape.head_width != 0) {
+            return wrong("every stage's channels must be a multiple of head_width");
+        }
+        self.shape = shape;
+        Ok(self)
+    }
+
+    /// The shape in force.
+    pub fn shape(&self) -> &MaxVitShape {
+        &self.shape
+    }
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    pub fn with_drop_path(mut self, rate: f64) -> Self {
+        self.drop_path = rate;
+        self
+    }
+
+    /// Channels of the five feature maps, finest (stride 2) first.
+    pub fn channels(&self) -> Vec<usize> {
+        let mut channels = vec![self.shape.stem[1]];
+        channels.extend(self.shape.channels);
+        channels
+    }
+
+    /// Makes the encoder with timm's `vit_eff` start.
+    pub fn init(&self, device: &Device) -> MaxVit {
+        let shape = &self.shape;
+        let mut inputs = shape.stem[1];
+        let stages = drop_path_rates(self.drop_path, &shape.blocks)
+            .into_iter()
+            .zip(shape.channels)
+            .map(|(rates, outputs)| {
+                let blocks = rates.into_iter().enumerate().map(|(index, rate)| {
+                    let inputs = if index == 0 { inputs } else { outputs };
+                    let stride = if index == 0 { 2 } else { 1 };
+                    self.block([inputs, outputs], stride, rate, device)
+                });
+                let stage = Stage {
+                    blocks: blocks.collect(),
+                };
+                inputs = outputs;
+                stage
+            })
+            .collect();
+        MaxVit {
+            stem: self.stem(device),
+            stages,
+        }
+    }
+
+    fn stem(&self, device: &Device) -> Stem {
+        let [first, second] = self.shape.stem;
+        let conv = |channels, stride| {
+            Conv2dConfig::new(channels, 3)
+                .with_stride(stride)
+                .with_bias(false)
+                .init(device)
+        };
+        Stem {
+            conv1: conv([self.inputs, first], 2),
+            norm1: BatchNorm2dConfig::new(first).init(device),
+            conv2: conv([first, second], 1),
+        }
+    }
+
+    fn block(&self, channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> Block {
+        Block {
+            conv: mb_conv(channels, stride, rate, device),
+            attn_block: self.attention(PartitionKind::Block, channels[1], rate, device),
+            attn_grid: self.attention(PartitionKind::Grid, channels[1], rate, device),
+        }
+    }
+
+    fn attention(
+        &self,
+        kind: PartitionKind,
+        channels: usize,
+        rate: f64,
+        device: &Device,
+    ) -> PartitionAttention {
+        let size = self.image_size / DEEPEST_STRIDE;
+        let heads = channels / self.shape.head_width;
+        let scale = || {
+            self.shape
+                .layer_scale
+                .map(|start| LayerScaleConfig::new(channels, start).init(device))
+        };
+        let position = RelativePositionMlpConfig::new(size, heads, self.shape.position_hidden);
+        PartitionAttention {
+            norm1: LayerNormConfig::new(channels).init(device),
+            attn: Attention {
+                qkv: LinearConfig::new([channels, 3 * channels]).init(device),
+                rel_pos: position.init(device),
+                proj: LinearConfig::new([channels, channels]).init(device),
+                heads,
+            },
+            ls1: scale(),
+            norm2: LayerNormConfig::new(channels).init(device),
+            mlp: MlpConfig::new(channels, 4 * channels).init(device),
+            ls2: scale(),
+            drop_path: DropPath::new(rate),
+            partition: Partition::new(kind, size),
+        }
+    }
+}
+
+/// An MBConv block from `channels[0]` to `channels[1]`, its expansion four times the input.
+fn mb_conv(channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> MbConv {
+    let [inputs, outputs] = channels;
+    let middle = 4 * inputs;
+    let conv = |channels, kernel| Conv2dConfig::new(channels, kernel).with_bias(false);
+    let depthwise = conv([middle, middle], 3)
+        .with_stride(stride)
+        .with_groups(middle);
+    MbConv {
+        shortcut: (stride == 2).then(|| Shortcut {
+            expand: (inputs != outputs).then(|| conv([inputs, outputs], 1).init(device)),
+        }),
+        pre_norm: BatchNorm2dConfig::new(inputs).init(device),
+        conv1_1x1: conv([inputs, middle], 1).init(device),
+        norm1: BatchNorm2dConfig::new(middle).init(device),
+        conv2_kxk: depthwise.init(device),
+        norm2: BatchNorm2dConfig::new(middle).init(device),
+        se: SqueezeExciteConfig::new(middle, (middle / 16).max(1)).init(device),
+        conv3_1x1: conv([middle, outputs], 1).init(device),
+        drop_path: DropPath::new(rate),
+    }
+}
+
+/// The encoder: a stem and four stages.
+#[derive(Module, Debug)]
+pub struct MaxVit {
+    stem: Stem,
+    stages: Vec<Stage>,
+}
+
+impl MaxVit {
+    /// # Shapes
+    /// - input: `[batch, inputs, size, size]`
+    /// - output: five maps `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8,
+    ///   16 and 32
+    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut features = vec![self.stem.forward(input)];
+        for stage in &self.stages {
+            let deeper = stage.forward(features[features.len() - 1].clone());
+            features.push(deeper);
+        }
+        features
+    }
+}
+
+#[derive(Module, Debug)]
+struct Stem {
+    conv1: Conv2d,
+    norm1: BatchNorm2d,
+    conv2: Conv2d,
+}
+
+impl Stem {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let first = self.norm1.forward(self.conv1.forward(input));
+        self.conv2.forward(silu(first))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Stage {
+    blocks: Vec<Block>,
+}
+
+impl Stage {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.blocks.iter().fold(input, |x, block| block.forward(x))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    conv: MbConv,
+    attn_block: PartitionAttention,
+    attn_grid: PartitionAttention,
+}
+
+impl Block {
+    /// `[batch, channels, height, width]` in and out; attention runs channels last.
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = self.conv.forward(input).permute([0, 2, 3, 1]);
+        let x = self.attn_grid.forward(self.attn_block.forward(x));
+        x.permute([0, 3, 1, 2])
+    }
+}
+
+#[derive(Module, Debug)]
+struct Shortcut {
+    expand: Option<Conv2d>,
+}
+
+impl Shortcut {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let pooled = avg_pool2d(input, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
+        match &self.expand {
+            Some(expand) => expand.forward(pooled),
+            None => pooled,
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct MbConv {
+    shortcut: Option<Shortcut>,
+    pre_norm: BatchNorm2d,
+    conv1_1x1: Conv2d,
+    norm1: BatchNorm2d,
+    conv2_kxk: Conv2d,
+    norm2: BatchNorm2d,
+    se: SqueezeExcite,
+    conv3_1x1: Conv2d,
+    drop_path: DropPath,
+}
+
+impl MbConv {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let shortcut = match &self.shortcut {
+            Some(shortcut) => shortcut.forward(input.clone()),
+            None => input.clone(),
+        };
+        let x = self.conv1_1x1.forward(self.pre_norm.forward(input));
+        let x = self.conv2_kxk.forward(silu(self.norm1.forward(x)));
+        let x = self.se.forward(silu(self.norm2.forward(x)));
+        self.drop_path.forward(self.conv3_1x1.forward(x)) + shortcut
+    }
+}
+
+#[derive(Module, Debug)]
+struct PartitionAttention {
+    norm1: LayerNorm,
+    attn: Attention,
+    ls1: Option<LayerScale>,
+    norm2: LayerNorm,
+    mlp: Mlp,
+    ls2: Option<LayerScale>,
+    drop_path: DropPath,
+    #[module(skip)]
+    partition: Partition,
+}
+
+impl PartitionAttention {
+    /// `[batch, height, width, channels]` in and out.
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let [_, height, width, _] = input.dims();
+        let groups = self.partition.split(self.norm1.forward(input.clone()));
+        let attended = self
+            .partition
+            .join(self.attn.forward(groups), [height, width]);
+        let x = input + self.branch(&self.ls1, attended);
+        let mixed = self.mlp.forward(self.norm2.forward(x.clone()));
+        x + self.branch(&self.ls2, mixed)
+    }
+
+    fn branch(&self, scale: &Option<LayerScale>, x: Tensor<4>) -> Tensor<4> {
+        let x = match scale {
+            Some(scale) => scale.forward(x),
+            None => x,
+        };
+        self.drop_path.forward(x)
+    }
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    qkv: Linear,
+    rel_pos: RelativePositionMlp,
+    proj: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    /// `[groups, positions, channels]` in and out. In the packed projection each head's query,
+    /// key and value lie together (timm's `head_first`).
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let [groups, positions, channels] = input.dims();
+        let width = channels / self.heads;
+        let bias = self.rel_pos.forward(&input.device());
+        let qkv = self
+            .qkv
+            .forward(input)
+            .reshape([groups, positions, self.heads, 3 * width])
+            .swap_dims(1, 2);
+        let part = |index: usize| qkv.clone().narrow(3, index * width, width);
+        let query = part(0) * (width as f64).powf(-0.5);
+        let scores = query.matmul(part(1).swap_dims(2, 3)) + bias.unsqueeze();
+        let attended = softmax(scores, 3).matmul(part(2));
+        let joined = attended
+            .swap_dims(1, 2)
+            .reshape([groups, positions, channels]);
+        self.proj.forward(joined)
+    }
+}

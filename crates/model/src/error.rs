@@ -1,0 +1,124 @@
+use std::path::PathBuf;
+
+/// What can go wrong with settings, weights and devices.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No encoder has this name.
+    #[error(
+        "model.encoder: found \"{name}\"; expected one of the names that `inkling models` lists. \
+         Mend: did you mean \"{nearest}\"?"
+    )]
+    UnknownEncoder {
+        /// The name asked for.
+        name: String,
+        /// The known name nearest to it.
+        nearest: String,
+    },
+    /// The encoder cannot take images of this size.
+    #[error(
+        "model.image_size: found {found}; expected a multiple of {multiple}, which the windows of \
+         {encoder} divide. Mend: use {} or {}",
+        (found / multiple).max(1) * multiple,
+        (found / multiple + 1) * multiple
+    )]
+    ImageSize {
+        /// The encoder's name.
+        encoder: String,
+        /// The size asked for, in pixels.
+        found: usize,
+        /// What the size must be a multiple of, in pixels.
+        multiple: usize,
+    },
+    /// The encoder's overridden shape does not fit together.
+    #[error(
+        "model.{encoder}: found a shape that does not fit together: {reason}. Mend: change [model.{encoder}]"
+    )]
+    Shape {
+        /// The family's table in the settings.
+        encoder: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A setting is out of its range.
+    #[error("model.{key}: found {found}; expected {expected}. Mend: change it in [model]")]
+    Setting {
+        /// The setting's name.
+        key: &'static str,
+        /// The value found.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The device is unknown or not part of this build.
+    #[error("--device: found \"{found}\"; expected {expected}. Mend: {mend}")]
+    Device {
+        /// The name asked for.
+        found: String,
+        /// What this build can do.
+        expected: String,
+        /// What to do.
+        mend: String,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}. Mend: check that the path exists and may be read", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A file could not be written whole.
+    #[error(transparent)]
+    Write(#[from] inkling_fragment::Error),
+    /// The file is no safetensors file, or a damaged one.
+    #[error(
+        "{}: found a file that is no whole safetensors file ({reason}); expected weights. \
+         Mend: copy or download it again", path.display()
+    )]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// The file says nothing of the model it belongs to.
+    #[error(
+        "{}: found weights without Inkling's settings in their metadata; expected a file that \
+         `inkling train` or `inkling export` wrote. Mend: give the model's settings too (--config)",
+        path.display()
+    )]
+    NoSettings {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The settings in the file cannot be understood.
+    #[error("{}: found settings that this version cannot read ({reason}). Mend: use the version that wrote the file", path.display())]
+    BadSettings {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The tensors in the file are not the model's.
+    #[error("{}: {mismatch}. Mend: check that model.encoder and the decoder are those of the file", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Which tensors, and how they differ.
+        mismatch: crate::weights::Mismatch,
+    },
+}
+
+impl Error {
+    pub(crate) fn unknown_encoder(name: &str) -> Self {
+        let nearest = crate::encoders::catalogue()
+            .into_iter()
+            .map(|info| info.name)
+            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
+            .unwrap_or_default();
+        Self::UnknownEncoder {
+            name: name.to_owned(),
+            nearest: nearest.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor};
+
+/// Configuration of a [`Conv2d`] with a square kernel.
+#[derive(Clone, Debug)]
+pub struct Conv2dConfig {
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    groups: usize,
+    bias: bool,
+    initializer: Option<Initializer>,
+}
+
+impl Conv2dConfig {
+    /// A convolution from `channels[0]` to `channels[1]` channels, padded by half its kernel,
+    /// with a bias, one group and stride 1.
+    pub fn new(channels: [usize; 2], kernel: usize) -> Self {
+        Self {
+            channels,
+            kernel,
+            stride: 1,
+            padding: kernel / 2,
+            groups: 1,
+            bias: true,
+            initializer: None,
+        }
+    }
+
+    /// Sets the step between outputs, in pixels.
+    pub fn with_stride(mut self, stride: usize) -> Self {
+        self.stride = stride;
+        self
+    }
+
+    /// Sets the number of groups; as many as channels makes it depthwise.
+    pub fn with_groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Switches the bias.
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Sets what the weights are drawn from; without it the normal distribution of
+    /// EfficientNet, `N(0, sqrt(2 / fan_out))`, which timm uses for convolutional blocks.
+    pub fn with_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = Some(initializer);
+        self
+    }
+
+    /// Makes the layer; biases start at 0.
+    pub fn init(&self, device: &Device) -> Conv2d {
+        let [inputs, outputs] = self.channels;
+        let area = self.kernel * self.kernel;
+        let (fan_in, fan_out) = (inputs / self.groups * area, outputs / self.groups * area);
+        let std = (2.0 / fan_out as f64).sqrt();
+        let initializer = self
+            .initializer
+            .clone()
+            .unwrap_or(Initializer::Normal { mean: 0.0, std });
+        let shape = [outputs, inputs / self.groups, self.kernel, self.kernel];
+        Conv2d {
+            weight: initializer.init_with(shape, Some(fan_in), Some(fan_out), device),
+            bias: self
+                .bias
+                .then(|| Initializer::Zeros.init([outputs], device)),
+            stride: self.stride,
+            padding: self.padding,
+            groups: self.groups,
+        }
+    }
+}
+
+/// A 2D convolution; `torch.nn.Conv2d`.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[outputs, inputs / groups, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[outputs]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    stride: usize,
+    padding: usize,
+    groups: usize,
+}
+
+impl Conv2d {
+    /// # Shapes
+    /// - input: `[batch, inputs, height, width]`
+    /// - output: `[batch, outputs, height / stride, width / stride]` (with the default padding)
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups);
+        let bias = self.bias.as_ref().map(Param::val);
+        conv2d(input, self.weight.val(), bias, options)
+    }
+}

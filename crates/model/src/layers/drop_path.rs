@@ -1,0 +1,44 @@
+use burn::module::Module;
+use burn::tensor::{Distribution, Tensor};
+
+/// Stochastic depth (Huang et al., *Deep networks with stochastic depth*): during training each
+/// sample's residual branch is dropped with `probability`, the kept ones are scaled up.
+#[derive(Module, Debug)]
+pub struct DropPath {
+    probability: f64,
+}
+
+impl DropPath {
+    /// Drops with `probability`, in `[0, 1)`; 0 passes everything through.
+    pub fn new(probability: f64) -> Self {
+        Self { probability }
+    }
+
+    /// # Shapes
+    /// - input and output: `[batch, ...]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        if self.probability == 0.0 || !input.device().is_autodiff() {
+            return input;
+        }
+        let keep = 1.0 - self.probability;
+        let mut shape = [1; D];
+        shape[0] = input.dims()[0];
+        let kept = Tensor::<D>::random(shape, Distribution::Bernoulli(keep), &input.device());
+        input * kept / keep
+    }
+}
+
+/// The drop probabilities of `blocks` residual blocks per stage, rising linearly from 0 at the
+/// first block to `rate` at the last; timm's `calculate_drop_path_rates`.
+pub fn drop_path_rates(rate: f64, blocks: &[usize]) -> Vec<Vec<f64>> {
+    let last = (blocks.iter().sum::<usize>().max(2) - 1) as f64;
+    let mut index = 0;
+    let mut next = || {
+        index += 1;
+        rate * (index - 1) as f64 / last
+    };
+    blocks
+        .iter()
+        .map(|&count| (0..count).map(|_| next()).collect())
+        .collect()
+}

@@ -1,0 +1,52 @@
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::{Device, Tensor, module::layer_norm};
+
+/// Configuration of a [`LayerNorm`].
+#[derive(Clone, Debug)]
+pub struct LayerNormConfig {
+    features: usize,
+    epsilon: f64,
+}
+
+impl LayerNormConfig {
+    /// A norm over the last `features` values, epsilon 1e-6 as timm's encoders have it.
+    pub fn new(features: usize) -> Self {
+        Self {
+            features,
+            epsilon: 1e-6,
+        }
+    }
+
+    /// Makes the layer: weights 1, biases 0.
+    pub fn init(&self, device: &Device) -> LayerNorm {
+        LayerNorm {
+            weight: Initializer::Ones.init([self.features], device),
+            bias: Initializer::Zeros.init([self.features], device),
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+/// Normalisation over the last axis; `torch.nn.LayerNorm`.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[features]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[features]`.
+    pub bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// # Shapes
+    /// - input and output: `[..., features]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        layer_norm(
+            input,
+            self.weight.val(),
+            Some(self.bias.val()),
+            self.epsilon,
+        )
+    }
+}

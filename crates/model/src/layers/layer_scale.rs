@@ -1,0 +1,41 @@
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::{Device, Tensor};
+
+/// Configuration of a [`LayerScale`].
+#[derive(Clone, Debug)]
+pub struct LayerScaleConfig {
+    features: usize,
+    start: f64,
+}
+
+impl LayerScaleConfig {
+    /// A scale per feature, all starting at `start`.
+    pub fn new(features: usize, start: f64) -> Self {
+        Self { features, start }
+    }
+
+    /// Makes the layer.
+    pub fn init(&self, device: &Device) -> LayerScale {
+        let start = Initializer::Constant { value: self.start };
+        LayerScale {
+            gamma: start.init([self.features], device),
+        }
+    }
+}
+
+/// A learnt factor per feature on a residual branch (Touvron et al., *Going deeper with image
+/// transformers*).
+#[derive(Module, Debug)]
+pub struct LayerScale {
+    /// `[features]`.
+    pub gamma: Param<Tensor<1>>,
+}
+
+impl LayerScale {
+    /// # Shapes
+    /// - input and output: `[..., features]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        input * self.gamma.val().unsqueeze()
+    }
+}

@@ -1,0 +1,27 @@
+//! Layers with PyTorch's parameter names and shapes.
+//!
+//! burn-nn has most of these, under other names (`gamma`, `beta`) and with transposed linear
+//! weights. Here a field is called what PyTorch calls it, so that a module's path *is* its
+//! tensor's name in a weights file and no renaming table can be wrong.
+
+mod batch_norm;
+mod conv2d;
+mod drop_path;
+mod layer_norm;
+mod layer_scale;
+mod linear;
+mod mlp;
+mod partition;
+mod relative_position;
+mod squeeze_excite;
+
+pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use drop_path::{DropPath, drop_path_rates};
+pub use layer_norm::{LayerNorm, LayerNormConfig};
+pub use layer_scale::{LayerScale, LayerScaleConfig};
+pub use linear::{Linear, LinearConfig};
+pub use mlp::{Mlp, MlpConfig};
+pub use partition::{Partition, PartitionKind};
+pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};
+pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};

@@ -1,0 +1,96 @@
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::{Linear, LinearConfig};
+
+/// Configuration of a [`RelativePositionMlp`].
+#[derive(Clone, Debug)]
+pub struct RelativePositionMlpConfig {
+    size: usize,
+    heads: usize,
+    hidden: usize,
+}
+
+impl RelativePositionMlpConfig {
+    /// Biases for `heads` heads over groups of `size × size` positions, from an MLP with
+    /// `hidden` units.
+    pub fn new(size: usize, heads: usize, hidden: usize) -> Self {
+        Self {
+            size,
+            heads,
+            hidden,
+        }
+    }
+
+    /// Makes the layer.
+    pub fn init(&self, device: &Device) -> RelativePositionMlp {
+        RelativePositionMlp {
+            mlp: RelativeMlp {
+                fc1: LinearConfig::new([2, self.hidden]).init(device),
+                fc2: LinearConfig::new([self.hidden, self.heads]).init(device),
+                drop: DropoutConfig::new(0.125).init(),
+            },
+            size: self.size,
+            heads: self.heads,
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct RelativeMlp {
+    fc1: Linear,
+    fc2: Linear,
+    drop: Dropout,
+}
+
+/// Attention biases from log-spaced relative coordinates through a small MLP, as Swin V2 does it,
+/// in timm's `cr` form: `sign(d) · ln(1 + |d|)` without a final sigmoid. Because the MLP sees
+/// distances, not table rows, weights fit any window size.
+#[derive(Module, Debug)]
+pub struct RelativePositionMlp {
+    mlp: RelativeMlp,
+    size: usize,
+    heads: usize,
+}
+
+impl RelativePositionMlp {
+    /// The biases to add to attention scores.
+    ///
+    /// # Shapes
+    /// - output: `[heads, size × size, size × size]` (query, key)
+    pub fn forward(&self, device: &Device) -> Tensor<3> {
+        let hidden = relu(self.mlp.fc1.forward(self.log_distances(device)));
+        let table = self.mlp.fc2.forward(self.mlp.drop.forward(hidden));
+        let area = self.size * self.size;
+        table
+            .select(0, self.pair_index(device))
+            .reshape([area, area, self.heads])
+            .permute([2, 0, 1])
+    }
+
+    /// Every relative distance `(dy, dx)`, log-spaced: `[(2 size − 1)², 2]`.
+    fn log_distances(&self, device: &Device) -> Tensor<2> {
+        let reach = self.size as i64 - 1;
+        let log = |d: i64| (d.signum() as f32) * (1.0 + d.abs() as f32).ln();
+        let values: Vec<f32> = (-reach..=reach)
+            .flat_map(|dy| (-reach..=reach).flat_map(move |dx| [log(dy), log(dx)]))
+            .collect();
+        let rows = values.len() / 2;
+        Tensor::from_data(TensorData::new(values, [rows, 2]), device)
+    }
+
+    /// Which distance each (query, key) pair has: `[area²]`.
+    fn pair_index(&self, device: &Device) -> Tensor<1, Int> {
+        let size = self.size;
+        let place = move |p: usize| (p / size, p % size);
+        let values: Vec<i64> = (0..size * size)
+            .flat_map(|q| (0..size * size).map(move |k| (place(q), place(k))))
+            .map(|((qy, qx), (ky, kx))| (qy + size - 1 - ky) * (2 * size - 1) + qx + size - 1 - kx)
+            .map(|index| index as i64)
+            .collect();
+        let pairs = values.len();
+        Tensor::from_data(TensorData::new(values, [pairs]), device)
+    }
+}

@@ -1,0 +1,136 @@
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::encoders::{EncoderConfig, MaxVitShape};
+
+/// How a 2D network reads a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Approach {
+    /// The network sees windows of consecutive layers one by one; their logits are combined
+    /// linearly. The write-up's best.
+    #[serde(rename = "2d-agg")]
+    Aggregate,
+    /// All layers are the channels of one image ("2.5D").
+    #[serde(rename = "2d")]
+    Channels,
+}
+
+/// Where an encoder's first weights come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Pretrained {
+    /// `false`: random ones. (`true` means nothing here and is refused.)
+    Random(bool),
+    /// A file of weights.
+    Source(String),
+}
+
+/// `[model]` in the settings. A file alone describes a network completely.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// How the volume is shown to the network.
+    pub approach: Approach,
+    /// timm's name of the encoder.
+    pub encoder: String,
+    /// Side of the square patch, in pixels.
+    pub image_size: usize,
+    /// Layers of a patch.
+    pub depth: usize,
+    /// Layers of a window ([`Approach::Aggregate`] only); divides `depth`.
+    pub window: usize,
+    /// Output channels of the decoder's blocks, coarsest first.
+    pub decoder: Vec<usize>,
+    /// Where the encoder's first weights come from.
+    pub pretrained: Pretrained,
+    /// Drop-path rate of the encoder's last block, 0 to 1 (excluded).
+    pub drop_path: f64,
+    /// Replaces the named MaxViT's shape, for networks narrower than any published one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maxvit: Option<MaxVitShape>,
+}
+
+impl Default for ModelSettings {
+    /// The write-up's best network.
+    fn default() -> Self {
+        Self {
+            approach: Approach::Aggregate,
+            encoder: "maxvit_rmlp_base_rw_384".to_owned(),
+            image_size: 384,
+            depth: 18,
+            window: 3,
+            decoder: vec![256, 128, 64],
+            pretrained: Pretrained::Random(false),
+            drop_path: 0.0,
+            maxvit: None,
+        }
+    }
+}
+
+impl ModelSettings {
+    /// How many windows a patch is cut into.
+    pub fn windows(&self) -> usize {
+        match self.approach {
+            Approach::Aggregate => self.depth / self.window,
+            Approach::Channels => 1,
+        }
+    }
+
+    /// Layers that the encoder sees at once, its input channels.
+    pub fn inputs(&self) -> usize {
+        match self.approach {
+            Approach::Aggregate => self.window,
+            Approach::Channels => self.depth,
+        }
+    }
+
+    /// The encoder's configuration.
+    ///
+    /// # Errors
+    /// Those of [`EncoderConfig::named`], and [`Error::Shape`] for an impossible `[model.maxvit]`.
+    pub fn encoder_config(&self) -> Result<EncoderConfig, Error> {
+        let config = EncoderConfig::named(&self.encoder, self.inputs(), self.image_size)?;
+        match config {
+            EncoderConfig::MaxVit(config) => {
+                let config = config.with_drop_path(self.drop_path);
+                let config = match &self.maxvit {
+                    Some(shape) => config.with_shape(shape.clone())?,
+                    None => config,
+                };
+                Ok(EncoderConfig::MaxVit(config))
+            }
+        }
+    }
+
+    /// Checks everything that does not need the encoder.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |key, found: String, expected: &str| {
+            Err(Error::Setting {
+                key,
+                found,
+                expected: expected.to_owned(),
+            })
+        };
+        if self.depth == 0 {
+            return wrong("depth", "0".to_owned(), "at least one layer");
+        }
+        let splits = self.window > 0 && self.depth.is_multiple_of(self.window);
+        if self.approach == Approach::Aggregate && !splits {
+            let expected = format!("a divisor of model.depth = {}", self.depth);
+            return wrong("window", self.window.to_string(), &expected);
+        }
+        if self.decoder.is_empty() || self.decoder.len() > 5 || self.decoder.contains(&0) {
+            let found = format!("{:?}", self.decoder);
+            return wrong("decoder", found, "one to five widths above 0");
+        }
+        if !(0.0..1.0).contains(&self.drop_path) {
+            let found = self.drop_path.to_string();
+            return wrong("drop_path", found, "a number in [0, 1)");
+        }
+        if self.pretrained == Pretrained::Random(true) {
+            let expected = "false, or the path of a weights file";
+            return wrong("pretrained", "true".to_owned(), expected);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! Networks against what PyTorch + timm compute with the same weights on the same input
+//! (`oracles/model_reference.py`): every value within 1e-4 of the map's spread.
+
+mod seeded;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use inkling_model::weights::parameter_count;
+use inkling_model::{Approach, ModelSettings, Network, load_weights};
+use serde::Deserialize;
+
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Reference {
+    case: Case,
+    parameters: usize,
+    logits: Values,
+    features: Vec<FeatureMap>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    encoder: String,
+    image: usize,
+    depth: usize,
+    window: usize,
+    decoder: Vec<usize>,
+    approach: Option<Approach>,
+}
+
+#[derive(Deserialize)]
+struct Values {
+    std: f64,
+    values: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct FeatureMap {
+    shape: Vec<usize>,
+    #[serde(flatten)]
+    values: Values,
+}
+
+impl Case {
+    fn settings(&self) -> ModelSettings {
+        ModelSettings {
+            approach: self.approach.unwrap_or(Approach::Aggregate),
+            encoder: self.encoder.clone(),
+            image_size: self.image,
+            depth: self.depth,
+            window: self.window,
+            decoder: self.decoder.clone(),
+            ..ModelSettings::default()
+        }
+    }
+
+    fn network(&self, device: &Device) -> Network {
+        let network = self.settings().init(device, 0).unwrap();
+        let tensors = seeded::tensors(&network);
+        load_weights(network, Path::new("seeded weights"), tensors).unwrap()
+    }
+
+    /// `[2, depth, image, image]`.
+    fn volume(&self, device: &Device) -> Tensor<4> {
+        let shape = [2, self.depth, self.image, self.image];
+        let values = seeded::tensor("input", &[shape.iter().product()]);
+        let values: Vec<f32> = values.into_iter().map(|value| value * 5.0).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+}
+
+impl Values {
+    /// Compares values at even places, as numpy's `linspace` and `round` choose them.
+    fn assert_close(&self, what: &str, found: &[f32]) {
+        let last = (self.values.len() - 1) as f64;
+        for (index, expected) in self.values.iter().enumerate() {
+            let place = index as f64 * (found.len() - 1) as f64 / last;
+            let value = f64::from(found[place.round_ties_even() as usize]);
+            let error = (value - expected).abs() / self.std;
+            assert!(
+                error < TOLERANCE,
+                "{what} at {place}: {value} instead of {expected}"
+            );
+        }
+    }
+}
+
+fn check(name: &str) {
+    let path = PathBuf::from("tests/data")
+        .join(name)
+        .with_extension("json");
+    let reference: Reference =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let device = Device::flex();
+    let case = &reference.case;
+    let network = case.network(&device);
+    assert_eq!(parameter_count(&network), reference.parameters);
+
+    let volume = case.volume(&device);
+    let inputs = case.settings().inputs();
+    let first = volume.clone().narrow(0, 0, 1).narrow(1, 0, inputs);
+    let features = network.features(first);
+    assert_eq!(features.len(), reference.features.len());
+    for (stage, (map, expected)) in features.iter().zip(&reference.features).enumerate() {
+        assert_eq!(map.dims().to_vec(), expected.shape, "feature map {stage}");
+        let found: Vec<f32> = map.to_data().try_to_vec().unwrap();
+        expected
+            .values
+            .assert_close(&format!("feature map {stage}"), &found);
+    }
+    let logits: Vec<f32> = network.forward(volume).to_data().try_to_vec().unwrap();
+    reference.logits.assert_close("logits", &logits);
+}
+
+#[test]
+fn maxvit_pico_64() {
+    check("maxvit_pico_64");
+}
+
+#[test]
+fn maxvit_pico_96_with_windows_of_three_and_a_narrow_decoder() {
+    check("maxvit_pico_96");
+}
+
+#[test]
+fn maxvit_nano_64_with_windows_of_two_layers() {
+    check("maxvit_nano_64");
+}
+
+#[test]
+fn maxvit_small_64_with_layer_scale() {
+    check("maxvit_small_64");
+}
+
+#[test]
+fn maxvit_pico_64_with_layers_as_channels() {
+    check("maxvit_pico_64_25d");
+}

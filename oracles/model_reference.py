@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Writes crates/model/tests/data/<case>.json: what PyTorch + timm compute
+with seeded weights (see seeded_weights.py) on a seeded input.
+
+    pip install torch timm numpy
+    oracles/model_reference.py [CASE ...]
+
+A file holds the case's settings, the logits' spread, 256 logits at even places, and for every
+feature map its shape, spread and 64 values at even places.
+"""
+import json
+import pathlib
+import sys
+
+import numpy as np
+import timm
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+import seeded_weights
+
+CASES = {
+    "maxvit_pico_64": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3),
+    "maxvit_pico_96": dict(encoder="maxvit_rmlp_pico_rw_256", image=96, depth=6, window=3, decoder=[32, 16, 8]),
+    "maxvit_nano_64": dict(encoder="maxvit_rmlp_nano_rw_256", image=64, depth=4, window=2),
+    "maxvit_small_64": dict(encoder="maxvit_rmlp_small_rw_224", image=64, depth=3, window=3),
+    "maxvit_pico_64_25d": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3, approach="2d"),
+}
+HERE = pathlib.Path(__file__).parent
+DATA = HERE.parent / "crates" / "model" / "tests" / "data"
+
+
+def conv_norm(inputs, outputs):
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, skip, outputs):
+        super().__init__()
+        self.conv1 = conv_norm(inputs + skip, outputs)
+        self.conv2 = conv_norm(outputs, outputs)
+
+    def forward(self, x, skip):
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = x if skip is None else torch.cat([x, skip], dim=1)
+        return self.conv2(self.conv1(x))
+
+
+class Decoder(nn.Module):
+    def __init__(self, channels, widths):
+        super().__init__()
+        deepest, *skips = channels[::-1]
+        skips = (skips + [0] * len(widths))[: len(widths)]
+        inputs = [deepest, *widths[:-1]]
+        self.blocks = nn.ModuleList(Block(*c) for c in zip(inputs, skips, widths))
+
+    def forward(self, features):
+        x, *skips = features[::-1]
+        for index, block in enumerate(self.blocks):
+            x = block(x, skips[index] if index < len(skips) else None)
+        return x
+
+
+class Network(nn.Module):
+    def __init__(self, encoder, image, depth, window, decoder=(256, 128, 64), approach="2d-agg"):
+        super().__init__()
+        self.window = window if approach == "2d-agg" else depth
+        sized = {"img_size": image} if encoder.startswith(("maxvit", "swin", "eva")) else {}
+        self.encoder = timm.create_model(encoder, features_only=True, in_chans=self.window, **sized)
+        channels = self.encoder.feature_info.channels()
+        self.decoder = Decoder(channels, list(decoder))
+        self.head = nn.Sequential(nn.Conv2d(decoder[-1], 1, 3, padding=1))
+        self.enlargement = self.encoder.feature_info.reduction()[-1] >> len(decoder)
+        if approach == "2d-agg":
+            self.aggregate = nn.Conv2d(depth // window, 1, 1)
+
+    def features(self, images):
+        channels = self.encoder.feature_info.channels()
+        maps = self.encoder(images)
+        return [m if m.shape[1] == c else m.permute(0, 3, 1, 2) for m, c in zip(maps, channels)]
+
+    def forward(self, volume):
+        batch, depth, height, width = volume.shape
+        images = volume.reshape(-1, self.window, height, width)
+        logits = self.head(self.decoder(self.features(images)))
+        logits = F.interpolate(logits, scale_factor=self.enlargement, mode="nearest")
+        logits = logits.reshape(batch, -1, height, width)
+        return self.aggregate(logits)[:, 0] if hasattr(self, "aggregate") else logits[:, 0]
+
+
+def even(values, count):
+    flat = values.reshape(-1)
+    places = np.linspace(0, flat.size - 1, count).round().astype(int)
+    return [float(v) for v in flat[places]]
+
+
+def write(name, case):
+    network = Network(**case).eval()
+    seeded_weights.fill(network)
+    shape = (2, case["depth"], case["image"], case["image"])
+    volume = torch.from_numpy(seeded_weights.tensor("input", (int(np.prod(shape)),)).reshape(shape) * 5)
+    with torch.inference_mode():
+        logits = network(volume).numpy()
+        maps = [m.numpy() for m in network.features(volume[:1, : network.window])]
+    reference = dict(
+        case=case | dict(decoder=list(case.get("decoder", (256, 128, 64)))),
+        made_with=dict(torch=torch.__version__, timm=timm.__version__),
+        parameters=sum(p.numel() for p in network.parameters()),
+        logits=dict(std=float(logits.std()), values=even(logits, 256)),
+        features=[dict(shape=list(m.shape), std=float(m.std()), values=even(m, 64)) for m in maps],
+    )
+    (DATA / f"{name}.json").write_text(json.dumps(reference, indent=1) + "\n")
+    print(name, "logits spread", reference["logits"]["std"])
+
+
+if __name__ == "__main__":
+    DATA.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or CASES:
+        write(name, CASES[name])
