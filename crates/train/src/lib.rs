@@ -1,1 +1,39 @@
-//! Folds, sampling, loss, schedule, the training loop, checkpoints and logs
+//! Training: what is learnt from, in which order, how fast, and how a run is kept.
+//!
+//! [`Examples`] draws samples from labelled fragments, each addressed by (seed, epoch, index);
+//! [`Training`] runs the loop: batches through the network, weighted binary cross-entropy
+//! ([`Loss`]), gradients accumulated and clipped, AdamW under a warm-up and cosine
+//! ([`Schedule`]); a [`Validate`] judges every epoch and the best weights are kept. A [`Run`] is
+//! the folder in which all of this survives a crash: one whole checkpoint per epoch, and one
+//! JSON line of figures.
+//!
+//! ```
+//! use inkling_train::{Schedule, TrainSettings};
+//!
+//! // The recipe's learning rate rises for a tenth of all steps, then falls along a cosine.
+//! let settings = TrainSettings::default();
+//! let rate = |step| settings.optimizer.learning_rate * settings.schedule.factor(step, 1000);
+//! assert!(rate(0) < rate(100) && rate(100) > rate(999));
+//! assert_eq!(settings.schedule, Schedule { warmup: 0.1, start: 0.1, end: 0.01 });
+//! ```
+
+mod error;
+mod examples;
+mod loader;
+mod loss;
+mod optimizer;
+mod run;
+mod schedule;
+mod settings;
+mod training;
+mod validate;
+
+pub use error::Error;
+pub use examples::{Examples, TrainingFragment};
+pub use loss::Loss;
+pub use optimizer::OptimizerSettings;
+pub use run::{Epoch, Progress, Run};
+pub use schedule::Schedule;
+pub use settings::TrainSettings;
+pub use training::{Step, Training, Watch};
+pub use validate::{Validate, Validation};

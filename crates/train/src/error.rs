@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+/// What can go wrong in training.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is out of its range.
+    #[error("train.{key}: found {found}; expected {expected}. Mend: change it in [train]")]
+    Setting {
+        /// The setting's name.
+        key: &'static str,
+        /// The value found.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// No fragment to train on is left.
+    #[error(
+        "data.fragments: found no fragment to train on beside the held-out ones; expected at \
+         least one. Mend: name more fragments, or hold out fewer"
+    )]
+    NoFragments,
+    /// A fragment to train on has no labels, or labels without ink.
+    #[error("{fragment}: found {found}; expected ink labels to learn from. Mend: {mend}")]
+    Labels {
+        /// The fragment's folder.
+        fragment: String,
+        /// What was found.
+        found: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// The loss stopped being a number.
+    #[error(
+        "found {count} losses in a row that are no numbers (last at step {step}); expected finite \
+         ones. Mend: lower train.optimizer.learning_rate, or check the volumes for damage"
+    )]
+    NotANumber {
+        /// Skipped steps in a row.
+        count: u32,
+        /// The last of them.
+        step: u64,
+    },
+    /// The run's folder holds something else.
+    #[error("{}: found {found}; expected {expected}. Mend: {mend}", path.display())]
+    Run {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+        /// What to do.
+        mend: String,
+    },
+    /// Reading or writing failed.
+    #[error("{}: {source}. Mend: check the disk and the permissions", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A fragment could not be read, or a file not written.
+    #[error(transparent)]
+    Fragment(#[from] inkling_fragment::Error),
+    /// A sample could not be made.
+    #[error(transparent)]
+    Augment(#[from] inkling_augment::Error),
+    /// The network could not be made, read or written.
+    #[error(transparent)]
+    Model(#[from] inkling_model::Error),
+    /// Validation failed.
+    #[error("validation: {0}")]
+    Validation(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    pub(crate) fn setting(key: &'static str, found: impl ToString, expected: &'static str) -> Self {
+        Self::Setting {
+            key,
+            found: found.to_string(),
+            expected,
+        }
+    }
+
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,53 @@
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+use inkling_augment::Sample;
+
+use crate::{Error, Examples};
+
+/// Samples made ahead of need by worker threads, handed out in order.
+///
+/// Worker `w` of `n` makes the indices `w, w + n, …`; taking from the workers in turn gives the
+/// plain order back, so that the number of threads changes nothing but the time.
+pub struct Loader {
+    workers: Vec<Receiver<Result<Sample, Error>>>,
+    next: usize,
+}
+
+impl Loader {
+    /// Starts `threads` workers in `scope` on the samples `indices` of `epoch`, each at most
+    /// `ahead` samples early.
+    pub fn start<'scope, 'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        examples: &'env Examples,
+        epoch: u32,
+        indices: Range<usize>,
+        threads: usize,
+        ahead: usize,
+    ) -> Self {
+        let workers = (0..threads.max(1))
+            .map(|worker| {
+                let (sender, receiver) = sync_channel(ahead.max(1));
+                let own = indices.clone().skip(worker).step_by(threads.max(1));
+                scope.spawn(move || {
+                    for index in own {
+                        // A closed channel means that training stopped early.
+                        if sender.send(examples.sample(epoch, index)).is_err() {
+                            return;
+                        }
+                    }
+                });
+                receiver
+            })
+            .collect();
+        Self { workers, next: 0 }
+    }
+
+    /// The next sample, or `None` after the last.
+    pub fn next_sample(&mut self) -> Option<Result<Sample, Error>> {
+        let worker = self.next % self.workers.len();
+        self.next += 1;
+        self.workers[worker].recv().ok()
+    }
+}
