@@ -52,6 +52,16 @@ pub trait Volume: Send + Sync {
     fn read(&self, region: &Region) -> Result<Array3<u16>, Error>;
 }
 
+impl<V: Volume + ?Sized> Volume for &V {
+    fn shape(&self) -> [usize; 3] {
+        (**self).shape()
+    }
+
+    fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
+        (**self).read(region)
+    }
+}
+
 impl Volume for Array3<u16> {
     fn shape(&self) -> [usize; 3] {
         let (depth, height, width) = self.dim();

@@ -28,6 +28,9 @@ pub struct Phantom {
     /// The known depth: target layer = input layer × scale + shift.
     pub maps: DepthMaps,
     pressure: Array2<f32>,
+    /// Mean pressure over the papyrus. The measured curve is the mean over ink and bare papyrus
+    /// alike, so bare papyrus lies as far on its one side as ink on its other.
+    mean_pressure: f32,
 }
 
 impl Phantom {
@@ -37,8 +40,10 @@ impl Phantom {
         let mask = outline(settings);
         let mut pressure = write_text(size, settings.letter_height, settings.seed);
         pressure.zip_mut_with(&mask, |ink, &papyrus| *ink *= f32::from(u8::from(papyrus)));
+        let papyrus = mask.iter().filter(|&&papyrus| papyrus).count().max(1);
         Self {
             settings: settings.clone(),
+            mean_pressure: pressure.sum() / papyrus as f32,
             ink: pressure.mapv(|ink| ink > 0.3),
             maps: depth_maps(settings),
             mask,
@@ -110,7 +115,7 @@ impl Phantom {
                     FIBRES[0] * along.rough(fy, fx),
                     FIBRES[1] * across.rough(fy, fx),
                 ],
-                ink: INK * self.settings.contrast * self.pressure[(y, x)],
+                ink: INK * self.settings.contrast * (self.pressure[(y, x)] - self.mean_pressure),
             }
         })
     }
