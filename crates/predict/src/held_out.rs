@@ -1,0 +1,56 @@
+use burn::tensor::Device;
+use inkling_augment::TestTransform;
+use inkling_fragment::Volume;
+use inkling_model::Network;
+use inkling_train::{Validate, Validation};
+use ndarray::Array2;
+
+use crate::prediction::{Predictor, to_image};
+use crate::{PredictSettings, Tta, score};
+
+/// A held-out fragment: predicts it after each epoch, without test-time augmentation, and scores
+/// the stitched image.
+pub struct HeldOut {
+    /// Its voxels, aligned as those of training are.
+    pub volume: Box<dyn Volume>,
+    /// Where there is papyrus, (y, x).
+    pub mask: Array2<bool>,
+    /// Where there is ink, (y, x).
+    pub labels: Array2<bool>,
+    /// Reads a tile.
+    pub transform: TestTransform,
+    /// Side of a tile, in pixels.
+    pub image_size: usize,
+    /// Where the network runs.
+    pub device: Device,
+    /// Batch and step; the test-time augmentation is not used.
+    pub settings: PredictSettings,
+}
+
+impl Validate for HeldOut {
+    fn validate(
+        &mut self,
+        network: &Network,
+    ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>> {
+        let settings = PredictSettings {
+            tta: Tta::None,
+            ..self.settings.clone()
+        };
+        let predictor = Predictor {
+            networks: std::slice::from_ref(network),
+            device: &self.device,
+            transform: self.transform.clone(),
+            image_size: self.image_size,
+            settings: &settings,
+        };
+        let prediction = predictor.predict(self.volume.as_ref(), &self.mask, &|_, _| {})?;
+        let image = to_image(&prediction.probability);
+        let score = score(&image, &self.labels, &self.mask, 0.5)?;
+        Ok(Validation {
+            f05: score.f05,
+            best_f05: score.best_f05,
+            best_threshold: score.best_threshold,
+            average_precision: score.average_precision,
+        })
+    }
+}

@@ -1,0 +1,57 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Tta};
+
+/// `[predict]` in a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PredictSettings {
+    /// Test-time augmentation.
+    pub tta: Tta,
+    /// Distance between tiles, as a share of their side.
+    pub step: f64,
+    /// Tiles that go through the network at once.
+    pub batch: usize,
+    /// What is averaged over passes and models.
+    pub average: Average,
+}
+
+/// What is averaged over passes, tiles and models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Average {
+    /// Probabilities, as the write-up has it.
+    Probabilities,
+    /// Logits within a tile's passes; tiles and models are averaged as probabilities.
+    Logits,
+}
+
+impl Default for PredictSettings {
+    fn default() -> Self {
+        Self {
+            tta: Tta::Full,
+            step: 0.5,
+            batch: 4,
+            average: Average::Probabilities,
+        }
+    }
+}
+
+impl PredictSettings {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |key, found: String, expected| {
+            Err(Error::Setting {
+                key,
+                found,
+                expected,
+            })
+        };
+        if !(self.step > 0.0 && self.step <= 1.0) {
+            return wrong("step", self.step.to_string(), "a share above 0, at most 1");
+        }
+        if self.batch == 0 {
+            return wrong("batch", "0".to_owned(), "at least 1");
+        }
+        Ok(())
+    }
+}
