@@ -1,1 +1,35 @@
-//! Curves, maps, galleries and the HTML report
+//! Curves, maps and the HTML report: what people rather look at than read.
+//!
+//! [`render`] turns [`ReportData`] into one page that needs no other file: figures, the painted
+//! ink over the scan with a slider, training curves, shift maps. [`Chart`] draws lines as SVG,
+//! [`shift_map`] paints depths.
+//!
+//! ```
+//! use inkling_report::{Figure, ReportData, render};
+//!
+//! let page = render(&ReportData {
+//!     title: "Fragment 3".to_owned(),
+//!     figures: vec![Figure {
+//!         name: "F0.5".to_owned(),
+//!         value: "0.70".to_owned(),
+//!         explanation: "agreement with the known ink".to_owned(),
+//!     }],
+//!     ..ReportData::default()
+//! });
+//! assert!(page.starts_with("<!DOCTYPE html>") && page.contains("0.70"));
+//! ```
+
+mod chart;
+mod color_map;
+mod curve_charts;
+mod data;
+mod embed;
+mod page;
+mod shift_map;
+
+pub use chart::{Chart, Line};
+pub use color_map::viridis;
+pub use curve_charts::{curve_charts, curves_svg};
+pub use data::{AlignmentView, Figure, FragmentCurve, PredictionView, ReportData, TrainingView};
+pub use page::render;
+pub use shift_map::{ShiftMap, shift_map};
