@@ -55,3 +55,10 @@ pub enum Error {
     #[error(transparent)]
     Fragment(#[from] inkling_fragment::Error),
 }
+
+impl Error {
+    /// Whether the mend lies in the flags or the settings.
+    pub fn is_settings(&self) -> bool {
+        matches!(self, Self::Setting { .. })
+    }
+}

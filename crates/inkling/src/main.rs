@@ -1,2 +1,30 @@
-//! Finds ink that nobody can see in X-ray scans of carbonised papyrus
-fn main() {}
+//! `inkling`: finds ink that nobody can see in X-ray scans of carbonised papyrus.
+//!
+//! This crate turns flags and settings into calls of the libraries, one file per command, and
+//! their results into words, figures and exit codes. `inkling --help` lists the commands.
+
+mod cli;
+mod commands;
+mod console;
+mod failure;
+mod recipe;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let console = console::Console::new(cli.json, cli.verbose, cli.quiet);
+    let outcome = commands::run(&cli, &console);
+    match outcome {
+        Ok(figures) => {
+            console.finish(&figures);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            console.fail(&error);
+            failure::exit_code(&error)
+        }
+    }
+}

@@ -110,6 +110,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the mend lies in the flags or the settings.
+    pub fn is_settings(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownEncoder { .. }
+                | Self::ImageSize { .. }
+                | Self::Shape { .. }
+                | Self::Setting { .. }
+                | Self::Device { .. }
+        )
+    }
+
     pub(crate) fn unknown_encoder(name: &str) -> Self {
         let nearest = crate::encoders::catalogue()
             .into_iter()

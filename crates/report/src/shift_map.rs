@@ -14,6 +14,29 @@ pub struct ShiftMap {
     pub histogram: Vec<f64>,
 }
 
+impl ShiftMap {
+    /// The picture with a colour bar at its right, as PNG.
+    pub fn to_png(&self) -> Vec<u8> {
+        const GAP: u32 = 8;
+        const BAR: u32 = 16;
+        let (width, height) = self.picture.dimensions();
+        let mut whole = RgbaImage::new(width + GAP + BAR, height);
+        image::imageops::replace(&mut whole, &self.picture, 0, 0);
+        for y in 0..height {
+            let share = 1.0 - (y as f32 + 0.5) / height as f32;
+            let [r, g, b] = viridis(share);
+            for x in width + GAP..width + GAP + BAR {
+                whole.put_pixel(x, y, Rgba([r, g, b, 255]));
+            }
+        }
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        whole
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .expect("PNG takes every picture made here, and memory takes every write");
+        bytes.into_inner()
+    }
+}
+
 /// Longest side of a picture in a report, in pixels.
 const LONGEST: usize = 480;
 

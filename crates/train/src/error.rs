@@ -75,6 +75,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the mend lies in the flags or the settings.
+    pub fn is_settings(&self) -> bool {
+        match self {
+            Self::Setting { .. } | Self::NoFragments => true,
+            Self::Augment(error) => error.is_settings(),
+            Self::Model(error) => error.is_settings(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn setting(key: &'static str, found: impl ToString, expected: &'static str) -> Self {
         Self::Setting {
             key,

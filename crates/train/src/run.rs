@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,11 +5,11 @@ use std::path::{Path, PathBuf};
 use burn::optim::{AdamWState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::write_whole;
-use inkling_model::{ModelSettings, Network, Tensors, save};
+use inkling_model::{Network, Tensors, save};
 use serde::{Deserialize, Serialize};
 
 use crate::optimizer::Optimizer;
-use crate::{Error, Validation};
+use crate::{Error, Training, Validation};
 
 /// One line of `metrics.jsonl`: an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,13 +157,14 @@ impl Run {
     pub(crate) fn checkpoint(
         &self,
         network: &Network,
-        model: &ModelSettings,
+        training: &Training<'_>,
         optimizer: &Optimizer,
         progress: &Progress,
     ) -> Result<(), Error> {
         let text = serde_json::to_string(progress).expect("progress is plain data");
-        let metadata = BTreeMap::from([("inkling.progress".to_owned(), text)]);
-        save(&self.last_path(), network, model, &metadata, true)?;
+        let mut metadata = training.metadata.clone();
+        metadata.insert("inkling.progress".to_owned(), text);
+        save(&self.last_path(), network, training.model, &metadata, true)?;
         let mut tensors = Tensors::read(&self.last_path())?;
         for (name, AdamWState { momentum }) in optimizer.moments() {
             let values = |tensor: &Tensor<1>| {

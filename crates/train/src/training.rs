@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -50,6 +51,8 @@ pub struct Training<'a> {
     pub run: &'a Run,
     /// Hash of settings and data; a checkpoint with another is refused.
     pub fingerprint: String,
+    /// Further metadata for the weights files.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Training<'_> {
@@ -126,8 +129,7 @@ impl Training<'_> {
             progress.best = score.map(|f05| (f05, number));
         }
         progress.epochs = number;
-        self.run
-            .checkpoint(&plain, self.model, optimizer, progress)?;
+        self.run.checkpoint(&plain, self, optimizer, progress)?;
         if better {
             self.run.keep_as_best()?;
         }

@@ -1,0 +1,244 @@
+//! The command line: commands, flags and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Finds ink that nobody can see: reads X-ray scans of carbonised papyrus, brings every patch to
+/// the same depth, trains networks on fragments whose ink is known, and paints the ink of those
+/// whose ink is not.
+#[derive(Parser)]
+#[command(name = "inkling", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// auto, flex, cuda[:N], vulkan[:N], metal, rocm[:N] or libtorch[:cuda:N].
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// Threads on the processor; all by default.
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Prints the figures as one JSON object on stdout; words go to stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Says more; twice says everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Says nothing but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Overwrites what is there.
+    #[arg(long, global = true)]
+    pub force: bool,
+}
+
+/// The commands, in the order in which data travels.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Phantom fragments → align → train → predict → score → report.html.
+    Demo(Demo),
+    /// Makes phantom fragments with known ink and known depth.
+    Synth(Synth),
+    /// Mean intensity of each layer: all papyrus, ink, bare papyrus.
+    Curves(Curves),
+    /// Fits the depth maps of fragments.
+    Align(Align),
+    /// Applies depth maps: writes an aligned fragment.
+    Warp(Warp),
+    /// Trains one fold.
+    Train(Train),
+    /// Paints the ink of fragments.
+    Predict(Predict),
+    /// Judges a prediction by labels.
+    Score(Score),
+    /// Writes predictions as the competition's run lengths.
+    Submit(Submit),
+    /// Passes one patch through a network.
+    Forward(Forward),
+    /// Writes report.html of a run or a folder of predictions.
+    Report(Report),
+    /// Lists encoders and approaches.
+    Models,
+}
+
+/// Flags of `demo`.
+#[derive(Args)]
+pub struct Demo {
+    /// The folder that everything is written to.
+    #[arg(long, default_value = "demo", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Flags of `synth`.
+#[derive(Args)]
+pub struct Synth {
+    /// The folder that the fragments are written to.
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// How many, numbered from 1.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub fragments: u64,
+    /// Height and width in pixels.
+    #[arg(long, default_value = "768x640", value_name = "HxW")]
+    pub size: String,
+    /// The first fragment's seed; the others count on.
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// Depth scale of the papyrus: 1 for thin sheets, 0.6 for thick ones.
+    #[arg(long, default_value_t = 1.0, value_name = "Z")]
+    pub scale: f32,
+    /// Layers.
+    #[arg(long, default_value_t = 65, value_name = "D")]
+    pub depth: usize,
+}
+
+/// Flags of `curves`.
+#[derive(Args)]
+pub struct Curves {
+    /// Fragment folders.
+    #[arg(required = true, value_name = "FRAGMENT")]
+    pub fragments: Vec<PathBuf>,
+    /// Where curves.csv and curves.svg go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Flags of `align`.
+#[derive(Args)]
+pub struct Align {
+    /// Fragment folders.
+    #[arg(required = true, value_name = "FRAGMENT")]
+    pub fragments: Vec<PathBuf>,
+    /// Where DIR/<id>/{z_shift.npy, z_scale.npy, align.json, …} go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// What is aligned to: a curve (CSV) or a fragment; the built-in curve by default.
+    #[arg(long, value_name = "CSV|FRAGMENT")]
+    pub target: Option<PathBuf>,
+}
+
+/// Flags of `warp`.
+#[derive(Args)]
+pub struct Warp {
+    /// The fragment.
+    #[arg(value_name = "FRAGMENT")]
+    pub fragment: PathBuf,
+    /// Folder with z_shift.npy and z_scale.npy.
+    #[arg(long, value_name = "DIR")]
+    pub maps: PathBuf,
+    /// Layers to write, as FIRST..END; all by default.
+    #[arg(long, value_name = "FIRST..END")]
+    pub z: Option<String>,
+    /// The aligned fragment's folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Where settings come from.
+#[derive(Args)]
+pub struct Recipes {
+    /// Recipes; later ones override earlier ones.
+    #[arg(long = "config", required = true, value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Overrides one value, such as train.epochs=3.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// Flags of `train`.
+#[derive(Args)]
+pub struct Train {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipes,
+    /// The fragment held out: its place in data.fragments from 0, or its name. The last by
+    /// default.
+    #[arg(long, value_name = "K|NAME")]
+    pub fold: Option<String>,
+    /// The run's folder.
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    /// Goes on from the run's last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Flags of `predict`.
+#[derive(Args)]
+pub struct Predict {
+    /// Fragment folders.
+    #[arg(required = true, value_name = "FRAGMENT")]
+    pub fragments: Vec<PathBuf>,
+    /// Runs or weights files; several are averaged.
+    #[arg(long = "model", required = true, value_name = "RUN|FILE", num_args = 1..)]
+    pub models: Vec<PathBuf>,
+    /// Where <id>.png, submission.csv and predict.json go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Test-time augmentation: none, rot90 or full (twelve-fold).
+    #[arg(long, default_value = "full", value_name = "TTA")]
+    pub tta: String,
+    /// A folder of depth maps (one folder per fragment in it), or auto to fit them first.
+    #[arg(long, value_name = "DIR|auto")]
+    pub maps: Option<String>,
+}
+
+/// Flags of `score`.
+#[derive(Args)]
+pub struct Score {
+    /// The probability image.
+    #[arg(value_name = "PREDICTION")]
+    pub prediction: PathBuf,
+    /// The ink labels.
+    #[arg(long, value_name = "PNG")]
+    pub labels: PathBuf,
+    /// The papyrus mask.
+    #[arg(long, value_name = "PNG")]
+    pub mask: PathBuf,
+    /// A probability, or `sweep` to try them all.
+    #[arg(long, default_value = "0.5", value_name = "P|sweep")]
+    pub threshold: String,
+}
+
+/// Flags of `submit`.
+#[derive(Args)]
+pub struct Submit {
+    /// Probability images, named after their fragments.
+    #[arg(required = true, value_name = "PNG")]
+    pub images: Vec<PathBuf>,
+    /// The file.
+    #[arg(long, default_value = "submission.csv", value_name = "CSV")]
+    pub out: PathBuf,
+    /// From which probability on a pixel is ink.
+    #[arg(long, default_value_t = 0.5, value_name = "P")]
+    pub threshold: f32,
+}
+
+/// Flags of `forward`.
+#[derive(Args)]
+pub struct Forward {
+    /// A recipe whose `[model]` describes the network.
+    #[arg(long, value_name = "CONFIG")]
+    pub model: PathBuf,
+    /// Overrides one value of the recipe.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// The weights, as safetensors.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Patches, f32 [batch, 1, height, width, depth], normalised.
+    #[arg(long, value_name = "NPY")]
+    pub input: PathBuf,
+    /// The logits, f32 [batch, height, width].
+    #[arg(long, value_name = "NPY")]
+    pub output: PathBuf,
+}
+
+/// Flags of `report`.
+#[derive(Args)]
+pub struct Report {
+    /// A run, or a folder of predictions.
+    #[arg(value_name = "RUN|DIR")]
+    pub folder: PathBuf,
+}

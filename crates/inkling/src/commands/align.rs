@@ -1,0 +1,120 @@
+use std::io::Write;
+use std::path::Path;
+
+use inkling_align::{AlignSettings, Alignment, Target, align, measure_curves};
+use inkling_fragment::{Error, Fragment, write_whole};
+use inkling_report::{AlignmentView, Chart, Line, shift_map};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::cli::Align;
+
+pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
+    let target = target(flags.target.as_deref(), context)?;
+    let mut figures = serde_json::Map::new();
+    for path in &flags.fragments {
+        let fragment = Fragment::open(path)?;
+        let folder = flags.out.join(fragment.id());
+        let alignment = fit(&fragment, &target, &folder, context)?;
+        figures.insert(fragment.id().to_owned(), summary(&alignment));
+    }
+    Ok(Value::Object(figures))
+}
+
+/// Fits `fragment` and writes its maps, figures and pictures into `folder`.
+pub fn fit(
+    fragment: &Fragment,
+    target: &Target,
+    folder: &Path,
+    context: &Context,
+) -> anyhow::Result<Alignment> {
+    let task = context.console.task(&format!("align {}", fragment.id()));
+    let settings = AlignSettings::default();
+    let alignment = align(fragment, target, &settings, &|done, all| task.at(done, all))?;
+    drop(task);
+    alignment.write(folder, context.force)?;
+    let mask = fragment.mask()?;
+    write_pictures(&alignment, &mask, folder, context.force)?;
+    context.console.say(format!(
+        "{}: scale {:.3}, shift {:+.1} layers, misfit {:.3} → {:.3}",
+        alignment.id, alignment.scale, alignment.shift, alignment.misfit[0], alignment.misfit[1]
+    ));
+    for warning in &alignment.warnings {
+        tracing::warn!("{}: {warning}", alignment.id);
+    }
+    Ok(alignment)
+}
+
+fn target(path: Option<&Path>, context: &Context) -> anyhow::Result<Target> {
+    let Some(path) = path else {
+        return Ok(Target::built_in());
+    };
+    if !path.is_dir() {
+        return Ok(Target::read(path)?);
+    }
+    let fragment = Fragment::open(path)?;
+    let task = context.console.task("target");
+    let curves = measure_curves(&fragment, &|done, all| task.at(done, all))?;
+    Ok(Target::new(fragment.id(), curves.all))
+}
+
+fn summary(alignment: &Alignment) -> Value {
+    json!({
+        "scale": alignment.scale,
+        "shift": alignment.shift,
+        "misfit_before": alignment.misfit[0],
+        "misfit_after": alignment.misfit[1],
+        "warnings": alignment.warnings,
+    })
+}
+
+fn write_pictures(
+    alignment: &Alignment,
+    mask: &Array2<bool>,
+    folder: &Path,
+    force: bool,
+) -> anyhow::Result<()> {
+    let map = shift_map(&alignment.maps.z_shift, mask);
+    let path = folder.join("z_shift.png");
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        |source| Error::Io { path, source }
+    };
+    write_whole(&path, force, |file| {
+        file.write_all(&map.to_png()).map_err(io(&path))
+    })?;
+    let unit = |curve: &inkling_align::Curve| {
+        let inner = curve.normalized(1, curve.len().saturating_sub(2));
+        inner.unwrap_or_else(|| curve.clone()).values().to_vec()
+    };
+    let chart = Chart {
+        title: format!("{}: brightness over depth", alignment.id),
+        x_label: "layer".to_owned(),
+        y_label: "share of range".to_owned(),
+        lines: vec![
+            Line::from_values("before", &unit(&alignment.before)),
+            Line::from_values("after", &unit(&alignment.after)),
+            Line::from_values("target", &unit(&alignment.target_curve)).dashed(),
+        ],
+    };
+    let path = folder.join("curve.svg");
+    write_whole(&path, force, |file| {
+        file.write_all(chart.to_svg().as_bytes()).map_err(io(&path))
+    })?;
+    Ok(())
+}
+
+/// An alignment as the report shows it.
+pub fn view(alignment: &Alignment, mask: Array2<bool>) -> AlignmentView {
+    AlignmentView {
+        id: alignment.id.clone(),
+        z_shift: alignment.maps.z_shift.clone(),
+        mask,
+        scale: alignment.scale,
+        before: alignment.before.values().to_vec(),
+        after: alignment.after.values().to_vec(),
+        target: alignment.target_curve.values().to_vec(),
+        warnings: alignment.warnings.clone(),
+    }
+}

@@ -1,0 +1,206 @@
+//! Trains one fold of a recipe: some fragments to learn from, one held out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use inkling_augment::{TestTransform, TrainTransform};
+use inkling_fragment::{Fragment, write_whole};
+use inkling_model::{Network, Pretrained, load_encoder};
+use inkling_predict::HeldOut;
+use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
+use sha2::{Digest, Sha256};
+
+use super::{Context, maps};
+use crate::console::Task;
+use crate::recipe::Recipe;
+
+/// The metadata key under which a weights file says how its input is read.
+pub const INPUT_KEY: &str = "inkling.input";
+
+/// How a network's input is read; kept beside its weights.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Input {
+    /// First layer and the one after the last.
+    pub layers: [usize; 2],
+    /// The test transform reads this many times the patch's depth.
+    pub z_scale_limit: f64,
+    /// Whether depth maps were applied.
+    pub aligned: bool,
+}
+
+/// Trains with `held_out` kept back, into the run `out`.
+pub fn train(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    held_out: usize,
+    out: &Path,
+    resume: bool,
+    context: &Context,
+) -> anyhow::Result<Vec<Epoch>> {
+    let device = context.open_device()?;
+    let network = first_network(recipe, context)?;
+    let run = Run::open(out, resume, context.force)?;
+    keep_settings(recipe, out)?;
+    let layers = recipe.data.layers[0]..recipe.data.layers[1];
+    let mut learnt_from = Vec::new();
+    for (index, fragment) in fragments.iter().enumerate() {
+        if index != held_out {
+            let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+            learnt_from.push((fragment, maps::kept(volume, layers.clone())?));
+        }
+    }
+    // All of them lie in memory from layer 0, or none does.
+    let z = learnt_from
+        .first()
+        .map_or(layers.clone(), |(_, (_, z))| z.clone());
+    let training_fragments = learnt_from
+        .into_iter()
+        .map(|(fragment, (volume, _))| {
+            Ok(TrainingFragment {
+                id: fragment.id().to_owned(),
+                volume,
+                mask: fragment.mask()?,
+                labels: labels(fragment)?,
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let (size, depth) = (recipe.model.image_size, recipe.model.depth);
+    let transform = TrainTransform::new(recipe.augment.clone(), size, depth)?;
+    let examples = Examples::new(training_fragments, z, transform, recipe.train.seed)?;
+    let mut judge = judge(recipe, &fragments[held_out], context)?;
+    let input = Input {
+        layers: recipe.data.layers,
+        z_scale_limit: recipe.augment.z_scale_limit,
+        aligned: recipe.data.maps.is_some(),
+    };
+    let training = Training {
+        model: &recipe.model,
+        settings: &recipe.train,
+        examples: &examples,
+        device: &device,
+        run: &run,
+        fingerprint: fingerprint(recipe, fragments, held_out)?,
+        metadata: BTreeMap::from([(INPUT_KEY.to_owned(), serde_json::to_string(&input)?)]),
+    };
+    let name = out
+        .file_name()
+        .map_or_else(|| "train".into(), |name| name.to_string_lossy());
+    let mut bar = Bar {
+        task: context.console.task(&name),
+        context,
+        name: name.into_owned(),
+        best: 0.0,
+    };
+    Ok(training.train(network, &mut judge, &mut bar)?)
+}
+
+fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> {
+    let device = context.open_device()?.autodiff();
+    let network = recipe.model.init(&device, recipe.train.seed)?;
+    let Pretrained::Source(source) = &recipe.model.pretrained else {
+        return Ok(network);
+    };
+    let (network, unused) = load_encoder(network, Path::new(source))?;
+    tracing::info!(
+        "{source}: {} tensors unused: {}",
+        unused.len(),
+        unused.join(", ")
+    );
+    Ok(network)
+}
+
+fn judge(recipe: &Recipe, fragment: &Fragment, context: &Context) -> anyhow::Result<HeldOut> {
+    let layers = recipe.data.layers[0]..recipe.data.layers[1];
+    let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    let (volume, z) = maps::kept(volume, layers)?;
+    let (size, depth) = (recipe.model.image_size, recipe.model.depth);
+    Ok(HeldOut {
+        volume,
+        mask: fragment.mask()?,
+        labels: labels(fragment)?,
+        transform: TestTransform::new(size, depth, recipe.augment.z_scale_limit, z)?,
+        image_size: size,
+        device: context.open_device()?,
+        settings: recipe.predict.clone(),
+    })
+}
+
+fn labels(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
+    let labels = fragment.ink_labels()?;
+    Ok(labels.ok_or_else(|| Error::Labels {
+        fragment: fragment.path().display().to_string(),
+        found: "no inklabels.png",
+        mend: "add the labels, or leave the fragment out",
+    })?)
+}
+
+fn keep_settings(recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
+    let path = out.join("settings.toml");
+    let text = recipe.to_toml()?;
+    write_whole(&path, true, |file| {
+        std::io::Write::write_all(file, text.as_bytes()).map_err(|source| {
+            inkling_fragment::Error::Io {
+                path: path.clone(),
+                source,
+            }
+        })
+    })
+    .context("the run's settings")
+}
+
+/// Changes when the settings do, or the fragments' sizes, masks or labels.
+fn fingerprint(recipe: &Recipe, fragments: &[Fragment], held_out: usize) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(recipe.to_toml()?);
+    hash.update(held_out.to_le_bytes());
+    for fragment in fragments {
+        hash.update(fragment.id());
+        for size in [fragment.depth(), fragment.height(), fragment.width()] {
+            hash.update(size.to_le_bytes());
+        }
+        let bits = |image: ndarray::Array2<bool>| image.mapv(u8::from).into_raw_vec_and_offset().0;
+        hash.update(bits(fragment.mask()?));
+        hash.update(bits(labels(fragment)?));
+    }
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// Shows loss, F0.5 and the time left.
+struct Bar<'a> {
+    task: Task,
+    context: &'a Context<'a>,
+    name: String,
+    best: f64,
+}
+
+impl Watch for Bar<'_> {
+    fn step(&mut self, step: &Step) {
+        self.task.note(format!(
+            "epoch {}/{} loss {:.4} best F0.5 {:.3}",
+            step.epoch, step.epochs, step.loss, self.best
+        ));
+        self.task.at(step.step, step.steps);
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) {
+        let Some(validation) = &epoch.validation else {
+            return;
+        };
+        self.best = self.best.max(validation.f05);
+        self.context.console.say(format!(
+            "{} epoch {}: loss {:.4}, F0.5 {:.4} (best {:.4} at {:.2}), {:.0} s",
+            self.name,
+            epoch.epoch,
+            epoch.loss,
+            validation.f05,
+            validation.best_f05,
+            validation.best_threshold,
+            epoch.train_seconds + epoch.validation_seconds
+        ));
+    }
+}

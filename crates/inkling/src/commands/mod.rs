@@ -1,0 +1,67 @@
+//! One file per command: flags in, calls, figures out.
+
+mod align;
+mod curves;
+mod demo;
+mod fold;
+mod forward;
+mod maps;
+mod models;
+mod predict;
+mod report;
+mod score;
+mod submit;
+mod synth;
+mod train;
+mod warp;
+
+use burn::tensor::Device;
+use inkling_model::DeviceName;
+use serde_json::Value;
+
+use crate::cli::{Cli, Command};
+use crate::console::Console;
+
+/// What every command may need besides its own flags.
+pub struct Context<'a> {
+    /// Where words go.
+    pub console: &'a Console,
+    /// The device's name, opened when a network is needed.
+    pub device: DeviceName,
+    /// Whether files may be overwritten.
+    pub force: bool,
+}
+
+impl Context<'_> {
+    /// Opens the device.
+    pub fn open_device(&self) -> anyhow::Result<Device> {
+        Ok(self.device.open()?)
+    }
+}
+
+/// Does what the command line asks for and gives its figures.
+pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
+    if let Some(threads) = cli.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build_global()?;
+    }
+    let context = Context {
+        console,
+        device: cli.device.parse()?,
+        force: cli.force,
+    };
+    match &cli.command {
+        Command::Demo(flags) => demo::run(flags, &context),
+        Command::Synth(flags) => synth::run(flags, &context),
+        Command::Curves(flags) => curves::run(flags, &context),
+        Command::Align(flags) => align::run(flags, &context),
+        Command::Warp(flags) => warp::run(flags, &context),
+        Command::Train(flags) => train::run(flags, &context),
+        Command::Predict(flags) => predict::run(flags, &context),
+        Command::Score(flags) => score::run(flags, &context),
+        Command::Submit(flags) => submit::run(flags, &context),
+        Command::Forward(flags) => forward::run(flags, &context),
+        Command::Report(flags) => report::run(flags, &context),
+        Command::Models => models::run(&context),
+    }
+}

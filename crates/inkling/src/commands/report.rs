@@ -1,0 +1,182 @@
+use std::path::Path;
+
+use anyhow::Context as _;
+use inkling_fragment::{Fragment, Region, Volume, read_gray};
+use inkling_predict::score;
+use inkling_report::{Figure, PredictionView, ReportData, TrainingView, render};
+use inkling_train::{Epoch, Run};
+use ndarray::{Array2, Axis};
+use serde_json::{Value, json};
+
+use super::Context;
+use super::predict::write_text;
+use crate::cli::Report;
+use crate::failure::Usage;
+
+pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
+    let folder = &flags.folder;
+    let run = folder.join("metrics.jsonl").is_file();
+    let predictions = folder.join("predict.json").is_file();
+    let data = match (run, predictions) {
+        (true, _) => run_report(folder)?,
+        (false, true) => prediction_report(folder)?,
+        (false, false) => {
+            return Err(Usage(format!(
+                "{}: found neither metrics.jsonl nor predict.json; expected a run or a folder of \
+                 predictions. Mend: name the folder given to --out",
+                folder.display()
+            ))
+            .into());
+        }
+    };
+    let path = folder.join("report.html");
+    // A report is made from what is there and may be made anew.
+    write_text(&path, &render(&data), true)?;
+    context.console.say(format!("{}", path.display()));
+    Ok(json!({ "report": path }))
+}
+
+fn run_report(folder: &Path) -> anyhow::Result<ReportData> {
+    let epochs = Run::open(folder, true, false)?.epochs()?;
+    let settings = std::fs::read_to_string(folder.join("settings.toml")).unwrap_or_default();
+    let name = folder
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into());
+    let best = epochs
+        .iter()
+        .filter_map(|epoch| Some((epoch.validation.as_ref()?, epoch.epoch)));
+    let best = best.max_by(|a, b| a.0.f05.total_cmp(&b.0.f05));
+    let figures = best.map(|(validation, epoch)| {
+        vec![
+            figure(
+                "F0.5",
+                format!("{:.3}", validation.f05),
+                format!("held-out papyrus, epoch {epoch}, threshold 0.5"),
+            ),
+            figure(
+                "Best F0.5",
+                format!("{:.3}", validation.best_f05),
+                format!("at a threshold of {:.2}", validation.best_threshold),
+            ),
+            figure(
+                "Average precision",
+                format!("{:.3}", validation.average_precision),
+                "over all thresholds".to_owned(),
+            ),
+        ]
+    });
+    Ok(ReportData {
+        title: format!("Training {name}"),
+        subtitle: format!("{} epochs", epochs.len()),
+        figures: figures.unwrap_or_default(),
+        trainings: vec![training_view(&name, &epochs)],
+        settings,
+        ..ReportData::default()
+    })
+}
+
+fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
+    let path = folder.join("predict.json");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let figures: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let mut predictions = Vec::new();
+    for entry in figures["fragments"].as_array().into_iter().flatten() {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        let image = read_gray(folder.join(format!("{}.png", text("id"))))?;
+        let caption = format!(
+            "{} tiles in {:.0} s",
+            entry["tiles"],
+            entry["seconds"].as_f64().unwrap_or(0.0)
+        );
+        match Fragment::open(text("fragment")) {
+            Ok(fragment) => predictions.push(prediction_view(&fragment, image, caption)?),
+            Err(error) => return Err(error).context("the painted fragment has moved"),
+        }
+    }
+    Ok(ReportData {
+        title: "Painted ink".to_owned(),
+        subtitle: format!("{} fragments", predictions.len()),
+        predictions,
+        settings: text,
+        ..ReportData::default()
+    })
+}
+
+/// One number for the head of a report.
+pub fn figure(name: &str, value: String, explanation: String) -> Figure {
+    Figure {
+        name: name.to_owned(),
+        value,
+        explanation,
+    }
+}
+
+/// A training's course as the report draws it.
+pub fn training_view(name: &str, epochs: &[Epoch]) -> TrainingView {
+    let score = |epoch: &Epoch| Some((f64::from(epoch.epoch), epoch.validation.as_ref()?.f05));
+    TrainingView {
+        name: name.to_owned(),
+        loss: epochs.iter().map(|epoch| epoch.loss).collect(),
+        f05: epochs.iter().filter_map(score).collect(),
+    }
+}
+
+/// A painting as the report shows it: over the scan's middle layer, labels and photograph.
+pub fn prediction_view(
+    fragment: &Fragment,
+    probability: Array2<u8>,
+    caption: String,
+) -> anyhow::Result<PredictionView> {
+    let labels = fragment.ink_labels()?;
+    let mask = fragment.mask()?;
+    let scores = match &labels {
+        Some(labels) => {
+            let score = score(&probability, labels, &mask, 0.5)?;
+            let line = |name: &str, value: f64| (name.to_owned(), format!("{value:.3}"));
+            vec![
+                line("F0.5 at 0.5", score.f05),
+                line("precision", score.precision),
+                line("recall", score.recall),
+                line("best F0.5", score.best_f05),
+                line("its threshold", score.best_threshold),
+                line("average precision", score.average_precision),
+                line("Brier score", score.brier),
+            ]
+        }
+        None => Vec::new(),
+    };
+    Ok(PredictionView {
+        id: fragment.id().to_owned(),
+        caption,
+        infrared: fragment.infrared()?,
+        layer: Some(layer_image(fragment, &mask)?),
+        labels,
+        probability,
+        scores,
+    })
+}
+
+/// The scan's middle layer, stretched over the range of its papyrus.
+fn layer_image(fragment: &Fragment, mask: &Array2<bool>) -> anyhow::Result<Array2<u8>> {
+    let middle = fragment.depth() / 2;
+    let region = Region::new(
+        middle..middle + 1,
+        0..fragment.height(),
+        0..fragment.width(),
+    );
+    let layer = fragment.read(&region)?.index_axis_move(Axis(0), 0);
+    let mut papyrus: Vec<u16> = layer
+        .iter()
+        .zip(mask)
+        .filter(|&(_, &set)| set)
+        .map(|(&value, _)| value)
+        .collect();
+    papyrus.sort_unstable();
+    let quantile = |share: f64| {
+        let place = (papyrus.len().saturating_sub(1) as f64 * share) as usize;
+        papyrus.get(place).copied().map_or(0.0, f32::from)
+    };
+    let (low, high) = (quantile(0.01), quantile(0.99));
+    let range = (high - low).max(1.0);
+    Ok(layer.mapv(|value| ((f32::from(value) - low) / range * 255.0).clamp(0.0, 255.0) as u8))
+}

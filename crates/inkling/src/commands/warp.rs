@@ -1,0 +1,38 @@
+use std::ops::Range;
+
+use inkling_align::write_warped;
+use inkling_fragment::{DepthMaps, Fragment, WriteOptions};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::cli::Warp;
+use crate::failure::Usage;
+
+pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
+    let fragment = Fragment::open(&flags.fragment)?;
+    let maps = DepthMaps::read(&flags.maps)?;
+    let z = match &flags.z {
+        Some(text) => layers(text)?,
+        None => 0..fragment.depth(),
+    };
+    let options = WriteOptions {
+        force: context.force,
+    };
+    let task = context.console.task("warp");
+    let progress = |done, all| task.at(done, all);
+    let count = z.len();
+    let warped = write_warped(&fragment, &maps, z, &flags.out, options, &progress)?;
+    drop(task);
+    context
+        .console
+        .say(format!("{}: {count} layers", warped.path().display()));
+    Ok(json!({ "fragment": warped.path(), "layers": count }))
+}
+
+fn layers(text: &str) -> Result<Range<usize>, Usage> {
+    let parsed = text.split_once("..").and_then(|(first, end)| {
+        let range = first.trim().parse().ok()?..end.trim().parse().ok()?;
+        (range.start < range.end).then_some(range)
+    });
+    parsed.ok_or_else(|| Usage(format!("--z {text}: expected FIRST..END, such as 20..44")))
+}

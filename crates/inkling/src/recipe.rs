@@ -1,0 +1,158 @@
+//! Settings: recipes in TOML, layered, with single values overridden by `--set`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Format, Serialized, Toml};
+use inkling_align::AlignSettings;
+use inkling_augment::AugmentSettings;
+use inkling_model::ModelSettings;
+use inkling_predict::PredictSettings;
+use inkling_train::TrainSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Usage;
+
+/// Everything that an experiment depends on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// What is learnt from.
+    pub data: DataSettings,
+    /// Depth alignment.
+    pub align: AlignSettings,
+    /// The network.
+    pub model: ModelSettings,
+    /// Training transforms.
+    pub augment: AugmentSettings,
+    /// The training loop.
+    pub train: TrainSettings,
+    /// Prediction.
+    pub predict: PredictSettings,
+}
+
+/// `[data]` in a recipe.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSettings {
+    /// Fragment folders; relative ones start at the recipe's own folder.
+    pub fragments: Vec<PathBuf>,
+    /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maps: Option<PathBuf>,
+    /// First layer and the one after the last that training and prediction read.
+    pub layers: [usize; 2],
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        Self {
+            fragments: Vec::new(),
+            maps: None,
+            layers: [20, 44],
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads `files` in order, later ones over earlier ones, then `overrides` (`key=value`).
+    ///
+    /// # Errors
+    /// A file that is missing or no TOML, an unknown key (naming the nearest), a value of the
+    /// wrong type; all of them are the user's to mend.
+    pub fn read(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<Self> {
+        let mut layers = Figment::new();
+        for file in files {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Usage(format!(
+                    "{}: {error}; expected a recipe in TOML. Mend: check the path",
+                    file.display()
+                ))
+            })?;
+            let values: toml::Table = toml::from_str(&text)
+                .map_err(|error| Usage(format!("{}: not TOML: {error}", file.display())))?;
+            let values = rooted(values, file);
+            layers = layers.merge(Toml::string(&values.to_string()));
+        }
+        for entry in overrides {
+            let (key, value) = parse_override(entry)?;
+            layers = layers.merge(Serialized::default(&key, value));
+        }
+        let origin = files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        layers
+            .extract()
+            .map_err(|error| anyhow::Error::new(Usage(explain(&origin, &error))))
+    }
+
+    /// The settings as TOML, to be kept beside a result.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        toml::to_string_pretty(self).context("the settings cannot be written as TOML")
+    }
+}
+
+/// Makes the paths in `[data]` independent of where the program is run.
+fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let root = |value: &mut toml::Value| {
+        if let toml::Value::String(path) = value {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
+    };
+    if let Some(toml::Value::Table(data)) = values.get_mut("data") {
+        if let Some(toml::Value::Array(fragments)) = data.get_mut("fragments") {
+            fragments.iter_mut().for_each(root);
+        }
+        if let Some(maps) = data.get_mut("maps") {
+            root(maps);
+        }
+    }
+    values
+}
+
+/// `train.epochs=3` or `model.encoder=maxvit…`; the value is TOML, or else a plain string.
+fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
+    let Some((key, value)) = entry.split_once('=') else {
+        let message = format!("--set {entry}: expected key=value, such as train.epochs=3");
+        return Err(Usage(message).into());
+    };
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    Ok((key.trim().to_owned(), value))
+}
+
+fn explain(origin: &str, error: &figment::Error) -> String {
+    let path = error.path.join(".");
+    let within = |key: &str| match path.is_empty() {
+        true => key.to_owned(),
+        false => format!("{path}.{key}"),
+    };
+    match &error.kind {
+        Kind::UnknownField(key, known) => {
+            let nearest = known
+                .iter()
+                .min_by_key(|name| strsim::damerau_levenshtein(name, key))
+                .map(|name| format!(" Mend: did you mean \"{}\"?", within(name)));
+            let key = match path.ends_with(key.as_str()) {
+                true => path.clone(),
+                false => within(key),
+            };
+            format!(
+                "{origin}: found the unknown key \"{key}\"; expected one of {}.{}",
+                known.join(", "),
+                nearest.unwrap_or_default()
+            )
+        }
+        Kind::InvalidType(found, expected) => {
+            format!("{origin}: {path}: found {found}; expected {expected}. Mend: change its type")
+        }
+        other => format!("{origin}: {path}: {other}"),
+    }
+}
