@@ -4,13 +4,14 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 /// Where words and figures go: with `--json` stdout holds one object and nothing else.
 pub struct Console {
     json: bool,
     quiet: bool,
+    bars: MultiProgress,
 }
 
 impl Console {
@@ -28,7 +29,8 @@ impl Console {
             .without_time()
             .with_writer(std::io::stderr)
             .init();
-        Self { json, quiet }
+        let bars = MultiProgress::new();
+        Self { json, quiet, bars }
     }
 
     /// A line for people.
@@ -36,10 +38,10 @@ impl Console {
         if self.quiet {
             return;
         }
-        match self.json {
+        self.bars.suspend(|| match self.json {
             true => eprintln!("{}", text.as_ref()),
             false => println!("{}", text.as_ref()),
-        }
+        });
     }
 
     /// The figures for scripts.
@@ -67,7 +69,7 @@ impl Console {
     pub fn task(&self, name: &str) -> Task {
         let shown = !self.quiet;
         let bar = match shown && std::io::stderr().is_terminal() {
-            true => ProgressBar::new(0),
+            true => self.bars.add(ProgressBar::new(0)),
             false => ProgressBar::hidden(),
         };
         let style = ProgressStyle::with_template(

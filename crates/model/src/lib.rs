@@ -23,6 +23,7 @@
 //!         blocks: [1; 4],
 //!         head_width: 8,
 //!         position_hidden: 16,
+//!         position_dropout: 0.0,
 //!         layer_scale: None,
 //!     }),
 //!     ..ModelSettings::default()

@@ -1,3 +1,5 @@
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::module::interpolate;
@@ -15,7 +17,10 @@ impl ModelSettings {
     /// # Errors
     /// Settings out of range, an unknown encoder, an image size that it cannot take.
     pub fn init(&self, device: &Device, seed: u64) -> Result<Network, Error> {
+        // Devices draw from one generator per process: networks made at once must not mix draws.
+        static DRAWING: Mutex<()> = Mutex::new(());
         let network = self.build(device)?;
+        let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
         device.seed(seed);
         Ok(network.materialize())
     }

@@ -11,7 +11,7 @@ use crate::profile;
 const AIR: f32 = 9_000.0;
 const PAPYRUS: [f32; 2] = [21_000.0, 41_000.0];
 /// What ink changes at full pressure and contrast 1, as a share of the curve's range.
-const INK: f32 = 0.075;
+const INK: f32 = 0.095;
 /// Voxel noise before blurring, as a share of the curve's range.
 const NOISE: f32 = 0.34;
 /// Spread of the sheet's brightness, of its fibres along and across.

@@ -32,6 +32,8 @@ pub struct MaxVitShape {
     pub head_width: usize,
     /// Hidden units of the relative-position MLPs.
     pub position_hidden: usize,
+    /// Dropout within these MLPs during training.
+    pub position_dropout: f64,
     /// Start of the layer scales on the attention branches; `None` has no layer scales.
     pub layer_scale: Option<f64>,
 }
@@ -59,6 +61,7 @@ const fn variant(
             blocks,
             head_width: 32,
             position_hidden: 512,
+            position_dropout: 0.125,
             layer_scale: None,
         },
         licence: "Apache-2.0",
@@ -148,6 +151,9 @@ impl MaxVitConfig {
         if zero {
             return wrong("stem, channels, blocks, head_width and position_hidden must be above 0");
         }
+        if !(0.0..1.0).contains(&shape.position_dropout) {
+            return wrong("position_dropout must lie in [0, 1)");
+        }
         if shape.channels.iter().any(|c| c % shape.head_width != 0) {
             return wrong("every stage's channels must be a multiple of head_width");
         }
@@ -236,7 +242,8 @@ impl MaxVitConfig {
                 .layer_scale
                 .map(|start| LayerScaleConfig::new(channels, start).init(device))
         };
-        let position = RelativePositionMlpConfig::new(size, heads, self.shape.position_hidden);
+        let position = RelativePositionMlpConfig::new(size, heads, self.shape.position_hidden)
+            .with_dropout(self.shape.position_dropout);
         PartitionAttention {
             norm1: LayerNormConfig::new(channels).init(device),
             attn: Attention {

@@ -11,6 +11,7 @@ pub struct RelativePositionMlpConfig {
     size: usize,
     heads: usize,
     hidden: usize,
+    dropout: f64,
 }
 
 impl RelativePositionMlpConfig {
@@ -21,7 +22,14 @@ impl RelativePositionMlpConfig {
             size,
             heads,
             hidden,
+            dropout: 0.125,
         }
+    }
+
+    /// Sets the dropout between the two layers during training; timm's is 0.125.
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
     }
 
     /// Makes the layer.
@@ -30,7 +38,7 @@ impl RelativePositionMlpConfig {
             mlp: RelativeMlp {
                 fc1: LinearConfig::new([2, self.hidden]).init(device),
                 fc2: LinearConfig::new([self.hidden, self.heads]).init(device),
-                drop: DropoutConfig::new(0.125).init(),
+                drop: DropoutConfig::new(self.dropout).init(),
             },
             size: self.size,
             heads: self.heads,
