@@ -9,6 +9,7 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
 use crate::Error;
+use crate::lzw_tiles::LzwTiles;
 
 /// 8-bit layers are scaled so that white stays white.
 const EIGHT_TO_SIXTEEN: u16 = 257;
@@ -26,6 +27,8 @@ pub(crate) struct Layer {
     across: usize,
     /// Set when pixels can be read without decoding.
     plain: Option<Plain>,
+    /// Set when the layer consists of LZW tiles.
+    lzw: Option<LzwTiles>,
 }
 
 /// Uncompressed pixels: read by position.
@@ -52,8 +55,12 @@ impl Layer {
         let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression);
         let inverted = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation);
         let tiled = decoder.get_chunk_type() == ChunkType::Tile;
-        let is_plain = compression.map_err(wrong)?.unwrap_or(1) == 1
-            && inverted.map_err(wrong)?.unwrap_or(1) == 1;
+        let compression = compression.map_err(wrong)?.unwrap_or(1);
+        let upright = inverted.map_err(wrong)?.unwrap_or(1) == 1;
+        let is_plain = compression == 1 && upright;
+        let differences = decoder
+            .find_tag_unsigned::<u16>(Tag::Predictor)
+            .map_err(wrong)?;
         let stride = if tiled { chunk_width } else { width } as usize;
         let big_endian = decoder.byte_order() == tiff::tags::ByteOrder::BigEndian;
         let (width, height) = (width as usize, height as usize);
@@ -64,6 +71,12 @@ impl Layer {
             bits,
             chunk: [chunk_height as usize, chunk_width as usize],
             across: width.div_ceil(chunk_width as usize),
+            lzw: (compression == 5 && tiled && upright).then(|| LzwTiles {
+                offsets: offsets.clone(),
+                counts,
+                big_endian,
+                differences: differences == Some(2),
+            }),
             plain: is_plain.then_some(Plain {
                 offsets,
                 big_endian,
@@ -92,9 +105,10 @@ impl Layer {
         if y.is_empty() || x.is_empty() {
             return Ok(());
         }
-        let mut source = match &self.plain {
-            Some(plain) => Source::Plain(plain, open(&self.path)?),
-            None => Source::Coded(Box::new(decoder(&self.path)?)),
+        let mut source = match (&self.plain, &self.lzw) {
+            (Some(plain), _) => Source::Plain(plain, open(&self.path)?),
+            (_, Some(tiles)) => Source::Lzw(tiles, open(&self.path)?),
+            _ => Source::Coded(Box::new(decoder(&self.path)?)),
         };
         let [chunk_height, chunk_width] = self.chunk;
         for row in y.start / chunk_height..=(y.end - 1) / chunk_height {
@@ -124,9 +138,13 @@ impl Layer {
             Source::Plain(plain, file) => {
                 return self.copy_plain(plain, file, place, (rows, columns), (y, x), out);
             }
+            Source::Lzw(tiles, file) => self.unpack(tiles, file, place.index)?,
             Source::Coded(decoder) => self.decode(decoder, place.index)?,
         };
-        let stride = decoder_width(self, place);
+        let stride = match source {
+            Source::Lzw(..) => self.chunk[1],
+            _ => decoder_width(self, place),
+        };
         for row in rows {
             let from = (row - place.y) * stride + columns.start - place.x;
             let line = &pixels[from..from + columns.len()];
@@ -169,6 +187,17 @@ impl Layer {
         Ok(())
     }
 
+    fn unpack(&self, tiles: &LzwTiles, file: &mut File, index: usize) -> Result<Vec<u16>, Error> {
+        let pixels = tiles.read(file, index, self.chunk, self.bits);
+        let mut pixels = pixels.map_err(Error::io(&self.path))?;
+        if self.bits == 8 {
+            pixels
+                .iter_mut()
+                .for_each(|pixel| *pixel *= EIGHT_TO_SIXTEEN);
+        }
+        Ok(pixels)
+    }
+
     fn decode(&self, decoder: &mut Reader, index: usize) -> Result<Vec<u16>, Error> {
         match decoder.read_chunk(index as u32) {
             Ok(DecodingResult::U16(pixels)) => Ok(pixels),
@@ -187,6 +216,7 @@ impl Layer {
 
 enum Source<'a> {
     Plain(&'a Plain, File),
+    Lzw(&'a LzwTiles, File),
     Coded(Box<Reader>),
 }
 

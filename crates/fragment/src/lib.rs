@@ -26,6 +26,7 @@
 mod error;
 mod fragment;
 mod layer;
+mod lzw_tiles;
 mod maps;
 mod picture;
 mod tiff_writer;

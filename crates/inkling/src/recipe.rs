@@ -130,22 +130,22 @@ fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
 
 fn explain(origin: &str, error: &figment::Error) -> String {
     let path = error.path.join(".");
-    let within = |key: &str| match path.is_empty() {
-        true => key.to_owned(),
-        false => format!("{path}.{key}"),
-    };
     match &error.kind {
         Kind::UnknownField(key, known) => {
+            // Some sources put the key itself at the path's end, others do not.
+            let table = path.strip_suffix(key.as_str()).unwrap_or(&path);
+            let table = table.trim_end_matches('.');
+            let within = |key: &str| match table.is_empty() {
+                true => key.to_owned(),
+                false => format!("{table}.{key}"),
+            };
             let nearest = known
                 .iter()
                 .min_by_key(|name| strsim::damerau_levenshtein(name, key))
                 .map(|name| format!(" Mend: did you mean \"{}\"?", within(name)));
-            let key = match path.ends_with(key.as_str()) {
-                true => path.clone(),
-                false => within(key),
-            };
             format!(
-                "{origin}: found the unknown key \"{key}\"; expected one of {}.{}",
+                "{origin}: found the unknown key \"{}\"; expected one of {}.{}",
+                within(key),
                 known.join(", "),
                 nearest.unwrap_or_default()
             )

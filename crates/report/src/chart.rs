@@ -50,7 +50,10 @@ const COLORS: [&str; 7] = [
 ];
 const SIZE: (f64, f64) = (480.0, 300.0);
 /// Left, top, right, bottom.
-const MARGIN: [f64; 4] = [58.0, 30.0, 12.0, 44.0];
+const MARGIN: [f64; 4] = [58.0, 46.0, 12.0, 44.0];
+
+/// Height of the legend, between title and curves.
+const LEGEND: f64 = 31.0;
 
 impl Chart {
     /// The chart as an SVG element, 480 × 300 units, text in the surrounding colour.
@@ -123,7 +126,7 @@ impl Chart {
     }
 
     fn draw_legend(&self, svg: &mut String) {
-        let mut left = MARGIN[0] + 8.0;
+        let mut left = MARGIN[0];
         for (index, line) in self.lines.iter().enumerate() {
             let color = COLORS[index % COLORS.len()];
             let dash = dash(line);
@@ -133,9 +136,9 @@ impl Chart {
                  stroke-width=\"2\"{dash}/><text x=\"{:.1}\" y=\"{}\">{}</text>",
                 left + 16.0,
                 left + 20.0,
-                MARGIN[1] + 10.0,
+                LEGEND + 4.0,
                 escape(&line.name),
-                y = MARGIN[1] + 6.0,
+                y = LEGEND,
             );
             left += 30.0 + 6.2 * line.name.chars().count() as f64;
         }

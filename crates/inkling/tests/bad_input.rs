@@ -1,0 +1,310 @@
+//! Bad input through the real binary: each kind has its own message, which names the file, what
+//! was found and the mend, and its own exit code; nothing panics.
+
+mod scrap;
+
+use scrap::{Scrap, inkling, word};
+
+const FAILED: i32 = 1;
+const SETTINGS: i32 = 2;
+
+/// Runs `inkling` and checks its exit code and that its words hold all of `parts`.
+fn refused(words: &[&str], code: i32, parts: &[&str]) {
+    let output = inkling(words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "\"{part}\" is missing in: {said}");
+    }
+}
+
+/// Damages the scrap and asks for its curves.
+fn refused_fragment(damage: impl FnOnce(&Scrap), parts: &[&str]) {
+    let scrap = Scrap::new();
+    damage(&scrap);
+    let (fragment, out) = (scrap.path("1"), scrap.path("out"));
+    refused(
+        &["curves", word(&fragment), "--out", word(&out)],
+        FAILED,
+        parts,
+    );
+    assert!(!out.exists(), "nothing may be written");
+}
+
+/// A grey TIFF of `size` (height, width) with 32-bit float pixels or 16-bit ones.
+fn write_tiff(path: &std::path::Path, size: (u32, u32), float: bool) {
+    use tiff::encoder::{TiffEncoder, colortype};
+    let mut encoder = TiffEncoder::new(std::fs::File::create(path).unwrap()).unwrap();
+    let count = (size.0 * size.1) as usize;
+    let (width, height) = (size.1, size.0);
+    if float {
+        let pixels = vec![0.5_f32; count];
+        encoder
+            .write_image::<colortype::Gray32Float>(width, height, &pixels)
+            .unwrap();
+    } else {
+        let pixels = vec![7_u16; count];
+        encoder
+            .write_image::<colortype::Gray16>(width, height, &pixels)
+            .unwrap();
+    }
+}
+
+fn write_mask(scrap: &Scrap, name: &str, size: (usize, usize), value: u8) {
+    let image = ndarray::Array2::from_elem(size, value);
+    inkling_fragment::write_gray(scrap.path(name), image.view(), true).unwrap();
+}
+
+#[test]
+fn a_folder_without_layers() {
+    refused_fragment(
+        |scrap| std::fs::remove_dir_all(scrap.path("1/surface_volume")).unwrap(),
+        &["found no layers", "surface_volume/00.tif", "Mend:"],
+    );
+}
+
+#[test]
+fn a_missing_layer() {
+    refused_fragment(
+        |scrap| std::fs::remove_file(scrap.layer(12)).unwrap(),
+        &[
+            "without layer 12",
+            "surface_volume",
+            "Mend: copy the missing layer",
+        ],
+    );
+}
+
+#[test]
+fn layers_of_different_sizes() {
+    refused_fragment(
+        |scrap| write_tiff(&scrap.layer(3), (150, 130), false),
+        &[
+            "03.tif",
+            "found 150 × 130 px",
+            "expected 150 × 131 px",
+            "Mend:",
+        ],
+    );
+}
+
+#[test]
+fn a_mask_of_another_size() {
+    refused_fragment(
+        |scrap| write_mask(scrap, "1/mask.png", (75, 65), 255),
+        &[
+            "mask.png",
+            "found 75 × 65 px",
+            "expected 150 × 131 px",
+            "Mend:",
+        ],
+    );
+}
+
+#[test]
+fn a_truncated_layer() {
+    refused_fragment(
+        |scrap| {
+            // A file whose directory comes first, so that only its pixels are cut off.
+            let file = std::fs::read("../fragment/tests/data/strips.tif").unwrap();
+            std::fs::write(scrap.layer(0), &file[..file.len() / 2]).unwrap();
+        },
+        &["00.tif", "truncated", "Mend: copy the layer again"],
+    );
+}
+
+#[test]
+fn a_layer_that_is_no_tiff() {
+    refused_fragment(
+        |scrap| std::fs::write(scrap.layer(9), "not at all").unwrap(),
+        &["09.tif", "cannot be read as TIFF", "Mend:"],
+    );
+}
+
+#[test]
+fn layers_of_floats() {
+    refused_fragment(
+        |scrap| write_tiff(&scrap.layer(5), (150, 131), true),
+        &[
+            "05.tif",
+            "found 32-bit floating-point pixels",
+            "16-bit grey TIFF",
+        ],
+    );
+}
+
+#[test]
+fn a_png_that_is_no_png() {
+    refused_fragment(
+        |scrap| std::fs::write(scrap.path("1/mask.png"), b"GIF89a").unwrap(),
+        &[
+            "mask.png",
+            "cannot be read as PNG",
+            "Mend: export the picture again",
+        ],
+    );
+}
+
+#[test]
+fn an_empty_mask() {
+    refused_fragment(
+        |scrap| write_mask(scrap, "1/mask.png", (150, 131), 0),
+        &[
+            "mask.png",
+            "mask without papyrus",
+            "Mend: check that the mask is not inverted",
+        ],
+    );
+}
+
+#[test]
+fn no_mask() {
+    refused_fragment(
+        |scrap| std::fs::remove_file(scrap.path("1/mask.png")).unwrap(),
+        &["found no mask", "Mend: draw one"],
+    );
+}
+
+#[test]
+fn labels_without_ink() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    write_mask(&scrap, "1/inklabels.png", (150, 131), 0);
+    let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
+    let words = ["train", "--config", word(&recipe), "--out", word(&out)];
+    refused(
+        &words,
+        FAILED,
+        &["ink labels without ink", "inklabels.png", "Mend:"],
+    );
+}
+
+#[test]
+fn no_labels() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    std::fs::remove_file(scrap.path("2/inklabels.png")).unwrap();
+    let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
+    let words = ["train", "--config", word(&recipe), "--out", word(&out)];
+    refused(
+        &words,
+        FAILED,
+        &["found no inklabels.png", "Mend: add the labels"],
+    );
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    let scrap = Scrap::new();
+    let recipe = scrap.recipe("epoch = 3\n");
+    let out = scrap.path("run");
+    let words = ["train", "--config", word(&recipe), "--out", word(&out)];
+    let parts = [
+        "recipe.toml",
+        "unknown key \"train.epoch\"",
+        "did you mean \"train.epochs\"",
+    ];
+    refused(&words, SETTINGS, &parts);
+}
+
+#[test]
+fn a_value_of_the_wrong_type() {
+    let scrap = Scrap::new();
+    let recipe = scrap.recipe("");
+    let out = scrap.path("run");
+    let words = [
+        "train",
+        "--config",
+        word(&recipe),
+        "--out",
+        word(&out),
+        "--set",
+        "train.epochs=many",
+    ];
+    refused(&words, SETTINGS, &["train.epochs", "many", "Mend:"]);
+}
+
+#[test]
+fn an_image_size_that_the_windows_do_not_divide() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
+    let words = [
+        "train",
+        "--config",
+        word(&recipe),
+        "--out",
+        word(&out),
+        "--set",
+        "model.image_size=100",
+    ];
+    refused(
+        &words,
+        SETTINGS,
+        &["found 100", "multiple of 32", "use 96 or 128"],
+    );
+}
+
+#[test]
+fn an_unknown_encoder_names_the_nearest() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
+    let encoder = "model.encoder=maxvit_rmlp_bas_rw_384";
+    let words = [
+        "train",
+        "--config",
+        word(&recipe),
+        "--out",
+        word(&out),
+        "--set",
+        encoder,
+    ];
+    refused(
+        &words,
+        SETTINGS,
+        &["did you mean \"maxvit_rmlp_base_rw_384\""],
+    );
+}
+
+#[test]
+fn a_device_that_the_build_lacks() {
+    let words = ["models", "--device", "tpu"];
+    refused(&words, SETTINGS, &["found \"tpu\"", "expected auto, flex"]);
+}
+
+#[test]
+fn weights_that_are_none() {
+    let scrap = Scrap::new();
+    let (fragment, out) = (scrap.path("1"), scrap.path("out"));
+    let weights = scrap.path("weights.safetensors");
+    std::fs::write(&weights, [0xFF; 64]).unwrap();
+    let words = [
+        "predict",
+        word(&fragment),
+        "--model",
+        word(&weights),
+        "--out",
+        word(&out),
+    ];
+    refused(
+        &words,
+        FAILED,
+        &["weights.safetensors", "no whole safetensors file", "Mend:"],
+    );
+}
+
+#[test]
+fn nothing_is_overwritten_unasked() {
+    let scrap = Scrap::new();
+    let (fragment, out) = (scrap.path("1"), scrap.path("out"));
+    let words = ["curves", word(&fragment), "--out", word(&out)];
+    assert!(inkling(&words).status.success());
+    refused(&words, FAILED, &["curves.csv", "existing file", "--force"]);
+    assert!(
+        inkling(&[&words[..], &["--force"]].concat())
+            .status
+            .success()
+    );
+}

@@ -1,0 +1,82 @@
+//! Small fragments on disk and calls of the real binary, for the tests beside this folder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use inkling_synth::{PhantomSettings, write_phantom};
+use tempfile::TempDir;
+
+/// A folder with a small phantom in `1`, which tests then damage.
+pub struct Scrap {
+    pub folder: TempDir,
+}
+
+impl Scrap {
+    pub fn new() -> Self {
+        let scrap = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        scrap.phantom("1", 1);
+        scrap
+    }
+
+    pub fn phantom(&self, name: &str, seed: u64) -> PathBuf {
+        let settings = PhantomSettings {
+            height: 150,
+            width: 131,
+            depth: 30,
+            seed,
+            letter_height: 40,
+            ..PhantomSettings::default()
+        };
+        let path = self.path(name);
+        write_phantom(&path, &settings, true, &|_, _| {}).unwrap();
+        path
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[allow(dead_code, reason = "only bad input damages layers")]
+    pub fn layer(&self, z: usize) -> PathBuf {
+        self.path(&format!("1/surface_volume/{z:02}.tif"))
+    }
+
+    /// A recipe small enough to train in a second; `more` is put at its end.
+    pub fn recipe(&self, more: &str) -> PathBuf {
+        let path = self.path("recipe.toml");
+        let text = format!(
+            "[data]\nfragments = [\"1\", \"2\"]\nlayers = [5, 17]\n\
+             [model]\nencoder = \"maxvit_rmlp_pico_rw_256\"\nimage_size = 32\ndepth = 6\n\
+             decoder = [8, 8, 8]\n\
+             [model.maxvit]\nstem = [4, 4]\nchannels = [8, 8, 8, 8]\nblocks = [1, 1, 1, 1]\n\
+             head_width = 8\nposition_hidden = 8\nposition_dropout = 0.0\n\
+             [train]\nepochs = 2\nbatch = 2\naccumulate = 2\nsamples_per_epoch = 8\n{more}"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// Runs `inkling` with `words`.
+pub fn inkling(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_inkling"))
+        .args(words)
+        .output()
+        .unwrap()
+}
+
+/// Runs `inkling --json` with `words`, which must succeed, and gives its figures.
+#[allow(dead_code, reason = "not every test file asks for figures")]
+pub fn figures(words: &[&str]) -> serde_json::Value {
+    let output = inkling(&[words, &["--json"]].concat());
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A path as a word of a command line.
+pub fn word(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
