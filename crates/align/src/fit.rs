@@ -106,7 +106,7 @@ pub fn align_volume(
     let cell = settings.patch.div_ceil(2);
     let pass = |number: u64| {
         move |done: u64, total: u64| {
-            progress(number * total + done, (MOST_PASSES as u64 + 1) * total)
+            progress(number * total + done, (MOST_PASSES as u64 + 1) * total);
         }
     };
     let cells = measure_cells(volume, mask, cell, &pass(0))?;

@@ -219,7 +219,7 @@ fn number(value: f64) -> String {
         0.0 => "0".to_owned(),
         size if size >= 10_000.0 => format!("{:.0}k", value / 1000.0),
         size if size >= 10.0 => format!("{value:.0}"),
-        _ => format!("{:.3}", value)
+        _ => format!("{value:.3}")
             .trim_end_matches('0')
             .trim_end_matches('.')
             .to_owned(),

@@ -114,7 +114,7 @@ impl Run {
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
         text.lines()
-            .map(|line| serde_json::from_str(line))
+            .map(serde_json::from_str)
             .collect::<Result<_, _>>()
             .map_err(|error| Error::Run {
                 path,

@@ -121,7 +121,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
         ),
         figure(
             "Time",
-            format!("{:.0} s", seconds),
+            format!("{seconds:.0} s"),
             format!("phantoms to readings, on {}", device_name(context.device)),
         ),
     ];
@@ -177,7 +177,7 @@ fn make_sheets(out: &Path, context: &Context) -> anyhow::Result<Vec<Fragment>> {
         let path = out.join("fragments").join(sheet.seed.to_string());
         let task = context.console.task(&format!("phantom {}", sheet.seed));
         fragments.push(write_phantom(&path, &settings, false, &|done, all| {
-            task.at(done, all)
+            task.at(done, all);
         })?);
     }
     Ok(fragments)

@@ -20,7 +20,7 @@ pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
         let path = flags.out.join((index + 1).to_string());
         let task = context.console.task(&format!("phantom {}", index + 1));
         write_phantom(&path, &settings, context.force, &|done, all| {
-            task.at(done, all)
+            task.at(done, all);
         })?;
         drop(task);
         context.console.say(format!("{}", path.display()));

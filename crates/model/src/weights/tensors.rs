@@ -63,7 +63,7 @@ impl Tensors {
             })
             .collect();
         let views = bytes.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
+            let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes);
             (name, view.expect("values fill their shape"))
         });
         let metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();

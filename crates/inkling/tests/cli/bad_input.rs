@@ -1,9 +1,7 @@
 //! Bad input through the real binary: each kind has its own message, which names the file, what
 //! was found and the mend, and its own exit code; nothing panics.
 
-mod scrap;
-
-use scrap::{Scrap, inkling, word};
+use crate::scrap::{Scrap, inkling, word};
 
 const FAILED: i32 = 1;
 const SETTINGS: i32 = 2;

@@ -38,7 +38,6 @@ impl Scrap {
         self.folder.path().join(name)
     }
 
-    #[allow(dead_code, reason = "only bad input damages layers")]
     pub fn layer(&self, z: usize) -> PathBuf {
         self.path(&format!("1/surface_volume/{z:02}.tif"))
     }
@@ -68,7 +67,6 @@ pub fn inkling(words: &[&str]) -> Output {
 }
 
 /// Runs `inkling --json` with `words`, which must succeed, and gives its figures.
-#[allow(dead_code, reason = "not every test file asks for figures")]
 pub fn figures(words: &[&str]) -> serde_json::Value {
     let output = inkling(&[words, &["--json"]].concat());
     let words = String::from_utf8_lossy(&output.stderr);

@@ -1,11 +1,9 @@
 //! The demo, as a newcomer runs it, and its report in a real browser.
 
-mod scrap;
-
 use std::path::Path;
 use std::process::Command;
 
-use scrap::figures;
+use crate::scrap::figures;
 
 #[test]
 fn the_demo_reads_its_phantom_and_alignment_pays() {

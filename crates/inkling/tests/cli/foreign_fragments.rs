@@ -1,14 +1,12 @@
 //! Fragments that `synth` did not make: other sizes, multiples of nothing, 33 layers, 8 bits,
 //! the other folder layout. Align, train, resume, predict, score and submit work on them.
 
-mod scrap;
-
 use std::fs::File;
 use std::path::Path;
 
+use crate::scrap::{Scrap, figures, inkling, word};
 use inkling_fragment::write_gray;
 use inkling_synth::{Phantom, PhantomSettings};
-use scrap::{Scrap, figures, inkling, word};
 use tiff::encoder::{Compression, TiffEncoder, colortype};
 
 /// Writes 33 layers of 8 bits, compressed, as `layers/001.tif …` with `<id>_mask.png`.

@@ -1,0 +1,6 @@
+//! The real binary, as people and scripts run it.
+
+mod bad_input;
+mod demo;
+mod foreign_fragments;
+mod scrap;
