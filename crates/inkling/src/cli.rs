@@ -46,8 +46,14 @@ pub enum Command {
     Align(Align),
     /// Applies depth maps: writes an aligned fragment.
     Warp(Warp),
+    /// Cuts a fragment in three of equal papyrus.
+    Split(Split),
+    /// Halves (or thirds, …) a fragment's resolution.
+    Downscale(Downscale),
     /// Trains one fold.
     Train(Train),
+    /// Trains and judges every fold.
+    Cv(Cv),
     /// Paints the ink of fragments.
     Predict(Predict),
     /// Judges a prediction by labels.
@@ -135,6 +141,34 @@ pub struct Warp {
     pub out: PathBuf,
 }
 
+/// Flags of `split`.
+#[derive(Args)]
+pub struct Split {
+    /// The fragment.
+    #[arg(value_name = "FRAGMENT")]
+    pub fragment: PathBuf,
+    /// Its depth maps, cut along: OUT/maps/<part>.
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
+    /// Where the parts <id>a (top), <id>b and <id>c (below) go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Flags of `downscale`.
+#[derive(Args)]
+pub struct Downscale {
+    /// The fragment.
+    #[arg(value_name = "FRAGMENT")]
+    pub fragment: PathBuf,
+    /// One pixel of so many is kept, each way.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub factor: u16,
+    /// The smaller fragment's folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
 /// Where settings come from.
 #[derive(Args)]
 pub struct Recipes {
@@ -160,6 +194,20 @@ pub struct Train {
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
     /// Goes on from the run's last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Flags of `cv`.
+#[derive(Args)]
+pub struct Cv {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipes,
+    /// Where a run per fold, cv.json and the report go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Goes on where the last call stopped.
     #[arg(long)]
     pub resume: bool,
 }

@@ -2,7 +2,9 @@
 
 mod align;
 mod curves;
+mod cv;
 mod demo;
+mod downscale;
 mod fold;
 mod forward;
 mod maps;
@@ -10,6 +12,7 @@ mod models;
 mod predict;
 mod report;
 mod score;
+mod split;
 mod submit;
 mod synth;
 mod train;
@@ -56,6 +59,9 @@ pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
         Command::Curves(flags) => curves::run(flags, &context),
         Command::Align(flags) => align::run(flags, &context),
         Command::Warp(flags) => warp::run(flags, &context),
+        Command::Split(flags) => split::run(flags, &context),
+        Command::Downscale(flags) => downscale::run(flags, &context),
+        Command::Cv(flags) => cv::run(flags, &context),
         Command::Train(flags) => train::run(flags, &context),
         Command::Predict(flags) => predict::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),

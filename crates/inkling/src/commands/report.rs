@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::predict::write_text;
+use super::train::best_epoch;
 use crate::cli::Report;
 use crate::failure::Usage;
 
@@ -42,11 +43,7 @@ fn run_report(folder: &Path) -> anyhow::Result<ReportData> {
     let name = folder
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into());
-    let best = epochs
-        .iter()
-        .filter_map(|epoch| Some((epoch.validation.as_ref()?, epoch.epoch)));
-    let best = best.max_by(|a, b| a.0.f05.total_cmp(&b.0.f05));
-    let figures = best.map(|(validation, epoch)| {
+    let figures = best_epoch(&epochs).map(|(epoch, validation)| {
         vec![
             figure(
                 "F0.5",

@@ -1,4 +1,5 @@
 use inkling_fragment::Fragment;
+use inkling_train::{Epoch, Validation};
 use serde_json::{Value, json};
 
 use super::{Context, fold};
@@ -8,12 +9,7 @@ use crate::recipe::Recipe;
 
 pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
-    let fragments = recipe
-        .data
-        .fragments
-        .iter()
-        .map(Fragment::open)
-        .collect::<Result<Vec<_>, _>>()?;
+    let fragments = open_fragments(&recipe)?;
     let held_out = held_out(flags.fold.as_deref(), &fragments)?;
     let epochs = fold::train(
         &recipe,
@@ -38,10 +34,28 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     }))
 }
 
-fn held_out(fold: Option<&str>, fragments: &[Fragment]) -> anyhow::Result<usize> {
+/// The recipe's fragments; folds need two.
+pub fn open_fragments(recipe: &Recipe) -> anyhow::Result<Vec<Fragment>> {
+    let paths = &recipe.data.fragments;
+    let fragments = paths
+        .iter()
+        .map(Fragment::open)
+        .collect::<Result<Vec<_>, _>>()?;
     if fragments.len() < 2 {
         return Err(inkling_train::Error::NoFragments.into());
     }
+    Ok(fragments)
+}
+
+/// The epoch with the highest F0.5 at a threshold of 0.5, whose weights are kept, and its scores.
+pub fn best_epoch(epochs: &[Epoch]) -> Option<(u32, &Validation)> {
+    let scores = epochs
+        .iter()
+        .filter_map(|epoch| Some((epoch.epoch, epoch.validation.as_ref()?)));
+    scores.reduce(|best, next| if next.1.f05 > best.1.f05 { next } else { best })
+}
+
+fn held_out(fold: Option<&str>, fragments: &[Fragment]) -> anyhow::Result<usize> {
     let Some(fold) = fold else {
         return Ok(fragments.len() - 1);
     };

@@ -189,3 +189,66 @@ fn a_run_goes_on_where_it_stopped_bit_for_bit() {
         }
     }
 }
+
+#[test]
+fn every_fold_is_held_out_once() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    let (recipe, out) = (scrap.recipe(""), scrap.path("cv"));
+    let words = ["cv", "--config", word(&recipe), "--out", word(&out)];
+    let found = figures(&words);
+    let folds = found["folds"].as_array().unwrap();
+    let held_out: Vec<&str> = folds
+        .iter()
+        .map(|fold| fold["held_out"].as_str().unwrap())
+        .collect();
+    assert_eq!(held_out, ["1", "2"]);
+    assert!(out.join("report.html").is_file() && out.join("2/best.safetensors").is_file());
+    // Going on with a finished run repeats nothing and gives the same table.
+    assert_eq!(figures(&[&words[..], &["--resume"]].concat()), found);
+}
+
+#[test]
+fn a_split_and_a_smaller_copy_are_fragments_too() {
+    let scrap = Scrap::new();
+    let (whole, parts, small) = (scrap.path("1"), scrap.path("parts"), scrap.path("small"));
+    let truth = whole.join("truth");
+    let words = [
+        "split",
+        word(&whole),
+        "--maps",
+        word(&truth),
+        "--out",
+        word(&parts),
+    ];
+    let split = figures(&words);
+    let papyrus: Vec<u64> = split["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["papyrus"].as_u64().unwrap())
+        .collect();
+    let (least, most) = (papyrus.iter().min().unwrap(), papyrus.iter().max().unwrap());
+    assert!(
+        papyrus.len() == 3 && (most - least) * 20 < *most,
+        "{papyrus:?}"
+    );
+    for part in ["1a", "1b", "1c"] {
+        let fragment = inkling_fragment::Fragment::open(parts.join(part)).unwrap();
+        let maps = inkling_fragment::DepthMaps::read(parts.join("maps").join(part)).unwrap();
+        assert_eq!(maps.z_shift.dim(), (fragment.height(), fragment.width()));
+        assert!(fragment.ink_labels().unwrap().is_some());
+    }
+    let copy = figures(&[
+        "downscale",
+        word(&whole),
+        "--factor",
+        "2",
+        "--out",
+        word(&small),
+    ]);
+    assert_eq!(
+        (copy["height"].as_u64(), copy["width"].as_u64()),
+        (Some(75), Some(66))
+    );
+}

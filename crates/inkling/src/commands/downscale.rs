@@ -1,0 +1,22 @@
+use inkling_fragment::{Fragment, Part, WriteOptions, write_part};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::cli::Downscale;
+
+pub fn run(flags: &Downscale, context: &Context) -> anyhow::Result<Value> {
+    let fragment = Fragment::open(&flags.fragment)?;
+    let part = Part::downscaled(&fragment, usize::from(flags.factor));
+    let options = WriteOptions {
+        force: context.force,
+    };
+    let task = context.console.task("downscale");
+    let progress = |done, all| task.at(done, all);
+    let small = write_part(&fragment, &part, &flags.out, &options, &progress)?;
+    drop(task);
+    let (height, width) = (small.height(), small.width());
+    context
+        .console
+        .say(format!("{}: {height} × {width} px", flags.out.display()));
+    Ok(json!({ "fragment": flags.out, "height": height, "width": width }))
+}

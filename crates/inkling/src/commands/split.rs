@@ -1,0 +1,46 @@
+use inkling_fragment::{DepthMaps, Fragment, WriteOptions, thirds, write_part};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::cli::Split;
+
+pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
+    let fragment = Fragment::open(&flags.fragment)?;
+    let maps = flags.maps.as_ref().map(DepthMaps::read).transpose()?;
+    let mask = fragment.mask()?;
+    let options = WriteOptions {
+        force: context.force,
+    };
+    let mut parts = Vec::new();
+    for (part, letter) in thirds(&mask).iter().zip(["a", "b", "c"]) {
+        let name = format!("{}{letter}", fragment.id());
+        let path = flags.out.join(&name);
+        let task = context.console.task(&name);
+        write_part(&fragment, part, &path, &options, &|done, all| {
+            task.at(done, all);
+        })?;
+        drop(task);
+        if let Some(maps) = &maps {
+            let cut = DepthMaps {
+                z_shift: part.of(&maps.z_shift),
+                z_scale: part.of(&maps.z_scale),
+            };
+            cut.write(flags.out.join("maps").join(&name), context.force)?;
+        }
+        let papyrus = part.of(&mask).iter().filter(|&&papyrus| papyrus).count();
+        let (height, width) = part.size();
+        context.console.say(format!(
+            "{}: {height} × {width} px from ({}, {}), {papyrus} px of papyrus",
+            path.display(),
+            part.rows.start,
+            part.columns.start
+        ));
+        parts.push(json!({
+            "path": path,
+            "rows": [part.rows.start, part.rows.end],
+            "columns": [part.columns.start, part.columns.end],
+            "papyrus": papyrus,
+        }));
+    }
+    Ok(json!({ "parts": parts }))
+}
