@@ -26,6 +26,10 @@ CASES = {
     "maxvit_nano_64": dict(encoder="maxvit_rmlp_nano_rw_256", image=64, depth=4, window=2),
     "maxvit_small_64": dict(encoder="maxvit_rmlp_small_rw_224", image=64, depth=3, window=3),
     "maxvit_pico_64_25d": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3, approach="2d"),
+    "convnextv2_atto_64": dict(encoder="convnextv2_atto", image=64, depth=6, window=3),
+    "convnext_tiny_64": dict(encoder="convnext_tiny", image=64, depth=3, window=3, decoder=[64, 32, 16]),
+    "resnet18_64": dict(encoder="resnet18", image=64, depth=6, window=3),
+    "resnet50_64": dict(encoder="resnet50", image=64, depth=4, window=2, decoder=[64, 32, 16, 16, 8]),
 }
 HERE = pathlib.Path(__file__).parent
 DATA = HERE.parent / "crates" / "model" / "tests" / "data"

@@ -122,6 +122,22 @@ impl Error {
         )
     }
 
+    /// An image size must be a multiple of what the encoder's windows and strides divide.
+    pub(crate) fn check_image_size(
+        encoder: &str,
+        found: usize,
+        multiple: usize,
+    ) -> Result<(), Self> {
+        if found > 0 && found.is_multiple_of(multiple) {
+            return Ok(());
+        }
+        Err(Self::ImageSize {
+            encoder: encoder.to_owned(),
+            found,
+            multiple,
+        })
+    }
+
     pub(crate) fn unknown_encoder(name: &str) -> Self {
         let nearest = crate::encoders::catalogue()
             .into_iter()

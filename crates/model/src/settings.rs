@@ -89,16 +89,17 @@ impl ModelSettings {
     /// # Errors
     /// Those of [`EncoderConfig::named`], and [`Error::Shape`] for an impossible `[model.maxvit]`.
     pub fn encoder_config(&self) -> Result<EncoderConfig, Error> {
-        let config = EncoderConfig::named(&self.encoder, self.inputs(), self.image_size)?;
-        match config {
-            EncoderConfig::MaxVit(config) => {
-                let config = config.with_drop_path(self.drop_path);
-                let config = match &self.maxvit {
-                    Some(shape) => config.with_shape(shape.clone())?,
-                    None => config,
-                };
-                Ok(EncoderConfig::MaxVit(config))
+        let config = EncoderConfig::named(&self.encoder, self.inputs(), self.image_size)?
+            .with_drop_path(self.drop_path);
+        match (config, &self.maxvit) {
+            (config, None) => Ok(config),
+            (EncoderConfig::MaxVit(config), Some(shape)) => {
+                Ok(EncoderConfig::MaxVit(config.with_shape(shape.clone())?))
             }
+            _ => Err(Error::Shape {
+                encoder: "maxvit".to_owned(),
+                reason: format!("{} is no MaxViT", self.encoder),
+            }),
         }
     }
 

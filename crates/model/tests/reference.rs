@@ -138,3 +138,23 @@ fn maxvit_small_64_with_layer_scale() {
 fn maxvit_pico_64_with_layers_as_channels() {
     check("maxvit_pico_64_25d");
 }
+
+#[test]
+fn convnextv2_atto_64() {
+    check("convnextv2_atto_64");
+}
+
+#[test]
+fn convnext_tiny_64() {
+    check("convnext_tiny_64");
+}
+
+#[test]
+fn resnet18_64() {
+    check("resnet18_64");
+}
+
+#[test]
+fn resnet50_64_with_the_standard_decoder_of_five_blocks() {
+    check("resnet50_64");
+}

@@ -117,13 +117,7 @@ impl MaxVitConfig {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
-        if image_size == 0 || !image_size.is_multiple_of(DEEPEST_STRIDE) {
-            return Err(Error::ImageSize {
-                encoder: name.to_owned(),
-                found: image_size,
-                multiple: DEEPEST_STRIDE,
-            });
-        }
+        Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
         Ok(Some(Self {
             shape: variant.shape.clone(),
             inputs,

@@ -1,20 +1,28 @@
 //! Encoders: networks that turn an image into feature maps at falling resolution. One file per
 //! family, its variants as data, under timm's names.
 
+mod convnext;
 mod maxvit;
+mod resnet;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::Error;
 
+pub use convnext::{ConvNext, ConvNextConfig};
 pub use maxvit::{MaxVit, MaxVitConfig, MaxVitShape};
+pub use resnet::{ResNet, ResNetConfig};
 
 /// A family of encoders: one file here, one paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Multi-axis vision transformer.
     MaxVit,
+    /// Convolutional networks in the manner of transformers, both versions.
+    ConvNext,
+    /// Residual networks.
+    ResNet,
 }
 
 impl Family {
@@ -22,6 +30,8 @@ impl Family {
     pub fn name(self) -> &'static str {
         match self {
             Self::MaxVit => "MaxViT",
+            Self::ConvNext => "ConvNeXt",
+            Self::ResNet => "ResNet",
         }
     }
 }
@@ -41,7 +51,10 @@ pub struct EncoderInfo {
 
 /// Every encoder that can be made by name.
 pub fn catalogue() -> Vec<EncoderInfo> {
-    maxvit::catalogue().collect()
+    maxvit::catalogue()
+        .chain(convnext::catalogue())
+        .chain(resnet::catalogue())
+        .collect()
 }
 
 /// Configuration of an [`Encoder`].
@@ -49,6 +62,10 @@ pub fn catalogue() -> Vec<EncoderInfo> {
 pub enum EncoderConfig {
     /// See [`MaxVitConfig`].
     MaxVit(MaxVitConfig),
+    /// See [`ConvNextConfig`].
+    ConvNext(ConvNextConfig),
+    /// See [`ResNetConfig`].
+    ResNet(ResNetConfig),
 }
 
 impl EncoderConfig {
@@ -62,20 +79,37 @@ impl EncoderConfig {
         if let Some(config) = MaxVitConfig::named(name, inputs, image_size)? {
             return Ok(Self::MaxVit(config));
         }
+        if let Some(config) = ConvNextConfig::named(name, inputs, image_size)? {
+            return Ok(Self::ConvNext(config));
+        }
+        if let Some(config) = ResNetConfig::named(name, inputs, image_size)? {
+            return Ok(Self::ResNet(config));
+        }
         Err(Error::unknown_encoder(name))
+    }
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    pub fn with_drop_path(self, rate: f64) -> Self {
+        match self {
+            Self::MaxVit(config) => Self::MaxVit(config.with_drop_path(rate)),
+            Self::ConvNext(config) => Self::ConvNext(config.with_drop_path(rate)),
+            Self::ResNet(config) => Self::ResNet(config.with_drop_path(rate)),
+        }
     }
 
     /// Channels of the feature maps, finest first.
     pub fn channels(&self) -> Vec<usize> {
         match self {
             Self::MaxVit(config) => config.channels(),
+            Self::ConvNext(config) => config.channels(),
+            Self::ResNet(config) => config.channels(),
         }
     }
 
     /// Stride of the deepest feature map.
     pub fn deepest_stride(&self) -> usize {
         match self {
-            Self::MaxVit(_) => 32,
+            Self::MaxVit(_) | Self::ConvNext(_) | Self::ResNet(_) => 32,
         }
     }
 
@@ -83,6 +117,8 @@ impl EncoderConfig {
     pub fn init(&self, device: &Device) -> Encoder {
         match self {
             Self::MaxVit(config) => Encoder::MaxVit(config.init(device)),
+            Self::ConvNext(config) => Encoder::ConvNext(config.init(device)),
+            Self::ResNet(config) => Encoder::ResNet(config.init(device)),
         }
     }
 }
@@ -92,6 +128,10 @@ impl EncoderConfig {
 pub enum Encoder {
     /// See [`MaxVit`].
     MaxVit(MaxVit),
+    /// See [`ConvNext`].
+    ConvNext(ConvNext),
+    /// See [`ResNet`].
+    ResNet(ResNet),
 }
 
 impl Encoder {
@@ -101,6 +141,8 @@ impl Encoder {
     pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
         match self {
             Self::MaxVit(encoder) => encoder.forward(input),
+            Self::ConvNext(encoder) => encoder.forward(input),
+            Self::ResNet(encoder) => encoder.forward(input),
         }
     }
 }

@@ -37,6 +37,12 @@ impl Conv2dConfig {
         self
     }
 
+    /// Sets the zeros added at each side, in pixels.
+    pub fn with_padding(mut self, padding: usize) -> Self {
+        self.padding = padding;
+        self
+    }
+
     /// Sets the number of groups; as many as channels makes it depthwise.
     pub fn with_groups(mut self, groups: usize) -> Self {
         self.groups = groups;

@@ -12,7 +12,9 @@ mod layer_scale;
 mod linear;
 mod mlp;
 mod partition;
+mod projection;
 mod relative_position;
+mod response_norm;
 mod squeeze_excite;
 
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
@@ -23,5 +25,7 @@ pub use layer_scale::{LayerScale, LayerScaleConfig};
 pub use linear::{Linear, LinearConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use partition::{Partition, PartitionKind};
+pub use projection::Projection;
 pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};
+pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};

@@ -88,11 +88,13 @@ pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, Vec<Strin
     })
 }
 
-/// timm's `stages.0.blocks…` and `stages_0.blocks…` are both our `encoder.stages_0.blocks…`.
+/// timm's `stages.0.blocks…` and `stages_0.blocks…` are both our `encoder.stages_0.blocks…`;
+/// numbered stems are flattened alike.
 fn encoder_name(name: &str) -> String {
-    for list in ["stages", "layers"] {
-        if let Some(rest) = name.strip_prefix(&format!("{list}.")) {
-            return format!("encoder.{list}_{rest}");
+    for list in ["stages.", "stem."] {
+        let rest = name.strip_prefix(list);
+        if let Some(rest) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            return format!("encoder.{}_{rest}", list.trim_end_matches('.'));
         }
     }
     format!("encoder.{name}")

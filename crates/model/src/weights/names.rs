@@ -84,11 +84,8 @@ impl Path {
     /// models are.
     fn name(&self) -> String {
         let mut name = self.segments.join(".");
-        for list in ["stages", "layers"] {
-            let nested = format!("encoder.{list}.");
-            if let Some(rest) = name.strip_prefix(&nested) {
-                name = format!("encoder.{list}_{rest}");
-            }
+        if let Some(rest) = name.strip_prefix("encoder.stages.") {
+            name = format!("encoder.stages_{rest}");
         }
         name
     }

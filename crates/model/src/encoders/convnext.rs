@@ -1,0 +1,269 @@
+//! ConvNeXt (Liu et al., *A ConvNet for the 2020s*, 2022) and ConvNeXt V2 (Woo et al., 2023), as
+//! timm builds them.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::activation::gelu;
+use burn::tensor::{Device, Tensor};
+
+use super::{EncoderInfo, Family};
+use crate::Error;
+use crate::layers::{
+    Conv2d, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, LayerNorm,
+    LayerNormConfig, Projection, drop_path_rates,
+};
+
+struct Variant {
+    name: &'static str,
+    channels: [usize; 4],
+    blocks: [usize; 4],
+    /// Keeps its MLPs as 1 × 1 convolutions.
+    conv_mlp: bool,
+}
+
+const fn variant(
+    name: &'static str,
+    channels: [usize; 4],
+    blocks: [usize; 4],
+    conv_mlp: bool,
+) -> Variant {
+    Variant {
+        name,
+        channels,
+        blocks,
+        conv_mlp,
+    }
+}
+
+#[rustfmt::skip]
+const VARIANTS: &[Variant] = &[
+    variant("convnext_atto", [40, 80, 160, 320], [2, 2, 6, 2], true),
+    variant("convnext_femto", [48, 96, 192, 384], [2, 2, 6, 2], true),
+    variant("convnext_pico", [64, 128, 256, 512], [2, 2, 6, 2], true),
+    variant("convnext_nano", [80, 160, 320, 640], [2, 2, 8, 2], true),
+    variant("convnext_tiny", [96, 192, 384, 768], [3, 3, 9, 3], false),
+    variant("convnext_small", [96, 192, 384, 768], [3, 3, 27, 3], false),
+    variant("convnext_base", [128, 256, 512, 1024], [3, 3, 27, 3], false),
+    variant("convnext_large", [192, 384, 768, 1536], [3, 3, 27, 3], false),
+    variant("convnext_xlarge", [256, 512, 1024, 2048], [3, 3, 27, 3], false),
+    variant("convnextv2_atto", [40, 80, 160, 320], [2, 2, 6, 2], true),
+    variant("convnextv2_femto", [48, 96, 192, 384], [2, 2, 6, 2], true),
+    variant("convnextv2_pico", [64, 128, 256, 512], [2, 2, 6, 2], true),
+    variant("convnextv2_nano", [80, 160, 320, 640], [2, 2, 8, 2], true),
+    variant("convnextv2_tiny", [96, 192, 384, 768], [3, 3, 9, 3], false),
+    variant("convnextv2_base", [128, 256, 512, 1024], [3, 3, 27, 3], false),
+    variant("convnextv2_large", [192, 384, 768, 1536], [3, 3, 27, 3], false),
+    variant("convnextv2_huge", [352, 704, 1408, 2816], [3, 3, 27, 3], false),
+];
+
+const DEEPEST_STRIDE: usize = 32;
+/// Start of the first version's layer scales.
+const LAYER_SCALE: f64 = 1e-6;
+
+impl Variant {
+    fn is_second(&self) -> bool {
+        self.name.starts_with("convnextv2")
+    }
+}
+
+pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
+    VARIANTS.iter().map(|variant| EncoderInfo {
+        name: variant.name,
+        family: Family::ConvNext,
+        image_size: 224,
+        licence: match variant.is_second() {
+            true => "CC-BY-NC-4.0",
+            false => "Apache-2.0",
+        },
+    })
+}
+
+/// Configuration of a [`ConvNext`].
+#[derive(Clone, Debug)]
+pub struct ConvNextConfig {
+    channels: [usize; 4],
+    blocks: [usize; 4],
+    conv_mlp: bool,
+    second: bool,
+    inputs: usize,
+    drop_path: f64,
+}
+
+impl ConvNextConfig {
+    /// The published variant `name` for images of `image_size` px with `inputs` channels.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when 32 does not divide the image size.
+    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+        let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
+            return Ok(None);
+        };
+        Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
+        Ok(Some(Self {
+            channels: variant.channels,
+            blocks: variant.blocks,
+            conv_mlp: variant.conv_mlp,
+            second: variant.is_second(),
+            inputs,
+            drop_path: 0.0,
+        }))
+    }
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    pub fn with_drop_path(mut self, rate: f64) -> Self {
+        self.drop_path = rate;
+        self
+    }
+
+    /// Channels of the four feature maps, finest (stride 4) first.
+    pub fn channels(&self) -> Vec<usize> {
+        self.channels.to_vec()
+    }
+
+    /// Makes the encoder.
+    pub fn init(&self, device: &Device) -> ConvNext {
+        let rates = drop_path_rates(self.drop_path, &self.blocks);
+        let stages = rates.into_iter().enumerate().map(|(index, rates)| {
+            let channels = self.channels[index];
+            Stage {
+                downsample: (index > 0).then(|| {
+                    let inputs = self.channels[index - 1];
+                    let halve = patchify([inputs, channels], 2);
+                    (
+                        LayerNormConfig::new(inputs).init(device),
+                        halve.init(device),
+                    )
+                }),
+                blocks: rates
+                    .into_iter()
+                    .map(|rate| self.block(channels, rate, device))
+                    .collect(),
+            }
+        });
+        ConvNext {
+            stem_0: patchify([self.inputs, self.channels[0]], 4).init(device),
+            stem_1: LayerNormConfig::new(self.channels[0]).init(device),
+            stages: stages.collect(),
+        }
+    }
+
+    fn block(&self, channels: usize, rate: f64, device: &Device) -> Block {
+        let hidden = 4 * channels;
+        let scale = Initializer::Constant { value: LAYER_SCALE };
+        Block {
+            conv_dw: Conv2dConfig::new([channels, channels], 7)
+                .with_groups(channels)
+                .init(device),
+            norm: LayerNormConfig::new(channels).init(device),
+            mlp: ResponseMlp {
+                fc1: Projection::new([channels, hidden], self.conv_mlp, device),
+                grn: self
+                    .second
+                    .then(|| GlobalResponseNormConfig::new(hidden).init(device)),
+                fc2: Projection::new([hidden, channels], self.conv_mlp, device),
+            },
+            gamma: (!self.second).then(|| scale.init([channels], device)),
+            drop_path: DropPath::new(rate),
+        }
+    }
+}
+
+/// A convolution whose patches do not overlap.
+fn patchify(channels: [usize; 2], side: usize) -> Conv2dConfig {
+    Conv2dConfig::new(channels, side)
+        .with_stride(side)
+        .with_padding(0)
+}
+
+/// The encoder: a stem and four stages. Maps run channels last between convolutions.
+#[derive(Module, Debug)]
+pub struct ConvNext {
+    stem_0: Conv2d,
+    stem_1: LayerNorm,
+    stages: Vec<Stage>,
+}
+
+impl ConvNext {
+    /// # Shapes
+    /// - input: `[batch, inputs, size, size]`
+    /// - output: four maps `[batch, channels, size / stride, size / stride]` at strides 4, 8, 16
+    ///   and 32
+    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = self
+            .stem_1
+            .forward(channels_last(self.stem_0.forward(input)));
+        let mut features = Vec::new();
+        for stage in &self.stages {
+            x = stage.forward(x);
+            features.push(channels_first(x.clone()));
+        }
+        features
+    }
+}
+
+fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 2, 3, 1])
+}
+
+fn channels_first(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 3, 1, 2])
+}
+
+#[derive(Module, Debug)]
+struct Stage {
+    downsample: Option<(LayerNorm, Conv2d)>,
+    blocks: Vec<Block>,
+}
+
+impl Stage {
+    /// `[batch, height, width, channels]` in and out.
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = match &self.downsample {
+            Some((norm, halve)) => {
+                channels_last(halve.forward(channels_first(norm.forward(input))))
+            }
+            None => input,
+        };
+        self.blocks.iter().fold(x, |x, block| block.forward(x))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    conv_dw: Conv2d,
+    norm: LayerNorm,
+    mlp: ResponseMlp,
+    gamma: Option<Param<Tensor<1>>>,
+    drop_path: DropPath,
+}
+
+impl Block {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = channels_last(self.conv_dw.forward(channels_first(input.clone())));
+        let x = self.mlp.forward(self.norm.forward(x));
+        let x = match &self.gamma {
+            Some(gamma) => x * gamma.val().unsqueeze(),
+            None => x,
+        };
+        input + self.drop_path.forward(x)
+    }
+}
+
+/// Two projections with GELU between, in the second version with a response norm after it.
+#[derive(Module, Debug)]
+struct ResponseMlp {
+    fc1: Projection,
+    grn: Option<GlobalResponseNorm>,
+    fc2: Projection,
+}
+
+impl ResponseMlp {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = gelu(self.fc1.forward(input));
+        let x = match &self.grn {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        self.fc2.forward(x)
+    }
+}

@@ -1,0 +1,203 @@
+//! ResNet (He et al., *Deep residual learning*, 2015) as torchvision and timm build it; everybody's
+//! baseline.
+
+use burn::module::Module;
+use burn::tensor::activation::relu;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Tensor};
+
+use super::{EncoderInfo, Family};
+use crate::Error;
+use crate::layers::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, drop_path_rates,
+};
+
+struct Variant {
+    name: &'static str,
+    blocks: [usize; 4],
+    /// Three convolutions per block instead of two, the last widening four times.
+    bottleneck: bool,
+}
+
+#[rustfmt::skip]
+const VARIANTS: &[Variant] = &[
+    Variant { name: "resnet18", blocks: [2, 2, 2, 2], bottleneck: false },
+    Variant { name: "resnet34", blocks: [3, 4, 6, 3], bottleneck: false },
+    Variant { name: "resnet50", blocks: [3, 4, 6, 3], bottleneck: true },
+    Variant { name: "resnet101", blocks: [3, 4, 23, 3], bottleneck: true },
+    Variant { name: "resnet152", blocks: [3, 8, 36, 3], bottleneck: true },
+];
+
+const DEEPEST_STRIDE: usize = 32;
+const STEM: usize = 64;
+
+pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
+    VARIANTS.iter().map(|variant| EncoderInfo {
+        name: variant.name,
+        family: Family::ResNet,
+        image_size: 224,
+        licence: "Apache-2.0",
+    })
+}
+
+/// Configuration of a [`ResNet`].
+#[derive(Clone, Debug)]
+pub struct ResNetConfig {
+    blocks: [usize; 4],
+    bottleneck: bool,
+    inputs: usize,
+    drop_path: f64,
+}
+
+impl ResNetConfig {
+    /// The published variant `name` for images of `image_size` px with `inputs` channels.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when 32 does not divide the image size.
+    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+        let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
+            return Ok(None);
+        };
+        Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
+        Ok(Some(Self {
+            blocks: variant.blocks,
+            bottleneck: variant.bottleneck,
+            inputs,
+            drop_path: 0.0,
+        }))
+    }
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    pub fn with_drop_path(mut self, rate: f64) -> Self {
+        self.drop_path = rate;
+        self
+    }
+
+    /// Channels of the five feature maps, finest (stride 2) first.
+    pub fn channels(&self) -> Vec<usize> {
+        let stages = (0..4).map(|stage| (STEM << stage) * self.widening());
+        std::iter::once(STEM).chain(stages).collect()
+    }
+
+    fn widening(&self) -> usize {
+        if self.bottleneck { 4 } else { 1 }
+    }
+
+    /// Makes the encoder.
+    pub fn init(&self, device: &Device) -> ResNet {
+        let channels = self.channels();
+        let rates = drop_path_rates(self.drop_path, &self.blocks);
+        let stage = |index: usize| -> Vec<Block> {
+            let blocks = rates[index].iter().enumerate().map(|(place, &rate)| {
+                let inputs = channels[if place == 0 { index } else { index + 1 }];
+                let stride = if place == 0 && index > 0 { 2 } else { 1 };
+                self.block(inputs, STEM << index, stride, rate, device)
+            });
+            blocks.collect()
+        };
+        ResNet {
+            conv1: Conv2dConfig::new([self.inputs, STEM], 7)
+                .with_stride(2)
+                .with_bias(false)
+                .init(device),
+            bn1: BatchNorm2dConfig::new(STEM).init(device),
+            layer1: stage(0),
+            layer2: stage(1),
+            layer3: stage(2),
+            layer4: stage(3),
+        }
+    }
+
+    fn block(
+        &self,
+        inputs: usize,
+        width: usize,
+        stride: usize,
+        rate: f64,
+        device: &Device,
+    ) -> Block {
+        let outputs = width * self.widening();
+        let conv = |channels, kernel, stride| {
+            Conv2dConfig::new(channels, kernel)
+                .with_stride(stride)
+                .with_bias(false)
+                .init(device)
+        };
+        let norm = |channels| BatchNorm2dConfig::new(channels).init(device);
+        let ([first, first_stride], [second, second_stride]) = match self.bottleneck {
+            true => ([1, 1], [3, stride]),
+            false => ([3, stride], [3, 1]),
+        };
+        Block {
+            conv1: conv([inputs, width], first, first_stride),
+            bn1: norm(width),
+            conv2: conv([width, width], second, second_stride),
+            bn2: norm(width),
+            conv3: self.bottleneck.then(|| conv([width, outputs], 1, 1)),
+            bn3: self.bottleneck.then(|| norm(outputs)),
+            downsample: (stride > 1 || inputs != outputs)
+                .then(|| (conv([inputs, outputs], 1, stride), norm(outputs))),
+            drop_path: DropPath::new(rate),
+        }
+    }
+}
+
+/// The encoder: a stem and four stages.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    conv1: Conv2d,
+    bn1: BatchNorm2d,
+    layer1: Vec<Block>,
+    layer2: Vec<Block>,
+    layer3: Vec<Block>,
+    layer4: Vec<Block>,
+}
+
+impl ResNet {
+    /// # Shapes
+    /// - input: `[batch, inputs, size, size]`
+    /// - output: five maps `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8,
+    ///   16 and 32
+    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+        let stem = relu(self.bn1.forward(self.conv1.forward(input)));
+        let options = MaxPoolOptions::new([3, 3])
+            .with_stride([2, 2])
+            .with_padding([1, 1]);
+        let mut x = max_pool2d(stem.clone(), options);
+        let mut features = vec![stem];
+        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
+            x = stage.iter().fold(x, |x, block| block.forward(x));
+            features.push(x.clone());
+        }
+        features
+    }
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    conv1: Conv2d,
+    bn1: BatchNorm2d,
+    conv2: Conv2d,
+    bn2: BatchNorm2d,
+    conv3: Option<Conv2d>,
+    bn3: Option<BatchNorm2d>,
+    downsample: Option<(Conv2d, BatchNorm2d)>,
+    drop_path: DropPath,
+}
+
+impl Block {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let shortcut = match &self.downsample {
+            Some((conv, norm)) => norm.forward(conv.forward(input.clone())),
+            None => input.clone(),
+        };
+        let x = relu(self.bn1.forward(self.conv1.forward(input)));
+        let x = self.bn2.forward(self.conv2.forward(x));
+        let x = match (&self.conv3, &self.bn3) {
+            (Some(conv), Some(norm)) => norm.forward(conv.forward(relu(x))),
+            _ => x,
+        };
+        relu(self.drop_path.forward(x) + shortcut)
+    }
+}
