@@ -30,6 +30,8 @@ CASES = {
     "convnext_tiny_64": dict(encoder="convnext_tiny", image=64, depth=3, window=3, decoder=[64, 32, 16]),
     "resnet18_64": dict(encoder="resnet18", image=64, depth=6, window=3),
     "resnet50_64": dict(encoder="resnet50", image=64, depth=4, window=2, decoder=[64, 32, 16, 16, 8]),
+    "caformer_s18_64": dict(encoder="caformer_s18", image=64, depth=6, window=3),
+    "convformer_s18_64": dict(encoder="convformer_s18", image=64, depth=3, window=3, decoder=[64, 32, 16]),
 }
 HERE = pathlib.Path(__file__).parent
 DATA = HERE.parent / "crates" / "model" / "tests" / "data"

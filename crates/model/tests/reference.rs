@@ -158,3 +158,13 @@ fn resnet18_64() {
 fn resnet50_64_with_the_standard_decoder_of_five_blocks() {
     check("resnet50_64");
 }
+
+#[test]
+fn caformer_s18_64() {
+    check("caformer_s18_64");
+}
+
+#[test]
+fn convformer_s18_64() {
+    check("convformer_s18_64");
+}

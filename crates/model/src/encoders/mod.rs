@@ -3,6 +3,7 @@
 
 mod convnext;
 mod maxvit;
+mod metaformer;
 mod resnet;
 
 use burn::module::Module;
@@ -12,6 +13,7 @@ use crate::Error;
 
 pub use convnext::{ConvNext, ConvNextConfig};
 pub use maxvit::{MaxVit, MaxVitConfig, MaxVitShape};
+pub use metaformer::{MetaFormer, MetaFormerConfig};
 pub use resnet::{ResNet, ResNetConfig};
 
 /// A family of encoders: one file here, one paper.
@@ -21,6 +23,8 @@ pub enum Family {
     MaxVit,
     /// Convolutional networks in the manner of transformers, both versions.
     ConvNext,
+    /// CAFormer and ConvFormer.
+    MetaFormer,
     /// Residual networks.
     ResNet,
 }
@@ -31,6 +35,7 @@ impl Family {
         match self {
             Self::MaxVit => "MaxViT",
             Self::ConvNext => "ConvNeXt",
+            Self::MetaFormer => "MetaFormer",
             Self::ResNet => "ResNet",
         }
     }
@@ -53,6 +58,7 @@ pub struct EncoderInfo {
 pub fn catalogue() -> Vec<EncoderInfo> {
     maxvit::catalogue()
         .chain(convnext::catalogue())
+        .chain(metaformer::catalogue())
         .chain(resnet::catalogue())
         .collect()
 }
@@ -64,6 +70,8 @@ pub enum EncoderConfig {
     MaxVit(MaxVitConfig),
     /// See [`ConvNextConfig`].
     ConvNext(ConvNextConfig),
+    /// See [`MetaFormerConfig`].
+    MetaFormer(MetaFormerConfig),
     /// See [`ResNetConfig`].
     ResNet(ResNetConfig),
 }
@@ -82,6 +90,9 @@ impl EncoderConfig {
         if let Some(config) = ConvNextConfig::named(name, inputs, image_size)? {
             return Ok(Self::ConvNext(config));
         }
+        if let Some(config) = MetaFormerConfig::named(name, inputs, image_size)? {
+            return Ok(Self::MetaFormer(config));
+        }
         if let Some(config) = ResNetConfig::named(name, inputs, image_size)? {
             return Ok(Self::ResNet(config));
         }
@@ -93,6 +104,7 @@ impl EncoderConfig {
         match self {
             Self::MaxVit(config) => Self::MaxVit(config.with_drop_path(rate)),
             Self::ConvNext(config) => Self::ConvNext(config.with_drop_path(rate)),
+            Self::MetaFormer(config) => Self::MetaFormer(config.with_drop_path(rate)),
             Self::ResNet(config) => Self::ResNet(config.with_drop_path(rate)),
         }
     }
@@ -102,6 +114,7 @@ impl EncoderConfig {
         match self {
             Self::MaxVit(config) => config.channels(),
             Self::ConvNext(config) => config.channels(),
+            Self::MetaFormer(config) => config.channels(),
             Self::ResNet(config) => config.channels(),
         }
     }
@@ -109,7 +122,7 @@ impl EncoderConfig {
     /// Stride of the deepest feature map.
     pub fn deepest_stride(&self) -> usize {
         match self {
-            Self::MaxVit(_) | Self::ConvNext(_) | Self::ResNet(_) => 32,
+            Self::MaxVit(_) | Self::ConvNext(_) | Self::MetaFormer(_) | Self::ResNet(_) => 32,
         }
     }
 
@@ -118,6 +131,7 @@ impl EncoderConfig {
         match self {
             Self::MaxVit(config) => Encoder::MaxVit(config.init(device)),
             Self::ConvNext(config) => Encoder::ConvNext(config.init(device)),
+            Self::MetaFormer(config) => Encoder::MetaFormer(config.init(device)),
             Self::ResNet(config) => Encoder::ResNet(config.init(device)),
         }
     }
@@ -130,6 +144,8 @@ pub enum Encoder {
     MaxVit(MaxVit),
     /// See [`ConvNext`].
     ConvNext(ConvNext),
+    /// See [`MetaFormer`].
+    MetaFormer(MetaFormer),
     /// See [`ResNet`].
     ResNet(ResNet),
 }
@@ -142,6 +158,7 @@ impl Encoder {
         match self {
             Self::MaxVit(encoder) => encoder.forward(input),
             Self::ConvNext(encoder) => encoder.forward(input),
+            Self::MetaFormer(encoder) => encoder.forward(input),
             Self::ResNet(encoder) => encoder.forward(input),
         }
     }

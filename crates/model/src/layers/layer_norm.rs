@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, module::layer_norm};
 pub struct LayerNormConfig {
     features: usize,
     epsilon: f64,
+    bias: bool,
 }
 
 impl LayerNormConfig {
@@ -15,14 +16,23 @@ impl LayerNormConfig {
         Self {
             features,
             epsilon: 1e-6,
+            bias: true,
         }
+    }
+
+    /// Switches the bias.
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
     }
 
     /// Makes the layer: weights 1, biases 0.
     pub fn init(&self, device: &Device) -> LayerNorm {
         LayerNorm {
             weight: Initializer::Ones.init([self.features], device),
-            bias: Initializer::Zeros.init([self.features], device),
+            bias: self
+                .bias
+                .then(|| Initializer::Zeros.init([self.features], device)),
             epsilon: self.epsilon,
         }
     }
@@ -34,7 +44,7 @@ pub struct LayerNorm {
     /// `[features]`.
     pub weight: Param<Tensor<1>>,
     /// `[features]`.
-    pub bias: Param<Tensor<1>>,
+    pub bias: Option<Param<Tensor<1>>>,
     epsilon: f64,
 }
 
@@ -45,7 +55,7 @@ impl LayerNorm {
         layer_norm(
             input,
             self.weight.val(),
-            Some(self.bias.val()),
+            self.bias.as_ref().map(Param::val),
             self.epsilon,
         )
     }

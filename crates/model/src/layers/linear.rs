@@ -18,6 +18,12 @@ impl LinearConfig {
         }
     }
 
+    /// Switches the bias.
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
     /// Makes the layer: Xavier-uniform weights, biases 0 (timm's start of transformer blocks).
     pub fn init(&self, device: &Device) -> Linear {
         let [inputs, outputs] = self.features;

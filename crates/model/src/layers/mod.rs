@@ -16,6 +16,7 @@ mod projection;
 mod relative_position;
 mod response_norm;
 mod squeeze_excite;
+mod star_relu;
 
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
 pub use conv2d::{Conv2d, Conv2dConfig};
@@ -29,3 +30,4 @@ pub use projection::Projection;
 pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};
 pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};
+pub use star_relu::StarRelu;

@@ -23,6 +23,14 @@ impl Projection {
         }
     }
 
+    /// [`new`](Self::new) without a bias.
+    pub fn without_bias(features: [usize; 2], as_conv: bool, device: &Device) -> Self {
+        match as_conv {
+            true => Self::Conv(Conv2dConfig::new(features, 1).with_bias(false).init(device)),
+            false => Self::Linear(LinearConfig::new(features).with_bias(false).init(device)),
+        }
+    }
+
     /// # Shapes
     /// - input: `[batch, height, width, inputs]`
     /// - output: `[batch, height, width, outputs]`

@@ -1,0 +1,354 @@
+//! CAFormer and ConvFormer (Yu et al., *MetaFormer baselines for vision*, 2022) as timm builds them:
+//! separable convolutions in early stages, and in CAFormer's late stages attention over the whole
+//! image.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor};
+
+use super::{EncoderInfo, Family};
+use crate::Error;
+use crate::layers::{
+    Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig, Projection,
+    StarRelu, drop_path_rates,
+};
+
+struct Variant {
+    name: &'static str,
+    channels: [usize; 4],
+    blocks: [usize; 4],
+}
+
+const S18: ([usize; 4], [usize; 4]) = ([64, 128, 320, 512], [3, 3, 9, 3]);
+const S36: ([usize; 4], [usize; 4]) = ([64, 128, 320, 512], [3, 12, 18, 3]);
+const M36: ([usize; 4], [usize; 4]) = ([96, 192, 384, 576], [3, 12, 18, 3]);
+const B36: ([usize; 4], [usize; 4]) = ([128, 256, 512, 768], [3, 12, 18, 3]);
+
+const fn variant(name: &'static str, size: ([usize; 4], [usize; 4])) -> Variant {
+    Variant {
+        name,
+        channels: size.0,
+        blocks: size.1,
+    }
+}
+
+const VARIANTS: &[Variant] = &[
+    variant("caformer_s18", S18),
+    variant("caformer_s36", S36),
+    variant("caformer_m36", M36),
+    variant("caformer_b36", B36),
+    variant("convformer_s18", S18),
+    variant("convformer_s36", S36),
+    variant("convformer_m36", M36),
+    variant("convformer_b36", B36),
+];
+
+const DEEPEST_STRIDE: usize = 32;
+/// Channels per attention head.
+const HEAD_WIDTH: usize = 32;
+/// The first stage whose shortcuts are scaled, and with attention in CAFormer.
+const LATE: usize = 2;
+
+pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
+    VARIANTS.iter().map(|variant| EncoderInfo {
+        name: variant.name,
+        family: Family::MetaFormer,
+        image_size: 224,
+        licence: "Apache-2.0",
+    })
+}
+
+/// Configuration of a [`MetaFormer`].
+#[derive(Clone, Debug)]
+pub struct MetaFormerConfig {
+    channels: [usize; 4],
+    blocks: [usize; 4],
+    attention: bool,
+    inputs: usize,
+    drop_path: f64,
+}
+
+impl MetaFormerConfig {
+    /// The published variant `name` for images of `image_size` px with `inputs` channels.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when 32 does not divide the image size.
+    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+        let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
+            return Ok(None);
+        };
+        Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
+        Ok(Some(Self {
+            channels: variant.channels,
+            blocks: variant.blocks,
+            attention: name.starts_with("caformer"),
+            inputs,
+            drop_path: 0.0,
+        }))
+    }
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    pub fn with_drop_path(mut self, rate: f64) -> Self {
+        self.drop_path = rate;
+        self
+    }
+
+    /// Channels of the four feature maps, finest (stride 4) first.
+    pub fn channels(&self) -> Vec<usize> {
+        self.channels.to_vec()
+    }
+
+    /// Makes the encoder.
+    pub fn init(&self, device: &Device) -> MetaFormer {
+        let rates = drop_path_rates(self.drop_path, &self.blocks);
+        let stages = rates.into_iter().enumerate().map(|(index, rates)| {
+            let channels = self.channels[index];
+            let blocks = rates
+                .into_iter()
+                .map(|rate| self.block(index, rate, device));
+            Stage {
+                downsample: (index > 0).then(|| {
+                    let inputs = self.channels[index - 1];
+                    Downsample {
+                        norm: norm(inputs, device),
+                        conv: Conv2dConfig::new([inputs, channels], 3)
+                            .with_stride(2)
+                            .init(device),
+                    }
+                }),
+                blocks: blocks.collect(),
+            }
+        });
+        MetaFormer {
+            stem: Stem {
+                conv: Conv2dConfig::new([self.inputs, self.channels[0]], 7)
+                    .with_stride(4)
+                    .with_padding(2)
+                    .init(device),
+                norm: norm(self.channels[0], device),
+            },
+            stages: stages.collect(),
+        }
+    }
+
+    fn block(&self, stage: usize, rate: f64, device: &Device) -> Block {
+        let channels = self.channels[stage];
+        let late = stage >= LATE;
+        let attention = late && self.attention;
+        let project = |features| Projection::without_bias(features, !attention, device);
+        let scale = || {
+            late.then(|| Scale {
+                scale: Initializer::Ones.init([channels], device),
+            })
+        };
+        Block {
+            norm1: norm(channels, device),
+            token_mixer: match attention {
+                true => TokenMixer::Attention(Attention::new(channels, device)),
+                false => TokenMixer::SeparableConv(SeparableConv::new(channels, device)),
+            },
+            res_scale1: scale(),
+            norm2: norm(channels, device),
+            mlp: StarMlp {
+                fc1: project([channels, 4 * channels]),
+                act: StarRelu::new(device),
+                fc2: project([4 * channels, channels]),
+            },
+            res_scale2: scale(),
+            drop_path: DropPath::new(rate),
+        }
+    }
+}
+
+fn norm(channels: usize, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(channels).with_bias(false).init(device)
+}
+
+/// The encoder: a stem and four stages. Maps run channels last between convolutions.
+#[derive(Module, Debug)]
+pub struct MetaFormer {
+    stem: Stem,
+    stages: Vec<Stage>,
+}
+
+impl MetaFormer {
+    /// # Shapes
+    /// - input: `[batch, inputs, size, size]`
+    /// - output: four maps `[batch, channels, size / stride, size / stride]` at strides 4, 8, 16
+    ///   and 32
+    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = self
+            .stem
+            .norm
+            .forward(channels_last(self.stem.conv.forward(input)));
+        let mut features = Vec::new();
+        for stage in &self.stages {
+            if let Some(Downsample { norm, conv }) = &stage.downsample {
+                x = channels_last(conv.forward(channels_first(norm.forward(x))));
+            }
+            x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
+            features.push(channels_first(x.clone()));
+        }
+        features
+    }
+}
+
+fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 2, 3, 1])
+}
+
+fn channels_first(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 3, 1, 2])
+}
+
+#[derive(Module, Debug)]
+struct Stem {
+    conv: Conv2d,
+    norm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Downsample {
+    norm: LayerNorm,
+    conv: Conv2d,
+}
+
+#[derive(Module, Debug)]
+struct Stage {
+    downsample: Option<Downsample>,
+    blocks: Vec<Block>,
+}
+
+/// A learnt factor per channel on a shortcut.
+#[derive(Module, Debug)]
+struct Scale {
+    scale: Param<Tensor<1>>,
+}
+
+impl Scale {
+    fn forward(scale: &Option<Self>, x: Tensor<4>) -> Tensor<4> {
+        match scale {
+            Some(scale) => x * scale.scale.val().unsqueeze(),
+            None => x,
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    norm1: LayerNorm,
+    token_mixer: TokenMixer,
+    res_scale1: Option<Scale>,
+    norm2: LayerNorm,
+    mlp: StarMlp,
+    res_scale2: Option<Scale>,
+    drop_path: DropPath,
+}
+
+impl Block {
+    /// `[batch, height, width, channels]` in and out.
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let mixed = self.token_mixer.forward(self.norm1.forward(input.clone()));
+        let x = Scale::forward(&self.res_scale1, input) + self.drop_path.forward(mixed);
+        let mixed = self.mlp.forward(self.norm2.forward(x.clone()));
+        Scale::forward(&self.res_scale2, x) + self.drop_path.forward(mixed)
+    }
+}
+
+#[derive(Module, Debug)]
+struct StarMlp {
+    fc1: Projection,
+    act: StarRelu,
+    fc2: Projection,
+}
+
+impl StarMlp {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.fc2.forward(self.act.forward(self.fc1.forward(input)))
+    }
+}
+
+#[derive(Module, Debug)]
+enum TokenMixer {
+    SeparableConv(SeparableConv),
+    Attention(Attention),
+}
+
+impl TokenMixer {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::SeparableConv(mixer) => mixer.forward(input),
+            Self::Attention(mixer) => mixer.forward(input),
+        }
+    }
+}
+
+/// An inverted separable convolution: widen twice, mix 7 × 7 neighbours, narrow again.
+#[derive(Module, Debug)]
+struct SeparableConv {
+    pwconv1: Projection,
+    act1: StarRelu,
+    dwconv: Conv2d,
+    pwconv2: Projection,
+}
+
+impl SeparableConv {
+    fn new(channels: usize, device: &Device) -> Self {
+        let middle = 2 * channels;
+        Self {
+            pwconv1: Projection::without_bias([channels, middle], true, device),
+            act1: StarRelu::new(device),
+            dwconv: Conv2dConfig::new([middle, middle], 7)
+                .with_groups(middle)
+                .with_bias(false)
+                .init(device),
+            pwconv2: Projection::without_bias([middle, channels], true, device),
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = self.act1.forward(self.pwconv1.forward(input));
+        let x = channels_last(self.dwconv.forward(channels_first(x)));
+        self.pwconv2.forward(x)
+    }
+}
+
+/// Self-attention over all positions.
+#[derive(Module, Debug)]
+struct Attention {
+    qkv: Linear,
+    proj: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    fn new(channels: usize, device: &Device) -> Self {
+        let linear = |features| LinearConfig::new(features).with_bias(false).init(device);
+        Self {
+            qkv: linear([channels, 3 * channels]),
+            proj: linear([channels, channels]),
+            heads: channels / HEAD_WIDTH,
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let [batch, height, width, channels] = input.dims();
+        let positions = height * width;
+        let tokens = input.reshape([batch, positions, channels]);
+        let qkv = self.qkv.forward(tokens);
+        let part = |index: usize| {
+            qkv.clone()
+                .narrow(2, index * channels, channels)
+                .reshape([batch, positions, self.heads, HEAD_WIDTH])
+                .swap_dims(1, 2)
+        };
+        let query = part(0) * (HEAD_WIDTH as f64).powf(-0.5);
+        let scores = query.matmul(part(1).swap_dims(2, 3));
+        let attended = softmax(scores, 3).matmul(part(2)).swap_dims(1, 2);
+        let joined = attended.reshape([batch, positions, channels]);
+        self.proj
+            .forward(joined)
+            .reshape([batch, height, width, channels])
+    }
+}

@@ -1,0 +1,29 @@
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+/// `scale · relu(x)² + bias`, one learnt number each (Yu et al., *MetaFormer baselines for
+/// vision*).
+#[derive(Module, Debug)]
+pub struct StarRelu {
+    scale: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl StarRelu {
+    /// Makes the layer: scale 1, bias 0.
+    pub fn new(device: &Device) -> Self {
+        Self {
+            scale: Initializer::Ones.init([1], device),
+            bias: Initializer::Zeros.init([1], device),
+        }
+    }
+
+    /// # Shapes
+    /// - input and output: `[...]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        let squared = relu(input).square();
+        squared * self.scale.val().unsqueeze() + self.bias.val().unsqueeze()
+    }
+}
