@@ -14,9 +14,9 @@ const STEP: f64 = 0.25;
 /// How far a patch may lie from the whole sheet's shift, in layers.
 const REACH: f64 = 12.0;
 /// Passes after the first, at most.
-const MOST_PASSES: usize = 7;
+const MOST_PASSES: usize = 8;
 /// A change of scale below which no further pass is made.
-const SETTLED: f64 = 0.001;
+const SETTLED: f64 = 0.0005;
 /// Misfit above which a fit is doubted.
 const DOUBTFUL: f64 = 0.35;
 

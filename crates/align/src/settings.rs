@@ -23,7 +23,7 @@ pub struct AlignSettings {
 impl Default for AlignSettings {
     fn default() -> Self {
         Self {
-            patch: 128,
+            patch: 96,
             layers: [17, 47],
             max_shift: 30.0,
             scales: [0.4, 2.0],

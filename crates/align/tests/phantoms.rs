@@ -64,17 +64,10 @@ fn the_surface_is_found_whatever_the_thickness_and_the_depth() {
         println!(
             "seed {seed}, scale {scale}: median {median:.3}, 95 % {high:.3}, scale {relative:.4}"
         );
-        assert!(
-            median < 0.25,
-            "seed {seed}, scale {scale}: median error {median}"
-        );
-        assert!(
-            high < 0.75,
-            "seed {seed}, scale {scale}: 95th percentile {high}"
-        );
-        assert!(
-            relative < 0.02,
-            "seed {seed}, scale {scale}: scale off by {relative}"
-        );
+        let place = format!("seed {seed}, scale {scale}");
+        assert!(median < 0.15, "{place}: median error {median}");
+        assert!(high < 0.4, "{place}: 95th percentile {high}");
+        // Relief that the maps do not resolve makes a sheet look a little thinner than it is.
+        assert!(relative < 0.025, "{place}: scale off by {relative}");
     }
 }
