@@ -15,7 +15,7 @@ struct Sheet {
 
 impl Sheet {
     fn new(height: usize, width: usize) -> Self {
-        let ink = |y: usize, x: usize| (y / 5 + x / 3) % 4 == 0 || x < y / 2;
+        let ink = |y: usize, x: usize| (y / 5 + x / 3).is_multiple_of(4) || x < y / 2;
         Self {
             volume: Array3::from_shape_fn((20, height, width), |(_, y, x)| {
                 if ink(y, x) { 60_000 } else { 20_000 }

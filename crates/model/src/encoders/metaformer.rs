@@ -270,6 +270,10 @@ impl StarMlp {
 }
 
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a network has few, and they live as long as it"
+)]
 enum TokenMixer {
     SeparableConv(SeparableConv),
     Attention(Attention),
