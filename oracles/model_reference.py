@@ -32,6 +32,8 @@ CASES = {
     "resnet50_64": dict(encoder="resnet50", image=64, depth=4, window=2, decoder=[64, 32, 16, 16, 8]),
     "caformer_s18_64": dict(encoder="caformer_s18", image=64, depth=6, window=3),
     "convformer_s18_64": dict(encoder="convformer_s18", image=64, depth=3, window=3, decoder=[64, 32, 16]),
+    "swinv2_tiny_128": dict(encoder="swinv2_tiny_window8_256", image=128, depth=3, window=3, decoder=[64, 32, 16]),
+    "swinv2_base_resized_96": dict(encoder="swinv2_base_window12to24_192to384", image=96, depth=3, window=3, decoder=[16, 16, 16]),
 }
 HERE = pathlib.Path(__file__).parent
 DATA = HERE.parent / "crates" / "model" / "tests" / "data"

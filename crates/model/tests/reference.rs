@@ -168,3 +168,13 @@ fn caformer_s18_64() {
 fn convformer_s18_64() {
     check("convformer_s18_64");
 }
+
+#[test]
+fn swinv2_tiny_128_with_shifted_windows() {
+    check("swinv2_tiny_128");
+}
+
+#[test]
+fn swinv2_base_96_with_windows_other_than_in_pretraining() {
+    check("swinv2_base_resized_96");
+}

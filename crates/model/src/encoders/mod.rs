@@ -5,6 +5,7 @@ mod convnext;
 mod maxvit;
 mod metaformer;
 mod resnet;
+mod swin;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -15,6 +16,7 @@ pub use convnext::{ConvNext, ConvNextConfig};
 pub use maxvit::{MaxVit, MaxVitConfig, MaxVitShape};
 pub use metaformer::{MetaFormer, MetaFormerConfig};
 pub use resnet::{ResNet, ResNetConfig};
+pub use swin::{Swin, SwinConfig};
 
 /// A family of encoders: one file here, one paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Family {
     MetaFormer,
     /// Residual networks.
     ResNet,
+    /// Shifted-window transformers, second version.
+    Swin,
 }
 
 impl Family {
@@ -37,6 +41,7 @@ impl Family {
             Self::ConvNext => "ConvNeXt",
             Self::MetaFormer => "MetaFormer",
             Self::ResNet => "ResNet",
+            Self::Swin => "Swin V2",
         }
     }
 }
@@ -60,6 +65,7 @@ pub fn catalogue() -> Vec<EncoderInfo> {
         .chain(convnext::catalogue())
         .chain(metaformer::catalogue())
         .chain(resnet::catalogue())
+        .chain(swin::catalogue())
         .collect()
 }
 
@@ -74,6 +80,8 @@ pub enum EncoderConfig {
     MetaFormer(MetaFormerConfig),
     /// See [`ResNetConfig`].
     ResNet(ResNetConfig),
+    /// See [`SwinConfig`].
+    Swin(SwinConfig),
 }
 
 impl EncoderConfig {
@@ -96,6 +104,9 @@ impl EncoderConfig {
         if let Some(config) = ResNetConfig::named(name, inputs, image_size)? {
             return Ok(Self::ResNet(config));
         }
+        if let Some(config) = SwinConfig::named(name, inputs, image_size)? {
+            return Ok(Self::Swin(config));
+        }
         Err(Error::unknown_encoder(name))
     }
 
@@ -106,6 +117,7 @@ impl EncoderConfig {
             Self::ConvNext(config) => Self::ConvNext(config.with_drop_path(rate)),
             Self::MetaFormer(config) => Self::MetaFormer(config.with_drop_path(rate)),
             Self::ResNet(config) => Self::ResNet(config.with_drop_path(rate)),
+            Self::Swin(config) => Self::Swin(config.with_drop_path(rate)),
         }
     }
 
@@ -116,13 +128,18 @@ impl EncoderConfig {
             Self::ConvNext(config) => config.channels(),
             Self::MetaFormer(config) => config.channels(),
             Self::ResNet(config) => config.channels(),
+            Self::Swin(config) => config.channels(),
         }
     }
 
     /// Stride of the deepest feature map.
     pub fn deepest_stride(&self) -> usize {
         match self {
-            Self::MaxVit(_) | Self::ConvNext(_) | Self::MetaFormer(_) | Self::ResNet(_) => 32,
+            Self::MaxVit(_)
+            | Self::ConvNext(_)
+            | Self::MetaFormer(_)
+            | Self::ResNet(_)
+            | Self::Swin(_) => 32,
         }
     }
 
@@ -133,6 +150,7 @@ impl EncoderConfig {
             Self::ConvNext(config) => Encoder::ConvNext(config.init(device)),
             Self::MetaFormer(config) => Encoder::MetaFormer(config.init(device)),
             Self::ResNet(config) => Encoder::ResNet(config.init(device)),
+            Self::Swin(config) => Encoder::Swin(config.init(device)),
         }
     }
 }
@@ -148,6 +166,8 @@ pub enum Encoder {
     MetaFormer(MetaFormer),
     /// See [`ResNet`].
     ResNet(ResNet),
+    /// See [`Swin`].
+    Swin(Swin),
 }
 
 impl Encoder {
@@ -160,6 +180,7 @@ impl Encoder {
             Self::ConvNext(encoder) => encoder.forward(input),
             Self::MetaFormer(encoder) => encoder.forward(input),
             Self::ResNet(encoder) => encoder.forward(input),
+            Self::Swin(encoder) => encoder.forward(input),
         }
     }
 }

@@ -20,6 +20,12 @@ impl LayerNormConfig {
         }
     }
 
+    /// Sets what is added to the variance.
+    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
     /// Switches the bias.
     pub fn with_bias(mut self, bias: bool) -> Self {
         self.bias = bias;

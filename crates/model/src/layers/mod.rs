@@ -27,7 +27,7 @@ pub use linear::{Linear, LinearConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use partition::{Partition, PartitionKind};
 pub use projection::Projection;
-pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};
+pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig, pair_index};
 pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};
 pub use star_relu::StarRelu;

@@ -91,14 +91,19 @@ impl RelativePositionMlp {
 
     /// Which distance each (query, key) pair has: `[area²]`.
     fn pair_index(&self, device: &Device) -> Tensor<1, Int> {
-        let size = self.size;
-        let place = move |p: usize| (p / size, p % size);
-        let values: Vec<i64> = (0..size * size)
-            .flat_map(|q| (0..size * size).map(move |k| (place(q), place(k))))
-            .map(|((qy, qx), (ky, kx))| (qy + size - 1 - ky) * (2 * size - 1) + qx + size - 1 - kx)
-            .map(|index| index as i64)
-            .collect();
+        let values = pair_index(self.size);
         let pairs = values.len();
         Tensor::from_data(TensorData::new(values, [pairs]), device)
     }
+}
+
+/// For each (query, key) pair of a `size × size` window, the row of their relative distance in a
+/// table of all `(2 size − 1)²` of them: `[size⁴]`, the query slowest.
+pub fn pair_index(size: usize) -> Vec<i64> {
+    let place = move |p: usize| (p / size, p % size);
+    (0..size * size)
+        .flat_map(|q| (0..size * size).map(move |k| (place(q), place(k))))
+        .map(|((qy, qx), (ky, kx))| (qy + size - 1 - ky) * (2 * size - 1) + qx + size - 1 - kx)
+        .map(|index| index as i64)
+        .collect()
 }

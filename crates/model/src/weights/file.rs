@@ -91,7 +91,7 @@ pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, Vec<Strin
 /// timm's `stages.0.blocks…` and `stages_0.blocks…` are both our `encoder.stages_0.blocks…`;
 /// numbered stems are flattened alike.
 fn encoder_name(name: &str) -> String {
-    for list in ["stages.", "stem."] {
+    for list in ["stages.", "layers.", "stem."] {
         let rest = name.strip_prefix(list);
         if let Some(rest) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
             return format!("encoder.{}_{rest}", list.trim_end_matches('.'));

@@ -84,8 +84,10 @@ impl Path {
     /// models are.
     fn name(&self) -> String {
         let mut name = self.segments.join(".");
-        if let Some(rest) = name.strip_prefix("encoder.stages.") {
-            name = format!("encoder.stages_{rest}");
+        for list in ["stages", "layers"] {
+            if let Some(rest) = name.strip_prefix(&format!("encoder.{list}.")) {
+                name = format!("encoder.{list}_{rest}");
+            }
         }
         name
     }

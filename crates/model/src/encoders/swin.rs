@@ -1,0 +1,481 @@
+//! Swin Transformer V2 (Liu et al., *Swin Transformer V2: scaling up capacity and resolution*,
+//! 2022) as timm builds it: cosine attention in shifted windows, biases from log-spaced relative
+//! positions, norms after the branches.
+
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, Relu};
+use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::{EncoderInfo, Family};
+use crate::Error;
+use crate::layers::{
+    Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig, Mlp,
+    MlpConfig, Partition, PartitionKind, drop_path_rates,
+};
+
+struct Variant {
+    name: &'static str,
+    image_size: usize,
+    window: usize,
+    /// Window sizes of the four stages in pretraining, where they differ.
+    pretrained: Option<[usize; 4]>,
+    size: Size,
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    width: usize,
+    blocks: [usize; 4],
+}
+
+const TINY: Size = Size {
+    width: 96,
+    blocks: [2, 2, 6, 2],
+};
+const SMALL: Size = Size {
+    width: 96,
+    blocks: [2, 2, 18, 2],
+};
+const BASE: Size = Size {
+    width: 128,
+    blocks: [2, 2, 18, 2],
+};
+const LARGE: Size = Size {
+    width: 192,
+    blocks: [2, 2, 18, 2],
+};
+
+const fn variant(name: &'static str, image_size: usize, window: usize, size: Size) -> Variant {
+    Variant {
+        name,
+        image_size,
+        window,
+        pretrained: None,
+        size,
+    }
+}
+
+/// Fine-tuned at a larger window than that of pretraining, 12 (6 in the last stage).
+const fn resized(mut variant: Variant) -> Variant {
+    variant.pretrained = Some([12, 12, 12, 6]);
+    variant
+}
+
+const VARIANTS: &[Variant] = &[
+    variant("swinv2_tiny_window8_256", 256, 8, TINY),
+    variant("swinv2_tiny_window16_256", 256, 16, TINY),
+    variant("swinv2_small_window8_256", 256, 8, SMALL),
+    variant("swinv2_small_window16_256", 256, 16, SMALL),
+    variant("swinv2_base_window8_256", 256, 8, BASE),
+    variant("swinv2_base_window16_256", 256, 16, BASE),
+    variant("swinv2_base_window12_192", 192, 12, BASE),
+    resized(variant("swinv2_base_window12to16_192to256", 256, 16, BASE)),
+    resized(variant("swinv2_base_window12to24_192to384", 384, 24, BASE)),
+    variant("swinv2_large_window12_192", 192, 12, LARGE),
+    resized(variant(
+        "swinv2_large_window12to16_192to256",
+        256,
+        16,
+        LARGE,
+    )),
+    resized(variant(
+        "swinv2_large_window12to24_192to384",
+        384,
+        24,
+        LARGE,
+    )),
+];
+
+const DEEPEST_STRIDE: usize = 32;
+/// Channels per attention head.
+const HEAD_WIDTH: usize = 32;
+/// Hidden units of the relative-position MLPs.
+const POSITION_HIDDEN: usize = 512;
+/// Added to the norms' variance.
+const EPSILON: f64 = 1e-5;
+/// Attention scores of positions that lie apart on the sheet.
+const APART: f32 = -100.0;
+
+pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
+    VARIANTS.iter().map(|variant| EncoderInfo {
+        name: variant.name,
+        family: Family::Swin,
+        image_size: variant.image_size,
+        licence: "MIT",
+    })
+}
+
+/// Configuration of a [`Swin`].
+#[derive(Clone, Debug)]
+pub struct SwinConfig {
+    width: usize,
+    blocks: [usize; 4],
+    window: usize,
+    pretrained: Option<[usize; 4]>,
+    inputs: usize,
+    image_size: usize,
+    drop_path: f64,
+}
+
+impl SwinConfig {
+    /// The published variant `name` for square images of `image_size` px with `inputs` channels.
+    /// Stages smaller than the window take a window of their own size.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when a stage is not a whole number of windows.
+    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+        let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
+            return Ok(None);
+        };
+        let config = Self {
+            width: variant.size.width,
+            blocks: variant.size.blocks,
+            window: variant.window,
+            pretrained: variant.pretrained,
+            inputs,
+            image_size,
+            drop_path: 0.0,
+        };
+        Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
+        let whole = (0..4).all(|stage| config.side(stage).is_multiple_of(config.window_of(stage)));
+        let multiple = if whole {
+            DEEPEST_STRIDE
+        } else {
+            DEEPEST_STRIDE * variant.window
+        };
+        Error::check_image_size(name, image_size, multiple)?;
+        Ok(Some(config))
+    }
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    pub fn with_drop_path(mut self, rate: f64) -> Self {
+        self.drop_path = rate;
+        self
+    }
+
+    /// Channels of the four feature maps, finest (stride 4) first.
+    pub fn channels(&self) -> Vec<usize> {
+        (0..4).map(|stage| self.width << stage).collect()
+    }
+
+    /// Side of a stage's maps.
+    fn side(&self, stage: usize) -> usize {
+        self.image_size / (4 << stage)
+    }
+
+    fn window_of(&self, stage: usize) -> usize {
+        self.window.min(self.side(stage))
+    }
+
+    /// Makes the encoder.
+    pub fn init(&self, device: &Device) -> Swin {
+        let rates = drop_path_rates(self.drop_path, &self.blocks);
+        let layers = rates.into_iter().enumerate().map(|(stage, rates)| {
+            let channels = self.width << stage;
+            let blocks = rates.into_iter().enumerate();
+            Stage {
+                downsample: (stage > 0).then(|| Downsample {
+                    reduction: LinearConfig::new([2 * channels, channels])
+                        .with_bias(false)
+                        .init(device),
+                    norm: norm(channels, device),
+                }),
+                blocks: blocks
+                    .map(|(index, rate)| self.block(stage, index, rate, device))
+                    .collect(),
+            }
+        });
+        Swin {
+            patch_embed: PatchEmbed {
+                proj: Conv2dConfig::new([self.inputs, self.width], 4)
+                    .with_stride(4)
+                    .with_padding(0)
+                    .init(device),
+                norm: norm(self.width, device),
+            },
+            layers: layers.collect(),
+        }
+    }
+
+    fn block(&self, stage: usize, index: usize, rate: f64, device: &Device) -> Block {
+        let channels = self.width << stage;
+        let window = self.window_of(stage);
+        // Every other block's windows are shifted by half; a single window has nowhere to go.
+        let shifted = index % 2 == 1 && self.side(stage) > window;
+        Block {
+            attn: self.attention(stage, device),
+            norm1: norm(channels, device),
+            mlp: MlpConfig::new(channels, 4 * channels).init(device),
+            norm2: norm(channels, device),
+            drop_path: DropPath::new(rate),
+            partition: Partition::new(PartitionKind::Block, window),
+            shift: if shifted { window / 2 } else { 0 },
+            window,
+        }
+    }
+
+    fn attention(&self, stage: usize, device: &Device) -> Attention {
+        let channels = self.width << stage;
+        let heads = channels / HEAD_WIDTH;
+        let start = Initializer::Constant {
+            value: 10.0_f64.ln(),
+        };
+        let window = self.window_of(stage);
+        Attention {
+            logit_scale: start.init([heads, 1, 1], device),
+            q_bias: Initializer::Zeros.init([channels], device),
+            v_bias: Initializer::Zeros.init([channels], device),
+            cpb_mlp: (
+                LinearConfig::new([2, POSITION_HIDDEN]).init(device),
+                Relu::new(),
+                LinearConfig::new([POSITION_HIDDEN, heads])
+                    .with_bias(false)
+                    .init(device),
+            ),
+            qkv: LinearConfig::new([channels, 3 * channels])
+                .with_bias(false)
+                .init(device),
+            proj: LinearConfig::new([channels, channels]).init(device),
+            heads,
+            window,
+            pretrained: self.pretrained.map_or(window, |windows| windows[stage]),
+        }
+    }
+}
+
+fn norm(channels: usize, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(channels)
+        .with_epsilon(EPSILON)
+        .init(device)
+}
+
+/// The encoder: patches and four stages. Maps run channels last.
+#[derive(Module, Debug)]
+pub struct Swin {
+    patch_embed: PatchEmbed,
+    layers: Vec<Stage>,
+}
+
+impl Swin {
+    /// # Shapes
+    /// - input: `[batch, inputs, size, size]`
+    /// - output: four maps `[batch, channels, size / stride, size / stride]` at strides 4, 8, 16
+    ///   and 32
+    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+        let patches = self.patch_embed.proj.forward(input).permute([0, 2, 3, 1]);
+        let mut x = self.patch_embed.norm.forward(patches);
+        let mut features = Vec::new();
+        for stage in &self.layers {
+            if let Some(downsample) = &stage.downsample {
+                x = downsample.forward(x);
+            }
+            x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
+            features.push(x.clone().permute([0, 3, 1, 2]));
+        }
+        features
+    }
+}
+
+#[derive(Module, Debug)]
+struct PatchEmbed {
+    proj: Conv2d,
+    norm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Stage {
+    downsample: Option<Downsample>,
+    blocks: Vec<Block>,
+}
+
+/// Two by two neighbours become one, with twice the channels.
+#[derive(Module, Debug)]
+struct Downsample {
+    reduction: Linear,
+    norm: LayerNorm,
+}
+
+impl Downsample {
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let [batch, height, width, channels] = input.dims();
+        let merged = input
+            .reshape([batch, height / 2, 2, width / 2, 2, channels])
+            .permute([0, 1, 3, 4, 2, 5])
+            .reshape([batch, height / 2, width / 2, 4 * channels]);
+        self.norm.forward(self.reduction.forward(merged))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    attn: Attention,
+    norm1: LayerNorm,
+    mlp: Mlp,
+    norm2: LayerNorm,
+    drop_path: DropPath,
+    #[module(skip)]
+    partition: Partition,
+    shift: usize,
+    window: usize,
+}
+
+impl Block {
+    /// `[batch, height, width, channels]` in and out.
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let attended = self.norm1.forward(self.attend(input.clone()));
+        let x = input + self.drop_path.forward(attended);
+        let mixed = self.norm2.forward(self.mlp.forward(x.clone()));
+        x + self.drop_path.forward(mixed)
+    }
+
+    fn attend(&self, input: Tensor<4>) -> Tensor<4> {
+        let [_, height, width, _] = input.dims();
+        let device = input.device();
+        let mask = (self.shift > 0).then(|| self.mask(height, width, &device));
+        let shifted = roll(input, height - self.shift, width - self.shift);
+        let windows = self.attn.forward(self.partition.split(shifted), mask);
+        let joined = self.partition.join(windows, [height, width]);
+        roll(joined, self.shift, self.shift)
+    }
+
+    /// Scores to add in each window, `[windows, positions, positions]`: positions that the shift
+    /// brought together from opposite edges must not attend to each other.
+    fn mask(&self, height: usize, width: usize, device: &Device) -> Tensor<3> {
+        let band = |place: usize, size: usize| match place {
+            place if place < size - self.window => 0,
+            place if place < size - self.shift => 1,
+            _ => 2,
+        };
+        let window = self.window;
+        let area = window * window;
+        let mut values = Vec::with_capacity(height * width * area);
+        for top in (0..height).step_by(window) {
+            for left in (0..width).step_by(window) {
+                let bands: Vec<usize> = (0..area)
+                    .map(|p| 3 * band(top + p / window, height) + band(left + p % window, width))
+                    .collect();
+                for query in &bands {
+                    values.extend(
+                        bands
+                            .iter()
+                            .map(|key| if key == query { 0.0 } else { APART }),
+                    );
+                }
+            }
+        }
+        let windows = height * width / area;
+        Tensor::from_data(TensorData::new(values, [windows, area, area]), device)
+    }
+}
+
+/// Moves maps down by `rows` and right by `columns`, what leaves coming in on the other side:
+/// `[batch, height, width, channels]`.
+fn roll(x: Tensor<4>, rows: usize, columns: usize) -> Tensor<4> {
+    let turn = |x: Tensor<4>, axis: usize, by: usize| {
+        let size = x.dims()[axis];
+        match by % size {
+            0 => x,
+            by => Tensor::cat(
+                vec![
+                    x.clone().narrow(axis, size - by, by),
+                    x.narrow(axis, 0, size - by),
+                ],
+                axis,
+            ),
+        }
+    };
+    turn(turn(x, 1, rows), 2, columns)
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    logit_scale: Param<Tensor<3>>,
+    q_bias: Param<Tensor<1>>,
+    v_bias: Param<Tensor<1>>,
+    cpb_mlp: (Linear, Relu, Linear),
+    qkv: Linear,
+    proj: Linear,
+    heads: usize,
+    window: usize,
+    pretrained: usize,
+}
+
+impl Attention {
+    /// `[batch × windows, positions, channels]` in and out; the mask is `[windows, positions,
+    /// positions]`.
+    fn forward(&self, input: Tensor<3>, mask: Option<Tensor<3>>) -> Tensor<3> {
+        let [groups, positions, channels] = input.dims();
+        let device = input.device();
+        let none = Tensor::zeros([channels], &device);
+        let bias = Tensor::cat(vec![self.q_bias.val(), none, self.v_bias.val()], 0);
+        let qkv = self.qkv.forward(input) + bias.unsqueeze();
+        let part = |index: usize| {
+            qkv.clone()
+                .narrow(2, index * channels, channels)
+                .reshape([groups, positions, self.heads, HEAD_WIDTH])
+                .swap_dims(1, 2)
+        };
+        let cosine = unit(part(0)).matmul(unit(part(1)).swap_dims(2, 3));
+        let scale = self.logit_scale.val().clamp_max(100.0_f64.ln()).exp();
+        let scores = cosine * scale.unsqueeze() + self.position_bias(&device).unsqueeze();
+        let scores = match mask {
+            Some(mask) => masked(scores, mask),
+            None => scores,
+        };
+        let attended = softmax(scores, 3).matmul(part(2)).swap_dims(1, 2);
+        self.proj
+            .forward(attended.reshape([groups, positions, channels]))
+    }
+
+    /// `[heads, positions, positions]`, between 0 and 16.
+    fn position_bias(&self, device: &Device) -> Tensor<3> {
+        let (first, _, second) = &self.cpb_mlp;
+        let hidden = relu(first.forward(self.log_distances(device)));
+        let table = second.forward(hidden);
+        let area = self.window * self.window;
+        let bias = table
+            .select(0, self.pair_index(device))
+            .reshape([area, area, self.heads])
+            .permute([2, 0, 1]);
+        sigmoid(bias) * 16.0
+    }
+
+    /// Every relative distance `(dy, dx)` by the window of pretraining, log-spaced:
+    /// `[(2 window − 1)², 2]`.
+    fn log_distances(&self, device: &Device) -> Tensor<2> {
+        let reach = self.window as i64 - 1;
+        let unit = 8.0 / (self.pretrained as f32 - 1.0).max(1.0);
+        let log = |d: i64| {
+            let scaled = d as f32 * unit;
+            scaled.signum() * (scaled.abs() + 1.0).log2() / 3.0
+        };
+        let values: Vec<f32> = (-reach..=reach)
+            .flat_map(|dy| (-reach..=reach).flat_map(move |dx| [log(dy), log(dx)]))
+            .collect();
+        let rows = values.len() / 2;
+        Tensor::from_data(TensorData::new(values, [rows, 2]), device)
+    }
+
+    /// Which distance each (query, key) pair has: `[area²]`.
+    fn pair_index(&self, device: &Device) -> Tensor<1, Int> {
+        let values = crate::layers::pair_index(self.window);
+        let pairs = values.len();
+        Tensor::from_data(TensorData::new(values, [pairs]), device)
+    }
+}
+
+/// Adds a mask per window to scores of `[batch × windows, heads, positions, positions]`.
+fn masked(scores: Tensor<4>, mask: Tensor<3>) -> Tensor<4> {
+    let [groups, heads, positions, _] = scores.dims();
+    let [windows, _, _] = mask.dims();
+    let mask = mask.reshape([1, windows, 1, positions, positions]);
+    let scores = scores.reshape([groups / windows, windows, heads, positions, positions]);
+    (scores + mask).reshape([groups, heads, positions, positions])
+}
+
+/// Vectors of length one along the last axis, as `torch.nn.functional.normalize`.
+fn unit(x: Tensor<4>) -> Tensor<4> {
+    let length = x.clone().square().sum_dim(3).sqrt().clamp_min(1e-12);
+    x / length
+}
