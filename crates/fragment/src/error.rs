@@ -35,6 +35,14 @@ pub enum Error {
         /// The first number that is not there.
         missing: u64,
     },
+    /// Two layers with one number, as `2.tif` and `02.tif`.
+    #[error("{}: found a second layer of this number beside {other}; expected one file per number. Mend: remove one of them", path.display())]
+    SameNumber {
+        /// The second file.
+        path: PathBuf,
+        /// The first file's name.
+        other: String,
+    },
     /// A layer that is no TIFF, or one that cannot be decoded.
     #[error("{}: found a file that cannot be read as TIFF ({reason}); expected a grey TIFF of 16 or 8 bits. Mend: copy or export the layer again", path.display())]
     Tiff {
@@ -60,6 +68,14 @@ pub enum Error {
         path: PathBuf,
         /// Its type.
         found: String,
+    },
+    /// A layer that is packed in a way that is not read.
+    #[error("{}: found compression {found}; expected none, LZW, deflate, PackBits or JPEG. Mend: export the layer with LZW or without compression", path.display())]
+    Compression {
+        /// The layer.
+        path: PathBuf,
+        /// Its TIFF compression number.
+        found: u16,
     },
     /// An image of another size than the fragment.
     #[error("{}: found {} × {} px (height × width); expected {} × {} px like {like}. Mend: {mend}", path.display(), found[0], found[1], expected[0], expected[1])]
@@ -106,6 +122,13 @@ pub enum Error {
     /// Something is there already.
     #[error("{}: found an existing file or folder; expected a new name. Mend: give --force to overwrite it, or another name", path.display())]
     Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A folder that is not replaced although asked, because something else than a fragment is in
+    /// it.
+    #[error("{}: found a file, or a folder without surface_volume or layers; expected a fragment to overwrite, an empty folder or nothing. Mend: give another name", path.display())]
+    NotAFragment {
         /// The file or folder.
         path: PathBuf,
     },

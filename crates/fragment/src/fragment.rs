@@ -7,8 +7,11 @@ use rayon::prelude::*;
 use crate::layer::Layer;
 use crate::{Error, Region, Volume, read_gray};
 
-/// Folders that hold layers, and what side images are called beside each.
-const LAYER_FOLDERS: [&str; 2] = ["surface_volume", "layers"];
+/// Folders that hold layers.
+pub(crate) const LAYER_FOLDERS: [&str; 2] = ["surface_volume", "layers"];
+
+/// Masks for training, which do not name the fragment: `<id>_supervision_mask.png`.
+const OTHER_MASKS: [&str; 2] = ["_supervision", "_validation"];
 
 /// A scanned piece of papyrus on disk: a folder of layers with a mask and, where known, ink
 /// labels and an infrared photograph. Opening reads headers only; cloning is cheap.
@@ -179,6 +182,12 @@ fn layer_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
             path: folder.to_owned(),
         });
     };
+    if let Some(twins) = numbered.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Error::SameNumber {
+            path: twins[1].1.clone(),
+            other: file_name(&twins[0].1),
+        });
+    }
     let gap = (first..)
         .zip(&numbered)
         .find(|(expected, (number, _))| expected != number);
@@ -212,15 +221,20 @@ fn identify(path: &Path) -> String {
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|name| Some(name.strip_suffix("_mask.png")?.to_owned()))
+            .filter(|id| !OTHER_MASKS.iter().any(|other| id.ends_with(other)))
             .collect();
         names.sort();
         names.into_iter().next()
     });
     prefixed.unwrap_or_else(|| {
         let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        whole.file_name().map_or_else(
-            || "fragment".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+        file_name(&whole)
     })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || "fragment".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }

@@ -14,6 +14,15 @@ use crate::lzw_tiles::LzwTiles;
 /// 8-bit layers are scaled so that white stays white.
 const EIGHT_TO_SIXTEEN: u16 = 257;
 
+/// Strips of a whole 30,000 × 30,000 layer exist; anything larger is a damaged header.
+const LARGEST_CHUNK: usize = 4 << 30;
+
+/// TIFF's numbers of compressions.
+const UNCOMPRESSED: u16 = 1;
+const LZW: u16 = 5;
+/// What is read: those, JPEG, deflate under both its numbers, and PackBits.
+const COMPRESSIONS: [u16; 6] = [UNCOMPRESSED, LZW, 7, 8, 32_946, 32_773];
+
 /// One z slice on disk: where its pixels lie, known after reading its header once.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
@@ -47,41 +56,67 @@ impl Layer {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let mut decoder = decoder(path)?;
         let wrong = |error: tiff::TiffError| tiff_error(path, &error);
-        let (width, height) = decoder.dimensions().map_err(wrong)?;
         let bits = grey_bits(path, &mut decoder)?;
+        let (width, height) = decoder.dimensions().map_err(wrong)?;
         let (chunk_width, chunk_height) = decoder.chunk_dimensions();
+        let tag = |decoder: &mut Reader, tag| decoder.find_tag_unsigned::<u16>(tag).map_err(wrong);
+        let compression = tag(&mut decoder, Tag::Compression)?.unwrap_or(1);
+        check_compression(path, compression)?;
+        let upright = tag(&mut decoder, Tag::PhotometricInterpretation)?.unwrap_or(1) == 1;
+        let differences = tag(&mut decoder, Tag::Predictor)? == Some(2);
         let (offsets, counts) = chunk_places(&mut decoder).map_err(wrong)?;
         check_length(path, &offsets, &counts)?;
-        let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression);
-        let inverted = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation);
         let tiled = decoder.get_chunk_type() == ChunkType::Tile;
-        let compression = compression.map_err(wrong)?.unwrap_or(1);
-        let upright = inverted.map_err(wrong)?.unwrap_or(1) == 1;
-        let is_plain = compression == 1 && upright;
-        let differences = decoder
-            .find_tag_unsigned::<u16>(Tag::Predictor)
-            .map_err(wrong)?;
-        let stride = if tiled { chunk_width } else { width } as usize;
         let big_endian = decoder.byte_order() == tiff::tags::ByteOrder::BigEndian;
-        let (width, height) = (width as usize, height as usize);
-        Ok(Self {
+        let mut layer = Self {
             path: path.to_owned(),
-            height,
-            width,
+            height: height as usize,
+            width: width as usize,
             bits,
             chunk: [chunk_height as usize, chunk_width as usize],
-            across: width.div_ceil(chunk_width as usize),
-            lzw: (compression == 5 && tiled && upright).then(|| LzwTiles {
-                offsets: offsets.clone(),
-                counts,
-                big_endian,
-                differences: differences == Some(2),
-            }),
-            plain: is_plain.then_some(Plain {
+            across: width.div_ceil(chunk_width) as usize,
+            lzw: None,
+            plain: None,
+        };
+        if upright && compression == UNCOMPRESSED {
+            let stride = if tiled { chunk_width } else { width } as usize;
+            let plain = Plain {
                 offsets,
                 big_endian,
                 stride,
-            }),
+            };
+            layer.check_plain_length(&plain)?;
+            layer.plain = Some(plain);
+        } else if upright && compression == LZW && tiled {
+            layer.check_chunk_size()?;
+            layer.lzw = Some(LzwTiles {
+                offsets,
+                counts,
+                big_endian,
+                differences,
+            });
+        }
+        Ok(layer)
+    }
+
+    /// Uncompressed pixels lie where the size says, whatever byte counts the directory claims.
+    fn check_plain_length(&self, plain: &Plain) -> Result<(), Error> {
+        let counts = (0..plain.offsets.len()).map(|index| {
+            let above = index / self.across * self.chunk[0];
+            let rows = self.chunk[0].min(self.height - above) as u64;
+            rows.saturating_mul(plain.stride as u64 * u64::from(self.bits / 8))
+        });
+        check_length(&self.path, &plain.offsets, &counts.collect::<Vec<_>>())
+    }
+
+    fn check_chunk_size(&self) -> Result<(), Error> {
+        let pixels = self.chunk[0].saturating_mul(self.chunk[1]);
+        if pixels.saturating_mul(usize::from(self.bits / 8)) <= LARGEST_CHUNK {
+            return Ok(());
+        }
+        Err(Error::Tiff {
+            path: self.path.clone(),
+            reason: format!("tiles of {} × {} px", self.chunk[0], self.chunk[1]),
         })
     }
 
@@ -238,8 +273,7 @@ fn open(path: &Path) -> Result<File, Error> {
 
 fn decoder(path: &Path) -> Result<Reader, Error> {
     let mut limits = Limits::unlimited();
-    // Strips of a whole 30,000 × 30,000 layer exist; anything larger is a damaged header.
-    limits.decoding_buffer_size = 4 << 30;
+    limits.decoding_buffer_size = LARGEST_CHUNK;
     let decoder = Decoder::new(BufReader::new(open(path)?));
     let decoder = decoder.map_err(|error| tiff_error(path, &error))?;
     Ok(decoder.with_limits(limits))
@@ -249,17 +283,32 @@ fn grey_bits(path: &Path, decoder: &mut Reader) -> Result<u8, Error> {
     let color = decoder
         .colortype()
         .map_err(|error| tiff_error(path, &error))?;
-    let format = decoder.find_tag_unsigned::<u16>(Tag::SampleFormat);
-    let float = matches!(format, Ok(Some(3)));
+    let format = decoder
+        .find_tag_unsigned_vec::<u16>(Tag::SampleFormat)
+        .map_err(|error| tiff_error(path, &error))?;
+    let kind = match format.as_deref() {
+        None | Some([1, ..]) => "unsigned",
+        Some([2, ..]) => "signed",
+        Some([3, ..]) => "floating-point",
+        Some(_) => "untyped",
+    };
     let found = match color {
-        ColorType::Gray(bits @ (8 | 16)) if !float => return Ok(bits),
-        ColorType::Gray(bits) if float => format!("{bits}-bit floating-point"),
+        ColorType::Gray(bits @ (8 | 16)) if kind == "unsigned" => return Ok(bits),
+        ColorType::Gray(bits) => format!("{bits}-bit {kind}"),
         other => format!("{other:?}"),
     };
     Err(Error::PixelType {
         path: path.to_owned(),
         found,
     })
+}
+
+fn check_compression(path: &Path, found: u16) -> Result<(), Error> {
+    if COMPRESSIONS.contains(&found) {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    Err(Error::Compression { path, found })
 }
 
 fn chunk_places(decoder: &mut Reader) -> tiff::TiffResult<(Vec<u64>, Vec<u64>)> {

@@ -119,3 +119,21 @@ impl TiffWriter {
         bytes
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let mut writer = TiffWriter::create(Path::new("/dev/full"), [64, 8], 64).unwrap();
+        let written = writer.write_rows(Array2::zeros((64, 8)).view());
+        let error = written.and_then(|()| writer.finish()).unwrap_err();
+        assert!(error.to_string().contains("space left on the disk"));
+        assert!(
+            matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+        );
+    }
+}

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use crate::fragment::LAYER_FOLDERS;
 use crate::tiff_writer::TiffWriter;
 use crate::{Error, Fragment, write_gray};
 
@@ -32,7 +33,8 @@ impl FragmentWriter {
     /// Begins a fragment of `shape` (depth, height, width) at `target`.
     ///
     /// # Errors
-    /// [`Error::Exists`] without `force`; [`Error::Io`].
+    /// [`Error::Exists`] without `force`; [`Error::NotAFragment`] when something else than a
+    /// fragment would be replaced; [`Error::Rows`] for a volume without voxels; [`Error::Io`].
     pub fn create(
         target: impl AsRef<Path>,
         shape: [usize; 3],
@@ -42,15 +44,17 @@ impl FragmentWriter {
         if target.exists() && !options.force {
             return Err(Error::Exists { path: target });
         }
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        std::fs::create_dir_all(&parent).map_err(Error::io(&parent))?;
-        let folder = tempfile::Builder::new()
-            .prefix(".inkling-")
-            .tempdir_in(&parent)
-            .map_err(Error::io(&parent))?;
+        if !is_replaceable(&target)? {
+            return Err(Error::NotAFragment { path: target });
+        }
+        if shape.contains(&0) {
+            return Err(Error::Rows {
+                path: target,
+                found: format!("a volume of {shape:?} voxels (z, y, x)"),
+                expected: "at least one voxel each way".to_owned(),
+            });
+        }
+        let folder = hidden_beside(&target)?;
         let volume = folder.path().join("surface_volume");
         std::fs::create_dir(&volume).map_err(Error::io(&volume))?;
         let digits = (shape[0].max(1) - 1).to_string().len().max(2);
@@ -173,15 +177,58 @@ impl FragmentWriter {
             .into_par_iter()
             .try_for_each(TiffWriter::finish)?;
         let target = self.target;
-        if self.force && target.exists() {
-            std::fs::remove_dir_all(&target).map_err(Error::io(&target))?;
-        }
         readable_by_all(self.folder.path()).map_err(Error::io(&target))?;
-        std::fs::rename(self.folder.path(), &target).map_err(Error::io(&target))?;
+        let replaced = match self.force && target.exists() {
+            true => Some(set_aside(&target)?),
+            false => None,
+        };
+        let named = std::fs::rename(self.folder.path(), &target);
+        if let (Err(_), Some(old)) = (&named, &replaced) {
+            // The old fragment gets its name back; the first error is the one to tell.
+            let _ = std::fs::rename(old.path().join(ASIDE), &target);
+        }
+        named.map_err(Error::io(&target))?;
         // The folder has its name now; the guard must not remove it.
         let _ = self.folder.keep();
         Fragment::open(target)
     }
+}
+
+/// What a fragment about to be replaced is called in its temporary folder.
+const ASIDE: &str = "replaced";
+
+/// Moves the old fragment into a temporary folder beside it, which removes itself when dropped:
+/// deleting takes long, and until the new one has the name the old one must be whole.
+fn set_aside(target: &Path) -> Result<tempfile::TempDir, Error> {
+    let aside = hidden_beside(target)?;
+    std::fs::rename(target, aside.path().join(ASIDE)).map_err(Error::io(target))?;
+    Ok(aside)
+}
+
+/// A temporary folder beside `target`, on the same disk so that renaming suffices.
+fn hidden_beside(target: &Path) -> Result<tempfile::TempDir, Error> {
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    tempfile::Builder::new()
+        .prefix(".inkling-")
+        .tempdir_in(parent)
+        .map_err(Error::io(parent))
+}
+
+/// Whether nothing is lost with `target` but a fragment.
+fn is_replaceable(target: &Path) -> Result<bool, Error> {
+    if !target.exists() {
+        return Ok(true);
+    }
+    if !target.is_dir() {
+        return Ok(false);
+    }
+    let mut entries = std::fs::read_dir(target).map_err(Error::io(target))?;
+    let holds_layers = LAYER_FOLDERS.iter().any(|name| target.join(name).is_dir());
+    Ok(holds_layers || entries.next().is_none())
 }
 
 fn white_where(mask: &Array2<bool>) -> Array2<u8> {

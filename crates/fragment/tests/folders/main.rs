@@ -1,0 +1,6 @@
+//! Fragment folders from end to end: how they lie on disk, what is wrong with them, writing them.
+
+mod bad_input;
+mod layouts;
+mod scraps;
+mod writing;
