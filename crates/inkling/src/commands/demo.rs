@@ -68,6 +68,14 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
         ))
         .into());
     }
+    if out.exists() && !out.join("demo.toml").is_file() {
+        return Err(Usage(format!(
+            "{}: found a folder without demo.toml; expected an earlier demo to replace. Mend: give \
+             --out another folder",
+            out.display()
+        ))
+        .into());
+    }
     if out.exists() {
         std::fs::remove_dir_all(out).with_context(|| out.display().to_string())?;
     }

@@ -306,3 +306,17 @@ fn nothing_is_overwritten_unasked() {
             .success()
     );
 }
+
+#[test]
+fn force_replaces_nothing_but_what_inkling_made() {
+    let scrap = Scrap::new();
+    let precious = scrap.path("precious");
+    std::fs::create_dir(&precious).unwrap();
+    std::fs::write(precious.join("thesis.tex"), "years of work").unwrap();
+    let (fragment, out) = (scrap.path("1"), word(&precious));
+    let downscale = ["downscale", word(&fragment), "--out", out, "--force"];
+    refused(&downscale, FAILED, &["precious", "Mend: give another name"]);
+    let demo = ["demo", "--out", out, "--force"];
+    refused(&demo, SETTINGS, &["precious", "without demo.toml", "Mend:"]);
+    assert!(precious.join("thesis.tex").is_file());
+}
