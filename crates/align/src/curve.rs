@@ -51,24 +51,28 @@ impl Curve {
         self.values[above] - self.values[below]
     }
 
-    /// The curve brought to [0, 1] by its own extremes within the layers `first..=last`; `None`
-    /// when it is flat or no number there.
-    pub fn normalized(&self, first: usize, last: usize) -> Option<Self> {
+    /// The lowest and the highest value within the layers `first..=last`, layers that are no
+    /// number aside; `None` when the curve is flat there.
+    pub(crate) fn range(&self, first: usize, last: usize) -> Option<[f64; 2]> {
         let within = self
             .values
             .get(first..=last.min(self.values.len().checked_sub(1)?))?;
         let low = within.iter().copied().fold(f64::INFINITY, f64::min);
         let high = within.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let range = high - low;
-        let usable = range.is_finite() && range > 1e-9 && within.iter().all(|v| v.is_finite());
-        usable.then(|| {
-            Self::new(
-                self.values
-                    .iter()
-                    .map(|value| (value - low) / range)
-                    .collect(),
-            )
-        })
+        (range.is_finite() && range > 1e-9).then_some([low, high])
+    }
+
+    /// The curve with `range` brought to [0, 1].
+    pub(crate) fn within(&self, [low, high]: [f64; 2]) -> Self {
+        let share = |value: &f64| (value - low) / (high - low);
+        Self::new(self.values.iter().map(share).collect())
+    }
+
+    /// The curve brought to [0, 1] by its own extremes within the layers `first..=last`; `None`
+    /// when it is flat there.
+    pub fn normalized(&self, first: usize, last: usize) -> Option<Self> {
+        Some(self.within(self.range(first, last)?))
     }
 }
 

@@ -23,23 +23,32 @@
 //! # Ok::<(), inkling_align::Error>(())
 //! ```
 
+mod alignment;
+mod cells;
 mod curve;
-mod enlarge;
 mod error;
 mod fit;
+mod lattice;
+mod least_squares;
 mod measure;
 mod misfit;
+mod parabola;
+mod patches;
+mod reference;
+mod relief;
 mod settings;
+mod shifts;
+mod starts;
 mod target;
 mod warp;
 mod write;
 
+pub use alignment::{Alignment, Patch, Seconds, align, align_volume};
 pub use curve::Curve;
-use enlarge::enlarge;
 pub use error::Error;
-pub use fit::{Alignment, Patch, align, align_volume};
-pub use measure::{CellSums, FragmentCurves, measure_cells, measure_curves};
-pub use settings::AlignSettings;
+pub use measure::{FragmentCurves, measure_curves};
+pub use relief::Relief;
+pub use settings::{AlignSettings, Method};
 pub use target::Target;
-pub use warp::{Warped, write_warped};
+pub use warp::{WarpSeconds, Warped, write_warped};
 pub use write::write_curves;

@@ -5,18 +5,6 @@ use serde::Serialize;
 
 use crate::{Curve, Error};
 
-/// Sums over square cells of the sheet, one pass over the voxels: everything that curves of
-/// patches, of any size that cells make up, are computed from.
-#[derive(Clone, Debug)]
-pub struct CellSums {
-    /// Side of a cell, in pixels.
-    pub cell: usize,
-    /// Sum of the papyrus voxels' intensities, (row, column, z).
-    pub sums: Array3<f64>,
-    /// Papyrus pixels per cell, (row, column).
-    pub papyrus: Array2<u32>,
-}
-
 /// Mean intensity per layer over a whole fragment.
 #[derive(Clone, Debug, Serialize)]
 pub struct FragmentCurves {
@@ -88,63 +76,8 @@ pub fn measure_curves(
     })
 }
 
-/// Sums the papyrus voxels of every cell of `cell`² px.
-///
-/// # Errors
-/// Those of reading the volume.
-pub fn measure_cells(
-    volume: &dyn Volume,
-    mask: &Array2<bool>,
-    cell: usize,
-    progress: &(dyn Fn(u64, u64) + Sync),
-) -> Result<CellSums, Error> {
-    let [depth, height, width] = volume.shape();
-    let (rows, columns) = (height.div_ceil(cell), width.div_ceil(cell));
-    let mut sums = Array3::<f64>::zeros((rows, columns, depth));
-    let mut papyrus = Array2::<u32>::zeros((rows, columns));
-    for ((y, x), &set) in mask.indexed_iter() {
-        papyrus[(y / cell, x / cell)] += u32::from(set);
-    }
-    for_row_blocks(volume, progress, |first, block| {
-        let layers: Vec<Array2<u64>> = block
-            .axis_iter(Axis(0))
-            .into_par_iter()
-            .map(|layer| {
-                let begin = first / cell;
-                let count = (first + layer.nrows() - 1) / cell - begin + 1;
-                let mut sums = Array2::<u64>::zeros((count, columns));
-                for (row, line) in layer.rows().into_iter().enumerate() {
-                    let y = first + row;
-                    let mut sums = sums.row_mut(y / cell - begin);
-                    let line = line.as_slice().expect("blocks are contiguous");
-                    let mask = mask.row(y);
-                    let mask = mask.as_slice().expect("masks are contiguous");
-                    let cells = line.chunks(cell).zip(mask.chunks(cell));
-                    for (sum, (values, mask)) in sums.iter_mut().zip(cells) {
-                        let within = values.iter().zip(mask);
-                        *sum += within
-                            .map(|(&value, &set)| u64::from(u32::from(value) * u32::from(set)))
-                            .sum::<u64>();
-                    }
-                }
-                sums
-            })
-            .collect();
-        for (z, layer) in layers.iter().enumerate() {
-            for ((row, column), &sum) in layer.indexed_iter() {
-                sums[(first / cell + row, column, z)] += sum as f64;
-            }
-        }
-    })?;
-    Ok(CellSums {
-        cell,
-        sums,
-        papyrus,
-    })
-}
-
 /// Bytes of voxels read at once.
-const BLOCK_BYTES: usize = 256 << 20;
+const BLOCK_BYTES: usize = 64 << 20;
 
 /// Hands all voxels to `each` in blocks of whole rows, (z, y, x), with the first row's number.
 fn for_row_blocks(
@@ -161,34 +94,4 @@ fn for_row_blocks(
         progress(end as u64, height as u64);
     }
     Ok(())
-}
-
-impl CellSums {
-    /// Cells down and across.
-    pub fn grid(&self) -> (usize, usize) {
-        self.papyrus.dim()
-    }
-
-    /// The curve of the papyrus in `rows` × `columns` of cells and its pixels; `None` where
-    /// there is no papyrus.
-    pub fn curve(
-        &self,
-        rows: std::ops::Range<usize>,
-        columns: std::ops::Range<usize>,
-    ) -> Option<(Curve, u32)> {
-        let papyrus = self
-            .papyrus
-            .slice(ndarray::s![rows.clone(), columns.clone()]);
-        let pixels: u32 = papyrus.iter().sum();
-        let sums = self.sums.slice(ndarray::s![rows, columns, ..]);
-        let sums = sums.sum_axis(Axis(0)).sum_axis(Axis(0));
-        let mean = |sum: &f64| sum / f64::from(pixels);
-        (pixels > 0).then(|| (Curve::new(sums.iter().map(mean).collect()), pixels))
-    }
-
-    /// The whole sheet's curve.
-    pub fn whole(&self) -> Option<Curve> {
-        let (rows, columns) = self.grid();
-        self.curve(0..rows, 0..columns).map(|(curve, _)| curve)
-    }
 }

@@ -6,8 +6,8 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlignSettings {
-    /// Side of the square patches whose shifts are fitted, in pixels; they lie half their side
-    /// apart.
+    /// Side of the smallest square patches whose shifts are fitted, in pixels; they lie half
+    /// their side apart. Patches of twice the side come first.
     pub patch: usize,
     /// First and last layer of the target that are compared.
     pub layers: [usize; 2],
@@ -16,18 +16,41 @@ pub struct AlignSettings {
     /// Range of scales looked for.
     pub scales: [f64; 2],
     /// How strongly neighbouring patches hold together: the misfit, as a share of the target's
-    /// variance, that a difference of one layer costs.
+    /// variance, that a difference of one layer costs. Larger values suit sheets that hardly
+    /// bend.
     pub smoothness: f64,
+    /// How depths are fitted.
+    pub method: Method,
+    /// Takes the layers in reverse order: for a sheet scanned from its other side.
+    pub flip: bool,
+    /// Bytes that voxels and their sums may take.
+    pub memory: usize,
+}
+
+/// How depths are fitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Every patch along the relief found so far, by all its shifts, held together by its
+    /// neighbours; one scale for the sheet.
+    #[default]
+    Robust,
+    /// The write-up's two stages on the halved volume: every patch against the sheet's own curve
+    /// by least squares, outliers replaced; then the sheet against the target.
+    Reference,
 }
 
 impl Default for AlignSettings {
     fn default() -> Self {
         Self {
-            patch: 96,
+            patch: 48,
             layers: [17, 47],
             max_shift: 30.0,
-            scales: [0.4, 2.0],
-            smoothness: 0.01,
+            scales: [0.3, 3.0],
+            smoothness: 0.02,
+            method: Method::Robust,
+            flip: false,
+            memory: 512 << 20,
         }
     }
 }

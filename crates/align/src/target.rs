@@ -1,6 +1,9 @@
 use std::path::Path;
 
-use crate::{Curve, Error};
+use crate::least_squares::{Bounds, Place, fit_curve};
+use crate::misfit::Misfit;
+use crate::starts::starts;
+use crate::{AlignSettings, Curve, Error};
 
 /// The normalised curve of a well-aligned fragment, measured by the write-up's author.
 const BUILT_IN: &str = include_str!("../../../data/target_curve.csv");
@@ -32,6 +35,47 @@ impl Target {
         }
     }
 
+    /// The mean of several targets, the others laid onto the first one's layers by shift and
+    /// scale, each by its own brightness and contrast.
+    ///
+    /// # Errors
+    /// [`Error::Flat`] for one that is flat, or fits nowhere on the first.
+    pub fn mean(targets: &[Self], settings: &AlignSettings) -> Result<Self, Error> {
+        let [first, others @ ..] = targets else {
+            return Ok(Self::built_in());
+        };
+        if others.is_empty() {
+            return Ok(first.clone());
+        }
+        let [low, high] = settings.layers;
+        let normalized = |target: &Self| {
+            let flat = || Error::Flat {
+                id: target.name.clone(),
+                first: low,
+                last: high,
+            };
+            target.curve.normalized(low, high).ok_or_else(flat)
+        };
+        let base = normalized(first)?;
+        let mut sums = base.values().to_vec();
+        for other in others {
+            let laid = laid_onto(&base, &other.curve, settings).ok_or_else(|| Error::Flat {
+                id: other.name.clone(),
+                first: low,
+                last: high,
+            })?;
+            sums.iter_mut()
+                .zip(laid)
+                .for_each(|(sum, value)| *sum += value);
+        }
+        let count = targets.len() as f64;
+        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        Ok(Self {
+            curve: Curve::new(sums.into_iter().map(|sum| sum / count).collect()),
+            name: names.join(", "),
+        })
+    }
+
     /// Reads `z,value` lines, or the `curves.csv` of `inkling curves` (its first fragment).
     ///
     /// # Errors
@@ -45,6 +89,29 @@ impl Target {
         let curve = parse(&text).map_err(wrong)?;
         Ok(Self::new(path.display().to_string(), curve))
     }
+}
+
+/// `curve` on the layers of `base`, brought to its range; `None` when it fits nowhere.
+fn laid_onto(base: &Curve, curve: &Curve, settings: &AlignSettings) -> Option<Vec<f64>> {
+    let misfit = Misfit::new(base, settings.layers);
+    let start = *starts(&misfit, curve, settings).first()?;
+    let on_base = |place: Place| -> Curve {
+        let last = (curve.len() - 1) as f64;
+        let at = |u: usize| ((u as f64 - place.shift) / place.scale).clamp(0.0, last);
+        Curve::new((0..base.len()).map(|u| curve.at(at(u))).collect())
+    };
+    let place = Place {
+        scale: start.scale,
+        shift: start.shift,
+    };
+    let [first, last] = settings.layers;
+    let range = on_base(place).range(first, last)?;
+    let bounds = Bounds {
+        scale: [0.9, 1.1].map(|factor| factor * place.scale),
+        shift: [-3.0, 3.0].map(|offset| offset + place.shift),
+    };
+    let place = fit_curve(&curve.within(range), base, settings.layers, place, bounds);
+    Some(on_base(place).normalized(first, last)?.values().to_vec())
 }
 
 fn parse(text: &str) -> Result<Curve, String> {
@@ -89,6 +156,20 @@ mod tests {
         let target = Target::built_in();
         assert_eq!(target.curve.len(), 65);
         assert_eq!(target.curve.values()[27], 1.0);
+    }
+
+    #[test]
+    fn the_mean_of_a_target_and_its_moved_self_is_the_target() {
+        let base = Target::built_in();
+        let moved = |z: usize| 500.0 + 80.0 * base.curve.at(z as f64 * 0.8 + 5.0);
+        let moved = Target::new("moved", Curve::new((0..70).map(moved).collect()));
+        let mean = Target::mean(&[base.clone(), moved], &AlignSettings::default()).unwrap();
+        assert_eq!(mean.name, "built-in, moved");
+        let expected = base.curve.normalized(17, 47).unwrap();
+        for u in 17..=47 {
+            let (found, expected) = (mean.curve.values()[u], expected.values()[u]);
+            assert!((found - expected).abs() < 0.02, "{u}: {found} {expected}");
+        }
     }
 
     #[test]

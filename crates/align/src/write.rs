@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use inkling_fragment::{Error as FileError, write_whole};
+use inkling_fragment::{Error as FileError, write_maps, write_whole};
 
 use crate::{Alignment, Curve, Error, FragmentCurves};
 
@@ -11,7 +11,7 @@ impl Alignment {
     /// # Errors
     /// When one exists (without `force`) or cannot be written.
     pub fn write(&self, folder: &Path, force: bool) -> Result<(), Error> {
-        self.maps.write(folder, force)?;
+        write_maps(folder, &self.relief, force)?;
         let path = folder.join("align.json");
         let text = serde_json::to_string_pretty(self).expect("an alignment is plain data");
         write_whole(&path, force, |file| {

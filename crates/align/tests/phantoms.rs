@@ -21,6 +21,7 @@ fn errors(settings: &PhantomSettings) -> [f64; 3] {
         &|_, _| {},
     )
     .unwrap();
+    let maps = fitted.maps();
     let mut errors: Vec<f64> = phantom
         .mask
         .indexed_iter()
@@ -28,7 +29,7 @@ fn errors(settings: &PhantomSettings) -> [f64; 3] {
         .map(|(place, _)| {
             let (shift, scale) = (phantom.maps.z_shift[place], phantom.maps.z_scale[place]);
             let layer = (SURFACE - shift) / scale;
-            let fitted = layer * fitted.maps.z_scale[place] + fitted.maps.z_shift[place];
+            let fitted = layer * maps.z_scale[place] + maps.z_shift[place];
             f64::from((fitted - SURFACE).abs())
         })
         .collect();
@@ -50,6 +51,11 @@ fn the_surface_is_found_whatever_the_thickness_and_the_depth() {
         (4, 1.3, 3.0),
         (5, 0.5, 0.0),
         (6, 1.6, -2.0),
+        (7, 1.0, 15.0),
+        (8, 0.8, -15.0),
+        (9, 1.2, 9.0),
+        (10, 1.4, -12.0),
+        (11, 0.6, -4.0),
     ];
     for (seed, scale, shift) in cases {
         let settings = PhantomSettings {
@@ -65,9 +71,8 @@ fn the_surface_is_found_whatever_the_thickness_and_the_depth() {
             "seed {seed}, scale {scale}: median {median:.3}, 95 % {high:.3}, scale {relative:.4}"
         );
         let place = format!("seed {seed}, scale {scale}");
-        assert!(median < 0.15, "{place}: median error {median}");
-        assert!(high < 0.4, "{place}: 95th percentile {high}");
-        // Relief that the maps do not resolve makes a sheet look a little thinner than it is.
-        assert!(relative < 0.025, "{place}: scale off by {relative}");
+        assert!(median < 0.12, "{place}: median error {median}");
+        assert!(high < 0.3, "{place}: 95th percentile {high}");
+        assert!(relative < 0.015, "{place}: scale off by {relative}");
     }
 }

@@ -28,6 +28,7 @@ mod fragment;
 mod layer;
 mod lzw_tiles;
 mod maps;
+mod npy_file;
 mod part;
 mod picture;
 mod tiff_writer;
@@ -37,7 +38,7 @@ mod writer;
 
 pub use error::Error;
 pub use fragment::Fragment;
-pub use maps::{DepthMaps, read_map, write_map};
+pub use maps::{DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};
 pub use part::{Part, thirds, write_part};
 pub use picture::{read_gray, write_gray};
 pub use volume::{Region, Volume};

@@ -119,9 +119,19 @@ pub struct Align {
     /// Where DIR/<id>/{z_shift.npy, z_scale.npy, align.json, …} go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// What is aligned to: a curve (CSV) or a fragment; the built-in curve by default.
+    /// What is aligned to: a curve (CSV) or a fragment, or the mean of several; the built-in
+    /// curve by default.
     #[arg(long, value_name = "CSV|FRAGMENT")]
-    pub target: Option<PathBuf>,
+    pub target: Vec<PathBuf>,
+    /// robust, or reference: the write-up's two stages of least squares.
+    #[arg(long, default_value = "robust", value_name = "METHOD")]
+    pub method: String,
+    /// Takes the layers in reverse order, for a sheet scanned from its other side.
+    #[arg(long)]
+    pub flip: bool,
+    /// Memory for voxels, as 512M or 2G.
+    #[arg(long, default_value = "512M", value_name = "SIZE", value_parser = memory)]
+    pub memory: usize,
 }
 
 /// Flags of `warp`.
@@ -136,6 +146,9 @@ pub struct Warp {
     /// Layers to write, as FIRST..END; all by default.
     #[arg(long, value_name = "FIRST..END")]
     pub z: Option<String>,
+    /// Memory for voxels, as 512M or 2G.
+    #[arg(long, default_value = "512M", value_name = "SIZE", value_parser = memory)]
+    pub memory: usize,
     /// The aligned fragment's folder.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -289,4 +302,23 @@ pub struct Report {
     /// A run, or a folder of predictions.
     #[arg(value_name = "RUN|DIR")]
     pub folder: PathBuf,
+}
+
+/// Reads a size in bytes: a number with K, M, G or nothing after it.
+fn memory(text: &str) -> Result<usize, String> {
+    let wrong = || format!("found {text}; expected a size as 512M or 2G, of at least 16M");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: usize = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let bytes = number * unit as f64;
+    match bytes >= (16 << 20) as f64 && bytes < 1e18 {
+        true => Ok(bytes as usize),
+        false => Err(wrong()),
+    }
 }

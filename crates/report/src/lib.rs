@@ -23,6 +23,7 @@ mod chart;
 mod color_map;
 mod curve_charts;
 mod data;
+mod digits;
 mod embed;
 mod page;
 mod shift_map;

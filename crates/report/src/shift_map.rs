@@ -2,6 +2,7 @@ use image::{Rgba, RgbaImage};
 use ndarray::Array2;
 
 use crate::color_map::viridis;
+use crate::digits;
 
 /// A shift map as a picture, with the range that its colours span.
 #[derive(Clone, Debug)]
@@ -15,19 +16,22 @@ pub struct ShiftMap {
 }
 
 impl ShiftMap {
-    /// The picture with a colour bar at its right, as PNG.
+    /// The picture on white with its colour bar, the shifts at five heights of it, and the
+    /// histogram beside them, as PNG.
     pub fn to_png(&self) -> Vec<u8> {
-        const GAP: u32 = 8;
-        const BAR: u32 = 16;
         let (width, height) = self.picture.dimensions();
-        let mut whole = RgbaImage::new(width + GAP + BAR, height);
-        image::imageops::replace(&mut whole, &self.picture, 0, 0);
+        let height = height.max(LEAST_HEIGHT);
+        let mut whole = RgbaImage::from_pixel(width + LEGEND, height + 2 * GAP, WHITE);
+        image::imageops::overlay(&mut whole, &self.picture, 0, i64::from(GAP));
         for y in 0..height {
-            let share = 1.0 - (y as f32 + 0.5) / height as f32;
-            let [r, g, b] = viridis(share);
-            for x in width + GAP..width + GAP + BAR {
-                whole.put_pixel(x, y, Rgba([r, g, b, 255]));
-            }
+            self.paint_legend_row(&mut whole, y, height, width + GAP);
+        }
+        let [low, high] = self.range;
+        for tick in 0..5 {
+            let share = tick as f32 / 4.0;
+            let text = format!("{:.1}", low + share * (high - low));
+            let y = GAP + ((1.0 - share) * (height - 1) as f32) as u32 - digits::HEIGHT / 2;
+            digits::draw_number(&mut whole, &text, width + GAP + BAR + 4, y, INK);
         }
         let mut bytes = std::io::Cursor::new(Vec::new());
         whole
@@ -35,7 +39,32 @@ impl ShiftMap {
             .expect("PNG takes every picture made here, and memory takes every write");
         bytes.into_inner()
     }
+
+    fn paint_legend_row(&self, whole: &mut RgbaImage, y: u32, height: u32, left: u32) {
+        let share = 1.0 - (y as f32 + 0.5) / height as f32;
+        let [r, g, b] = viridis(share);
+        let color = Rgba([r, g, b, 255]);
+        let bins = self.histogram.len();
+        let bin = self.histogram[((share * bins as f32) as usize).min(bins - 1)];
+        let highest = self.histogram.iter().copied().fold(1e-9, f64::max);
+        let length = (bin / highest * f64::from(HISTOGRAM)).round() as u32;
+        let begin = left + BAR + NUMBERS;
+        for x in (left..left + BAR).chain(begin..begin + length) {
+            whole.put_pixel(x, y + GAP, color);
+        }
+    }
 }
+
+const WHITE: Rgba<u8> = Rgba([255, 255, 255, 255]);
+const INK: Rgba<u8> = Rgba([40, 40, 40, 255]);
+/// Widths in pixels, from left to right: gap, colour bar, numbers, histogram, gap.
+const GAP: u32 = 8;
+const BAR: u32 = 16;
+const NUMBERS: u32 = 44;
+const HISTOGRAM: u32 = 60;
+const LEGEND: u32 = GAP + BAR + NUMBERS + HISTOGRAM + GAP;
+/// The legend needs some height on small sheets too.
+const LEAST_HEIGHT: u32 = 96;
 
 /// Longest side of a picture in a report, in pixels.
 const LONGEST: usize = 480;

@@ -1,22 +1,31 @@
 use std::io::Write;
 use std::path::Path;
 
-use inkling_align::{AlignSettings, Alignment, Target, align, measure_curves};
+use inkling_align::{AlignSettings, Alignment, Method, Target, align, measure_curves};
 use inkling_fragment::{Error, Fragment, write_whole};
 use inkling_report::{AlignmentView, Chart, Line, shift_map};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::cli::Align;
+use crate::failure::Usage;
 
 pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
-    let target = target(flags.target.as_deref(), context)?;
+    let settings = AlignSettings {
+        method: method(&flags.method)?,
+        flip: flags.flip,
+        memory: flags.memory,
+        ..AlignSettings::default()
+    };
+    let targets = flags.target.iter().map(|path| target(path, context));
+    let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
+    let target = Target::mean(&targets, &settings)?;
     let mut figures = serde_json::Map::new();
     for path in &flags.fragments {
         let fragment = Fragment::open(path)?;
         let folder = flags.out.join(fragment.id());
-        let alignment = fit(&fragment, &target, &folder, context)?;
+        let alignment = fit(&fragment, &target, &settings, &folder, context)?;
         figures.insert(fragment.id().to_owned(), summary(&alignment));
     }
     Ok(Value::Object(figures))
@@ -26,12 +35,12 @@ pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
 pub fn fit(
     fragment: &Fragment,
     target: &Target,
+    settings: &AlignSettings,
     folder: &Path,
     context: &Context,
 ) -> anyhow::Result<Alignment> {
     let task = context.console.task(&format!("align {}", fragment.id()));
-    let settings = AlignSettings::default();
-    let alignment = align(fragment, target, &settings, &|done, all| task.at(done, all))?;
+    let alignment = align(fragment, target, settings, &|done, all| task.at(done, all))?;
     drop(task);
     alignment.write(folder, context.force)?;
     let mask = fragment.mask()?;
@@ -46,10 +55,17 @@ pub fn fit(
     Ok(alignment)
 }
 
-fn target(path: Option<&Path>, context: &Context) -> anyhow::Result<Target> {
-    let Some(path) = path else {
-        return Ok(Target::built_in());
-    };
+fn method(name: &str) -> Result<Method, Usage> {
+    match name {
+        "robust" => Ok(Method::Robust),
+        "reference" => Ok(Method::Reference),
+        other => Err(Usage(format!(
+            "--method {other}: expected robust or reference"
+        ))),
+    }
+}
+
+fn target(path: &Path, context: &Context) -> anyhow::Result<Target> {
     if !path.is_dir() {
         return Ok(Target::read(path)?);
     }
@@ -65,6 +81,8 @@ fn summary(alignment: &Alignment) -> Value {
         "shift": alignment.shift,
         "misfit_before": alignment.misfit[0],
         "misfit_after": alignment.misfit[1],
+        "patches": alignment.patches.len(),
+        "seconds": alignment.seconds,
         "warnings": alignment.warnings,
     })
 }
@@ -75,7 +93,8 @@ fn write_pictures(
     folder: &Path,
     force: bool,
 ) -> anyhow::Result<()> {
-    let map = shift_map(&alignment.maps.z_shift, mask);
+    let (z_shift, mask) = thinned(alignment, mask);
+    let map = shift_map(&z_shift, &mask);
     let path = folder.join("z_shift.png");
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -105,11 +124,22 @@ fn write_pictures(
     Ok(())
 }
 
+/// Longest side of a pictured map, in pixels: a scroll's whole map is gigabytes.
+const LONGEST: usize = 2000;
+
+/// The shift map and the mask at the size of a picture.
+fn thinned(alignment: &Alignment, mask: &Array2<bool>) -> (Array2<f32>, Array2<bool>) {
+    let every = mask.nrows().max(mask.ncols()).div_ceil(LONGEST).max(1);
+    let mask = mask.slice(s![..;every, ..;every]).to_owned();
+    (alignment.relief.thinned(every), mask)
+}
+
 /// An alignment as the report shows it.
-pub fn view(alignment: &Alignment, mask: Array2<bool>) -> AlignmentView {
+pub fn view(alignment: &Alignment, mask: &Array2<bool>) -> AlignmentView {
+    let (z_shift, mask) = thinned(alignment, mask);
     AlignmentView {
         id: alignment.id.clone(),
-        z_shift: alignment.maps.z_shift.clone(),
+        z_shift,
         mask,
         scale: alignment.scale,
         before: alignment.before.values().to_vec(),

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use inkling_align::{Target, measure_curves};
+use inkling_align::{AlignSettings, Target, measure_curves};
 use inkling_fragment::Fragment;
 use inkling_model::DeviceName;
 use inkling_predict::{Score, score, to_image};
@@ -85,8 +85,9 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
     let mut alignments = Vec::new();
     for fragment in &fragments {
         let folder = out.join("maps").join(fragment.id());
-        let alignment = align::fit(fragment, &Target::built_in(), &folder, context)?;
-        alignments.push(align::view(&alignment, fragment.mask()?));
+        let settings = AlignSettings::default();
+        let alignment = align::fit(fragment, &Target::built_in(), &settings, &folder, context)?;
+        alignments.push(align::view(&alignment, &fragment.mask()?));
     }
     let mut aligned_recipe = recipe.clone();
     aligned_recipe.data.maps = Some(out.join("maps"));

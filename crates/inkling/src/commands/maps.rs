@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use inkling_align::Warped;
-use inkling_fragment::{DepthMaps, Fragment, Region, Volume};
+use inkling_fragment::{Fragment, MapFiles, Region, Volume};
 
 /// Volumes up to this size are read once and kept; larger ones are read as they are needed.
 const KEPT_BYTES: usize = 2 << 30;
@@ -14,9 +15,13 @@ pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<d
     let Some(folder) = maps else {
         return Ok(Box::new(fragment.clone()));
     };
-    let maps = DepthMaps::read(folder.join(fragment.id()))?;
+    let maps = MapFiles::open(folder.join(fragment.id()))?;
     let depth = fragment.depth().max(TARGET_LAYERS);
-    Ok(Box::new(Warped::new(fragment.clone(), &maps, depth)?))
+    Ok(Box::new(Warped::new(
+        fragment.clone(),
+        Arc::new(maps),
+        depth,
+    )?))
 }
 
 /// Layers of the built-in target: an aligned fragment has at least these.

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use inkling_align::Target;
+use inkling_align::{AlignSettings, Target};
 use inkling_augment::TestTransform;
 use inkling_fragment::{Error as FileError, Fragment, write_gray, write_whole};
 use inkling_model::{Checkpoint, load};
@@ -207,6 +207,7 @@ fn maps_folder(
             align::fit(
                 fragment,
                 &Target::built_in(),
+                &AlignSettings::default(),
                 &folder.join(fragment.id()),
                 context,
             )?;

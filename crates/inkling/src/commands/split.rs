@@ -1,4 +1,4 @@
-use inkling_fragment::{DepthMaps, Fragment, WriteOptions, thirds, write_part};
+use inkling_fragment::{Fragment, MapFiles, Maps, WriteOptions, thirds, write_part};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -6,8 +6,14 @@ use crate::cli::Split;
 
 pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
     let fragment = Fragment::open(&flags.fragment)?;
-    let maps = flags.maps.as_ref().map(DepthMaps::read).transpose()?;
+    let maps = flags.maps.as_ref().map(MapFiles::open).transpose()?;
     let mask = fragment.mask()?;
+    if let Some(found) = maps.as_ref().map(Maps::size) {
+        let expected = [fragment.height(), fragment.width()];
+        if found != expected {
+            return Err(inkling_align::Error::MapSize { found, expected }.into());
+        }
+    }
     let options = WriteOptions {
         force: context.force,
     };
@@ -21,10 +27,7 @@ pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
         })?;
         drop(task);
         if let Some(maps) = &maps {
-            let cut = DepthMaps {
-                z_shift: part.of(&maps.z_shift),
-                z_scale: part.of(&maps.z_scale),
-            };
+            let cut = maps.read(part.rows.clone(), part.columns.clone())?;
             cut.write(flags.out.join("maps").join(&name), context.force)?;
         }
         let papyrus = part.of(&mask).iter().filter(|&&papyrus| papyrus).count();

@@ -1,7 +1,8 @@
 use std::ops::Range;
+use std::sync::Arc;
 
 use inkling_align::write_warped;
-use inkling_fragment::{DepthMaps, Fragment, WriteOptions};
+use inkling_fragment::{Fragment, MapFiles, WriteOptions};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -10,7 +11,7 @@ use crate::failure::Usage;
 
 pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
     let fragment = Fragment::open(&flags.fragment)?;
-    let maps = DepthMaps::read(&flags.maps)?;
+    let maps = MapFiles::open(&flags.maps)?;
     let z = match &flags.z {
         Some(text) => layers(text)?,
         None => 0..fragment.depth(),
@@ -21,12 +22,20 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
     let task = context.console.task("warp");
     let progress = |done, all| task.at(done, all);
     let count = z.len();
-    let warped = write_warped(&fragment, &maps, z, &flags.out, options, &progress)?;
+    let (warped, seconds) = write_warped(
+        &fragment,
+        Arc::new(maps),
+        z,
+        &flags.out,
+        options,
+        flags.memory,
+        &progress,
+    )?;
     drop(task);
     context
         .console
         .say(format!("{}: {count} layers", warped.path().display()));
-    Ok(json!({ "fragment": warped.path(), "layers": count }))
+    Ok(json!({ "fragment": warped.path(), "layers": count, "seconds": seconds }))
 }
 
 fn layers(text: &str) -> Result<Range<usize>, Usage> {

@@ -136,7 +136,7 @@ fn a_warped_copy_reads_as_the_maps_do_on_the_fly() {
     use inkling_fragment::{DepthMaps, Fragment, Region, Volume};
     let fragment = Fragment::open(&a).unwrap();
     let maps = DepthMaps::read(&folder).unwrap();
-    let view = inkling_align::Warped::new(fragment, &maps, 65).unwrap();
+    let view = inkling_align::Warped::new(fragment, std::sync::Arc::new(maps), 65).unwrap();
     let on_the_fly = view.read(&Region::new(10..30, 0..163, 0..141)).unwrap();
     let copy = Fragment::open(&warped).unwrap();
     assert_eq!(
