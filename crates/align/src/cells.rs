@@ -30,6 +30,8 @@ pub(crate) struct Cells {
     pub shown: [usize; 2],
     /// Share of the papyrus left out because it is saturated.
     pub saturated: f64,
+    /// What joins the layers.
+    pub between: fn([f64; 4], f64) -> f64,
 }
 
 impl Cells {
@@ -114,7 +116,17 @@ impl Cells {
             shown: shown(&means),
             whole: Curve::new(means),
             saturated,
+            between: catmull_rom,
         })
+    }
+
+    /// The same sums, seen as the reference does: all layers count, and lines join them.
+    pub fn as_the_reference(self) -> Self {
+        Self {
+            shown: [0, self.whole.len() - 1],
+            between: line,
+            ..self
+        }
     }
 
     /// Takes the layers in reverse order.
@@ -142,8 +154,9 @@ impl Cells {
     /// the scan belonging to `z × scale + shift`: into `sums` the intensities and into `counts`
     /// the pixels. Layers that the scan does not show get nothing.
     ///
-    /// Between layers it is a Catmull–Rom spline: lines would blur the curve, the more the
-    /// coarser the scan, and a blurred curve looks thinner than it is (by up to 2 %).
+    /// Between layers it is a Catmull–Rom spline unless told otherwise: lines would blur the
+    /// curve, the more the coarser the scan, and a blurred curve looks thinner than it is (by up
+    /// to 2 %).
     pub fn add_aligned(
         &self,
         (row, column): (usize, usize),
@@ -174,7 +187,7 @@ impl Cells {
                 at(below + 1),
                 at(below + 2),
             ];
-            sums[u] += catmull_rom(around, part);
+            sums[u] += (self.between)(around, part);
             counts[u] += f64::from(pixels);
             z += step;
         }
@@ -200,6 +213,11 @@ fn catmull_rom([before, a, b, after]: [f64; 4], part: f64) -> f64 {
         slopes[0] + slopes[1] - 2.0 * bend,
     );
     a + part * (slopes[0] + part * (quadratic + part * cubic))
+}
+
+/// The line from the second of four values to the third.
+fn line([_, a, b, _]: [f64; 4], part: f64) -> f64 {
+    a + part * (b - a)
 }
 
 /// Sums one layer's papyrus by cells, and counts what is saturated.

@@ -14,7 +14,7 @@ const REACH: f64 = 15.0;
 /// How far it may move once it lies nearly right.
 const SECOND_REACH: f64 = 3.0;
 /// Patches that the first search for the scale looks at; more make it no surer.
-const MOST_LOOKED_AT: usize = 256;
+const MOST_LOOKED_AT: usize = 192;
 /// Rounds of shifts and scale on one size of patches, at most.
 const MOST_ROUNDS: usize = 8;
 /// A change of scale below which no further round is made.
@@ -94,8 +94,9 @@ impl<'a> Fit<'a> {
         let mut cost = f64::INFINITY;
         let search = self.search(REACH);
         for spread in [0.15, 0.04] {
-            let mut patches = self.patches(2 * self.half, depths);
-            thin_out(&mut patches);
+            let layers = self.target.len();
+            let patches =
+                Patches::sample(self.cells, 2 * self.half, depths, layers, MOST_LOOKED_AT);
             let factor;
             (factor, cost) = best_factor(&patches, &search, spread);
             depths.scale_about(self.misfit.middle(), factor);
@@ -184,15 +185,15 @@ impl Depths {
 
 /// The factor of the scale, within `spread` of 1, at which the patches fit best, each at its own
 /// shift, and their mean misfit there.
-fn best_factor(patches: &Patches, search: &Search<'_>, spread: f64) -> (f64, f64) {
+fn best_factor(patches: &[Patch], search: &Search<'_>, spread: f64) -> (f64, f64) {
     const TRIES: i64 = 12;
-    let weight: f64 = patches.used().map(|patch| patch.weight).sum();
+    let weight: f64 = patches.iter().map(|patch| patch.weight).sum();
     let at = |i: i64| 1.0 + spread * i as f64 / TRIES as f64;
     let totals: Vec<f64> = (-TRIES..=TRIES)
         .into_par_iter()
         .map(|i| {
             let cost = |patch: &Patch| patch.weight * search.best(patch, at(i));
-            patches.used().map(cost).sum::<f64>() / weight
+            patches.iter().map(cost).sum::<f64>() / weight
         })
         .collect();
     match lowest(&totals) {
@@ -202,18 +203,6 @@ fn best_factor(patches: &Patches, search: &Search<'_>, spread: f64) -> (f64, f64
             (factor, totals[best])
         }
         None => (1.0, f64::INFINITY),
-    }
-}
-
-/// Leaves out all but evenly spread patches.
-fn thin_out(patches: &mut Patches) {
-    let used = patches.used().count();
-    let every = used.div_ceil(MOST_LOOKED_AT).max(1);
-    let used = patches.list.iter_mut().filter(|patch| patch.weight > 0.0);
-    for (number, patch) in used.enumerate() {
-        if number % every != 0 {
-            patch.weight = 0.0;
-        }
     }
 }
 

@@ -73,6 +73,41 @@ impl Patches {
         }
     }
 
+    /// Up to about `most` evenly spread ones of the patches of [`Patches::new`], without
+    /// neighbours.
+    pub fn sample(
+        cells: &Cells,
+        half: usize,
+        depths: &Depths,
+        layers: usize,
+        most: usize,
+    ) -> Vec<Patch> {
+        let (down, across) = cells.grid();
+        let (rows, columns) = (down.div_ceil(half), across.div_ceil(half));
+        let full = (4 * half * half * cells.side * cells.side) as f64;
+        // Evenly spread both ways; patches in the sample do not overlap.
+        let every = ((rows * columns) as f64 / most as f64)
+            .sqrt()
+            .ceil()
+            .max(2.0) as usize;
+        let places = (0..rows.saturating_sub(1).max(1))
+            .step_by(every)
+            .flat_map(|row| {
+                let columns = (0..columns.saturating_sub(1).max(1)).step_by(every);
+                columns.map(move |column| (row, column))
+            });
+        let places: Vec<(usize, usize)> = places.collect();
+        let patches = places.into_par_iter().map(|(row, column)| {
+            let members = (row..rows.min(row + 2))
+                .flat_map(|row| (column..columns.min(column + 2)).map(move |c| (row, c)));
+            let blocks: Vec<Block> = members
+                .map(|place| Block::new(cells, half, place, depths, layers))
+                .collect();
+            Patch::joined(blocks.iter(), full, layers)
+        });
+        patches.filter(|patch| patch.weight > 0.0).collect()
+    }
+
     /// `values`, one per patch, as a lattice over the sheet.
     pub fn lattice(&self, values: &[f64]) -> Lattice {
         let values = values.iter().map(|&value| value as f32).collect();

@@ -56,8 +56,9 @@ impl Search<'_> {
 
     /// The lowest misfit of `patch` over all shifts, 0 to 2.
     pub fn best(&self, patch: &Patch, scale: f64) -> f64 {
-        let costs = self.costs(patch, scale);
-        costs.into_iter().fold(2.0, f64::min)
+        // Between scales only the order matters: every other shift suffices.
+        let offsets = self.offsets().step_by(2);
+        self.costs_at(patch, scale, offsets).fold(2.0, f64::min)
     }
 
     /// The misfit of `patch` at each shift.
@@ -65,12 +66,19 @@ impl Search<'_> {
         if patch.weight == 0.0 {
             return Vec::new();
         }
+        self.costs_at(patch, scale, self.offsets()).collect()
+    }
+
+    fn costs_at(
+        &self,
+        patch: &Patch,
+        scale: f64,
+        offsets: impl Iterator<Item = f64>,
+    ) -> impl Iterator<Item = f64> {
         let around = self.misfit.middle() * (1.0 - scale);
         // The curve begins MARGIN layers before the target's layer 0.
-        let begin = -(MARGIN as f64) * scale;
-        self.offsets()
-            .map(|offset| self.misfit.of(&patch.curve, scale, begin + around + offset))
-            .collect()
+        let begin = around - MARGIN as f64 * scale;
+        offsets.map(move |offset| self.misfit.of(&patch.curve, scale, begin + offset))
     }
 
     fn offsets(&self) -> impl Iterator<Item = f64> + use<> {

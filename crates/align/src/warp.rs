@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use inkling_fragment::{
     Error as ReadError, Fragment, FragmentWriter, Maps, Region, Volume, WriteOptions,
 };
-use ndarray::{Array2, Array3, Zip};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -53,12 +53,13 @@ struct Column {
 
 impl Column {
     fn new(shift: f32, scale: f32) -> Self {
-        let usable = scale.is_finite() && scale != 0.0 && shift.is_finite();
+        let column = Self {
+            start: -shift / scale,
+            step: 1.0 / scale,
+        };
+        let usable = scale.is_finite() && column.start.is_finite() && column.step.is_finite();
         match usable {
-            true => Self {
-                start: -shift / scale,
-                step: 1.0 / scale,
-            },
+            true => column,
             false => Self {
                 start: 0.0,
                 step: 1.0,
@@ -89,59 +90,120 @@ impl<V: Volume> Volume for Warped<V> {
 
     fn read(&self, region: &Region) -> Result<Array3<u16>, ReadError> {
         region.check(self.shape())?;
-        let mut out = Array3::zeros(region.shape());
-        if out.is_empty() {
-            return Ok(out);
-        }
-        let maps = self.maps.read(region.y.clone(), region.x.clone())?;
-        let columns = Zip::from(&maps.z_shift)
-            .and(&maps.z_scale)
-            .map_collect(|&shift, &scale| Column::new(shift, scale));
-        let needed = needed(&columns, &region.z, self.volume.shape()[0]);
-        let base = needed.start as f32;
-        let input = Region::new(needed, region.y.clone(), region.x.clone());
-        let input = self.volume.read(&input)?;
-        let columns = columns.as_slice().expect("made in standard order");
-        out.outer_iter_mut()
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(k, mut layer)| {
-                let z = (region.z.start + k) as f32;
-                let layer = layer.as_slice_mut().expect("layers are contiguous");
-                read_layer(&input, base, columns, z, layer);
-            });
-        Ok(out)
+        let plan = Plan::new(self, region)?;
+        let input = self.volume.read(&plan.input)?;
+        Ok(plan.apply(&input))
     }
 }
 
-/// Target layer `z` of all columns from `input`, whose first layer is `base`.
-fn read_layer(input: &Array3<u16>, base: f32, columns: &[Column], z: f32, layer: &mut [u16]) {
-    let plane = columns.len();
-    let last = (input.dim().0 - 1) as f32;
-    let above_last = (input.dim().0 - 1) * plane;
-    let voxels = input.as_slice().expect("read gives contiguous voxels");
-    for (pixel, (out, column)) in layer.iter_mut().zip(columns).enumerate() {
-        let place = (column.start + z * column.step - base).clamp(0.0, last);
-        let below = place as u32;
-        let weight = place - below as f32;
-        let lower = below as usize * plane;
-        let upper = (lower + plane).min(above_last);
-        let (a, b) = (
-            f32::from(voxels[lower + pixel]),
-            f32::from(voxels[upper + pixel]),
-        );
-        *out = (a + (b - a) * weight + 0.5) as u16;
+/// What one region takes: which voxels of the input, and how each column reads them.
+struct Plan {
+    columns: Array2<Column>,
+    z: Range<usize>,
+    input: Region,
+}
+
+impl Plan {
+    fn new<V: Volume>(warped: &Warped<V>, region: &Region) -> Result<Self, ReadError> {
+        let maps = warped.maps.read(region.y.clone(), region.x.clone())?;
+        let columns = Zip::from(&maps.z_shift)
+            .and(&maps.z_scale)
+            .map_collect(|&shift, &scale| Column::new(shift, scale));
+        let needed = needed(&columns, &region.z, warped.volume.shape()[0]);
+        Ok(Self {
+            columns,
+            z: region.z.clone(),
+            input: Region::new(needed, region.y.clone(), region.x.clone()),
+        })
     }
+
+    /// The region's voxels from those of `self.input`.
+    fn apply(&self, input: &Array3<u16>) -> Array3<u16> {
+        let (height, width) = self.columns.dim();
+        let mut out = Array3::zeros((self.z.len(), height, width));
+        if out.is_empty() {
+            return out;
+        }
+        let base = self.input.z.start as f32;
+        let columns = self.columns.as_slice().expect("made in standard order");
+        // Row by row: one row of all layers stays in the processor's cache.
+        out.axis_iter_mut(Axis(1))
+            .into_par_iter()
+            .zip(input.axis_iter(Axis(1)))
+            .zip(columns.par_chunks(width))
+            .for_each(|((mut out, input), columns)| {
+                for (k, mut line) in out.outer_iter_mut().enumerate() {
+                    let z = (self.z.start + k) as f32;
+                    let line = line.as_slice_mut().expect("rows are contiguous");
+                    read_line(input, base, columns, z, line);
+                }
+            });
+        out
+    }
+}
+
+/// Columns taken together.
+const LANES: usize = 32;
+
+/// Target layer `z` of one row of columns from `input` (z, x), whose first layer is `base`.
+fn read_line(input: ArrayView2<u16>, base: f32, columns: &[Column], z: f32, line: &mut [u16]) {
+    let layers = input.nrows();
+    let last = (layers - 1) as f32;
+    let row = |layer: usize| {
+        input
+            .row(layer.min(layers - 1))
+            .to_slice()
+            .expect("rows lie together")
+    };
+    let chunks = line.chunks_mut(LANES).zip(columns.chunks(LANES));
+    for (chunk, (line, columns)) in chunks.enumerate() {
+        let mut places = [0.0_f32; LANES];
+        for (place, column) in places.iter_mut().zip(columns) {
+            *place = (column.start + z * column.step - base).clamp(0.0, last);
+        }
+        let places = &places[..columns.len()];
+        let begin = chunk * LANES;
+        let below = places[0] as usize;
+        let floor = below as f32;
+        let together = places
+            .iter()
+            .all(|place| (floor..floor + 1.0).contains(place));
+        if together {
+            // Neighbours mostly read the same two layers.
+            let (lower, upper) = (&row(below)[begin..], &row(below + 1)[begin..]);
+            let pairs = lower.iter().zip(upper);
+            for ((out, place), (&a, &b)) in line.iter_mut().zip(places).zip(pairs) {
+                *out = between(a, b, place - floor);
+            }
+        } else {
+            for (x, (out, place)) in line.iter_mut().zip(places).enumerate() {
+                let below = *place as usize;
+                let (a, b) = (row(below)[begin + x], row(below + 1)[begin + x]);
+                *out = between(a, b, place - below as f32);
+            }
+        }
+    }
+}
+
+/// Linear from `a` to `b`, rounded half up.
+fn between(a: u16, b: u16, weight: f32) -> u16 {
+    let (a, b) = (f32::from(a), f32::from(b));
+    (a + (b - a) * weight + 0.5) as i32 as u16
 }
 
 /// Where the time of a warp went, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct WarpSeconds {
-    /// Reading the fragment and warping it.
+    /// Reading the fragment.
     pub reading: f64,
+    /// Computing the layers.
+    pub warping: f64,
     /// Writing the layers.
     pub writing: f64,
 }
+
+/// Blocks need not be larger: fresh memory costs more than another read.
+const BLOCK_BYTES: usize = 48 << 20;
 
 /// Writes layers `z` of the aligned `fragment` as a fragment folder at `target`, with its mask,
 /// labels and photograph, in blocks of rows that take up to `memory` bytes.
@@ -161,18 +223,22 @@ pub fn write_warped(
     let warped = Warped::new(fragment.clone(), maps, depth.max(z.end))?;
     let mut writer = FragmentWriter::create(target, [z.len(), height, width], options)?;
     // Layers as they are read, warped, waiting for their strip and being written.
-    let row = 2 * width * (depth + 3 * z.len()) + 16 * width;
-    let rows = (memory / row.max(1)).clamp(1, height.max(1));
-    let mut spent = [Duration::ZERO; 2];
+    let row = 2 * width * (2 * depth + 3 * z.len()) + 16 * width;
+    let rows = (memory.min(BLOCK_BYTES) / row.max(1)).clamp(1, height.max(1));
+    let mut spent = [Duration::ZERO; 3];
     for first in (0..height).step_by(rows) {
         let end = height.min(first + rows);
         let region = Region::new(z.clone(), first..end, 0..width);
+        let plan = Plan::new(&warped, &region)?;
         let begin = Instant::now();
-        let block = warped.read(&region)?;
-        spent[0] += begin.elapsed();
-        let begin = Instant::now();
+        let input = fragment.read(&plan.input)?;
+        let read = Instant::now();
+        let block = plan.apply(&input);
+        let applied = Instant::now();
         writer.write_rows(block.view())?;
-        spent[1] += begin.elapsed();
+        spent[0] += read - begin;
+        spent[1] += applied - read;
+        spent[2] += applied.elapsed();
         progress(end as u64, height as u64);
     }
     writer.write_mask(&fragment.mask()?)?;
@@ -182,8 +248,13 @@ pub fn write_warped(
     if let Some(infrared) = fragment.infrared()? {
         writer.write_infrared(&infrared)?;
     }
-    let [reading, writing] = spent.map(|time| time.as_secs_f64());
-    Ok((writer.finish()?, WarpSeconds { reading, writing }))
+    let [reading, warping, writing] = spent.map(|time| time.as_secs_f64());
+    let seconds = WarpSeconds {
+        reading,
+        warping,
+        writing,
+    };
+    Ok((writer.finish()?, seconds))
 }
 
 #[cfg(test)]
