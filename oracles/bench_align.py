@@ -134,6 +134,9 @@ def main():
 
 def compare(flags, folder):
     inkling = flags.inkling.resolve()
+    if flags.large:
+        # First, because a child's peak memory is never below its parent's at its start.
+        large(inkling, folder, flags.large)
     fragments = folder / "fragments"
     size = f"{flags.size}x{flags.size}"
     run([inkling, "synth", fragments, "--fragments", 1, "--size", size, "--seed", 3, "--json"])
@@ -170,9 +173,6 @@ def compare(flags, folder):
           f"s, {whole:.2f} s in all), scipy {theirs:.2f} s ({voxels / theirs:.0f} Mvoxel/s): "
           f"{theirs / seconds['warping']:.0f} times faster, the whole command "
           f"{theirs / whole:.0f} times; largest difference {difference.max()} of 65535")
-
-    if flags.large:
-        large(inkling, folder, flags.large)
 
 
 def report_reference(found, shifts, volume, mask, target):
