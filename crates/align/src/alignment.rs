@@ -135,7 +135,7 @@ pub fn align_volume(
             let (volume, mask) = (Halved(volume), reference::halved_mask(mask));
             let (side, reading) = (reference::CELL, &mut reading);
             let cells = Cells::measure(&volume, &mask, side, settings, reading, progress)?;
-            (cells.map(Cells::as_the_reference), 2)
+            (cells.map(Cells::seen_by_the_reference), 2)
         }
     };
     let cells = cells

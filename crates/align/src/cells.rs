@@ -121,7 +121,7 @@ impl Cells {
     }
 
     /// The same sums, seen as the reference does: all layers count, and lines join them.
-    pub fn as_the_reference(self) -> Self {
+    pub fn seen_by_the_reference(self) -> Self {
         Self {
             shown: [0, self.whole.len() - 1],
             between: line,

@@ -16,7 +16,7 @@ pub enum Error {
     },
     /// The folder holds no layers.
     #[error(
-        "{}: found no layers; expected a fragment with surface_volume/00.tif … or layers/00.tif …. \
+        "{}: found no layers; expected a fragment with surface_volume/00.tif …, layers/00.tif … or one *.zarr. \
          Mend: name the fragment's own folder", path.display()
     )]
     NoLayers {
@@ -51,6 +51,14 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+    /// A Zarr folder that cannot be read or written.
+    #[error("{}: found Zarr that cannot be used ({reason}); expected a volume (z, y, x) or image (y, x) of u16 or u8, Zarr 2 or 3. Mend: export it again, or name the level's folder", path.display())]
+    Zarr {
+        /// The folder.
+        path: PathBuf,
+        /// What was wrong.
+        reason: String,
+    },
     /// A layer whose file ends early.
     #[error("{}: found {found} bytes; expected at least {expected}: the file is truncated. Mend: copy the layer again", path.display())]
     Truncated {
@@ -61,8 +69,16 @@ pub enum Error {
         /// Bytes that its directory speaks of.
         expected: u64,
     },
+    /// Several volumes in one folder.
+    #[error("{}: found several Zarr volumes ({found}); expected one. Mend: name the volume's own folder", path.display())]
+    SeveralVolumes {
+        /// The fragment's folder.
+        path: PathBuf,
+        /// Their names.
+        found: String,
+    },
     /// A layer of a type that is not read.
-    #[error("{}: found {found} pixels; expected grey ones of 16 or 8 bits. Mend: export the layer as 16-bit grey TIFF", path.display())]
+    #[error("{}: found {found} pixels; expected grey ones of 16 or 8 bits. Mend: export it as 16-bit grey", path.display())]
     PixelType {
         /// The layer.
         path: PathBuf,

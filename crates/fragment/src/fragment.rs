@@ -5,10 +5,20 @@ use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
 use crate::layer::Layer;
+use crate::zarr_volume::{ZarrVolume, is_zarr};
 use crate::{Error, Region, Volume, read_gray};
 
 /// Folders that hold layers.
 pub(crate) const LAYER_FOLDERS: [&str; 2] = ["surface_volume", "layers"];
+
+/// What lies beside a fragment's voxels.
+const SIDE_IMAGES: [&str; 5] = [
+    "mask",
+    "inklabels",
+    "ir",
+    "supervision_mask",
+    "validation_mask",
+];
 
 /// Masks for training, which do not name the fragment: `<id>_supervision_mask.png`.
 const OTHER_MASKS: [&str; 2] = ["_supervision", "_validation"];
@@ -24,36 +34,58 @@ pub struct Fragment {
 struct Inner {
     id: String,
     path: PathBuf,
-    layers: Vec<Layer>,
+    voxels: Voxels,
+}
+
+#[derive(Debug)]
+enum Voxels {
+    Layers(Vec<Layer>),
+    Zarr(ZarrVolume),
+}
+
+impl Voxels {
+    fn shape(&self) -> [usize; 3] {
+        match self {
+            Self::Layers(layers) => {
+                let [height, width] = layers[0].size();
+                [layers.len(), height, width]
+            }
+            Self::Zarr(volume) => volume.shape(),
+        }
+    }
 }
 
 impl Fragment {
-    /// Opens `path`: `surface_volume/00.tif …` with `mask.png`, or `layers/00.tif …` with
-    /// `<id>_mask.png`; any number of layers, any zero padding.
+    /// Opens `path`: a folder of `surface_volume/00.tif …` with `mask.png`, or of
+    /// `layers/00.tif …` with `<id>_mask.png` (any number of layers, any zero padding), or of one
+    /// OME-Zarr volume `*.zarr` with either; or that volume itself (or one of its levels), whose
+    /// side images lie in it, or beside it as `<id>_mask.png`.
     ///
     /// # Errors
     /// A missing folder or layer, and for the first layer that is not as the others: its size,
-    /// its type, its length.
+    /// its type, its length; several volumes in one folder; Zarr that cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let folder = LAYER_FOLDERS
+        let layers = LAYER_FOLDERS
             .iter()
             .map(|name| path.join(name))
-            .find(|folder| folder.is_dir())
-            .ok_or_else(|| Error::NoLayers {
-                path: path.to_owned(),
-            })?;
-        let files = layer_files(&folder)?;
-        let layers = files
-            .par_iter()
-            .map(|file| Layer::open(file))
-            .collect::<Result<Vec<_>, _>>()?;
-        check_sizes(&layers)?;
+            .find(|folder| folder.is_dir());
+        let (voxels, id) = match layers {
+            Some(folder) => (Voxels::Layers(open_layers(&folder)?), identify(path)),
+            None => {
+                let volume = volume_folder(path)?;
+                let id = match volume == path {
+                    true => zarr_id(path),
+                    false => identify(path),
+                };
+                (Voxels::Zarr(ZarrVolume::open(&volume)?), id)
+            }
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                id: identify(path),
+                id,
                 path: path.to_owned(),
-                layers,
+                voxels,
             }),
         })
     }
@@ -70,7 +102,7 @@ impl Fragment {
 
     /// Number of layers.
     pub fn depth(&self) -> usize {
-        self.inner.layers.len()
+        self.inner.voxels.shape()[0]
     }
 
     /// Height of the layers, in pixels.
@@ -84,13 +116,14 @@ impl Fragment {
     }
 
     fn size(&self) -> [usize; 2] {
-        self.inner.layers[0].size()
+        let [_, height, width] = self.inner.voxels.shape();
+        [height, width]
     }
 
     /// Where there is papyrus, (y, x).
     ///
     /// # Errors
-    /// [`Error::NoMask`], [`Error::Size`], [`Error::Png`], [`Error::EmptyMask`].
+    /// [`Error::NoMask`], [`Error::Size`], [`Error::Png`], [`Error::Zarr`], [`Error::EmptyMask`].
     pub fn mask(&self) -> Result<Array2<bool>, Error> {
         let Some(path) = self.side_image("mask") else {
             let path = self.path().to_owned();
@@ -106,11 +139,32 @@ impl Fragment {
     /// Where there is ink, (y, x); `None` without a labels file.
     ///
     /// # Errors
-    /// [`Error::Size`], [`Error::Png`].
+    /// [`Error::Size`], [`Error::Png`], [`Error::Zarr`].
     pub fn ink_labels(&self) -> Result<Option<Array2<bool>>, Error> {
-        self.side_image("inklabels")
-            .map(|path| Ok(self.read_side_image(&path)?.mapv(|value| value > 127)))
-            .transpose()
+        Ok(self
+            .read_kind("inklabels")?
+            .map(|image| image.mapv(|value| value > 127)))
+    }
+
+    /// Where the labels can be trusted, for training (`<id>_supervision_mask`), (y, x); `None`
+    /// without such a mask.
+    ///
+    /// # Errors
+    /// Those of [`Fragment::ink_labels`].
+    pub fn supervision_mask(&self) -> Result<Option<Array2<bool>>, Error> {
+        Ok(self
+            .read_kind("supervision_mask")?
+            .map(|image| image.mapv(|value| value > 0)))
+    }
+
+    /// What training must not see (`<id>_validation_mask`), (y, x); `None` without such a mask.
+    ///
+    /// # Errors
+    /// Those of [`Fragment::ink_labels`].
+    pub fn validation_mask(&self) -> Result<Option<Array2<bool>>, Error> {
+        Ok(self
+            .read_kind("validation_mask")?
+            .map(|image| image.mapv(|value| value > 0)))
     }
 
     /// The infrared photograph, (y, x), 0 to 255; `None` without one.
@@ -118,20 +172,36 @@ impl Fragment {
     /// # Errors
     /// [`Error::Size`], [`Error::Png`].
     pub fn infrared(&self) -> Result<Option<Array2<u8>>, Error> {
-        self.side_image("ir")
-            .map(|path| self.read_side_image(&path))
-            .transpose()
+        self.read_kind("ir")
     }
 
+    fn read_kind(&self, kind: &str) -> Result<Option<Array2<u8>>, Error> {
+        let path = self.side_image(kind);
+        path.map(|path| self.read_side_image(&path)).transpose()
+    }
+
+    /// The file of a kind of side image: in the fragment's folder, or, when that is a volume,
+    /// beside it.
     fn side_image(&self, kind: &str) -> Option<PathBuf> {
-        [format!("{kind}.png"), format!("{}_{kind}.png", self.id())]
-            .into_iter()
-            .map(|name| self.path().join(name))
-            .find(|path| path.is_file())
+        let prefixed = format!("{}_{kind}", self.id());
+        let within = [kind, &prefixed].map(|name| self.path().join(name));
+        let beside = is_zarr(self.path()).then(|| {
+            let parent = self.path().parent().unwrap_or(Path::new(".."));
+            // A level lies one folder deeper.
+            let above = parent.parent().unwrap_or(Path::new("..")).join(&prefixed);
+            [parent.join(&prefixed), above]
+        });
+        let stems = within.into_iter().chain(beside.into_iter().flatten());
+        stems
+            .flat_map(|stem| ["png", "zarr"].map(|end| append(&stem, end)))
+            .find(|path| path.is_file() || is_zarr(path))
     }
 
     fn read_side_image(&self, path: &Path) -> Result<Array2<u8>, Error> {
-        let image = read_gray(path)?;
+        let image = match path.is_dir() {
+            true => ZarrVolume::open(path)?.read_image()?,
+            false => read_gray(path)?,
+        };
         let found = [image.nrows(), image.ncols()];
         if found == self.size() {
             return Ok(image);
@@ -154,13 +224,76 @@ impl Volume for Fragment {
     fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
         region.check(self.shape())?;
         let mut voxels = Array3::zeros(region.shape());
-        voxels
-            .axis_iter_mut(Axis(0))
-            .into_par_iter()
-            .zip(&self.inner.layers[region.z.clone()])
-            .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?;
+        match &self.inner.voxels {
+            Voxels::Layers(layers) => voxels
+                .axis_iter_mut(Axis(0))
+                .into_par_iter()
+                .zip(&layers[region.z.clone()])
+                .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?,
+            Voxels::Zarr(volume) => volume.read(region, voxels.view_mut())?,
+        }
         Ok(voxels)
     }
+}
+
+fn open_layers(folder: &Path) -> Result<Vec<Layer>, Error> {
+    let files = layer_files(folder)?;
+    let layers = files
+        .par_iter()
+        .map(|file| Layer::open(file))
+        .collect::<Result<Vec<_>, _>>()?;
+    check_sizes(&layers)?;
+    Ok(layers)
+}
+
+/// The Zarr folder of a fragment's voxels: `path` itself, or the one in it that is no side image.
+fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
+    if is_zarr(path) {
+        return Ok(path.to_owned());
+    }
+    let no_layers = || Error::NoLayers {
+        path: path.to_owned(),
+    };
+    let entries = std::fs::read_dir(path).map_err(|_| no_layers())?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut volumes: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "zarr") && is_zarr(path))
+        .filter(|path| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            !SIDE_IMAGES.iter().any(|kind| stem.ends_with(kind))
+        })
+        .collect();
+    volumes.sort();
+    match volumes.len() {
+        0 => Err(no_layers()),
+        1 => Ok(volumes.swap_remove(0)),
+        _ => Err(Error::SeveralVolumes {
+            path: path.to_owned(),
+            found: volumes
+                .iter()
+                .map(|path| file_name(path))
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
+/// `segment.zarr`, or `segment.zarr/1`, is called segment.
+fn zarr_id(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let named = whole
+        .ancestors()
+        .take(2)
+        .find(|path| path.extension().is_some_and(|e| e == "zarr"));
+    let stem = named.unwrap_or(&whole).file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+fn append(stem: &Path, end: &str) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(end);
+    PathBuf::from(name)
 }
 
 /// The layers' files in the order of their numbers, none missing between.
@@ -220,7 +353,10 @@ fn identify(path: &Path) -> String {
     let prefixed = std::fs::read_dir(path).ok().and_then(|entries| {
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|name| Some(name.strip_suffix("_mask.png")?.to_owned()))
+            .filter_map(|name| {
+                let stem = name.strip_suffix(".png").or(name.strip_suffix(".zarr"))?;
+                Some(stem.strip_suffix("_mask")?.to_owned())
+            })
             .filter(|id| !OTHER_MASKS.iter().any(|other| id.ends_with(other)))
             .collect();
         names.sort();

@@ -35,6 +35,8 @@ mod tiff_writer;
 mod volume;
 mod whole_file;
 mod writer;
+mod zarr_volume;
+mod zarr_writer;
 
 pub use error::Error;
 pub use fragment::Fragment;
@@ -44,3 +46,4 @@ pub use picture::{read_gray, write_gray};
 pub use volume::{Region, Volume};
 pub use whole_file::write_whole;
 pub use writer::{FragmentWriter, WriteOptions};
+pub use zarr_writer::ZarrVersion;

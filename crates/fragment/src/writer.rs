@@ -5,16 +5,22 @@ use rayon::prelude::*;
 
 use crate::fragment::LAYER_FOLDERS;
 use crate::tiff_writer::TiffWriter;
+use crate::zarr_writer::{CHUNK, ZarrVersion, ZarrWriter};
 use crate::{Error, Fragment, write_gray};
 
 /// Rows of a strip: 64 lines of a wide layer are about a megabyte.
 const ROWS_PER_STRIP: usize = 64;
+
+/// The volume of a fragment that is written as OME-Zarr.
+const ZARR_FOLDER: &str = "surface_volume.zarr";
 
 /// How a fragment is written.
 #[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
     /// Replaces what is there.
     pub force: bool,
+    /// `surface_volume.zarr` of this version in place of TIFF layers.
+    pub zarr: Option<ZarrVersion>,
 }
 
 /// Writes a fragment's layers together, from the top row to the bottom one. The folder appears
@@ -22,11 +28,44 @@ pub struct WriteOptions {
 pub struct FragmentWriter {
     target: PathBuf,
     folder: tempfile::TempDir,
-    layers: Vec<TiffWriter>,
+    sink: Sink,
     shape: [usize; 3],
     rows: usize,
     pending: Option<ndarray::Array3<u16>>,
     force: bool,
+}
+
+/// Where voxels go.
+enum Sink {
+    Tiff(Vec<TiffWriter>),
+    Zarr(Box<ZarrWriter>),
+}
+
+impl Sink {
+    /// Rows that are written together.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Tiff(_) => ROWS_PER_STRIP,
+            Self::Zarr(_) => CHUNK,
+        }
+    }
+
+    fn write_rows(&mut self, rows: ArrayView3<u16>) -> Result<(), Error> {
+        match self {
+            Self::Tiff(layers) => layers
+                .par_iter_mut()
+                .zip(rows.axis_iter(Axis(0)))
+                .try_for_each(|(layer, strip)| layer.write_rows(strip)),
+            Self::Zarr(volume) => volume.write_rows(rows),
+        }
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        match self {
+            Self::Tiff(layers) => layers.into_par_iter().try_for_each(TiffWriter::finish),
+            Self::Zarr(volume) => volume.finish(),
+        }
+    }
 }
 
 impl FragmentWriter {
@@ -55,19 +94,10 @@ impl FragmentWriter {
             });
         }
         let folder = hidden_beside(&target)?;
-        let volume = folder.path().join("surface_volume");
-        std::fs::create_dir(&volume).map_err(Error::io(&volume))?;
-        let digits = (shape[0].max(1) - 1).to_string().len().max(2);
-        let layers = (0..shape[0])
-            .map(|z| {
-                let path = volume.join(format!("{z:0digits$}.tif"));
-                TiffWriter::create(&path, [shape[1], shape[2]], ROWS_PER_STRIP)
-            })
-            .collect::<Result<_, _>>()?;
         Ok(Self {
+            sink: create_sink(folder.path(), shape, options.zarr)?,
             target,
             folder,
-            layers,
             shape,
             rows: 0,
             pending: None,
@@ -107,13 +137,11 @@ impl FragmentWriter {
     fn write_strips(&mut self, rows: ndarray::Array3<u16>, all: bool) -> Result<(), Error> {
         let mut begin = 0;
         let count = rows.dim().1;
-        while begin < count && (all || count - begin >= ROWS_PER_STRIP) {
-            let end = count.min(begin + ROWS_PER_STRIP);
-            let strip = rows.slice(ndarray::s![.., begin..end, ..]);
-            self.layers
-                .par_iter_mut()
-                .zip(strip.axis_iter(Axis(0)))
-                .try_for_each(|(layer, strip)| layer.write_rows(strip))?;
+        let together = self.sink.rows();
+        while begin < count && (all || count - begin >= together) {
+            let end = count.min(begin + together);
+            self.sink
+                .write_rows(rows.slice(ndarray::s![.., begin..end, ..]))?;
             begin = end;
         }
         if begin < count {
@@ -173,9 +201,7 @@ impl FragmentWriter {
                 expected: format!("{} rows", self.shape[1]),
             });
         }
-        self.layers
-            .into_par_iter()
-            .try_for_each(TiffWriter::finish)?;
+        self.sink.finish()?;
         let target = self.target;
         readable_by_all(self.folder.path()).map_err(Error::io(&target))?;
         let replaced = match self.force && target.exists() {
@@ -192,6 +218,23 @@ impl FragmentWriter {
         let _ = self.folder.keep();
         Fragment::open(target)
     }
+}
+
+fn create_sink(folder: &Path, shape: [usize; 3], zarr: Option<ZarrVersion>) -> Result<Sink, Error> {
+    if let Some(version) = zarr {
+        let volume = ZarrWriter::create(&folder.join(ZARR_FOLDER), shape, version)?;
+        return Ok(Sink::Zarr(Box::new(volume)));
+    }
+    let volume = folder.join(LAYER_FOLDERS[0]);
+    std::fs::create_dir(&volume).map_err(Error::io(&volume))?;
+    let digits = (shape[0].max(1) - 1).to_string().len().max(2);
+    let layers = (0..shape[0])
+        .map(|z| {
+            let path = volume.join(format!("{z:0digits$}.tif"));
+            TiffWriter::create(&path, [shape[1], shape[2]], ROWS_PER_STRIP)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Sink::Tiff(layers))
 }
 
 /// What a fragment about to be replaced is called in its temporary folder.
@@ -227,7 +270,8 @@ fn is_replaceable(target: &Path) -> Result<bool, Error> {
         return Ok(false);
     }
     let mut entries = std::fs::read_dir(target).map_err(Error::io(target))?;
-    let holds_layers = LAYER_FOLDERS.iter().any(|name| target.join(name).is_dir());
+    let folders = LAYER_FOLDERS.iter().chain([&ZARR_FOLDER]);
+    let holds_layers = folders.into_iter().any(|name| target.join(name).is_dir());
     Ok(holds_layers || entries.next().is_none())
 }
 

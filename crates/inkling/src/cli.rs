@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Finds ink that nobody can see: reads X-ray scans of carbonised papyrus, brings every patch to
 /// the same depth, trains networks on fragments whose ink is known, and paints the ink of those
@@ -152,6 +152,9 @@ pub struct Warp {
     /// The aligned fragment's folder.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How the layers are written.
+    #[arg(long, value_enum, default_value_t = Format::Tiff)]
+    pub format: Format,
 }
 
 /// Flags of `split`.
@@ -166,6 +169,9 @@ pub struct Split {
     /// Where the parts <id>a (top), <id>b and <id>c (below) go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How the layers are written.
+    #[arg(long, value_enum, default_value_t = Format::Tiff)]
+    pub format: Format,
 }
 
 /// Flags of `downscale`.
@@ -180,6 +186,9 @@ pub struct Downscale {
     /// The smaller fragment's folder.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How the layers are written.
+    #[arg(long, value_enum, default_value_t = Format::Tiff)]
+    pub format: Format,
 }
 
 /// Where settings come from.
@@ -302,6 +311,17 @@ pub struct Report {
     /// A run, or a folder of predictions.
     #[arg(value_name = "RUN|DIR")]
     pub folder: PathBuf,
+}
+
+/// How a fragment's layers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// surface_volume/00.tif …
+    Tiff,
+    /// surface_volume.zarr: Zarr 2, OME-Zarr 0.4.
+    Zarr,
+    /// surface_volume.zarr: Zarr 3, OME-Zarr 0.5.
+    Zarr3,
 }
 
 /// Reads a size in bytes: a number with K, M, G or nothing after it.

@@ -21,7 +21,7 @@ pub fn write_phantom(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Fragment, Error> {
     let phantom = Phantom::new(settings);
-    let options = WriteOptions { force };
+    let options = WriteOptions { force, zarr: None };
     let mut writer = FragmentWriter::create(target, phantom.shape(), options)?;
     for first in (0..settings.height).step_by(BLOCK) {
         let rows = first..settings.height.min(first + BLOCK);

@@ -4,3 +4,4 @@ mod bad_input;
 mod layouts;
 mod scraps;
 mod writing;
+mod zarr;

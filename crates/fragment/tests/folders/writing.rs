@@ -8,7 +8,10 @@ use ndarray::{Array1, Array2, Array3, s};
 use ndarray_npy::WriteNpyExt;
 use proptest::prelude::*;
 
-const FORCE: WriteOptions = WriteOptions { force: true };
+const FORCE: WriteOptions = WriteOptions {
+    force: true,
+    zarr: None,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]

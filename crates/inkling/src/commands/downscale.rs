@@ -1,4 +1,4 @@
-use inkling_fragment::{Fragment, Part, WriteOptions, write_part};
+use inkling_fragment::{Fragment, Part, write_part};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -7,9 +7,7 @@ use crate::cli::Downscale;
 pub fn run(flags: &Downscale, context: &Context) -> anyhow::Result<Value> {
     let fragment = Fragment::open(&flags.fragment)?;
     let part = Part::downscaled(&fragment, usize::from(flags.factor));
-    let options = WriteOptions {
-        force: context.force,
-    };
+    let options = context.write_options(flags.format);
     let task = context.console.task("downscale");
     let progress = |done, all| task.at(done, all);
     let small = write_part(&fragment, &part, &flags.out, &options, &progress)?;

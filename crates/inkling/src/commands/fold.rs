@@ -60,7 +60,7 @@ pub fn train(
             Ok(TrainingFragment {
                 id: fragment.id().to_owned(),
                 volume,
-                mask: fragment.mask()?,
+                mask: taught(fragment)?,
                 labels: labels(fragment)?,
             })
         })
@@ -117,13 +117,34 @@ fn judge(recipe: &Recipe, fragment: &Fragment, context: &Context) -> anyhow::Res
     let (size, depth) = (recipe.model.image_size, recipe.model.depth);
     Ok(HeldOut {
         volume,
-        mask: fragment.mask()?,
+        mask: judged(fragment)?,
         labels: labels(fragment)?,
         transform: TestTransform::new(size, depth, recipe.augment.z_scale_limit, z)?,
         image_size: size,
         device: context.open_device()?,
         settings: recipe.predict.clone(),
     })
+}
+
+/// Where training looks: papyrus whose labels can be trusted, and that is not kept for validation.
+fn taught(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
+    let mut mask = fragment.mask()?;
+    if let Some(trusted) = fragment.supervision_mask()? {
+        mask.zip_mut_with(&trusted, |mask, &trusted| *mask &= trusted);
+    }
+    if let Some(kept) = fragment.validation_mask()? {
+        mask.zip_mut_with(&kept, |mask, &kept| *mask &= !kept);
+    }
+    Ok(mask)
+}
+
+/// Where validation looks: papyrus, and only what is kept for it where that is marked.
+fn judged(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
+    let mut mask = fragment.mask()?;
+    if let Some(kept) = fragment.validation_mask()? {
+        mask.zip_mut_with(&kept, |mask, &kept| *mask &= kept);
+    }
+    Ok(mask)
 }
 
 fn labels(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {

@@ -19,10 +19,11 @@ mod train;
 mod warp;
 
 use burn::tensor::Device;
+use inkling_fragment::{WriteOptions, ZarrVersion};
 use inkling_model::DeviceName;
 use serde_json::Value;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Format};
 use crate::console::Console;
 
 /// What every command may need besides its own flags.
@@ -39,6 +40,18 @@ impl Context<'_> {
     /// Opens the device.
     pub fn open_device(&self) -> anyhow::Result<Device> {
         Ok(self.device.open()?)
+    }
+
+    /// How fragments are written.
+    pub fn write_options(&self, format: Format) -> WriteOptions {
+        WriteOptions {
+            force: self.force,
+            zarr: match format {
+                Format::Tiff => None,
+                Format::Zarr => Some(ZarrVersion::V2),
+                Format::Zarr3 => Some(ZarrVersion::V3),
+            },
+        }
     }
 }
 

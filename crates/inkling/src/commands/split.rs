@@ -1,4 +1,4 @@
-use inkling_fragment::{Fragment, MapFiles, Maps, WriteOptions, thirds, write_part};
+use inkling_fragment::{Fragment, MapFiles, Maps, thirds, write_part};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -14,9 +14,7 @@ pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
             return Err(inkling_align::Error::MapSize { found, expected }.into());
         }
     }
-    let options = WriteOptions {
-        force: context.force,
-    };
+    let options = context.write_options(flags.format);
     let mut parts = Vec::new();
     for (part, letter) in thirds(&mask).iter().zip(["a", "b", "c"]) {
         let name = format!("{}{letter}", fragment.id());

@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use inkling_align::write_warped;
-use inkling_fragment::{Fragment, MapFiles, WriteOptions};
+use inkling_fragment::{Fragment, MapFiles};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -16,9 +16,7 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
         Some(text) => layers(text)?,
         None => 0..fragment.depth(),
     };
-    let options = WriteOptions {
-        force: context.force,
-    };
+    let options = context.write_options(flags.format);
     let task = context.console.task("warp");
     let progress = |done, all| task.at(done, all);
     let count = z.len();

@@ -1,0 +1,250 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ndarray::{Array3, ArrayView3, s};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use zarrs::array::{Array, ArraySubset};
+use zarrs::filesystem::FilesystemStore;
+use zarrs::metadata::ArrayMetadata;
+
+use crate::Error;
+
+/// Side of a chunk, in voxels.
+pub(crate) const CHUNK: usize = 128;
+/// Levels are halved until no side is longer than this.
+const SMALLEST: usize = 512;
+
+/// Which version of Zarr is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZarrVersion {
+    /// Zarr 2 with OME-Zarr 0.4, which every viewer opens.
+    V2,
+    /// Zarr 3 with OME-Zarr 0.5.
+    V3,
+}
+
+/// Writes a volume as OME-Zarr, from the top row to the bottom one: chunks of 128³, compressed
+/// with zstd, and levels of half the height and width each, as the mean of 2 × 2 voxels.
+pub(crate) struct ZarrWriter {
+    path: PathBuf,
+    version: ZarrVersion,
+    shape: [usize; 3],
+    array: Level,
+    row: usize,
+}
+
+type Level = Array<FilesystemStore>;
+
+impl ZarrWriter {
+    /// Begins a volume of `shape` (depth, height, width) in the new folder `path`.
+    pub fn create(path: &Path, shape: [usize; 3], version: ZarrVersion) -> Result<Self, Error> {
+        std::fs::create_dir_all(path).map_err(Error::io(path))?;
+        let levels = level_shapes(shape).len();
+        let group = group_metadata(version, levels);
+        for (name, metadata) in group {
+            let file = path.join(name);
+            let text = serde_json::to_vec_pretty(&metadata).expect("metadata is plain data");
+            std::fs::write(&file, text).map_err(Error::io(&file))?;
+        }
+        Ok(Self {
+            array: create_level(path, 0, shape, version)?,
+            path: path.to_owned(),
+            version,
+            shape,
+            row: 0,
+        })
+    }
+
+    /// The next rows of all layers: a multiple of [`CHUNK`] of them, unless they are the last.
+    pub fn write_rows(&mut self, rows: ArrayView3<u16>) -> Result<(), Error> {
+        write_rows(&self.path, &self.array, self.row, rows)?;
+        self.row += rows.dim().1;
+        Ok(())
+    }
+
+    /// Makes the coarser levels.
+    pub fn finish(self) -> Result<(), Error> {
+        let mut finer = self.array;
+        let shapes = level_shapes(self.shape);
+        for (level, shape) in shapes.into_iter().enumerate().skip(1) {
+            let coarser = create_level(&self.path, level, shape, self.version)?;
+            for first in (0..shape[1]).step_by(CHUNK) {
+                let end = shape[1].min(first + CHUNK);
+                let [_, height, width] = [0, 1, 2].map(|axis| finer.shape()[axis]);
+                let ranges = [
+                    0..shape[0] as u64,
+                    2 * first as u64..height.min(2 * end as u64),
+                    0..width,
+                ];
+                let subset = ArraySubset::new_with_ranges(&ranges);
+                let voxels: Vec<u16> = finer
+                    .retrieve_array_subset(&subset)
+                    .map_err(wrong(&self.path))?;
+                let lines = (ranges[1].end - ranges[1].start) as usize;
+                let voxels = Array3::from_shape_vec((shape[0], lines, width as usize), voxels)
+                    .expect("a subset has its ranges' shape");
+                write_rows(&self.path, &coarser, first, halved(&voxels).view())?;
+            }
+            finer = coarser;
+        }
+        Ok(())
+    }
+}
+
+/// The shapes of all levels, the finest first.
+fn level_shapes(shape: [usize; 3]) -> Vec<[usize; 3]> {
+    let mut shapes = vec![shape];
+    let [depth, mut height, mut width] = shape;
+    while height.max(width) > SMALLEST {
+        (height, width) = (height.div_ceil(2), width.div_ceil(2));
+        shapes.push([depth, height, width]);
+    }
+    shapes
+}
+
+/// Every voxel the mean of 2 × 2 in its layer, rounded; fewer at the edges.
+fn halved(voxels: &Array3<u16>) -> Array3<u16> {
+    let (depth, height, width) = voxels.dim();
+    Array3::from_shape_fn(
+        (depth, height.div_ceil(2), width.div_ceil(2)),
+        |(z, y, x)| {
+            let block = voxels.slice(s![
+                z,
+                2 * y..height.min(2 * y + 2),
+                2 * x..width.min(2 * x + 2)
+            ]);
+            let sum: u32 = block.iter().map(|&value| u32::from(value)).sum();
+            let count = block.len() as u32;
+            ((sum + count / 2) / count) as u16
+        },
+    )
+}
+
+fn write_rows(path: &Path, array: &Level, row: usize, rows: ArrayView3<u16>) -> Result<(), Error> {
+    let (depth, count, width) = rows.dim();
+    let across = width.div_ceil(CHUNK);
+    (0..across).into_par_iter().try_for_each(|column| {
+        let columns = column * CHUNK..width.min((column + 1) * CHUNK);
+        let block = rows.slice(s![.., .., columns.clone()]);
+        let ranges = [
+            0..depth as u64,
+            row as u64..(row + count) as u64,
+            columns.start as u64..columns.end as u64,
+        ];
+        let voxels: Vec<u16> = block.iter().copied().collect();
+        let subset = ArraySubset::new_with_ranges(&ranges);
+        array
+            .store_array_subset(&subset, voxels.as_slice())
+            .map_err(wrong(path))
+    })
+}
+
+fn create_level(
+    path: &Path,
+    level: usize,
+    shape: [usize; 3],
+    version: ZarrVersion,
+) -> Result<Level, Error> {
+    let folder = path.join(level.to_string());
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let invalid = |reason: String| Error::Zarr {
+        path: folder.clone(),
+        reason,
+    };
+    let store = FilesystemStore::new(&folder).map_err(|error| invalid(error.to_string()))?;
+    let metadata: ArrayMetadata = serde_json::from_value(array_metadata(shape, version))
+        .map_err(|error| invalid(error.to_string()))?;
+    let array = Array::new_with_metadata(Arc::new(store), "/", metadata)
+        .map_err(|error| invalid(error.to_string()))?;
+    array
+        .store_metadata()
+        .map_err(|error| invalid(error.to_string()))?;
+    Ok(array)
+}
+
+fn wrong(path: &Path) -> impl Fn(zarrs::array::ArrayError) -> Error {
+    |error| Error::Zarr {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
+    let chunk = shape.map(|size| size.min(CHUNK));
+    match version {
+        ZarrVersion::V2 => json!({
+            "zarr_format": 2,
+            "shape": shape,
+            "chunks": chunk,
+            "dtype": "<u2",
+            "compressor": { "id": "zstd", "level": 1, "checksum": false },
+            "fill_value": 0,
+            "order": "C",
+            "filters": null,
+            "dimension_separator": "/",
+        }),
+        ZarrVersion::V3 => json!({
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": shape,
+            "data_type": "uint16",
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": { "chunk_shape": chunk },
+            },
+            "chunk_key_encoding": {
+                "name": "default",
+                "configuration": { "separator": "/" },
+            },
+            "fill_value": 0,
+            "codecs": [
+                { "name": "bytes", "configuration": { "endian": "little" } },
+                { "name": "zstd", "configuration": { "level": 1, "checksum": false } },
+            ],
+            "dimension_names": ["z", "y", "x"],
+            "attributes": {},
+        }),
+    }
+}
+
+/// The group's files: name and content.
+fn group_metadata(version: ZarrVersion, levels: usize) -> Vec<(&'static str, Value)> {
+    let axis = |name| json!({ "name": name, "type": "space" });
+    let dataset = |level: usize| {
+        let factor = f64::from(1 << level);
+        // A voxel of a coarser level has its centre between those that it is the mean of.
+        let middle = (factor - 1.0) / 2.0;
+        json!({
+            "path": level.to_string(),
+            "coordinateTransformations": [
+                { "type": "scale", "scale": [1.0, factor, factor] },
+                { "type": "translation", "translation": [0.0, middle, middle] },
+            ],
+        })
+    };
+    let datasets: Vec<Value> = (0..levels).map(dataset).collect();
+    let mut image = json!({
+        "name": "surface_volume",
+        "axes": [axis("z"), axis("y"), axis("x")],
+        "datasets": datasets,
+        "type": "mean",
+    });
+    match version {
+        ZarrVersion::V2 => {
+            image["version"] = json!("0.4");
+            vec![
+                (".zgroup", json!({ "zarr_format": 2 })),
+                (".zattrs", json!({ "multiscales": [image] })),
+            ]
+        }
+        ZarrVersion::V3 => vec![(
+            "zarr.json",
+            json!({
+                "zarr_format": 3,
+                "node_type": "group",
+                "attributes": { "ome": { "version": "0.5", "multiscales": [image] } },
+            }),
+        )],
+    }
+}
