@@ -15,6 +15,16 @@ pub enum Approach {
     Channels,
 }
 
+/// How the feature maps become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Block by block to finer maps, beside the encoder's; logits enlarged by nearest neighbour.
+    Unet,
+    /// Pyramid pooling and a feature pyramid, one width for all; logits enlarged bilinearly.
+    UperNet,
+}
+
 /// Where an encoder's first weights come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -39,7 +49,9 @@ pub struct ModelSettings {
     pub depth: usize,
     /// Layers of a window ([`Approach::Aggregate`] only); divides `depth`.
     pub window: usize,
-    /// Output channels of the decoder's blocks, coarsest first.
+    /// How the feature maps become one.
+    pub architecture: Architecture,
+    /// Output channels of the U-Net's blocks, coarsest first, or the UperNet's one width.
     pub decoder: Vec<usize>,
     /// Where the encoder's first weights come from.
     pub pretrained: Pretrained,
@@ -59,6 +71,7 @@ impl Default for ModelSettings {
             image_size: 384,
             depth: 18,
             window: 3,
+            architecture: Architecture::Unet,
             decoder: vec![256, 128, 64],
             pretrained: Pretrained::Random(false),
             drop_path: 0.0,
@@ -123,6 +136,14 @@ impl ModelSettings {
         if self.decoder.is_empty() || self.decoder.len() > 5 || self.decoder.contains(&0) {
             let found = format!("{:?}", self.decoder);
             return wrong("decoder", found, "one to five widths above 0");
+        }
+        if self.architecture == Architecture::UperNet && self.decoder.len() != 1 {
+            let found = format!("{:?}", self.decoder);
+            return wrong(
+                "decoder",
+                found,
+                "one width, as architecture is \"upernet\"",
+            );
         }
         if !(0.0..1.0).contains(&self.drop_path) {
             let found = self.drop_path.to_string();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_model::weights::parameter_count;
-use inkling_model::{Approach, ModelSettings, Network, load_weights};
+use inkling_model::{Approach, Architecture, ModelSettings, Network, load_weights};
 use serde::Deserialize;
 
 const TOLERANCE: f64 = 1e-4;
@@ -28,6 +28,7 @@ struct Case {
     window: usize,
     decoder: Vec<usize>,
     approach: Option<Approach>,
+    architecture: Option<Architecture>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +52,7 @@ impl Case {
             image_size: self.image,
             depth: self.depth,
             window: self.window,
+            architecture: self.architecture.unwrap_or(Architecture::Unet),
             decoder: self.decoder.clone(),
             ..ModelSettings::default()
         }
@@ -177,4 +179,34 @@ fn swinv2_tiny_128_with_shifted_windows() {
 #[test]
 fn swinv2_base_96_with_windows_other_than_in_pretraining() {
     check("swinv2_base_resized_96");
+}
+
+#[test]
+fn eva02_tiny_112_with_upernet() {
+    check("eva02_tiny_112");
+}
+
+#[test]
+fn eva02_tiny_84_with_unet_and_logits_enlarged_by_a_fraction() {
+    check("eva02_tiny_84_unet");
+}
+
+#[test]
+fn eva02_base_64_with_patches_of_16() {
+    check("eva02_base_64");
+}
+
+#[test]
+fn eva02_base_96_with_the_norm_of_clip() {
+    check("eva02_base_clip_96");
+}
+
+#[test]
+fn upernet_on_an_encoder_with_its_own_pyramid() {
+    check("convnextv2_atto_64_upernet");
+}
+
+#[test]
+fn upernet_leaves_the_map_at_stride_2_aside() {
+    check("resnet18_96_upernet");
 }
