@@ -27,6 +27,8 @@ CASES = {
     "maxvit_nano_64": dict(encoder="maxvit_rmlp_nano_rw_256", image=64, depth=4, window=2),
     "maxvit_small_64": dict(encoder="maxvit_rmlp_small_rw_224", image=64, depth=3, window=3),
     "maxvit_pico_64_25d": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3, approach="2d"),
+    "maxvit_tiny_tf_64": dict(encoder="maxvit_tiny_tf_224", image=64, depth=3, window=3, decoder=[32, 16, 8]),
+    "maxvit_large_tf_64": dict(encoder="maxvit_large_tf_512", image=64, depth=3, window=3, decoder=[16, 8, 8]),
     "convnextv2_atto_64": dict(encoder="convnextv2_atto", image=64, depth=6, window=3),
     "convnext_tiny_64": dict(encoder="convnext_tiny", image=64, depth=3, window=3, decoder=[64, 32, 16]),
     "resnet18_64": dict(encoder="resnet18", image=64, depth=6, window=3),

@@ -142,6 +142,16 @@ fn maxvit_pico_64_with_layers_as_channels() {
 }
 
 #[test]
+fn maxvit_tiny_64_in_the_authors_style() {
+    check("maxvit_tiny_tf_64");
+}
+
+#[test]
+fn maxvit_large_64_in_the_authors_style() {
+    check("maxvit_large_tf_64");
+}
+
+#[test]
 fn convnextv2_atto_64() {
     check("convnextv2_atto_64");
 }

@@ -4,6 +4,7 @@
 //! weights. Here a field is called what PyTorch calls it, so that a module's path *is* its
 //! tensor's name in a weights file and no renaming table can be wrong.
 
+mod activation;
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
@@ -15,6 +16,7 @@ mod mlp;
 mod partition;
 mod projection;
 mod relative_position;
+mod relative_position_table;
 mod resize;
 mod response_norm;
 mod rotary;
@@ -22,6 +24,7 @@ mod squeeze_excite;
 mod star_relu;
 mod swiglu;
 
+pub use activation::Activation;
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
@@ -33,6 +36,7 @@ pub use mlp::{Mlp, MlpConfig};
 pub use partition::{Partition, PartitionKind};
 pub use projection::Projection;
 pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig, pair_index};
+pub use relative_position_table::RelativePositionTable;
 pub use resize::Resize;
 pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};
 pub use rotary::{Angles, Rotary};
