@@ -48,5 +48,5 @@ pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use network::Network;
-pub use settings::{Approach, Architecture, ModelSettings, Pretrained};
+pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{Checkpoint, Mismatch, Tensors, load, load_encoder, load_weights, save};

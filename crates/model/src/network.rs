@@ -53,7 +53,8 @@ impl ModelSettings {
     fn decoder(&self, encoder: &[usize], device: &Device) -> Decoder {
         match self.architecture {
             Architecture::Unet => {
-                Decoder::Unet(UnetConfig::new(encoder, &self.decoder).init(device))
+                let unet = UnetConfig::new(encoder, &self.decoder);
+                Decoder::Unet(unet.with_scse(self.attention.is_some()).init(device))
             }
             Architecture::UperNet => {
                 let levels = &encoder[encoder.len().saturating_sub(UPERNET_LEVELS)..];

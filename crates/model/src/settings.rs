@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::encoders::{EncoderConfig, MaxVitShape};
+use crate::layers::Scse;
 
 /// How a 2D network reads a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,14 @@ pub enum Architecture {
     Unet,
     /// Pyramid pooling and a feature pyramid, one width for all; logits enlarged bilinearly.
     UperNet,
+}
+
+/// What the decoder's blocks look through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attention {
+    /// Concurrent spatial and channel squeeze and excitation.
+    Scse,
 }
 
 /// Where an encoder's first weights come from.
@@ -53,6 +62,9 @@ pub struct ModelSettings {
     pub architecture: Architecture,
     /// Output channels of the U-Net's blocks, coarsest first, or the UperNet's one width.
     pub decoder: Vec<usize>,
+    /// Attention in the U-Net's blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Attention>,
     /// Where the encoder's first weights come from.
     pub pretrained: Pretrained,
     /// Drop-path rate of the encoder's last block, 0 to 1 (excluded).
@@ -73,6 +85,7 @@ impl Default for ModelSettings {
             window: 3,
             architecture: Architecture::Unet,
             decoder: vec![256, 128, 64],
+            attention: None,
             pretrained: Pretrained::Random(false),
             drop_path: 0.0,
             maxvit: None,
@@ -145,6 +158,7 @@ impl ModelSettings {
                 "one width, as architecture is \"upernet\"",
             );
         }
+        self.check_attention()?;
         if !(0.0..1.0).contains(&self.drop_path) {
             let found = self.drop_path.to_string();
             return wrong("drop_path", found, "a number in [0, 1)");
@@ -152,6 +166,29 @@ impl ModelSettings {
         if self.pretrained == Pretrained::Random(true) {
             let expected = "false, or the path of a weights file";
             return wrong("pretrained", "true".to_owned(), expected);
+        }
+        Ok(())
+    }
+
+    fn check_attention(&self) -> Result<(), Error> {
+        let wrong = |key, found: String, expected: String| {
+            Err(Error::Setting {
+                key,
+                found,
+                expected,
+            })
+        };
+        if self.attention.is_none() {
+            return Ok(());
+        }
+        if self.architecture != Architecture::Unet {
+            let found = "\"scse\"".to_owned();
+            return wrong("attention", found, "none beside an UperNet".to_owned());
+        }
+        if self.decoder.iter().any(|&width| width < Scse::NARROWEST) {
+            let found = format!("{:?}", self.decoder);
+            let expected = format!("widths from {} up with scse", Scse::NARROWEST);
+            return wrong("decoder", found, expected);
         }
         Ok(())
     }

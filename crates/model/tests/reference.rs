@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_model::weights::parameter_count;
-use inkling_model::{Approach, Architecture, ModelSettings, Network, load_weights};
+use inkling_model::{Approach, Architecture, Attention, ModelSettings, Network, load_weights};
 use serde::Deserialize;
 
 const TOLERANCE: f64 = 1e-4;
@@ -29,6 +29,7 @@ struct Case {
     decoder: Vec<usize>,
     approach: Option<Approach>,
     architecture: Option<Architecture>,
+    attention: Option<Attention>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +55,7 @@ impl Case {
             window: self.window,
             architecture: self.architecture.unwrap_or(Architecture::Unet),
             decoder: self.decoder.clone(),
+            attention: self.attention,
             ..ModelSettings::default()
         }
     }
@@ -219,4 +221,19 @@ fn upernet_on_an_encoder_with_its_own_pyramid() {
 #[test]
 fn upernet_leaves_the_map_at_stride_2_aside() {
     check("resnet18_96_upernet");
+}
+
+#[test]
+fn scse_attention_in_five_blocks_with_a_skip_each() {
+    check("resnet18_64_scse");
+}
+
+#[test]
+fn scse_attention_in_five_blocks_of_which_one_has_an_empty_skip() {
+    check("convnextv2_atto_64_scse");
+}
+
+#[test]
+fn scse_attention_in_four_blocks_with_logits_enlarged() {
+    check("convnextv2_atto_64_four");
 }

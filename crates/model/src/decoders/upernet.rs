@@ -1,7 +1,7 @@
 use burn::module::Module;
+use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::activation::relu;
-use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor};
 
 use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize};
@@ -32,11 +32,11 @@ impl UperNetConfig {
         let width = self.width;
         let conv = |inputs, kernel| ConvModule::new([inputs, width], kernel, device);
         let (coarsest, finer) = self.encoder.split_last().unwrap_or((&0, &[]));
-        let marker = || Pooling { pooled: true };
+        let pool = |side| AdaptiveAvgPool2dConfig::new([side, side]).init();
         UperNet {
             psp_modules: POOLED
                 .iter()
-                .map(|_| (marker(), conv(*coarsest, 1)))
+                .map(|&side| (pool(side), conv(*coarsest, 1)))
                 .collect(),
             bottleneck: conv(coarsest + POOLED.len() * width, 3),
             lateral_convs: finer.iter().map(|&inputs| conv(inputs, 1)).collect(),
@@ -52,7 +52,7 @@ impl UperNetConfig {
 /// levels are enlarged to the finest and merged.
 #[derive(Module, Debug)]
 pub struct UperNet {
-    psp_modules: Vec<(Pooling, ConvModule)>,
+    psp_modules: Vec<(AdaptiveAvgPool2d, ConvModule)>,
     bottleneck: ConvModule,
     lateral_convs: Vec<ConvModule>,
     fpn_convs: Vec<ConvModule>,
@@ -88,8 +88,8 @@ impl UperNet {
     fn context(&self, coarsest: Tensor<4>) -> Tensor<4> {
         let size = side(&coarsest);
         let mut parts = vec![coarsest.clone()];
-        for (&pooled, (_, conv)) in POOLED.iter().zip(&self.psp_modules) {
-            let map = conv.forward(adaptive_avg_pool2d(coarsest.clone(), [pooled; 2]));
+        for (pool, conv) in &self.psp_modules {
+            let map = conv.forward(pool.forward(coarsest.clone()));
             parts.push(Resize::Bilinear.to(map, size));
         }
         self.bottleneck.forward(Tensor::cat(parts, 1))
@@ -99,12 +99,6 @@ impl UperNet {
 fn side(map: &Tensor<4>) -> [usize; 2] {
     let [_, _, height, width] = map.dims();
     [height, width]
-}
-
-/// Stands for the pooling before each context convolution, so that the latter is numbered 1.
-#[derive(Module, Debug)]
-struct Pooling {
-    pooled: bool,
 }
 
 /// A convolution without bias, a batch norm and a ReLU; mmcv's `ConvModule`.
