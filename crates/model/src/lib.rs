@@ -49,4 +49,6 @@ pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use network::Network;
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
-pub use weights::{Checkpoint, Mismatch, Tensors, load, load_encoder, load_weights, save};
+pub use weights::{
+    Checkpoint, EncoderReport, Mismatch, Tensors, load, load_encoder, load_weights, save,
+};

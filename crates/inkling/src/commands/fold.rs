@@ -101,11 +101,13 @@ fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> 
     let Pretrained::Source(source) = &recipe.model.pretrained else {
         return Ok(network);
     };
-    let (network, unused) = load_encoder(network, Path::new(source))?;
+    let (network, report) = load_encoder(network, Path::new(source))?;
     tracing::info!(
-        "{source}: {} tensors unused: {}",
-        unused.len(),
-        unused.join(", ")
+        "{source}: {} tensors unused: {}; {} brought to another shape: {}",
+        report.unused.len(),
+        report.unused.join(", "),
+        report.adapted.len(),
+        report.adapted.join(", ")
     );
     Ok(network)
 }
