@@ -5,6 +5,8 @@ mod adapt;
 mod file;
 mod foreign_names;
 mod names;
+mod pickle;
+mod pytorch;
 mod resample;
 mod tensors;
 
