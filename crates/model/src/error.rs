@@ -114,6 +114,20 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Weights could not be fetched.
+    #[error(
+        "model.pretrained = \"{name}\": found {found} at {endpoint}; expected its model.safetensors. Mend: {mend}"
+    )]
+    Hub {
+        /// The repository.
+        name: String,
+        /// The server.
+        endpoint: String,
+        /// What was met.
+        found: String,
+        /// What helps.
+        mend: String,
+    },
     /// The file says nothing of the model it belongs to.
     #[error(
         "{}: found weights without Inkling's settings in their metadata; expected a file that \

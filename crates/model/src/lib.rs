@@ -50,5 +50,5 @@ pub use error::Error;
 pub use network::Network;
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
-    Checkpoint, EncoderReport, Mismatch, Tensors, load, load_encoder, load_weights, save,
+    Checkpoint, EncoderReport, Hub, Mismatch, Tensors, load, load_encoder, load_weights, save,
 };

@@ -165,11 +165,15 @@ pub fn save(
     tensors.write(path, force)
 }
 
-fn sha256(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io {
+/// The SHA-256 of a file, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> Result<String, Error> {
+    let io = |source| Error::Io {
         path: path.to_owned(),
         source,
-    })?;
-    let digest = Sha256::digest(&bytes);
+    };
+    let mut hasher = Sha256::new();
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    std::io::copy(&mut file, &mut hasher).map_err(io)?;
+    let digest = hasher.finalize();
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }

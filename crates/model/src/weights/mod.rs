@@ -4,6 +4,7 @@
 mod adapt;
 mod file;
 mod foreign_names;
+mod hub;
 mod names;
 mod pickle;
 mod pytorch;
@@ -11,5 +12,6 @@ mod resample;
 mod tensors;
 
 pub use file::{Checkpoint, EncoderReport, load, load_encoder, load_weights, save};
+pub use hub::Hub;
 pub use names::{Mismatch, NamedMapper, NamedVisitor, map_named, parameter_count, visit_named};
 pub use tensors::Tensors;
