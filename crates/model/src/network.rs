@@ -58,7 +58,8 @@ impl ModelSettings {
             }
             Architecture::UperNet => {
                 let levels = &encoder[encoder.len().saturating_sub(UPERNET_LEVELS)..];
-                Decoder::UperNet(UperNetConfig::new(levels, self.decoder[0]).init(device))
+                let upernet = UperNetConfig::new(levels, self.decoder[0]);
+                Decoder::UperNet(upernet.with_dropout(self.dropout).init(device))
             }
         }
     }

@@ -69,6 +69,8 @@ pub struct ModelSettings {
     pub pretrained: Pretrained,
     /// Drop-path rate of the encoder's last block, 0 to 1 (excluded).
     pub drop_path: f64,
+    /// Share of the UperNet's features dropped before its head during training, 0 to 1 (excluded).
+    pub dropout: f64,
     /// Replaces the named MaxViT's shape, for networks narrower than any published one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maxvit: Option<MaxVitShape>,
@@ -88,6 +90,7 @@ impl Default for ModelSettings {
             attention: None,
             pretrained: Pretrained::Random(false),
             drop_path: 0.0,
+            dropout: 0.1,
             maxvit: None,
         }
     }
@@ -162,6 +165,10 @@ impl ModelSettings {
         if !(0.0..1.0).contains(&self.drop_path) {
             let found = self.drop_path.to_string();
             return wrong("drop_path", found, "a number in [0, 1)");
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            let found = self.dropout.to_string();
+            return wrong("dropout", found, "a number in [0, 1)");
         }
         if self.pretrained == Pretrained::Random(true) {
             let expected = "false, or the path of a weights file";

@@ -8,14 +8,13 @@ use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize
 
 /// Sides of the maps that the coarsest features are pooled to.
 const POOLED: [usize; 4] = [1, 2, 3, 6];
-/// Share of features dropped before the head during training.
-const DROPOUT: f64 = 0.1;
 
 /// Configuration of a [`UperNet`] decoder.
 #[derive(Clone, Debug)]
 pub struct UperNetConfig {
     encoder: Vec<usize>,
     width: usize,
+    dropout: f64,
 }
 
 impl UperNetConfig {
@@ -24,7 +23,14 @@ impl UperNetConfig {
         Self {
             encoder: encoder.to_vec(),
             width,
+            dropout: 0.0,
         }
+    }
+
+    /// Sets the share of features dropped before the head during training.
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
     }
 
     /// Makes the decoder; convolutions start Kaiming-uniform.
@@ -42,7 +48,7 @@ impl UperNetConfig {
             lateral_convs: finer.iter().map(|&inputs| conv(inputs, 1)).collect(),
             fpn_convs: finer.iter().map(|_| conv(width, 3)).collect(),
             fpn_bottleneck: conv(self.encoder.len() * width, 3),
-            dropout: DropoutConfig::new(DROPOUT).init(),
+            dropout: DropoutConfig::new(self.dropout).init(),
         }
     }
 }
