@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares `inkling forward` with PyTorch + timm at full size, and prints a table.
 
-    pip install torch timm safetensors numpy
+    pip install torch timm segmentation_models_pytorch safetensors numpy
     oracles/check_networks.py target/release/inkling [ENCODER:SIZE ...]
 
 Weights are drawn by torch with a spread that keeps activations alive; non-persistent buffers, which

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes crates/model/tests/data/<case>.json: what PyTorch + timm compute
+"""Writes crates/model/tests/data/<case>.json: what PyTorch + timm + segmentation_models_pytorch compute
 with seeded weights (see seeded_weights.py) on a seeded input.
 
-    pip install torch timm numpy
+    pip install torch timm segmentation_models_pytorch numpy
     oracles/model_reference.py [CASE ...]
 
 A file holds the case's settings, the logits' spread, 256 logits at even places, and for every
@@ -17,8 +17,10 @@ import timm
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
 import seeded_weights
+from upernet import SimplePyramid, UperNet
 
 CASES = {
     "maxvit_pico_64": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3),
@@ -26,6 +28,8 @@ CASES = {
     "maxvit_nano_64": dict(encoder="maxvit_rmlp_nano_rw_256", image=64, depth=4, window=2),
     "maxvit_small_64": dict(encoder="maxvit_rmlp_small_rw_224", image=64, depth=3, window=3),
     "maxvit_pico_64_25d": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3, approach="2d"),
+    "maxvit_tiny_tf_64": dict(encoder="maxvit_tiny_tf_224", image=64, depth=3, window=3, decoder=[32, 16, 8]),
+    "maxvit_large_tf_64": dict(encoder="maxvit_large_tf_512", image=64, depth=3, window=3, decoder=[16, 8, 8]),
     "convnextv2_atto_64": dict(encoder="convnextv2_atto", image=64, depth=6, window=3),
     "convnext_tiny_64": dict(encoder="convnext_tiny", image=64, depth=3, window=3, decoder=[64, 32, 16]),
     "resnet18_64": dict(encoder="resnet18", image=64, depth=6, window=3),
@@ -34,52 +38,64 @@ CASES = {
     "convformer_s18_64": dict(encoder="convformer_s18", image=64, depth=3, window=3, decoder=[64, 32, 16]),
     "swinv2_tiny_128": dict(encoder="swinv2_tiny_window8_256", image=128, depth=3, window=3, decoder=[64, 32, 16]),
     "swinv2_base_resized_96": dict(encoder="swinv2_base_window12to24_192to384", image=96, depth=3, window=3, decoder=[16, 16, 16]),
+    "resnet18_64_scse": dict(encoder="resnet18", image=64, depth=3, window=3, decoder=[64, 48, 32, 16, 16], attention="scse"),
+    "convnextv2_atto_64_scse": dict(encoder="convnextv2_atto", image=64, depth=3, window=3, decoder=[64, 48, 32, 16, 16], attention="scse"),
+    "convnextv2_atto_64_four": dict(encoder="convnextv2_atto", image=64, depth=3, window=3, decoder=[64, 48, 32, 16], attention="scse"),
+    "eva02_tiny_112": dict(encoder="eva02_tiny_patch14_224", image=112, depth=3, window=3, architecture="upernet", decoder=[32]),
+    "eva02_tiny_84_unet": dict(encoder="eva02_tiny_patch14_336", image=84, depth=6, window=3, decoder=[32, 16, 8]),
+    "eva02_base_64": dict(encoder="eva02_base_patch16_512", image=64, depth=3, window=3, architecture="upernet", decoder=[16]),
+    "eva02_base_clip_96": dict(encoder="eva02_base_patch16_clip_224", image=96, depth=4, window=2, architecture="upernet", decoder=[16]),
+    "convnextv2_atto_64_upernet": dict(encoder="convnextv2_atto", image=64, depth=6, window=3, architecture="upernet", decoder=[32]),
+    "resnet18_96_upernet": dict(encoder="resnet18", image=96, depth=3, window=3, architecture="upernet", decoder=[16]),
+}
+# What timm has no name of its own for.
+MADE_FROM = {
+    "eva02_base_patch16_512": ("eva02_base_patch14_224", dict(patch_size=16)),
+    "eva02_large_patch16_512": ("eva02_large_patch14_224", dict(patch_size=16)),
+    "eva02_large_patch16_640": ("eva02_large_patch14_224", dict(patch_size=16)),
 }
 HERE = pathlib.Path(__file__).parent
 DATA = HERE.parent / "crates" / "model" / "tests" / "data"
 
 
-def conv_norm(inputs, outputs):
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+class Unet(UnetDecoder):
+    """segmentation_models_pytorch's decoder, over maps at strides 2 or 4 to 32."""
+
+    def __init__(self, channels, widths, attention):
+        self.missing = 5 - len(channels)
+        super().__init__([1] + [0] * self.missing + channels, widths, len(widths), attention_type=attention)
+
+    def forward(self, image, maps):
+        batch, _, height, width = image.shape
+        empty = [image.new_empty(batch, 0, height // 2, width // 2)] * self.missing
+        return super().forward([image, *empty, *maps])
 
 
-class Block(nn.Module):
-    def __init__(self, inputs, skip, outputs):
-        super().__init__()
-        self.conv1 = conv_norm(inputs + skip, outputs)
-        self.conv2 = conv_norm(outputs, outputs)
-
-    def forward(self, x, skip):
-        x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = x if skip is None else torch.cat([x, skip], dim=1)
-        return self.conv2(self.conv1(x))
-
-
-class Decoder(nn.Module):
-    def __init__(self, channels, widths):
-        super().__init__()
-        deepest, *skips = channels[::-1]
-        skips = (skips + [0] * len(widths))[: len(widths)]
-        inputs = [deepest, *widths[:-1]]
-        self.blocks = nn.ModuleList(Block(*c) for c in zip(inputs, skips, widths))
-
-    def forward(self, features):
-        x, *skips = features[::-1]
-        for index, block in enumerate(self.blocks):
-            x = block(x, skips[index] if index < len(skips) else None)
-        return x
+def make_encoder(name, image, inputs):
+    """timm's model of features; EVA-02's are those after every quarter of its blocks."""
+    sized = {"img_size": image} if name.startswith(("maxvit", "swin", "eva")) else {}
+    if name.startswith("eva"):
+        depth = 24 if "large" in name else 12
+        sized["out_indices"] = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+    name, changes = MADE_FROM.get(name, (name, {}))
+    return timm.create_model(name, features_only=True, in_chans=inputs, **sized, **changes)
 
 
 class Network(nn.Module):
-    def __init__(self, encoder, image, depth, window, decoder=(256, 128, 64), approach="2d-agg"):
+    def __init__(self, encoder, image, depth, window, decoder=(256, 128, 64), approach="2d-agg", architecture="unet", attention=None):
         super().__init__()
         self.window = window if approach == "2d-agg" else depth
-        sized = {"img_size": image} if encoder.startswith(("maxvit", "swin", "eva")) else {}
-        self.encoder = timm.create_model(encoder, features_only=True, in_chans=self.window, **sized)
+        self.encoder = make_encoder(encoder, image, self.window)
         channels = self.encoder.feature_info.channels()
-        self.decoder = Decoder(channels, list(decoder))
-        self.head = nn.Sequential(nn.Conv2d(decoder[-1], 1, 3, padding=1))
-        self.enlargement = self.encoder.feature_info.reduction()[-1] >> len(decoder)
+        self.pyramid = SimplePyramid(channels[0]) if encoder.startswith("eva") else None
+        if architecture == "upernet":
+            self.decoder = UperNet(channels[-4:], *decoder)
+            self.head = nn.Sequential(nn.Conv2d(decoder[-1], 1, 1))
+            self.enlargement = dict(mode="bilinear", align_corners=False)
+        else:
+            self.decoder = Unet(channels, list(decoder), attention)
+            self.head = nn.Sequential(nn.Conv2d(decoder[-1], 1, 3, padding=1))
+            self.enlargement = dict(mode="nearest")
         if approach == "2d-agg":
             self.aggregate = nn.Conv2d(depth // window, 1, 1)
 
@@ -91,8 +107,12 @@ class Network(nn.Module):
     def forward(self, volume):
         batch, depth, height, width = volume.shape
         images = volume.reshape(-1, self.window, height, width)
-        logits = self.head(self.decoder(self.features(images)))
-        logits = F.interpolate(logits, scale_factor=self.enlargement, mode="nearest")
+        maps = self.features(images)
+        if self.pyramid is not None:
+            maps = self.pyramid(maps)
+        uper = isinstance(self.decoder, UperNet)
+        logits = self.head(self.decoder(maps[-4:]) if uper else self.decoder(images, maps))
+        logits = F.interpolate(logits, size=(height, width), **self.enlargement)
         logits = logits.reshape(batch, -1, height, width)
         return self.aggregate(logits)[:, 0] if hasattr(self, "aggregate") else logits[:, 0]
 

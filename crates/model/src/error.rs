@@ -81,6 +81,53 @@ pub enum Error {
         /// What the reader said.
         reason: String,
     },
+    /// The file begins as one of `torch.save`, but cannot be read as one.
+    #[error(
+        "{}: found a zip archive that is no state dict of PyTorch ({reason}); expected what \
+         `torch.save(model.state_dict(), path)` writes. Mend: save the state dict alone, or \
+         download the file again", path.display()
+    )]
+    NotPyTorch {
+        /// The file.
+        path: PathBuf,
+        /// What the reader met.
+        reason: String,
+    },
+    /// The file's pickle names something that would run code, which is never run.
+    #[error(
+        "{}: found a pickle that calls {name}; expected tensors and plain settings only. Nothing \
+         was run. Mend: do not trust this file; if it is your own, save \
+         `model.state_dict()` alone", path.display()
+    )]
+    PickledCode {
+        /// The file.
+        path: PathBuf,
+        /// What it calls, by Python's name.
+        name: String,
+    },
+    /// The file has the format that PyTorch left with version 1.6.
+    #[error(
+        "{}: found a bare pickle, PyTorch's format before 1.6; expected safetensors or a file of a \
+         later torch.save. Mend: in Python, torch.save(torch.load(path), path)", path.display()
+    )]
+    OldPyTorch {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Weights could not be fetched.
+    #[error(
+        "model.pretrained = \"{name}\": found {found} at {endpoint}; expected its model.safetensors. Mend: {mend}"
+    )]
+    Hub {
+        /// The repository.
+        name: String,
+        /// The server.
+        endpoint: String,
+        /// What was met.
+        found: String,
+        /// What helps.
+        mend: String,
+    },
     /// The file says nothing of the model it belongs to.
     #[error(
         "{}: found weights without Inkling's settings in their metadata; expected a file that \

@@ -48,5 +48,7 @@ pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use network::Network;
-pub use settings::{Approach, ModelSettings, Pretrained};
-pub use weights::{Checkpoint, Mismatch, Tensors, load, load_encoder, load_weights, save};
+pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
+pub use weights::{
+    Checkpoint, EncoderReport, Hub, Mismatch, Tensors, load, load_encoder, load_weights, save,
+};

@@ -2,14 +2,12 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::nn::Initializer;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 
-use crate::decoders::{Unet, UnetConfig};
+use crate::decoders::{Decoder, SimplePyramid, UnetConfig, UperNetConfig};
 use crate::encoders::Encoder;
-use crate::layers::{Conv2d, Conv2dConfig};
-use crate::{Approach, Error, ModelSettings};
+use crate::layers::{Conv2d, Conv2dConfig, Resize};
+use crate::{Approach, Architecture, Error, ModelSettings};
 
 impl ModelSettings {
     /// Makes the network with random weights, the same for the same `seed` on one device.
@@ -30,30 +28,55 @@ impl ModelSettings {
     pub(crate) fn build(&self, device: &Device) -> Result<Network, Error> {
         self.check()?;
         let encoder = self.encoder_config()?;
+        let channels = encoder.channels();
+        let pyramid = encoder
+            .is_plain()
+            .then(|| SimplePyramid::new(channels[0], device));
         let last = self.decoder[self.decoder.len() - 1];
         let xavier = Initializer::XavierUniform { gain: 1.0 };
-        let head = Conv2dConfig::new([last, 1], 3).with_initializer(xavier.clone());
+        let kernel = match self.architecture {
+            Architecture::Unet => 3,
+            Architecture::UperNet => 1,
+        };
+        let head = Conv2dConfig::new([last, 1], kernel).with_initializer(xavier.clone());
         let aggregate = Conv2dConfig::new([self.windows(), 1], 1).with_initializer(xavier);
         Ok(Network {
-            decoder: UnetConfig::new(&encoder.channels(), &self.decoder).init(device),
+            pyramid,
+            decoder: self.decoder(&channels, device),
             head: vec![head.init(device)],
             aggregate: (self.approach == Approach::Aggregate).then(|| aggregate.init(device)),
             inputs: self.inputs(),
-            enlargement: encoder.deepest_stride() >> self.decoder.len(),
             encoder: encoder.init(device),
         })
     }
+
+    fn decoder(&self, encoder: &[usize], device: &Device) -> Decoder {
+        match self.architecture {
+            Architecture::Unet => {
+                let unet = UnetConfig::new(encoder, &self.decoder);
+                Decoder::Unet(unet.with_scse(self.attention.is_some()).init(device))
+            }
+            Architecture::UperNet => {
+                let levels = &encoder[encoder.len().saturating_sub(UPERNET_LEVELS)..];
+                let upernet = UperNetConfig::new(levels, self.decoder[0]);
+                Decoder::UperNet(upernet.with_dropout(self.dropout).init(device))
+            }
+        }
+    }
 }
+
+/// An UperNet takes the maps at strides 4 to 32; some encoders have one at stride 2 too.
+const UPERNET_LEVELS: usize = 4;
 
 /// A segmentation network: volume patch in, ink logits out.
 #[derive(Module, Debug)]
 pub struct Network {
     encoder: Encoder,
-    decoder: Unet,
+    pyramid: Option<SimplePyramid>,
+    decoder: Decoder,
     head: Vec<Conv2d>,
     aggregate: Option<Conv2d>,
     inputs: usize,
-    enlargement: usize,
 }
 
 impl Network {
@@ -64,19 +87,24 @@ impl Network {
         let [batch, depth, height, width] = volume.dims();
         let windows = depth / self.inputs;
         let images = volume.reshape([batch * windows, self.inputs, height, width]);
-        let features = self.encoder.forward(images);
-        let mut logits = self.decoder.forward(features);
+        let mut features = self.encoder.forward(images);
+        if let Some(pyramid) = &self.pyramid {
+            features = pyramid.forward(features);
+        }
+        let mut logits = self.decoder.forward(self.levels(features));
         for conv in &self.head {
             logits = conv.forward(logits);
         }
         let [_, _, rows, columns] = logits.dims();
         let mut logits = logits.reshape([batch, windows, rows, columns]);
-        // The reference enlarges first. Repeating pixels and mixing windows commute exactly, and
+        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
         // mixing the small maps is sixteen times less work.
         if let Some(aggregate) = &self.aggregate {
             logits = aggregate.forward(logits);
         }
-        self.enlarge(logits).squeeze_dim(1)
+        self.enlargement()
+            .to(logits, [height, width])
+            .squeeze_dim(1)
     }
 
     /// The encoder's feature maps of the windows as a batch, finest first.
@@ -87,12 +115,21 @@ impl Network {
         self.encoder.forward(images)
     }
 
-    fn enlarge(&self, logits: Tensor<4>) -> Tensor<4> {
-        if self.enlargement == 1 {
-            return logits;
+    /// The maps that the decoder takes.
+    fn levels(&self, mut features: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
+        match self.decoder {
+            Decoder::Unet(_) => features,
+            Decoder::UperNet(_) => {
+                features.split_off(features.len().saturating_sub(UPERNET_LEVELS))
+            }
         }
-        let factor = self.enlargement as f32;
-        let options = InterpolateOptions::new(InterpolateMode::Nearest);
-        interpolate(logits, options.with_scale_factor([factor, factor]))
+    }
+
+    /// How logits grow to the image's size.
+    fn enlargement(&self) -> Resize {
+        match self.decoder {
+            Decoder::Unet(_) => Resize::Nearest,
+            Decoder::UperNet(_) => Resize::Bilinear,
+        }
     }
 }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::encoders::{EncoderConfig, MaxVitShape};
+use crate::layers::Scse;
 
 /// How a 2D network reads a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,24 @@ pub enum Approach {
     /// All layers are the channels of one image ("2.5D").
     #[serde(rename = "2d")]
     Channels,
+}
+
+/// How the feature maps become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Block by block to finer maps, beside the encoder's; logits enlarged by nearest neighbour.
+    Unet,
+    /// Pyramid pooling and a feature pyramid, one width for all; logits enlarged bilinearly.
+    UperNet,
+}
+
+/// What the decoder's blocks look through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attention {
+    /// Concurrent spatial and channel squeeze and excitation.
+    Scse,
 }
 
 /// Where an encoder's first weights come from.
@@ -39,12 +58,19 @@ pub struct ModelSettings {
     pub depth: usize,
     /// Layers of a window ([`Approach::Aggregate`] only); divides `depth`.
     pub window: usize,
-    /// Output channels of the decoder's blocks, coarsest first.
+    /// How the feature maps become one.
+    pub architecture: Architecture,
+    /// Output channels of the U-Net's blocks, coarsest first, or the UperNet's one width.
     pub decoder: Vec<usize>,
+    /// Attention in the U-Net's blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Attention>,
     /// Where the encoder's first weights come from.
     pub pretrained: Pretrained,
     /// Drop-path rate of the encoder's last block, 0 to 1 (excluded).
     pub drop_path: f64,
+    /// Share of the UperNet's features dropped before its head during training, 0 to 1 (excluded).
+    pub dropout: f64,
     /// Replaces the named MaxViT's shape, for networks narrower than any published one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maxvit: Option<MaxVitShape>,
@@ -59,9 +85,12 @@ impl Default for ModelSettings {
             image_size: 384,
             depth: 18,
             window: 3,
+            architecture: Architecture::Unet,
             decoder: vec![256, 128, 64],
+            attention: None,
             pretrained: Pretrained::Random(false),
             drop_path: 0.0,
+            dropout: 0.1,
             maxvit: None,
         }
     }
@@ -124,13 +153,49 @@ impl ModelSettings {
             let found = format!("{:?}", self.decoder);
             return wrong("decoder", found, "one to five widths above 0");
         }
+        if self.architecture == Architecture::UperNet && self.decoder.len() != 1 {
+            let found = format!("{:?}", self.decoder);
+            return wrong(
+                "decoder",
+                found,
+                "one width, as architecture is \"upernet\"",
+            );
+        }
+        self.check_attention()?;
         if !(0.0..1.0).contains(&self.drop_path) {
             let found = self.drop_path.to_string();
             return wrong("drop_path", found, "a number in [0, 1)");
         }
+        if !(0.0..1.0).contains(&self.dropout) {
+            let found = self.dropout.to_string();
+            return wrong("dropout", found, "a number in [0, 1)");
+        }
         if self.pretrained == Pretrained::Random(true) {
             let expected = "false, or the path of a weights file";
             return wrong("pretrained", "true".to_owned(), expected);
+        }
+        Ok(())
+    }
+
+    fn check_attention(&self) -> Result<(), Error> {
+        let wrong = |key, found: String, expected: String| {
+            Err(Error::Setting {
+                key,
+                found,
+                expected,
+            })
+        };
+        if self.attention.is_none() {
+            return Ok(());
+        }
+        if self.architecture != Architecture::Unet {
+            let found = "\"scse\"".to_owned();
+            return wrong("attention", found, "none beside an UperNet".to_owned());
+        }
+        if self.decoder.iter().any(|&width| width < Scse::NARROWEST) {
+            let found = format!("{:?}", self.decoder);
+            let expected = format!("widths from {} up with scse", Scse::NARROWEST);
+            return wrong("decoder", found, expected);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_model::weights::parameter_count;
-use inkling_model::{Approach, ModelSettings, Network, load_weights};
+use inkling_model::{Approach, Architecture, Attention, ModelSettings, Network, load_weights};
 use serde::Deserialize;
 
 const TOLERANCE: f64 = 1e-4;
@@ -28,6 +28,8 @@ struct Case {
     window: usize,
     decoder: Vec<usize>,
     approach: Option<Approach>,
+    architecture: Option<Architecture>,
+    attention: Option<Attention>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +53,9 @@ impl Case {
             image_size: self.image,
             depth: self.depth,
             window: self.window,
+            architecture: self.architecture.unwrap_or(Architecture::Unet),
             decoder: self.decoder.clone(),
+            attention: self.attention,
             ..ModelSettings::default()
         }
     }
@@ -140,6 +144,16 @@ fn maxvit_pico_64_with_layers_as_channels() {
 }
 
 #[test]
+fn maxvit_tiny_64_in_the_authors_style() {
+    check("maxvit_tiny_tf_64");
+}
+
+#[test]
+fn maxvit_large_64_in_the_authors_style() {
+    check("maxvit_large_tf_64");
+}
+
+#[test]
 fn convnextv2_atto_64() {
     check("convnextv2_atto_64");
 }
@@ -177,4 +191,49 @@ fn swinv2_tiny_128_with_shifted_windows() {
 #[test]
 fn swinv2_base_96_with_windows_other_than_in_pretraining() {
     check("swinv2_base_resized_96");
+}
+
+#[test]
+fn eva02_tiny_112_with_upernet() {
+    check("eva02_tiny_112");
+}
+
+#[test]
+fn eva02_tiny_84_with_unet_and_logits_enlarged_by_a_fraction() {
+    check("eva02_tiny_84_unet");
+}
+
+#[test]
+fn eva02_base_64_with_patches_of_16() {
+    check("eva02_base_64");
+}
+
+#[test]
+fn eva02_base_96_with_the_norm_of_clip() {
+    check("eva02_base_clip_96");
+}
+
+#[test]
+fn upernet_on_an_encoder_with_its_own_pyramid() {
+    check("convnextv2_atto_64_upernet");
+}
+
+#[test]
+fn upernet_leaves_the_map_at_stride_2_aside() {
+    check("resnet18_96_upernet");
+}
+
+#[test]
+fn scse_attention_in_five_blocks_with_a_skip_each() {
+    check("resnet18_64_scse");
+}
+
+#[test]
+fn scse_attention_in_five_blocks_of_which_one_has_an_empty_skip() {
+    check("convnextv2_atto_64_scse");
+}
+
+#[test]
+fn scse_attention_in_four_blocks_with_logits_enlarged() {
+    check("convnextv2_atto_64_four");
 }

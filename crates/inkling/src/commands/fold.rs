@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use inkling_augment::{TestTransform, TrainTransform};
 use inkling_fragment::{Fragment, write_whole};
-use inkling_model::{Network, Pretrained, load_encoder};
+use inkling_model::{Hub, Network, Pretrained, load_encoder};
 use inkling_predict::HeldOut;
 use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
 use sha2::{Digest, Sha256};
@@ -101,11 +101,16 @@ fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> 
     let Pretrained::Source(source) = &recipe.model.pretrained else {
         return Ok(network);
     };
-    let (network, unused) = load_encoder(network, Path::new(source))?;
+    let task = context.console.task("weights");
+    let path = Hub::from_env().find(source, |done, total| task.at(done, total))?;
+    drop(task);
+    let (network, report) = load_encoder(network, &path)?;
     tracing::info!(
-        "{source}: {} tensors unused: {}",
-        unused.len(),
-        unused.join(", ")
+        "{source}: {} tensors unused: {}; {} brought to another shape: {}",
+        report.unused.len(),
+        report.unused.join(", "),
+        report.adapted.len(),
+        report.adapted.join(", ")
     );
     Ok(network)
 }

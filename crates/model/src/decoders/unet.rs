@@ -1,17 +1,16 @@
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::activation::relu;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 
-use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig};
+use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize, Scse};
 
 /// Configuration of a [`Unet`] decoder.
 #[derive(Clone, Debug)]
 pub struct UnetConfig {
     encoder: Vec<usize>,
     blocks: Vec<usize>,
+    scse: bool,
 }
 
 impl UnetConfig {
@@ -21,7 +20,15 @@ impl UnetConfig {
         Self {
             encoder: encoder.to_vec(),
             blocks: blocks.to_vec(),
+            scse: false,
         }
+    }
+
+    /// Puts [`Scse`] attention before and after each block's convolutions. Every width, joined
+    /// with its skip, must be at least [`Scse::NARROWEST`].
+    pub fn with_scse(mut self, scse: bool) -> Self {
+        self.scse = scse;
+        self
     }
 
     /// Makes the decoder; convolutions start Kaiming-uniform.
@@ -33,9 +40,12 @@ impl UnetConfig {
             .iter()
             .map(|&outputs| {
                 let skip = coarse_to_fine.next().unwrap_or(0);
+                let attention = |channels| self.scse.then(|| Scse::new(channels, device));
                 let block = Block {
                     conv1: conv_norm([inputs + skip, outputs], device),
+                    attention1: attention(inputs + skip),
                     conv2: conv_norm([outputs, outputs], device),
+                    attention2: attention(outputs),
                 };
                 inputs = outputs;
                 block
@@ -85,26 +95,42 @@ impl Unet {
         let coarsest = coarse_to_fine
             .next()
             .expect("an encoder gives at least one feature map");
-        self.blocks
-            .iter()
-            .fold(coarsest, |x, block| block.forward(x, coarse_to_fine.next()))
+        let blocks = self.blocks.iter().enumerate();
+        blocks.fold(coarsest, |x, (index, block)| {
+            // segmentation_models_pytorch hands a skip, be it an empty one, to all but the last of
+            // five blocks, and attends to what was joined with a skip.
+            block.forward(x, coarse_to_fine.next(), index < LAST_BLOCK)
+        })
     }
 }
+
+/// The block that reaches the image's own size.
+const LAST_BLOCK: usize = 4;
 
 #[derive(Module, Debug)]
 struct Block {
     conv1: ConvNorm,
+    attention1: Option<Scse>,
     conv2: ConvNorm,
+    attention2: Option<Scse>,
 }
 
 impl Block {
-    fn forward(&self, input: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
-        let options = InterpolateOptions::new(InterpolateMode::Nearest);
-        let doubled = interpolate(input, options.with_scale_factor([2.0, 2.0]));
+    fn forward(&self, input: Tensor<4>, skip: Option<Tensor<4>>, attend: bool) -> Tensor<4> {
+        let [_, _, height, width] = input.dims();
+        let doubled = Resize::Nearest.to(input, [2 * height, 2 * width]);
         let joined = match skip {
             Some(skip) => Tensor::cat(vec![doubled, skip], 1),
             None => doubled,
         };
-        conv_norm_relu(&self.conv2, conv_norm_relu(&self.conv1, joined))
+        let joined = match (&self.attention1, attend) {
+            (Some(attention), true) => attention.forward(joined),
+            _ => joined,
+        };
+        let x = conv_norm_relu(&self.conv2, conv_norm_relu(&self.conv1, joined));
+        match &self.attention2 {
+            Some(attention) => attention.forward(x),
+            None => x,
+        }
     }
 }

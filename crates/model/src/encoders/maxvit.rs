@@ -1,8 +1,10 @@
-//! MaxViT (Tu et al., *MaxViT: multi-axis vision transformer*, 2022) as timm's `rw` models build
-//! it: expansion from the input's width, SiLU, relative positions from an MLP.
+//! MaxViT (Tu et al., *MaxViT: multi-axis vision transformer*, 2022) in two styles: timm's own
+//! (`rw`: expansion from the input's width, SiLU, relative positions from an MLP) and the authors'
+//! (`tf`: expansion from the output's width, GELU, a table of relative positions, TensorFlow's
+//! padding).
 
 use burn::module::Module;
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
@@ -11,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{EncoderInfo, Family};
 use crate::Error;
 use crate::layers::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig,
-    LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition, PartitionKind,
-    RelativePositionMlp, RelativePositionMlpConfig, SqueezeExcite, SqueezeExciteConfig,
-    drop_path_rates,
+    Activation, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm,
+    LayerNormConfig, LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition,
+    PartitionKind, RelativePositionMlp, RelativePositionMlpConfig, RelativePositionTable,
+    SqueezeExcite, SqueezeExciteConfig, drop_path_rates,
 };
 
 /// The shape of one MaxViT. Recipes may override single values under `[model.maxvit]`, for
@@ -38,9 +40,53 @@ pub struct MaxVitShape {
     pub layer_scale: Option<f64>,
 }
 
+/// What timm's own variants and the authors' do differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Rw,
+    Tf,
+}
+
+impl Style {
+    fn is_tf(self) -> bool {
+        self == Self::Tf
+    }
+
+    /// Between convolutions.
+    fn conv_activation(self) -> Activation {
+        match self {
+            Self::Rw => Activation::Silu,
+            Self::Tf => Activation::GeluTanh,
+        }
+    }
+
+    /// Between linear layers.
+    fn mlp_activation(self) -> Activation {
+        match self {
+            Self::Rw => Activation::Gelu,
+            Self::Tf => Activation::GeluTanh,
+        }
+    }
+
+    fn batch_norm(self, channels: usize, device: &Device) -> BatchNorm2d {
+        let epsilon = if self.is_tf() { 1e-3 } else { 1e-5 };
+        BatchNorm2dConfig::new(channels)
+            .with_epsilon(epsilon)
+            .init(device)
+    }
+
+    fn layer_norm(self, channels: usize, device: &Device) -> LayerNorm {
+        let epsilon = if self.is_tf() { 1e-5 } else { 1e-6 };
+        LayerNormConfig::new(channels)
+            .with_epsilon(epsilon)
+            .init(device)
+    }
+}
+
 struct Variant {
     name: &'static str,
     image_size: usize,
+    style: Style,
     shape: MaxVitShape,
     licence: &'static str,
 }
@@ -55,6 +101,7 @@ const fn variant(
     Variant {
         name,
         image_size,
+        style: Style::Rw,
         shape: MaxVitShape {
             stem,
             channels,
@@ -73,18 +120,50 @@ const fn scaled(mut variant: Variant) -> Variant {
     variant
 }
 
+const fn tf(
+    name: &'static str,
+    image_size: usize,
+    stem: usize,
+    channels: [usize; 4],
+    blocks: [usize; 4],
+) -> Variant {
+    let mut variant = variant(name, image_size, [stem, stem], channels, blocks);
+    variant.style = Style::Tf;
+    variant
+}
+
 const TINY: [usize; 4] = [64, 128, 256, 512];
 const SMALL: [usize; 4] = [96, 192, 384, 768];
+const LARGE: [usize; 4] = [128, 256, 512, 1024];
+const XLARGE: [usize; 4] = [192, 384, 768, 1536];
+/// Blocks of the smaller and of the larger variants.
+const FEW: [usize; 4] = [2, 2, 5, 2];
+const MANY: [usize; 4] = [2, 6, 14, 2];
 
 #[rustfmt::skip]
 const VARIANTS: &[Variant] = &[
-    variant("maxvit_rmlp_pico_rw_256", 256, [24, 32], [32, 64, 128, 256], [2, 2, 5, 2]),
+    variant("maxvit_rmlp_pico_rw_256", 256, [24, 32], [32, 64, 128, 256], FEW),
     variant("maxvit_rmlp_nano_rw_256", 256, [32, 64], TINY, [1, 2, 3, 1]),
-    variant("maxvit_rmlp_tiny_rw_256", 256, [32, 64], TINY, [2, 2, 5, 2]),
-    scaled(variant("maxvit_rmlp_small_rw_224", 224, [32, 64], SMALL, [2, 2, 5, 2])),
-    scaled(variant("maxvit_rmlp_small_rw_256", 256, [32, 64], SMALL, [2, 2, 5, 2])),
-    variant("maxvit_rmlp_base_rw_224", 224, [32, 64], SMALL, [2, 6, 14, 2]),
-    variant("maxvit_rmlp_base_rw_384", 384, [32, 64], SMALL, [2, 6, 14, 2]),
+    variant("maxvit_rmlp_tiny_rw_256", 256, [32, 64], TINY, FEW),
+    scaled(variant("maxvit_rmlp_small_rw_224", 224, [32, 64], SMALL, FEW)),
+    scaled(variant("maxvit_rmlp_small_rw_256", 256, [32, 64], SMALL, FEW)),
+    variant("maxvit_rmlp_base_rw_224", 224, [32, 64], SMALL, MANY),
+    variant("maxvit_rmlp_base_rw_384", 384, [32, 64], SMALL, MANY),
+    tf("maxvit_tiny_tf_224", 224, 64, TINY, FEW),
+    tf("maxvit_tiny_tf_384", 384, 64, TINY, FEW),
+    tf("maxvit_tiny_tf_512", 512, 64, TINY, FEW),
+    tf("maxvit_small_tf_224", 224, 64, SMALL, FEW),
+    tf("maxvit_small_tf_384", 384, 64, SMALL, FEW),
+    tf("maxvit_small_tf_512", 512, 64, SMALL, FEW),
+    tf("maxvit_base_tf_224", 224, 64, SMALL, MANY),
+    tf("maxvit_base_tf_384", 384, 64, SMALL, MANY),
+    tf("maxvit_base_tf_512", 512, 64, SMALL, MANY),
+    tf("maxvit_large_tf_224", 224, 128, LARGE, MANY),
+    tf("maxvit_large_tf_384", 384, 128, LARGE, MANY),
+    tf("maxvit_large_tf_512", 512, 128, LARGE, MANY),
+    tf("maxvit_xlarge_tf_224", 224, 192, XLARGE, MANY),
+    tf("maxvit_xlarge_tf_384", 384, 192, XLARGE, MANY),
+    tf("maxvit_xlarge_tf_512", 512, 192, XLARGE, MANY),
 ];
 
 /// Stride of the deepest features; the attention windows are `image_size / 32` wide.
@@ -102,6 +181,7 @@ pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
 /// Configuration of a [`MaxVit`].
 #[derive(Clone, Debug)]
 pub struct MaxVitConfig {
+    style: Style,
     shape: MaxVitShape,
     inputs: usize,
     image_size: usize,
@@ -119,6 +199,7 @@ impl MaxVitConfig {
         };
         Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
         Ok(Some(Self {
+            style: variant.style,
             shape: variant.shape.clone(),
             inputs,
             image_size,
@@ -204,19 +285,21 @@ impl MaxVitConfig {
         let conv = |channels, stride| {
             Conv2dConfig::new(channels, 3)
                 .with_stride(stride)
-                .with_bias(false)
+                .with_same_padding(self.style.is_tf())
+                .with_bias(self.style.is_tf())
                 .init(device)
         };
         Stem {
             conv1: conv([self.inputs, first], 2),
-            norm1: BatchNorm2dConfig::new(first).init(device),
+            norm1: self.style.batch_norm(first, device),
             conv2: conv([first, second], 1),
+            activation: self.style.conv_activation(),
         }
     }
 
     fn block(&self, channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> Block {
         Block {
-            conv: mb_conv(channels, stride, rate, device),
+            conv: self.mb_conv(channels, stride, rate, device),
             attn_block: self.attention(PartitionKind::Block, channels[1], rate, device),
             attn_grid: self.attention(PartitionKind::Grid, channels[1], rate, device),
         }
@@ -236,46 +319,63 @@ impl MaxVitConfig {
                 .layer_scale
                 .map(|start| LayerScaleConfig::new(channels, start).init(device))
         };
-        let position = RelativePositionMlpConfig::new(size, heads, self.shape.position_hidden)
-            .with_dropout(self.shape.position_dropout);
         PartitionAttention {
-            norm1: LayerNormConfig::new(channels).init(device),
+            norm1: self.style.layer_norm(channels, device),
             attn: Attention {
                 qkv: LinearConfig::new([channels, 3 * channels]).init(device),
-                rel_pos: position.init(device),
+                rel_pos: self.positions(size, heads, device),
                 proj: LinearConfig::new([channels, channels]).init(device),
                 heads,
+                head_first: !self.style.is_tf(),
             },
             ls1: scale(),
-            norm2: LayerNormConfig::new(channels).init(device),
-            mlp: MlpConfig::new(channels, 4 * channels).init(device),
+            norm2: self.style.layer_norm(channels, device),
+            mlp: MlpConfig::new(channels, 4 * channels)
+                .with_activation(self.style.mlp_activation())
+                .init(device),
             ls2: scale(),
             drop_path: DropPath::new(rate),
             partition: Partition::new(kind, size),
         }
     }
-}
 
-/// An MBConv block from `channels[0]` to `channels[1]`, its expansion four times the input.
-fn mb_conv(channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> MbConv {
-    let [inputs, outputs] = channels;
-    let middle = 4 * inputs;
-    let conv = |channels, kernel| Conv2dConfig::new(channels, kernel).with_bias(false);
-    let depthwise = conv([middle, middle], 3)
-        .with_stride(stride)
-        .with_groups(middle);
-    MbConv {
-        shortcut: (stride == 2).then(|| Shortcut {
-            expand: (inputs != outputs).then(|| conv([inputs, outputs], 1).init(device)),
-        }),
-        pre_norm: BatchNorm2dConfig::new(inputs).init(device),
-        conv1_1x1: conv([inputs, middle], 1).init(device),
-        norm1: BatchNorm2dConfig::new(middle).init(device),
-        conv2_kxk: depthwise.init(device),
-        norm2: BatchNorm2dConfig::new(middle).init(device),
-        se: SqueezeExciteConfig::new(middle, (middle / 16).max(1)).init(device),
-        conv3_1x1: conv([middle, outputs], 1).init(device),
-        drop_path: DropPath::new(rate),
+    fn positions(&self, size: usize, heads: usize, device: &Device) -> RelativePosition {
+        if self.style.is_tf() {
+            return RelativePosition::Table(RelativePositionTable::new(size, heads, device));
+        }
+        let mlp = RelativePositionMlpConfig::new(size, heads, self.shape.position_hidden)
+            .with_dropout(self.shape.position_dropout);
+        RelativePosition::Mlp(mlp.init(device))
+    }
+
+    /// An MBConv block from `channels[0]` to `channels[1]`, four times as wide within.
+    fn mb_conv(&self, channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> MbConv {
+        let [inputs, outputs] = channels;
+        let tf = self.style.is_tf();
+        let (middle, reduced) = match self.style {
+            Style::Rw => (4 * inputs, (inputs / 4).max(1)),
+            Style::Tf => (4 * outputs, outputs / 4),
+        };
+        let conv = |channels, kernel| Conv2dConfig::new(channels, kernel).with_bias(false);
+        let depthwise = conv([middle, middle], 3)
+            .with_stride(stride)
+            .with_same_padding(tf)
+            .with_groups(middle);
+        let expand = || conv([inputs, outputs], 1).with_bias(tf).init(device);
+        MbConv {
+            shortcut: (stride == 2).then(|| Shortcut {
+                expand: (inputs != outputs).then(expand),
+            }),
+            pre_norm: self.style.batch_norm(inputs, device),
+            conv1_1x1: conv([inputs, middle], 1).init(device),
+            norm1: self.style.batch_norm(middle, device),
+            conv2_kxk: depthwise.init(device),
+            norm2: self.style.batch_norm(middle, device),
+            se: SqueezeExciteConfig::new(middle, reduced).init(device),
+            conv3_1x1: conv([middle, outputs], 1).with_bias(tf).init(device),
+            drop_path: DropPath::new(rate),
+            activation: self.style.conv_activation(),
+        }
     }
 }
 
@@ -306,12 +406,14 @@ struct Stem {
     conv1: Conv2d,
     norm1: BatchNorm2d,
     conv2: Conv2d,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Stem {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let first = self.norm1.forward(self.conv1.forward(input));
-        self.conv2.forward(silu(first))
+        self.conv2.forward(self.activation.forward(first))
     }
 }
 
@@ -368,6 +470,8 @@ struct MbConv {
     se: SqueezeExcite,
     conv3_1x1: Conv2d,
     drop_path: DropPath,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl MbConv {
@@ -377,8 +481,12 @@ impl MbConv {
             None => input.clone(),
         };
         let x = self.conv1_1x1.forward(self.pre_norm.forward(input));
-        let x = self.conv2_kxk.forward(silu(self.norm1.forward(x)));
-        let x = self.se.forward(silu(self.norm2.forward(x)));
+        let x = self
+            .conv2_kxk
+            .forward(self.activation.forward(self.norm1.forward(x)));
+        let x = self
+            .se
+            .forward(self.activation.forward(self.norm2.forward(x)));
         self.drop_path.forward(self.conv3_1x1.forward(x)) + shortcut
     }
 }
@@ -418,33 +526,65 @@ impl PartitionAttention {
     }
 }
 
+/// What is added to attention scores for the distance of two positions.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network holds few of them")]
+enum RelativePosition {
+    Mlp(RelativePositionMlp),
+    Table(RelativePositionTable),
+}
+
+impl RelativePosition {
+    fn forward(&self, device: &Device) -> Tensor<3> {
+        match self {
+            Self::Mlp(mlp) => mlp.forward(device),
+            Self::Table(table) => table.forward(),
+        }
+    }
+}
+
 #[derive(Module, Debug)]
 struct Attention {
     qkv: Linear,
-    rel_pos: RelativePositionMlp,
+    rel_pos: RelativePosition,
     proj: Linear,
     heads: usize,
+    head_first: bool,
 }
 
 impl Attention {
-    /// `[groups, positions, channels]` in and out. In the packed projection each head's query,
-    /// key and value lie together (timm's `head_first`).
+    /// `[groups, positions, channels]` in and out.
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let [groups, positions, channels] = input.dims();
         let width = channels / self.heads;
         let bias = self.rel_pos.forward(&input.device());
-        let qkv = self
-            .qkv
-            .forward(input)
-            .reshape([groups, positions, self.heads, 3 * width])
-            .swap_dims(1, 2);
-        let part = |index: usize| qkv.clone().narrow(3, index * width, width);
-        let query = part(0) * (width as f64).powf(-0.5);
-        let scores = query.matmul(part(1).swap_dims(2, 3)) + bias.unsqueeze();
-        let attended = softmax(scores, 3).matmul(part(2));
+        let [query, key, value] = self.project(input);
+        let query = query * (width as f64).powf(-0.5);
+        let scores = query.matmul(key.swap_dims(2, 3)) + bias.unsqueeze();
+        let attended = softmax(scores, 3).matmul(value);
         let joined = attended
             .swap_dims(1, 2)
             .reshape([groups, positions, channels]);
         self.proj.forward(joined)
+    }
+
+    /// Queries, keys and values, `[groups, heads, positions, width]` each. In the packed projection
+    /// either each head's three lie together (timm's `head_first`) or all queries come first.
+    fn project(&self, input: Tensor<3>) -> [Tensor<4>; 3] {
+        let [groups, positions, channels] = input.dims();
+        let width = channels / self.heads;
+        let qkv = self.qkv.forward(input);
+        if self.head_first {
+            let heads = qkv
+                .reshape([groups, positions, self.heads, 3 * width])
+                .swap_dims(1, 2);
+            return [0, 1, 2].map(|part| heads.clone().narrow(3, part * width, width));
+        }
+        [0, 1, 2].map(|part| {
+            qkv.clone()
+                .narrow(2, part * channels, channels)
+                .reshape([groups, positions, self.heads, width])
+                .swap_dims(1, 2)
+        })
     }
 }

@@ -2,6 +2,7 @@
 //! family, its variants as data, under timm's names.
 
 mod convnext;
+mod eva;
 mod maxvit;
 mod metaformer;
 mod resnet;
@@ -13,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 use crate::Error;
 
 pub use convnext::{ConvNext, ConvNextConfig};
+pub use eva::{Eva, EvaConfig};
 pub use maxvit::{MaxVit, MaxVitConfig, MaxVitShape};
 pub use metaformer::{MetaFormer, MetaFormerConfig};
 pub use resnet::{ResNet, ResNetConfig};
@@ -31,6 +33,8 @@ pub enum Family {
     ResNet,
     /// Shifted-window transformers, second version.
     Swin,
+    /// Plain vision transformers with rotary positions.
+    Eva,
 }
 
 impl Family {
@@ -42,6 +46,7 @@ impl Family {
             Self::MetaFormer => "MetaFormer",
             Self::ResNet => "ResNet",
             Self::Swin => "Swin V2",
+            Self::Eva => "EVA-02",
         }
     }
 }
@@ -66,6 +71,7 @@ pub fn catalogue() -> Vec<EncoderInfo> {
         .chain(metaformer::catalogue())
         .chain(resnet::catalogue())
         .chain(swin::catalogue())
+        .chain(eva::catalogue())
         .collect()
 }
 
@@ -82,6 +88,8 @@ pub enum EncoderConfig {
     ResNet(ResNetConfig),
     /// See [`SwinConfig`].
     Swin(SwinConfig),
+    /// See [`EvaConfig`].
+    Eva(EvaConfig),
 }
 
 impl EncoderConfig {
@@ -107,6 +115,9 @@ impl EncoderConfig {
         if let Some(config) = SwinConfig::named(name, inputs, image_size)? {
             return Ok(Self::Swin(config));
         }
+        if let Some(config) = EvaConfig::named(name, inputs, image_size)? {
+            return Ok(Self::Eva(config));
+        }
         Err(Error::unknown_encoder(name))
     }
 
@@ -118,6 +129,7 @@ impl EncoderConfig {
             Self::MetaFormer(config) => Self::MetaFormer(config.with_drop_path(rate)),
             Self::ResNet(config) => Self::ResNet(config.with_drop_path(rate)),
             Self::Swin(config) => Self::Swin(config.with_drop_path(rate)),
+            Self::Eva(config) => Self::Eva(config.with_drop_path(rate)),
         }
     }
 
@@ -129,18 +141,13 @@ impl EncoderConfig {
             Self::MetaFormer(config) => config.channels(),
             Self::ResNet(config) => config.channels(),
             Self::Swin(config) => config.channels(),
+            Self::Eva(config) => config.channels(),
         }
     }
 
-    /// Stride of the deepest feature map.
-    pub fn deepest_stride(&self) -> usize {
-        match self {
-            Self::MaxVit(_)
-            | Self::ConvNext(_)
-            | Self::MetaFormer(_)
-            | Self::ResNet(_)
-            | Self::Swin(_) => 32,
-        }
+    /// Whether all feature maps have one stride, so that a decoder needs a pyramid made of them.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Eva(_))
     }
 
     /// Makes the encoder.
@@ -151,6 +158,7 @@ impl EncoderConfig {
             Self::MetaFormer(config) => Encoder::MetaFormer(config.init(device)),
             Self::ResNet(config) => Encoder::ResNet(config.init(device)),
             Self::Swin(config) => Encoder::Swin(config.init(device)),
+            Self::Eva(config) => Encoder::Eva(config.init(device)),
         }
     }
 }
@@ -168,12 +176,15 @@ pub enum Encoder {
     ResNet(ResNet),
     /// See [`Swin`].
     Swin(Swin),
+    /// See [`Eva`].
+    Eva(Eva),
 }
 
 impl Encoder {
     /// # Shapes
     /// - input: `[batch, inputs, size, size]`
-    /// - output: feature maps `[batch, channels, size / stride, size / stride]`, finest first
+    /// - output: feature maps `[batch, channels, size / stride, size / stride]`, finest first (EVA-02's
+    ///   all have one stride)
     pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
         match self {
             Self::MaxVit(encoder) => encoder.forward(input),
@@ -181,6 +192,7 @@ impl Encoder {
             Self::MetaFormer(encoder) => encoder.forward(input),
             Self::ResNet(encoder) => encoder.forward(input),
             Self::Swin(encoder) => encoder.forward(input),
+            Self::Eva(encoder) => encoder.forward(input),
         }
     }
 }

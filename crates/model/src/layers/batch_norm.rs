@@ -21,6 +21,12 @@ impl BatchNorm2dConfig {
         }
     }
 
+    /// Sets what is added to the variance.
+    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
     /// Makes the layer: weights 1, biases 0, running mean 0 and variance 1.
     pub fn init(&self, device: &Device) -> BatchNorm2d {
         BatchNorm2d {

@@ -11,6 +11,7 @@ pub struct Conv2dConfig {
     kernel: usize,
     stride: usize,
     padding: usize,
+    same: bool,
     groups: usize,
     bias: bool,
     initializer: Option<Initializer>,
@@ -25,6 +26,7 @@ impl Conv2dConfig {
             kernel,
             stride: 1,
             padding: kernel / 2,
+            same: false,
             groups: 1,
             bias: true,
             initializer: None,
@@ -40,6 +42,14 @@ impl Conv2dConfig {
     /// Sets the zeros added at each side, in pixels.
     pub fn with_padding(mut self, padding: usize) -> Self {
         self.padding = padding;
+        self
+    }
+
+    /// Pads as TensorFlow's `SAME` does: as little as covers the image, the odd pixel at the
+    /// bottom and the right.
+    pub fn with_same_padding(mut self, same: bool) -> Self {
+        // Without strides, an odd kernel's padding is even anyway.
+        self.same = same && self.stride > 1;
         self
     }
 
@@ -79,7 +89,8 @@ impl Conv2dConfig {
                 .bias
                 .then(|| Initializer::Zeros.init([outputs], device)),
             stride: self.stride,
-            padding: self.padding,
+            padding: if self.same { 0 } else { self.padding },
+            same: self.same,
             groups: self.groups,
         }
     }
@@ -94,6 +105,7 @@ pub struct Conv2d {
     pub bias: Option<Param<Tensor<1>>>,
     stride: usize,
     padding: usize,
+    same: bool,
     groups: usize,
 }
 
@@ -104,6 +116,17 @@ impl Conv2d {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups);
         let bias = self.bias.as_ref().map(Param::val);
+        let input = if self.same { self.pad(input) } else { input };
         conv2d(input, self.weight.val(), bias, options)
+    }
+
+    fn pad(&self, input: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = input.dims();
+        let [_, _, kernel, _] = self.weight.dims();
+        let missing = |size: usize| {
+            ((size.div_ceil(self.stride) - 1) * self.stride + kernel).saturating_sub(size)
+        };
+        let sides = |size| (missing(size) / 2, missing(size).div_ceil(2));
+        input.pad([sides(height), sides(width)], 0.0)
     }
 }

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, module::linear};
 pub struct LinearConfig {
     features: [usize; 2],
     bias: bool,
+    spread: Option<f64>,
 }
 
 impl LinearConfig {
@@ -15,6 +16,7 @@ impl LinearConfig {
         Self {
             features,
             bias: true,
+            spread: None,
         }
     }
 
@@ -24,12 +26,22 @@ impl LinearConfig {
         self
     }
 
-    /// Makes the layer: Xavier-uniform weights, biases 0 (timm's start of transformer blocks).
+    /// Draws the weights from a normal distribution of this standard deviation.
+    pub fn with_spread(mut self, spread: f64) -> Self {
+        self.spread = Some(spread);
+        self
+    }
+
+    /// Makes the layer: Xavier-uniform weights (timm's start of transformer blocks) unless a
+    /// spread is given, biases 0.
     pub fn init(&self, device: &Device) -> Linear {
         let [inputs, outputs] = self.features;
-        let xavier = Initializer::XavierUniform { gain: 1.0 };
+        let start = match self.spread {
+            Some(std) => Initializer::Normal { mean: 0.0, std },
+            None => Initializer::XavierUniform { gain: 1.0 },
+        };
         Linear {
-            weight: xavier.init_with([outputs, inputs], Some(inputs), Some(outputs), device),
+            weight: start.init_with([outputs, inputs], Some(inputs), Some(outputs), device),
             bias: self
                 .bias
                 .then(|| Initializer::Zeros.init([outputs], device)),

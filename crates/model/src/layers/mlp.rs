@@ -1,20 +1,30 @@
 use burn::module::Module;
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
-use super::{Linear, LinearConfig};
+use super::{Activation, Linear, LinearConfig};
 
 /// Configuration of an [`Mlp`].
 #[derive(Clone, Debug)]
 pub struct MlpConfig {
     features: usize,
     hidden: usize,
+    activation: Activation,
 }
 
 impl MlpConfig {
     /// From `features` over `hidden` back to `features`.
     pub fn new(features: usize, hidden: usize) -> Self {
-        Self { features, hidden }
+        Self {
+            features,
+            hidden,
+            activation: Activation::Gelu,
+        }
+    }
+
+    /// Sets what stands between the layers.
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
     }
 
     /// Makes the layer.
@@ -22,21 +32,25 @@ impl MlpConfig {
         Mlp {
             fc1: LinearConfig::new([self.features, self.hidden]).init(device),
             fc2: LinearConfig::new([self.hidden, self.features]).init(device),
+            activation: self.activation,
         }
     }
 }
 
-/// Two linear layers with an exact GELU between; timm's `Mlp`.
+/// Two linear layers with an activation (exact GELU, unless told otherwise) between; timm's `Mlp`.
 #[derive(Module, Debug)]
 pub struct Mlp {
     fc1: Linear,
     fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Mlp {
     /// # Shapes
     /// - input and output: `[..., features]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        self.fc2.forward(gelu(self.fc1.forward(input)))
+        let hidden = self.activation.forward(self.fc1.forward(input));
+        self.fc2.forward(hidden)
     }
 }

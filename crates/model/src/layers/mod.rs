@@ -4,8 +4,10 @@
 //! weights. Here a field is called what PyTorch calls it, so that a module's path *is* its
 //! tensor's name in a weights file and no renaming table can be wrong.
 
+mod activation;
 mod batch_norm;
 mod conv2d;
+mod conv_transpose2d;
 mod drop_path;
 mod layer_norm;
 mod layer_scale;
@@ -14,11 +16,18 @@ mod mlp;
 mod partition;
 mod projection;
 mod relative_position;
+mod relative_position_table;
+mod resize;
 mod response_norm;
+mod rotary;
+mod scse;
 mod squeeze_excite;
 mod star_relu;
+mod swiglu;
 
+pub use activation::Activation;
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use drop_path::{DropPath, drop_path_rates};
 pub use layer_norm::{LayerNorm, LayerNormConfig};
@@ -28,6 +37,11 @@ pub use mlp::{Mlp, MlpConfig};
 pub use partition::{Partition, PartitionKind};
 pub use projection::Projection;
 pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig, pair_index};
+pub use relative_position_table::RelativePositionTable;
+pub use resize::Resize;
 pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};
+pub use rotary::{Angles, Rotary};
+pub use scse::Scse;
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};
 pub use star_relu::StarRelu;
+pub use swiglu::{SwiGlu, SwiGluConfig};

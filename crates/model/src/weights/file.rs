@@ -1,10 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
-use super::names::{Mismatch, collect, replace};
+use super::adapt::adapt;
+use super::foreign_names::resolve;
+use super::names::{Mismatch, collect, replace, shapes, unit_axes_removed};
 use super::tensors::Tensors;
 use crate::{Error, ModelSettings, Network};
 
@@ -49,11 +51,13 @@ pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
     })
 }
 
-/// Fills `network` from the `tensors` of the file at `path`, all of them.
+/// Fills `network` from the `tensors` of the file at `path`, all of them. Names may be wrapped as
+/// Lightning, DDP or segmentation_models_pytorch wrap them.
 ///
 /// # Errors
 /// [`Error::Mismatch`] when a tensor is missing, of another shape or unknown.
 pub fn load_weights(network: Network, path: &Path, tensors: Tensors) -> Result<Network, Error> {
+    let tensors = spelled(tensors, &shapes(&network));
     let (network, mismatch) = replace(network, &tensors);
     if mismatch == Mismatch::default() {
         return Ok(network);
@@ -64,40 +68,76 @@ pub fn load_weights(network: Network, path: &Path, tensors: Tensors) -> Result<N
     })
 }
 
+/// What became of the tensors of an encoder's file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncoderReport {
+    /// Tensors that the encoder has no use for (a classifier's head, for one).
+    pub unused: Vec<String>,
+    /// Tensors that were brought to another shape: other input channels or another image size.
+    pub adapted: Vec<String>,
+}
+
 /// Fills only the encoder of `network` from a file of timm's (`stages.0.…` or `stages_0.…`) or
-/// of ours (`encoder.stages_0.…`), and says which of the file's tensors were left unused (a
-/// classifier's head, for one).
+/// of ours (`encoder.stages_0.…`), with or without other programs' prefixes, and says which of
+/// the file's tensors were left unused.
+///
+/// The first convolution is widened or narrowed to the network's inputs (repeated cyclically and
+/// scaled by 3 / inputs; summed for one input); positions are resampled to its image size.
 ///
 /// # Errors
-/// [`Error::Mismatch`] when a tensor of the encoder is missing or of another shape.
-pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, Vec<String>), Error> {
-    let tensors = Tensors::read(path)?;
-    let whole = tensors.names().any(|name| name.starts_with("encoder."));
-    let tensors = tensors.renamed(|name| match whole {
-        true => name.starts_with("encoder.").then(|| name.to_owned()),
-        false => Some(encoder_name(name)),
-    });
+/// [`Error::Mismatch`] when a tensor of the encoder is missing or of another shape; those of
+/// [`Tensors::read`].
+pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, EncoderReport), Error> {
+    let known = shapes(&network);
+    let mut tensors = spelled(Tensors::read(path)?, &known);
+    let adapted = adapt_all(&mut tensors, &known);
+    let strange = |name: &str| !name.starts_with("encoder.");
+    let mut unused: Vec<String> = tensors
+        .names()
+        .filter(|name| strange(name))
+        .map(str::to_owned)
+        .collect();
+    let tensors = tensors.renamed(|name| (!strange(name)).then(|| name.to_owned()));
     let (network, mut mismatch) = replace(network, &tensors);
-    mismatch.missing.retain(|name| name.starts_with("encoder."));
+    mismatch.missing.retain(|name| !strange(name));
+    unused.extend(std::mem::take(&mut mismatch.unused));
+    unused.retain(|name| !name.ends_with("num_batches_tracked"));
     if mismatch.is_complete() {
-        return Ok((network, mismatch.unused));
+        return Ok((network, EncoderReport { unused, adapted }));
     }
+    mismatch.unused = unused;
     Err(Error::Mismatch {
         path: path.to_owned(),
         mismatch,
     })
 }
 
-/// timm's `stages.0.blocks…` and `stages_0.blocks…` are both our `encoder.stages_0.blocks…`;
-/// numbered stems are flattened alike.
-fn encoder_name(name: &str) -> String {
-    for list in ["stages.", "layers.", "stem."] {
-        let rest = name.strip_prefix(list);
-        if let Some(rest) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-            return format!("encoder.{}_{rest}", list.trim_end_matches('.'));
+/// The tensors under the network's names, where it has one for them.
+fn spelled(tensors: Tensors, known: &BTreeMap<String, Vec<usize>>) -> Tensors {
+    // A name that is right as it stands must not give way to one that only resembles it.
+    let taken: BTreeSet<String> = tensors.names().map(str::to_owned).collect();
+    tensors.renamed(|name| {
+        let resolved = resolve(name, known).filter(|found| !taken.contains(found));
+        Some(resolved.unwrap_or_else(|| name.to_owned()))
+    })
+}
+
+/// Brings tensors of other shapes to the network's, and names them.
+fn adapt_all(tensors: &mut Tensors, known: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+    let mut adapted = Vec::new();
+    for (name, expected) in known {
+        let Some(found) = tensors.shape(name).map(<[usize]>::to_vec) else {
+            continue;
+        };
+        if unit_axes_removed(&found) == unit_axes_removed(expected) {
+            continue;
+        }
+        if let Some(values) = adapt(name, &tensors.values(name), &found, expected) {
+            tensors.insert(name.clone(), expected.clone(), values);
+            adapted.push(name.clone());
         }
     }
-    format!("encoder.{name}")
+    adapted
 }
 
 /// Writes `network` with its `settings` and further `metadata` as one safetensors file, whole.
@@ -125,11 +165,15 @@ pub fn save(
     tensors.write(path, force)
 }
 
-fn sha256(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io {
+/// The SHA-256 of a file, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> Result<String, Error> {
+    let io = |source| Error::Io {
         path: path.to_owned(),
         source,
-    })?;
-    let digest = Sha256::digest(&bytes);
+    };
+    let mut hasher = Sha256::new();
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    std::io::copy(&mut file, &mut hasher).map_err(io)?;
+    let digest = hasher.finalize();
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,10 +1,17 @@
 //! Weights on disk: one safetensors file under PyTorch's names, the resolved settings in its
 //! metadata, so that a file alone can predict.
 
+mod adapt;
 mod file;
+mod foreign_names;
+mod hub;
 mod names;
+mod pickle;
+mod pytorch;
+mod resample;
 mod tensors;
 
-pub use file::{Checkpoint, load, load_encoder, load_weights, save};
+pub use file::{Checkpoint, EncoderReport, load, load_encoder, load_weights, save};
+pub use hub::Hub;
 pub use names::{Mismatch, NamedMapper, NamedVisitor, map_named, parameter_count, visit_named};
 pub use tensors::Tensors;

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -107,6 +107,19 @@ pub(super) fn collect(module: &impl Module) -> Vec<(String, TensorData)> {
     collector.0
 }
 
+/// The shape of every float tensor of `module`, by PyTorch's name of it.
+pub(super) fn shapes(module: &impl Module) -> BTreeMap<String, Vec<usize>> {
+    struct Shapes(BTreeMap<String, Vec<usize>>);
+    impl NamedVisitor for Shapes {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+            self.0.insert(name.to_owned(), param.lazy_shape().to_vec());
+        }
+    }
+    let mut shapes = Shapes(BTreeMap::new());
+    visit_named(module, &mut shapes);
+    shapes.0
+}
+
 /// The number of trainable values in `module`.
 pub fn parameter_count(module: &impl Module) -> usize {
     struct Counter(usize);
@@ -165,7 +178,11 @@ impl fmt::Display for Mismatch {
                     format!("{name}: found {found:?}, expected {expected:?}")
                 })
                 .collect();
-            parts.push(format!("has tensors of another shape ({})", list(&shapes)));
+            let count = shapes.len();
+            parts.push(format!(
+                "has {count} tensors of another shape ({})",
+                list(&shapes)
+            ));
         }
         if !self.unused.is_empty() {
             let count = self.unused.len();
@@ -207,7 +224,7 @@ impl NamedMapper for Replacer<'_> {
     }
 }
 
-fn unit_axes_removed(shape: &[usize]) -> Vec<usize> {
+pub(super) fn unit_axes_removed(shape: &[usize]) -> Vec<usize> {
     shape.iter().copied().filter(|&size| size != 1).collect()
 }
 

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use inkling_fragment::write_whole;
@@ -8,24 +8,46 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::Error;
 
-/// Named f32 tensors in memory, from a safetensors file of f32, f16, bf16 or f64.
+/// Named f32 tensors in memory, from a file of f32, f16, bf16 or f64.
 #[derive(Clone, Debug, Default)]
 pub struct Tensors {
     entries: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     metadata: BTreeMap<String, String>,
 }
 
+/// What a file begins with that `torch.save` wrote.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// What it began with before PyTorch 1.6: a bare pickle.
+const PICKLE: [u8; 2] = [0x80, 0x02];
+/// What the first byte of a safetensors header is.
+const HEADER_START: u8 = b'{';
+
 impl Tensors {
-    /// Reads the whole file. Integer tensors (PyTorch's batch counters) are passed over.
+    /// Reads the whole file: safetensors, or what `torch.save` wrote (`.pth`, `.bin`, `.ckpt`),
+    /// told apart by its first bytes. Integer tensors (PyTorch's batch counters) are passed over.
+    /// Pickles are read, never run.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be read; [`Error::NotSafetensors`] when the header is
-    /// hostile or damaged, or the file is shorter than the header says.
+    /// hostile or damaged, or the file is shorter than the header says; [`Error::NotPyTorch`],
+    /// [`Error::PickledCode`] and [`Error::OldPyTorch`] for PyTorch's.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Io {
+        let io = |source| Error::Io {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let mut start = Vec::new();
+        let file = std::fs::File::open(path).map_err(io)?;
+        file.take(9).read_to_end(&mut start).map_err(io)?;
+        if start.starts_with(ZIP) {
+            return super::pytorch::read(path);
+        }
+        if start.starts_with(&PICKLE) && start.get(8) != Some(&HEADER_START) {
+            return Err(Error::OldPyTorch {
+                path: path.to_owned(),
+            });
+        }
+        let bytes = std::fs::read(path).map_err(io)?;
         Self::parse(&bytes).map_err(|reason| Error::NotSafetensors {
             path: path.to_owned(),
             reason,
@@ -121,7 +143,7 @@ impl Tensors {
 }
 
 /// The values as f32, or `None` for a type that no weight has.
-fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+pub(super) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let halves = || {
         bytes
             .chunks_exact(2)

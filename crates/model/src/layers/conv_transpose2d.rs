@@ -1,0 +1,42 @@
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::module::conv_transpose2d;
+use burn::tensor::ops::ConvTransposeOptions;
+use burn::tensor::{Device, Tensor};
+
+/// A transposed convolution whose squares of `side × side` pixels do not overlap: every pixel
+/// becomes a square; `torch.nn.ConvTranspose2d` with kernel and stride alike.
+#[derive(Module, Debug)]
+pub struct ConvTranspose2d {
+    /// `[inputs, outputs, side, side]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[outputs]`.
+    pub bias: Param<Tensor<1>>,
+    side: usize,
+}
+
+impl ConvTranspose2d {
+    /// From `channels[0]` to `channels[1]` channels, PyTorch's start.
+    pub fn new(channels: [usize; 2], side: usize, device: &Device) -> Self {
+        let [inputs, outputs] = channels;
+        // PyTorch takes the second axis for the inputs.
+        let bound = 1.0 / ((outputs * side * side) as f64).sqrt();
+        let uniform = Initializer::Uniform {
+            min: -bound,
+            max: bound,
+        };
+        Self {
+            weight: uniform.init([inputs, outputs, side, side], device),
+            bias: uniform.init([outputs], device),
+            side,
+        }
+    }
+
+    /// # Shapes
+    /// - input: `[batch, inputs, height, width]`
+    /// - output: `[batch, outputs, height × side, width × side]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let options = ConvTransposeOptions::new([self.side; 2], [0, 0], [0, 0], [1, 1], 1);
+        conv_transpose2d(input, self.weight.val(), Some(self.bias.val()), options)
+    }
+}

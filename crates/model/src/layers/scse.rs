@@ -1,0 +1,69 @@
+#![allow(non_snake_case, reason = "the tensors' names in weights files")]
+
+use burn::module::Module;
+use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
+use burn::nn::{Initializer, Relu};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+
+use super::{Conv2d, Conv2dConfig};
+
+/// How much narrower the bottleneck of the channels' gate is.
+const REDUCTION: usize = 16;
+
+/// Concurrent spatial and channel attention (Roy et al., 2018): the map scaled by a gate per
+/// channel, plus the map scaled by a gate per pixel; segmentation_models_pytorch's `scse`, down to
+/// its names.
+#[derive(Module, Debug)]
+pub struct Scse {
+    attention: Gates,
+}
+
+#[derive(Module, Debug)]
+struct Gates {
+    cSE: (AdaptiveAvgPool2d, Conv2d, Relu, Conv2d),
+    sSE: Vec<Conv2d>,
+}
+
+impl Scse {
+    /// Fewer channels leave nothing of the bottleneck.
+    pub const NARROWEST: usize = REDUCTION;
+
+    /// Attention over maps of `channels` channels, at least [`NARROWEST`](Self::NARROWEST).
+    pub fn new(channels: usize, device: &Device) -> Self {
+        let conv = |inputs, outputs| {
+            Conv2dConfig::new([inputs, outputs], 1)
+                .with_initializer(Initializer::KaimingUniform {
+                    gain: std::f64::consts::SQRT_2,
+                    fan_out_only: false,
+                })
+                .init(device)
+        };
+        let reduced = channels / REDUCTION;
+        Self {
+            attention: Gates {
+                cSE: (
+                    AdaptiveAvgPool2dConfig::new([1, 1]).init(),
+                    conv(channels, reduced),
+                    Relu::new(),
+                    conv(reduced, channels),
+                ),
+                sSE: vec![conv(channels, 1)],
+            },
+        }
+    }
+
+    /// # Shapes
+    /// - input and output: `[batch, channels, height, width]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let (pool, squeeze, relu, excite) = &self.attention.cSE;
+        let hidden = relu.forward(squeeze.forward(pool.forward(input.clone())));
+        let channels = sigmoid(excite.forward(hidden));
+        let scores = self
+            .attention
+            .sSE
+            .iter()
+            .fold(input.clone(), |x, conv| conv.forward(x));
+        input.clone() * channels + input * sigmoid(scores)
+    }
+}

@@ -1,0 +1,199 @@
+//! Pretrained weights from a stand-in for the Hugging Face Hub on this machine.
+
+mod seeded;
+mod stand_in;
+
+use burn::tensor::Device;
+use inkling_model::{Approach, Error, Hub, ModelSettings, Tensors, load_encoder};
+use sha2::{Digest, Sha256};
+
+use stand_in::{Answer, StandIn};
+
+const NAME: &str = "timm/resnet18.a1_in1k";
+
+fn settings() -> ModelSettings {
+    ModelSettings {
+        approach: Approach::Channels,
+        encoder: "resnet18".to_owned(),
+        image_size: 32,
+        depth: 3,
+        decoder: vec![8],
+        ..ModelSettings::default()
+    }
+}
+
+/// The bytes of a file such as timm publishes.
+fn published() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let network = settings().init(&Device::flex(), 0).unwrap();
+    let plain = |name: &str| name.strip_prefix("encoder.").map(str::to_owned);
+    let mut tensors: Tensors = seeded::tensors(&network).renamed(plain);
+    tensors.insert("fc.weight".to_owned(), vec![2], vec![0.0; 2]);
+    tensors.write(&path, false).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Case {
+    folder: tempfile::TempDir,
+    hub: Hub,
+    server: StandIn,
+}
+
+/// A hub that answers with `answers`, one after the other, the last for ever.
+fn case(file: Vec<u8>, answers: Vec<Answer>) -> Case {
+    let folder = tempfile::tempdir().unwrap();
+    let etag = sha256(&file);
+    let server = StandIn::start(file, etag, answers);
+    let hub = Hub {
+        cache: folder.path().join("hub"),
+        endpoint: server.address(),
+        token: Some("secret".to_owned()),
+        offline: false,
+    };
+    Case {
+        folder,
+        hub,
+        server,
+    }
+}
+
+fn refused(answer: Answer) -> String {
+    let case = case(published(), vec![answer]);
+    let error = case.hub.find(NAME, |_, _| ()).unwrap_err();
+    assert!(matches!(error, Error::Hub { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains(NAME) && text.contains(&case.hub.endpoint),
+        "{text}"
+    );
+    text
+}
+
+#[test]
+fn weights_are_fetched_once_checked_and_kept() {
+    let file = published();
+    let case = case(file.clone(), vec![Answer::Whole]);
+    let mut seen = Vec::new();
+    let path = case
+        .hub
+        .find(NAME, |done, total| seen.push((done, total)))
+        .unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), file);
+    let size = file.len() as u64;
+    assert_eq!(seen.last(), Some(&(size, size)));
+    assert!(
+        path.ends_with("snapshots/0123abcd/model.safetensors"),
+        "{path:?}"
+    );
+    assert!(
+        path.starts_with(
+            case.folder
+                .path()
+                .join("hub/models--timm--resnet18.a1_in1k")
+        )
+    );
+    let requests = case.server.requests();
+    assert!(requests.iter().all(|request| {
+        request.starts_with("GET /timm/resnet18.a1_in1k/resolve/main/model.safetensors ")
+            && request
+                .to_lowercase()
+                .contains("authorization: bearer secret")
+    }));
+
+    // From now on no network is needed.
+    let count = requests.len();
+    let offline = Hub {
+        offline: true,
+        ..case.hub.clone()
+    };
+    assert_eq!(offline.find(NAME, |_, _| ()).unwrap(), path);
+    assert_eq!(case.server.requests().len(), count);
+
+    let network = settings().init(&Device::flex(), 1).unwrap();
+    let (_, report) = load_encoder(network, &path).unwrap();
+    assert_eq!(report.unused, ["fc.weight"]);
+    assert!(report.adapted.is_empty());
+}
+
+#[test]
+fn a_download_that_broke_off_goes_on_where_it_ended() {
+    let file = published();
+    let broken = vec![Answer::Whole, Answer::Half];
+    let case = case(file.clone(), broken);
+    let text = case.hub.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(text.contains("what is there is kept"), "{text}");
+
+    case.server.answer(vec![Answer::Whole]);
+    let path = case.hub.find(NAME, |_, _| ()).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), file);
+    let ranges: Vec<u64> = case.server.ranges();
+    let resumed = ranges.last().copied().unwrap_or_default();
+    assert!(
+        resumed > 0,
+        "the last request asked for the rest only: {ranges:?}"
+    );
+}
+
+#[test]
+fn a_part_that_was_already_whole_is_fetched_anew() {
+    let file = published();
+    let case = case(file.clone(), vec![Answer::Whole]);
+    let blobs = case.hub.cache.join("models--timm--resnet18.a1_in1k/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(blobs.join(format!("{}.part", sha256(&file))), &file).unwrap();
+    let path = case.hub.find(NAME, |_, _| ()).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), file);
+}
+
+#[test]
+fn a_file_other_than_announced_is_not_kept() {
+    let case = case(published(), vec![Answer::Altered]);
+    let text = case.hub.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(text.contains("checksum"), "{text}");
+    case.server.answer(vec![Answer::Whole]);
+    assert!(case.hub.find(NAME, |_, _| ()).is_ok());
+}
+
+#[test]
+fn a_hub_that_refuses_is_quoted_with_the_mend() {
+    let text = refused(Answer::Status(401));
+    assert!(text.contains("401") && text.contains("HF_TOKEN"), "{text}");
+    let text = refused(Answer::Status(404));
+    assert!(
+        text.contains("404") && text.contains("sw_in12k_ft_in1k"),
+        "{text}"
+    );
+    let text = refused(Answer::Status(500));
+    assert!(text.contains("500") && text.contains("later"), "{text}");
+}
+
+#[test]
+fn without_a_network_the_mend_is_a_path() {
+    let case = case(published(), vec![Answer::Whole]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let nowhere = Hub {
+        endpoint,
+        ..case.hub.clone()
+    };
+    let text = nowhere.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(
+        text.contains("failing connection") && text.contains("path of a file"),
+        "{text}"
+    );
+
+    let offline = Hub {
+        offline: true,
+        ..case.hub.clone()
+    };
+    let text = offline.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(text.contains("HF_HUB_OFFLINE"), "{text}");
+    assert!(case.server.requests().is_empty());
+}
