@@ -186,10 +186,14 @@ impl Error {
     }
 
     pub(crate) fn unknown_encoder(name: &str) -> Self {
+        // Weights are called by the organisation, the encoder and the training's tag.
+        let plain = name.to_lowercase();
+        let plain = plain.strip_prefix("timm/").unwrap_or(&plain);
+        let plain = plain.split('.').next().unwrap_or_default();
         let nearest = crate::encoders::catalogue()
             .into_iter()
             .map(|info| info.name)
-            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
+            .min_by_key(|known| strsim::damerau_levenshtein(known, plain))
             .unwrap_or_default();
         Self::UnknownEncoder {
             name: name.to_owned(),

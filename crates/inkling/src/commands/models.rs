@@ -1,6 +1,6 @@
 use burn::tensor::Device;
 use inkling_model::weights::parameter_count;
-use inkling_model::{ModelSettings, catalogue};
+use inkling_model::{EncoderConfig, catalogue};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -9,22 +9,19 @@ pub fn run(context: &Context) -> anyhow::Result<Value> {
     let mut encoders = Vec::new();
     let console = context.console;
     console.say(format!(
-        "{:<28} {:<8} {:>8} {:>7}  weights' licence",
-        "encoder", "family", "params", "image"
+        "{:<35} {:<10} {:>8} {:>10} {:>6}  weights' licence",
+        "encoder", "family", "params", "mult-adds", "image"
     ));
     for info in catalogue() {
-        let settings = ModelSettings {
-            encoder: info.name.to_owned(),
-            image_size: info.image_size,
-            ..ModelSettings::default()
-        };
-        let encoder = settings.encoder_config()?.init(&Device::flex());
-        let parameters = parameter_count(&encoder);
+        let config = EncoderConfig::named(info.name, 3, info.image_size)?;
+        let multiply_adds = config.multiply_adds(info.image_size);
+        let parameters = parameter_count(&config.init(&Device::flex()));
         console.say(format!(
-            "{:<28} {:<8} {:>6.1} M {:>4} px  {}",
+            "{:<35} {:<10} {:>6.1} M {:>8.1} G {:>4} px  {}",
             info.name,
             info.family.name(),
             parameters as f64 / 1e6,
+            multiply_adds as f64 / 1e9,
             info.image_size,
             info.licence
         ));
@@ -32,6 +29,7 @@ pub fn run(context: &Context) -> anyhow::Result<Value> {
             "name": info.name,
             "family": info.family.name(),
             "parameters": parameters,
+            "multiply_adds": multiply_adds,
             "image_size": info.image_size,
             "licence": info.licence,
         }));

@@ -6,7 +6,7 @@ use burn::nn::Initializer;
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
-use super::{EncoderInfo, Family};
+use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, LayerNorm,
@@ -51,6 +51,7 @@ const VARIANTS: &[Variant] = &[
     variant("convnextv2_pico", [64, 128, 256, 512], [2, 2, 6, 2], true),
     variant("convnextv2_nano", [80, 160, 320, 640], [2, 2, 8, 2], true),
     variant("convnextv2_tiny", [96, 192, 384, 768], [3, 3, 9, 3], false),
+    variant("convnextv2_small", [96, 192, 384, 768], [3, 3, 27, 3], false),
     variant("convnextv2_base", [128, 256, 512, 1024], [3, 3, 27, 3], false),
     variant("convnextv2_large", [192, 384, 768, 1536], [3, 3, 27, 3], false),
     variant("convnextv2_huge", [352, 704, 1408, 2816], [3, 3, 27, 3], false),
@@ -64,13 +65,22 @@ impl Variant {
     fn is_second(&self) -> bool {
         self.name.starts_with("convnextv2")
     }
+
+    /// The largest was never published at 224 px.
+    fn image_size(&self) -> usize {
+        if self.name.ends_with("huge") {
+            384
+        } else {
+            224
+        }
+    }
 }
 
 pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
     VARIANTS.iter().map(|variant| EncoderInfo {
         name: variant.name,
         family: Family::ConvNext,
-        image_size: 224,
+        image_size: variant.image_size(),
         licence: match variant.is_second() {
             true => "CC-BY-NC-4.0",
             false => "Apache-2.0",
@@ -118,6 +128,22 @@ impl ConvNextConfig {
     /// Channels of the four feature maps, finest (stride 4) first.
     pub fn channels(&self) -> Vec<usize> {
         self.channels.to_vec()
+    }
+
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        let stem = multiply_adds::conv(image_size / 4, [self.inputs, self.channels[0]], 4);
+        let stage = |index: usize| {
+            let (side, channels) = (image_size / (4 << index), self.channels[index]);
+            let halve = match index {
+                0 => 0,
+                _ => multiply_adds::conv(side, [self.channels[index - 1], channels], 2),
+            };
+            let block =
+                multiply_adds::depthwise(side, channels, 7) + multiply_adds::mlp(side, channels);
+            halve + self.blocks[index] as u64 * block
+        };
+        stem + (0..4).map(stage).sum::<u64>()
     }
 
     /// Makes the encoder.

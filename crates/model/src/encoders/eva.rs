@@ -8,7 +8,7 @@ use burn::nn::Initializer;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::{EncoderInfo, Family};
+use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Angles, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig,
@@ -94,6 +94,11 @@ const REFERENCE_GRID: usize = 16;
 /// Feature maps, and quarters of the encoder.
 const FEATURES: usize = 4;
 
+/// Features within the SwiGLU of an encoder of `width` channels.
+fn hidden(width: usize) -> usize {
+    width * 8 / 3
+}
+
 pub(super) fn catalogue() -> impl Iterator<Item = EncoderInfo> {
     VARIANTS.iter().map(|variant| EncoderInfo {
         name: variant.name,
@@ -146,6 +151,16 @@ impl EvaConfig {
         vec![self.size.width; FEATURES]
     }
 
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        let (width, grid) = (self.size.width, image_size / self.patch);
+        let tokens = 1 + grid * grid;
+        let patches = multiply_adds::conv(grid, [self.inputs, width], self.patch);
+        let block = multiply_adds::attention(1, tokens, width)
+            + 3 * multiply_adds::linear(tokens, [width, hidden(width)]);
+        patches + self.size.blocks as u64 * block
+    }
+
     /// Makes the encoder with timm's start.
     pub fn init(&self, device: &Device) -> Eva {
         let width = self.size.width;
@@ -178,12 +193,11 @@ impl EvaConfig {
         let width = self.size.width;
         // Deeper branches start fainter.
         let damping = (2.0 * (index + 1) as f64).sqrt();
-        let hidden = width * 8 / 3;
         Block {
             norm1: LayerNormConfig::new(width).init(device),
             attn: self.attention(damping, device),
             norm2: LayerNormConfig::new(width).init(device),
-            mlp: SwiGluConfig::new(width, hidden)
+            mlp: SwiGluConfig::new(width, hidden(width))
                 .with_split(self.size.split)
                 .init(damping, device),
             drop_path: DropPath::new(rate),

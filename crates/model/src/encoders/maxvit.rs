@@ -10,7 +10,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{EncoderInfo, Family};
+use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Activation, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm,
@@ -254,6 +254,66 @@ impl MaxVitConfig {
         channels
     }
 
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        let [first, second] = self.shape.stem;
+        let stem = multiply_adds::conv(image_size / 2, [self.inputs, first], 3)
+            + multiply_adds::conv(image_size / 2, [first, second], 3);
+        let stages = (0..4).map(|index| {
+            let side = image_size / (4 << index);
+            let outputs = self.shape.channels[index];
+            let inputs = if index == 0 {
+                second
+            } else {
+                self.shape.channels[index - 1]
+            };
+            let attention = 2 * self.attention_multiply_adds(side, outputs);
+            let first = self.conv_multiply_adds(2 * side, side, [inputs, outputs]);
+            let others = self.conv_multiply_adds(side, side, [outputs, outputs]);
+            let blocks = self.shape.blocks[index] as u64;
+            first + (blocks - 1) * others + blocks * attention
+        });
+        stem + stages.sum::<u64>()
+    }
+
+    /// Those of an MBConv block from maps of `from × from` to `to × to`.
+    fn conv_multiply_adds(&self, from: usize, to: usize, channels: [usize; 2]) -> u64 {
+        let [inputs, outputs] = channels;
+        let [middle, reduced] = self.inner_widths(channels);
+        let shortcut = match from != to && inputs != outputs {
+            true => multiply_adds::conv(to, channels, 1),
+            false => 0,
+        };
+        shortcut
+            + multiply_adds::conv(from, [inputs, middle], 1)
+            + multiply_adds::depthwise(to, middle, 3)
+            + 2 * multiply_adds::linear(1, [middle, reduced])
+            + multiply_adds::conv(to, [middle, outputs], 1)
+    }
+
+    /// Those of one attention with its MLP.
+    fn attention_multiply_adds(&self, side: usize, channels: usize) -> u64 {
+        let size = self.image_size / DEEPEST_STRIDE;
+        let groups = (side / size) * (side / size);
+        let distances = (2 * size - 1) * (2 * size - 1);
+        let heads = channels / self.shape.head_width;
+        let positions = match self.style {
+            Style::Rw => multiply_adds::linear(distances, [self.shape.position_hidden, 2 + heads]),
+            Style::Tf => 0,
+        };
+        multiply_adds::attention(groups, size * size, channels)
+            + positions
+            + multiply_adds::mlp(side, channels)
+    }
+
+    /// Channels within an MBConv block and within its squeeze and excitation.
+    fn inner_widths(&self, [inputs, outputs]: [usize; 2]) -> [usize; 2] {
+        match self.style {
+            Style::Rw => [4 * inputs, (inputs / 4).max(1)],
+            Style::Tf => [4 * outputs, outputs / 4],
+        }
+    }
+
     /// Makes the encoder with timm's `vit_eff` start.
     pub fn init(&self, device: &Device) -> MaxVit {
         let shape = &self.shape;
@@ -352,10 +412,7 @@ impl MaxVitConfig {
     fn mb_conv(&self, channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> MbConv {
         let [inputs, outputs] = channels;
         let tf = self.style.is_tf();
-        let (middle, reduced) = match self.style {
-            Style::Rw => (4 * inputs, (inputs / 4).max(1)),
-            Style::Tf => (4 * outputs, outputs / 4),
-        };
+        let [middle, reduced] = self.inner_widths(channels);
         let conv = |channels, kernel| Conv2dConfig::new(channels, kernel).with_bias(false);
         let depthwise = conv([middle, middle], 3)
             .with_stride(stride)

@@ -7,7 +7,7 @@ use burn::nn::Initializer;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::{EncoderInfo, Family};
+use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig, Projection,
@@ -97,6 +97,28 @@ impl MetaFormerConfig {
     /// Channels of the four feature maps, finest (stride 4) first.
     pub fn channels(&self) -> Vec<usize> {
         self.channels.to_vec()
+    }
+
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        let stem = multiply_adds::conv(image_size / 4, [self.inputs, self.channels[0]], 7);
+        let stage = |index: usize| {
+            let (side, channels) = (image_size / (4 << index), self.channels[index]);
+            let halve = match index {
+                0 => 0,
+                _ => multiply_adds::conv(side, [self.channels[index - 1], channels], 3),
+            };
+            let mixer = match index >= LATE && self.attention {
+                true => multiply_adds::attention(1, side * side, channels),
+                // To twice the channels and back.
+                false => {
+                    2 * multiply_adds::conv(side, [channels, 2 * channels], 1)
+                        + multiply_adds::depthwise(side, 2 * channels, 7)
+                }
+            };
+            halve + self.blocks[index] as u64 * (mixer + multiply_adds::mlp(side, channels))
+        };
+        stem + (0..4).map(stage).sum::<u64>()
     }
 
     /// Makes the encoder.

@@ -5,6 +5,7 @@ mod convnext;
 mod eva;
 mod maxvit;
 mod metaformer;
+mod multiply_adds;
 mod resnet;
 mod swin;
 
@@ -148,6 +149,18 @@ impl EncoderConfig {
     /// Whether all feature maps have one stride, so that a decoder needs a pyramid made of them.
     pub fn is_plain(&self) -> bool {
         matches!(self, Self::Eva(_))
+    }
+
+    /// Multiplications, each with an addition, for one square image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        match self {
+            Self::MaxVit(config) => config.multiply_adds(image_size),
+            Self::ConvNext(config) => config.multiply_adds(image_size),
+            Self::MetaFormer(config) => config.multiply_adds(image_size),
+            Self::ResNet(config) => config.multiply_adds(image_size),
+            Self::Swin(config) => config.multiply_adds(image_size),
+            Self::Eva(config) => config.multiply_adds(image_size),
+        }
     }
 
     /// Makes the encoder.

@@ -7,7 +7,7 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::{EncoderInfo, Family};
+use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
     BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, drop_path_rates,
@@ -82,6 +82,44 @@ impl ResNetConfig {
 
     fn widening(&self) -> usize {
         if self.bottleneck { 4 } else { 1 }
+    }
+
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        let channels = self.channels();
+        let stem = multiply_adds::conv(image_size / 2, [self.inputs, STEM], 7);
+        let stage = |index: usize| {
+            let (side, width) = (image_size / (4 << index), STEM << index);
+            let first = if index > 0 { 2 * side } else { side };
+            (0..self.blocks[index])
+                .map(|place| match place {
+                    0 => self.block_multiply_adds(first, side, channels[index], width),
+                    _ => self.block_multiply_adds(side, side, channels[index + 1], width),
+                })
+                .sum::<u64>()
+        };
+        stem + (0..4).map(stage).sum::<u64>()
+    }
+
+    /// Those of a block from maps of `from × from` to `to × to`.
+    fn block_multiply_adds(&self, from: usize, to: usize, inputs: usize, width: usize) -> u64 {
+        let outputs = width * self.widening();
+        let branch = match self.bottleneck {
+            true => {
+                multiply_adds::conv(from, [inputs, width], 1)
+                    + multiply_adds::conv(to, [width, width], 3)
+                    + multiply_adds::conv(to, [width, outputs], 1)
+            }
+            false => {
+                multiply_adds::conv(to, [inputs, width], 3)
+                    + multiply_adds::conv(to, [width, width], 3)
+            }
+        };
+        let shortcut = match inputs == outputs {
+            true => 0,
+            false => multiply_adds::conv(to, [inputs, outputs], 1),
+        };
+        branch + shortcut
     }
 
     /// Makes the encoder.

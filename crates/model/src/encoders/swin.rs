@@ -7,7 +7,7 @@ use burn::nn::{Initializer, Relu};
 use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{EncoderInfo, Family};
+use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig, Mlp,
@@ -166,6 +166,28 @@ impl SwinConfig {
 
     fn window_of(&self, stage: usize) -> usize {
         self.window.min(self.side(stage))
+    }
+
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+        let stem = multiply_adds::conv(image_size / 4, [self.inputs, self.width], 4);
+        let stage = |index: usize| {
+            let (side, channels) = (image_size / (4 << index), self.width << index);
+            let halve = match index {
+                0 => 0,
+                _ => multiply_adds::conv(side, [2 * channels, channels], 1),
+            };
+            let window = self.window.min(side);
+            let groups = (side / window) * (side / window);
+            let distances = (2 * window - 1) * (2 * window - 1);
+            let positions =
+                multiply_adds::linear(distances, [POSITION_HIDDEN, 2 + channels / HEAD_WIDTH]);
+            let block = multiply_adds::attention(groups, window * window, channels)
+                + positions
+                + multiply_adds::mlp(side, channels);
+            halve + self.blocks[index] as u64 * block
+        };
+        stem + (0..4).map(stage).sum::<u64>()
     }
 
     /// Makes the encoder.
