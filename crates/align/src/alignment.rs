@@ -247,17 +247,19 @@ impl Sheet<'_> {
         };
         let half = reference::PATCH / 2 / self.cells.side;
         let patches = Patches::new(self.cells, half, &depths, target.len());
-        let warnings = vec![format!(
-            "{} of {} patches are without papyrus or outliers and were replaced",
-            stages.replaced,
-            stages.shifts.len()
-        )];
+        let replaced = (stages.replaced > 0).then(|| {
+            format!(
+                "{} of {} patches are without papyrus or outliers and were replaced",
+                stages.replaced,
+                stages.shifts.len()
+            )
+        });
         let found = Found {
             relief: Relief::new(lattice.enlarged(self.pixel), stages.scale, size),
             shifts: stages.shifts,
             depths,
             patches,
-            warnings,
+            warnings: replaced.into_iter().collect(),
         };
         Ok(self.describe(found, target))
     }
