@@ -42,32 +42,15 @@ pub fn train(
     let network = first_network(recipe, context)?;
     let run = Run::open(out, resume, context.force)?;
     keep_settings(recipe, out)?;
-    let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let mut learnt_from = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
         if index != held_out {
-            let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
-            learnt_from.push((fragment, maps::kept(volume, layers.clone())?));
+            learnt_from.push(training_fragment(recipe, fragment)?);
         }
     }
-    // All of them lie in memory from layer 0, or none does.
-    let z = learnt_from
-        .first()
-        .map_or(layers.clone(), |(_, (_, z))| z.clone());
-    let training_fragments = learnt_from
-        .into_iter()
-        .map(|(fragment, (volume, _))| {
-            Ok(TrainingFragment {
-                id: fragment.id().to_owned(),
-                volume,
-                mask: taught(fragment)?,
-                labels: labels(fragment)?,
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
     let (size, depth) = (recipe.model.image_size, recipe.model.depth);
     let transform = TrainTransform::new(recipe.augment.clone(), size, depth)?;
-    let examples = Examples::new(training_fragments, z, transform, recipe.train.seed)?;
+    let examples = Examples::new(learnt_from, transform, recipe.train.seed)?;
     let mut judge = judge(recipe, &fragments[held_out], context)?;
     let input = Input {
         layers: recipe.data.layers,
@@ -113,6 +96,18 @@ fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> 
         report.adapted.join(", ")
     );
     Ok(network)
+}
+
+fn training_fragment(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<TrainingFragment> {
+    let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    let (volume, layers) = maps::kept(volume, recipe.data.layers[0]..recipe.data.layers[1])?;
+    Ok(TrainingFragment {
+        id: fragment.id().to_owned(),
+        volume,
+        layers,
+        mask: taught(fragment)?,
+        labels: labels(fragment)?,
+    })
 }
 
 fn judge(recipe: &Recipe, fragment: &Fragment, context: &Context) -> anyhow::Result<HeldOut> {
