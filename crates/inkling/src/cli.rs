@@ -208,8 +208,8 @@ pub struct Train {
     /// The recipe.
     #[command(flatten)]
     pub recipe: Recipes,
-    /// The fragment held out: its place in data.fragments from 0, or its name. The last by
-    /// default.
+    /// The fold: its place from 0, or the names of its held-out fragments joined by +. The last
+    /// by default.
     #[arg(long, value_name = "K|NAME")]
     pub fold: Option<String>,
     /// The run's folder.
@@ -218,6 +218,9 @@ pub struct Train {
     /// Goes on from the run's last checkpoint.
     #[arg(long)]
     pub resume: bool,
+    /// Goes on although fragments are not what they were at the last checkpoint.
+    #[arg(long, requires = "resume")]
+    pub allow_changed_data: bool,
 }
 
 /// Flags of `cv`.
@@ -232,6 +235,9 @@ pub struct Cv {
     /// Goes on where the last call stopped.
     #[arg(long)]
     pub resume: bool,
+    /// Goes on although fragments are not what they were at the last checkpoint.
+    #[arg(long, requires = "resume")]
+    pub allow_changed_data: bool,
 }
 
 /// Flags of `predict`.

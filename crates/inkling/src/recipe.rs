@@ -39,6 +39,9 @@ pub struct Recipe {
 pub struct DataSettings {
     /// Fragment folders; relative ones start at the recipe's own folder.
     pub fragments: Vec<PathBuf>,
+    /// The folds: in each, the names of the fragments held out. Empty holds out each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folds: Vec<Vec<String>>,
     /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
@@ -50,6 +53,7 @@ impl Default for DataSettings {
     fn default() -> Self {
         Self {
             fragments: Vec::new(),
+            folds: Vec::new(),
             maps: None,
             layers: [20, 44],
         }

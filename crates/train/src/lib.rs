@@ -17,22 +17,32 @@
 //! assert_eq!(settings.schedule, Schedule { warmup: 0.1, start: 0.1, end: 0.01 });
 //! ```
 
+mod average;
+mod batch;
+mod checkpoint;
 mod error;
 mod examples;
+mod identity;
 mod loader;
 mod loss;
 mod optimizer;
+mod ranking;
 mod run;
 mod schedule;
 mod settings;
+mod statistics;
+mod tally;
 mod training;
 mod validate;
 
+pub use checkpoint::Progress;
 pub use error::Error;
 pub use examples::{Examples, TrainingFragment};
+pub use identity::Identity;
 pub use loss::Loss;
 pub use optimizer::OptimizerSettings;
-pub use run::{Epoch, Progress, Run};
+pub use ranking::{Metric, Ranking};
+pub use run::{Epoch, Run};
 pub use schedule::Schedule;
 pub use settings::TrainSettings;
 pub use training::{Step, Training, Watch};

@@ -65,18 +65,31 @@ impl NamedGradients {
 
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
-        let squares: f64 = self
+        let squares: Vec<Tensor<1>> = self
             .by_name
             .values()
-            .map(|gradient| f64::from(gradient.clone().square().sum().into_scalar::<f32>()))
-            .sum();
-        squares.sqrt()
+            .map(|gradient| gradient.clone().square().sum())
+            .collect();
+        if squares.is_empty() {
+            return 0.0;
+        }
+        // One transfer from the device for all of them.
+        let total = Tensor::cat(squares, 0).sum().into_scalar::<f32>();
+        f64::from(total).sqrt()
     }
 
-    /// Multiplies every gradient.
-    pub fn scale(&mut self, factor: f64) {
-        for gradient in self.by_name.values_mut() {
-            *gradient = gradient.clone() * factor;
+    /// Shortens the gradients to a total norm of `limit` where theirs, `norm`, is longer; a limit
+    /// of 0 shortens nothing. `torch.nn.utils.clip_grad_norm_`.
+    pub fn clip(&mut self, norm: f64, limit: f64) {
+        if limit <= 0.0 {
+            return;
+        }
+        // PyTorch's own 1e-6.
+        let factor = limit / (norm + 1e-6);
+        if factor < 1.0 {
+            for gradient in self.by_name.values_mut() {
+                *gradient = gradient.clone() * factor;
+            }
         }
     }
 }

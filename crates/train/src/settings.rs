@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Loss, OptimizerSettings, Schedule};
+use crate::{Error, Loss, Metric, OptimizerSettings, Schedule};
 
 /// `[train]` in a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,14 @@ pub struct TrainSettings {
     pub samples_per_epoch: usize,
     /// Validates after every so many epochs (and after the last).
     pub validate_every: u32,
+    /// The figures of validation by which the best weights are kept; the first one's are
+    /// `best.safetensors`.
+    pub best: Vec<Metric>,
+    /// How many best epochs are kept by each figure; from 2 on as `epoch-NNNN.safetensors`.
+    pub keep: usize,
+    /// Decay of an exponential moving average of the weights, which then is what is validated
+    /// and kept; 0 keeps none.
+    pub ema: f64,
     /// Threads that prepare samples; 0 takes all but one.
     pub loaders: usize,
     /// The optimiser's constants.
@@ -38,6 +46,9 @@ impl Default for TrainSettings {
             accumulate: 3,
             samples_per_epoch: 0,
             validate_every: 1,
+            best: vec![Metric::F05],
+            keep: 1,
+            ema: 0.0,
             loaders: 0,
             optimizer: OptimizerSettings::default(),
             schedule: Schedule::default(),
@@ -55,6 +66,7 @@ impl TrainSettings {
             ("batch", self.batch),
             ("accumulate", self.accumulate),
             ("validate_every", self.validate_every as usize),
+            ("keep", self.keep),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -68,6 +80,12 @@ impl TrainSettings {
                 rate,
                 "a number above 0",
             ));
+        }
+        if self.best.is_empty() {
+            return Err(Error::setting("best", "[]", "at least one figure"));
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(Error::setting("ema", self.ema, "a number in [0, 1)"));
         }
         if !(0.0..=1.0).contains(&self.schedule.warmup) {
             let warmup = self.schedule.warmup;

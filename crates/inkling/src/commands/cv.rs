@@ -3,10 +3,11 @@ use inkling_report::{ReportData, render};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::fold;
+use super::fold::{self, Going};
+use super::folds::{folds, open_fragments};
 use super::predict::write_text;
 use super::report::{figure, training_view};
-use super::train::{best_epoch, open_fragments};
+use super::train::best_epoch;
 use crate::cli::Cv;
 use crate::recipe::Recipe;
 
@@ -16,12 +17,16 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
     let mut rows = Vec::new();
     let mut trainings = Vec::new();
-    for (held_out, fragment) in fragments.iter().enumerate() {
-        let run = flags.out.join(fragment.id());
-        let epochs = fold::train(&recipe, &fragments, held_out, &run, flags.resume, context)?;
+    for fold in folds(&recipe, &fragments)? {
+        let run = flags.out.join(&fold.name);
+        let going = Going {
+            resume: flags.resume,
+            allow_changed_data: flags.allow_changed_data,
+        };
+        let epochs = fold::train(&recipe, &fragments, &fold, &run, going, context)?;
         let (epoch, best) = best_epoch(&epochs).context("the last epoch is always validated")?;
-        rows.push((fragment.id().to_owned(), epoch, best.clone()));
-        trainings.push(training_view(fragment.id(), &epochs));
+        rows.push((fold.name.clone(), epoch, best.clone()));
+        trainings.push(training_view(&fold.name, &epochs));
     }
     let scores: Vec<f64> = rows.iter().map(|(_, _, best)| best.f05).collect();
     let (mean, spread) = mean_and_spread(&scores);

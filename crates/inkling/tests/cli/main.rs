@@ -3,4 +3,5 @@
 mod bad_input;
 mod demo;
 mod foreign_fragments;
+mod resume;
 mod scrap;
