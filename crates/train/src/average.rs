@@ -38,7 +38,8 @@ impl Average {
         visit_named(network, &mut Updater(self));
     }
 
-    fn take_in(&mut self, name: &str, values: Tensor<1>) {
+    /// Takes in one parameter's flattened values.
+    pub fn take_in(&mut self, name: &str, values: Tensor<1>) {
         let next = match self.by_name.remove(name) {
             Some(average) => {
                 let difference = values - average.clone();

@@ -73,29 +73,15 @@ impl TrainSettings {
                 return Err(Error::setting(key, value, "at least 1"));
             }
         }
-        let rate = self.optimizer.learning_rate;
-        if !(rate > 0.0 && rate.is_finite()) {
-            return Err(Error::setting(
-                "optimizer.learning_rate",
-                rate,
-                "a number above 0",
-            ));
-        }
         if self.best.is_empty() {
             return Err(Error::setting("best", "[]", "at least one figure"));
         }
         if !(0.0..1.0).contains(&self.ema) {
             return Err(Error::setting("ema", self.ema, "a number in [0, 1)"));
         }
-        if !(0.0..=1.0).contains(&self.schedule.warmup) {
-            let warmup = self.schedule.warmup;
-            return Err(Error::setting(
-                "schedule.warmup",
-                warmup,
-                "a share from 0 to 1",
-            ));
-        }
-        Ok(())
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.loss.check()
     }
 
     /// How many samples make an epoch over `papyrus` pixels of training papyrus with square

@@ -5,3 +5,4 @@ mod demo;
 mod foreign_fragments;
 mod resume;
 mod scrap;
+mod training;
