@@ -50,6 +50,8 @@ pub enum Command {
     Split(Split),
     /// Halves (or thirds, …) a fragment's resolution.
     Downscale(Downscale),
+    /// Prints resolved settings and where each came from.
+    Config(Config),
     /// Trains one fold.
     Train(Train),
     /// Trains and judges every fold.
@@ -200,6 +202,20 @@ pub struct Recipes {
     /// Overrides one value, such as train.epochs=3.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+}
+
+/// Flags of `config`.
+#[derive(Args)]
+pub struct Config {
+    /// Recipes; later ones override earlier ones.
+    #[arg(long = "config", required_unless_present = "schema", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Overrides one value, such as train.epochs=3.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Prints the JSON Schema of recipes instead, for editors.
+    #[arg(long, conflicts_with_all = ["files", "overrides"])]
+    pub schema: bool,
 }
 
 /// Flags of `train`.

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::Validation;
 
 /// A figure of validation by which the best weights are chosen; more is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// F0.5 at a threshold of 0.5, the write-up's choice.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Loss, Metric, OptimizerSettings, Schedule};
 
 /// `[train]` in a recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
     /// Everything random follows from it.

@@ -1,6 +1,7 @@
 //! One file per command: flags in, calls, figures out.
 
 mod align;
+mod config;
 mod curves;
 mod cv;
 mod demo;
@@ -78,6 +79,7 @@ pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
         Command::Split(flags) => split::run(flags, &context),
         Command::Downscale(flags) => downscale::run(flags, &context),
         Command::Cv(flags) => cv::run(flags, &context),
+        Command::Config(flags) => config::run(flags, &context),
         Command::Train(flags) => train::run(flags, &context),
         Command::Predict(flags) => predict::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),
