@@ -248,6 +248,10 @@ pub struct Cv {
     /// Where a run per fold, cv.json and the report go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Trains only this fold (its place from 0, or its name) and sums up those finished so far:
+    /// a job per fold on a cluster.
+    #[arg(long, value_name = "K|NAME")]
+    pub fold: Option<String>,
     /// Goes on where the last call stopped.
     #[arg(long)]
     pub resume: bool,

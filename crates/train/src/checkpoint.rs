@@ -85,6 +85,23 @@ impl Run {
         Ok(Some((Found { progress, identity }, tensors)))
     }
 
+    /// Whether the run of `identity` has come to its last epoch, `epochs`.
+    ///
+    /// # Errors
+    /// A checkpoint of other settings or data; a damaged one.
+    pub fn is_finished(
+        &self,
+        identity: &Identity,
+        allow_changed_data: bool,
+        epochs: u32,
+    ) -> Result<bool, Error> {
+        let Some((found, _)) = self.found()? else {
+            return Ok(false);
+        };
+        identity.accept(&found.identity, allow_changed_data, &self.resume_path())?;
+        Ok(found.progress.epochs >= epochs)
+    }
+
     /// Puts what [`checkpoint`](Self::checkpoint) wrote into `state`.
     pub(crate) fn restore(
         &self,

@@ -60,6 +60,9 @@ pub fn train(
     let device = context.open_device()?;
     let run = Run::open(out, going.resume, context.force)?;
     let identity = identity(recipe, fragments, fold)?;
+    if run.is_finished(&identity, going.allow_changed_data, recipe.train.epochs)? {
+        return Ok(run.epochs()?);
+    }
     let network = first_network(recipe, context)?;
     keep_settings(recipe, out)?;
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());

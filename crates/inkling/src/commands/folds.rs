@@ -1,6 +1,6 @@
 //! Which fragments are held out, fold by fold.
 
-use inkling_fragment::Fragment;
+use inkling_fragment::{Fragment, Provenance};
 
 use super::fold::Fold;
 use crate::failure::Usage;
@@ -32,13 +32,53 @@ pub fn open_fragments(recipe: &Recipe) -> anyhow::Result<Vec<Fragment>> {
     Ok(fragments)
 }
 
-/// The recipe's folds: as `data.folds` names them, or each fragment held out once.
+/// The recipe's folds: as `data.folds` names them, or each fragment held out once. None may be
+/// judged on pixels that it learns from.
 pub fn folds(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Vec<Fold>> {
     let named: Vec<Vec<String>> = match recipe.data.folds.is_empty() {
         true => fragments.iter().map(|f| vec![f.id().to_owned()]).collect(),
         false => recipe.data.folds.clone(),
     };
-    named.iter().map(|names| fold(names, fragments)).collect()
+    let folds = named.iter().map(|names| fold(names, fragments));
+    let folds = folds.collect::<anyhow::Result<Vec<_>>>()?;
+    let origins = fragments
+        .iter()
+        .map(Provenance::of)
+        .collect::<Result<Vec<_>, _>>()?;
+    for fold in &folds {
+        refuse_shared_pixels(fold, fragments, &origins)?;
+    }
+    Ok(folds)
+}
+
+fn refuse_shared_pixels(
+    fold: &Fold,
+    fragments: &[Fragment],
+    origins: &[Provenance],
+) -> anyhow::Result<()> {
+    for &held_out in &fold.held_out {
+        for learnt in (0..fragments.len()).filter(|index| !fold.held_out.contains(index)) {
+            let (ours, theirs) = (&origins[held_out], &origins[learnt]);
+            if ours.overlaps(theirs) {
+                return Err(Usage(format!(
+                    "fold {}: found {}, held out, and {}, learnt from, on the same pixels of scan \
+                     {} (rows {:?} and {:?}, columns {:?} and {:?}); expected papyrus that the \
+                     network never saw. Mend: leave one of them out of data.fragments, or hold out \
+                     both in data.folds",
+                    fold.name,
+                    fragments[held_out].path().display(),
+                    fragments[learnt].path().display(),
+                    ours.scan,
+                    ours.rows,
+                    theirs.rows,
+                    ours.columns,
+                    theirs.columns,
+                ))
+                .into());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn fold(names: &[String], fragments: &[Fragment]) -> anyhow::Result<Fold> {
