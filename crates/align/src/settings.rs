@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// `[align]` in a recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlignSettings {
     /// Side of the smallest square patches whose shifts are fitted, in pixels; they lie half
@@ -28,7 +28,9 @@ pub struct AlignSettings {
 }
 
 /// How depths are fitted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Every patch along the relief found so far, by all its shifts, held together by its

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inkling_fragment::{
-    Error as ReadError, Fragment, FragmentWriter, Maps, Region, Volume, WriteOptions,
+    Error as ReadError, Fragment, FragmentWriter, Maps, Provenance, Region, Volume, WriteOptions,
 };
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rayon::prelude::*;
@@ -248,6 +248,7 @@ pub fn write_warped(
     if let Some(infrared) = fragment.infrared()? {
         writer.write_infrared(&infrared)?;
     }
+    Provenance::of(fragment)?.write(writer.folder())?;
     let [reading, warping, writing] = spent.map(|time| time.as_secs_f64());
     let seconds = WarpSeconds {
         reading,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// `[augment]` in a recipe: what training does to its samples. The defaults are the write-up's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentSettings {
     /// Range of the crop's side, as a factor on the patch's.

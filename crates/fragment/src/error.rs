@@ -158,6 +158,12 @@ pub enum Error {
         /// The volume's shape.
         shape: [usize; 3],
     },
+    /// A part's `part.json` that cannot be understood.
+    #[error("{}: found no JSON that says where a part lay (scan, fingerprint, rows, columns, step); expected what `inkling split` wrote. Mend: cut the part again, or remove the file", path.display())]
+    Provenance {
+        /// The file.
+        path: PathBuf,
+    },
     /// Rows that do not fit into the file being written.
     #[error("{}: found {found}; expected {expected}. Mend: write the rows of all layers once, top to bottom", path.display())]
     Rows {

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use ndarray::{Array2, s};
 
-use crate::{Error, Fragment, FragmentWriter, Region, Volume, WriteOptions};
+use crate::{Error, Fragment, FragmentWriter, Provenance, Region, Volume, WriteOptions};
 
 /// Voxels that are held at once, in bytes.
 const BLOCK_BYTES: usize = 256 << 20;
@@ -81,7 +81,8 @@ fn cut(lines: impl Iterator<Item = usize>, share: f64) -> usize {
     lines.len()
 }
 
-/// Writes `part` of `fragment` at `target`, with its mask, labels and photograph.
+/// Writes `part` of `fragment` at `target`, with its mask, labels and photograph, and where it
+/// lay ([`Provenance`]).
 ///
 /// # Errors
 /// Those of reading and of [`FragmentWriter`].
@@ -112,6 +113,9 @@ pub fn write_part(
     if let Some(infrared) = fragment.infrared()? {
         writer.write_infrared(&part.of(&infrared))?;
     }
+    Provenance::of(fragment)?
+        .part(part)
+        .write(writer.folder())?;
     writer.finish()
 }
 
@@ -161,5 +165,9 @@ mod tests {
         let read = copy.read(&Region::new(0..4, 0..15, 0..8)).unwrap();
         assert_eq!(read, voxels.slice(s![.., 3..32;2, 5..20;2]));
         assert!(copy.ink_labels().unwrap().is_none());
+        let (whole, cut) = (Provenance::of(&fragment), Provenance::of(&copy));
+        let (whole, cut) = (whole.unwrap(), cut.unwrap());
+        assert_eq!((cut.rows.clone(), cut.columns.clone()), (3..32, 5..20));
+        assert!(cut.overlaps(&whole));
     }
 }

@@ -36,6 +36,18 @@ pub fn write_whole<E: From<Error>>(
     hidden
         .persist(path)
         .map_err(|error| Error::io(path)(error.error))?;
+    settled(folder).map_err(Error::io(path))?;
+    Ok(())
+}
+
+/// A new name is safe from a power cut only once its folder is on the disk, too.
+#[cfg(unix)]
+fn settled(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn settled(_folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -50,6 +50,8 @@ pub enum Command {
     Split(Split),
     /// Halves (or thirds, …) a fragment's resolution.
     Downscale(Downscale),
+    /// Prints resolved settings and where each came from.
+    Config(Config),
     /// Trains one fold.
     Train(Train),
     /// Trains and judges every fold.
@@ -202,14 +204,28 @@ pub struct Recipes {
     pub overrides: Vec<String>,
 }
 
+/// Flags of `config`.
+#[derive(Args)]
+pub struct Config {
+    /// Recipes; later ones override earlier ones.
+    #[arg(long = "config", required_unless_present = "schema", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Overrides one value, such as train.epochs=3.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Prints the JSON Schema of recipes instead, for editors.
+    #[arg(long, conflicts_with_all = ["files", "overrides"])]
+    pub schema: bool,
+}
+
 /// Flags of `train`.
 #[derive(Args)]
 pub struct Train {
     /// The recipe.
     #[command(flatten)]
     pub recipe: Recipes,
-    /// The fragment held out: its place in data.fragments from 0, or its name. The last by
-    /// default.
+    /// The fold: its place from 0, or the names of its held-out fragments joined by +. The last
+    /// by default.
     #[arg(long, value_name = "K|NAME")]
     pub fold: Option<String>,
     /// The run's folder.
@@ -218,6 +234,9 @@ pub struct Train {
     /// Goes on from the run's last checkpoint.
     #[arg(long)]
     pub resume: bool,
+    /// Goes on although fragments are not what they were at the last checkpoint.
+    #[arg(long, requires = "resume")]
+    pub allow_changed_data: bool,
 }
 
 /// Flags of `cv`.
@@ -229,9 +248,16 @@ pub struct Cv {
     /// Where a run per fold, cv.json and the report go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Trains only this fold (its place from 0, or its name) and sums up those finished so far:
+    /// a job per fold on a cluster.
+    #[arg(long, value_name = "K|NAME")]
+    pub fold: Option<String>,
     /// Goes on where the last call stopped.
     #[arg(long)]
     pub resume: bool,
+    /// Goes on although fragments are not what they were at the last checkpoint.
+    #[arg(long, requires = "resume")]
+    pub allow_changed_data: bool,
 }
 
 /// Flags of `predict`.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use figment::Figment;
 use figment::error::Kind;
-use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use inkling_align::AlignSettings;
 use inkling_augment::AugmentSettings;
 use inkling_model::ModelSettings;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Usage;
 
 /// Everything that an experiment depends on.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// What is learnt from.
@@ -34,11 +34,14 @@ pub struct Recipe {
 }
 
 /// `[data]` in a recipe.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataSettings {
     /// Fragment folders; relative ones start at the recipe's own folder.
     pub fragments: Vec<PathBuf>,
+    /// The folds: in each, the names of the fragments held out. Empty holds out each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folds: Vec<Vec<String>>,
     /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
@@ -50,6 +53,7 @@ impl Default for DataSettings {
     fn default() -> Self {
         Self {
             fragments: Vec::new(),
+            folds: Vec::new(),
             maps: None,
             layers: [20, 44],
         }
@@ -63,6 +67,11 @@ impl Recipe {
     /// A file that is missing or no TOML, an unknown key (naming the nearest), a value of the
     /// wrong type; all of them are the user's to mend.
     pub fn read(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<Self> {
+        Ok(Self::resolve(files, overrides)?.0)
+    }
+
+    /// As [`read`](Self::read), with the layers that the values came from.
+    pub fn resolve(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<(Self, Origins)> {
         let mut layers = Figment::new();
         for file in files {
             let text = std::fs::read_to_string(file).map_err(|error| {
@@ -73,26 +82,56 @@ impl Recipe {
             })?;
             let values: toml::Table = toml::from_str(&text)
                 .map_err(|error| Usage(format!("{}: not TOML: {error}", file.display())))?;
-            let values = rooted(values, file);
-            layers = layers.merge(Toml::string(&values.to_string()));
+            layers = layers.merge(Layer {
+                origin: file.display().to_string(),
+                values: rooted(values, file),
+            });
         }
         for entry in overrides {
             let (key, value) = parse_override(entry)?;
-            layers = layers.merge(Serialized::default(&key, value));
+            layers = layers.merge(Layer {
+                origin: format!("--set {entry}"),
+                values: nested(&key, value),
+            });
         }
-        let origin = files
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
-        layers
+        let recipe = layers
             .extract()
-            .map_err(|error| anyhow::Error::new(Usage(explain(&origin, &error))))
+            .map_err(|error| anyhow::Error::new(Usage(explain(&error))))?;
+        Ok((recipe, Origins(layers)))
     }
 
     /// The settings as TOML, to be kept beside a result.
     pub fn to_toml(&self) -> anyhow::Result<String> {
         toml::to_string_pretty(self).context("the settings cannot be written as TOML")
+    }
+}
+
+/// Where each value of a recipe came from.
+pub struct Origins(Figment);
+
+impl Origins {
+    /// The file or flag that gave `key` (dotted) its value, or `default`.
+    pub fn of(&self, key: &str) -> String {
+        let found = self.0.find_metadata(key);
+        found.map_or_else(|| "default".to_owned(), |layer| layer.name.to_string())
+    }
+}
+
+/// One file's or flag's values.
+struct Layer {
+    origin: String,
+    values: toml::Table,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let values = Value::serialize(&self.values)?;
+        let dict = values.into_dict().unwrap_or_default();
+        Ok(Profile::Default.collect(dict))
     }
 }
 
@@ -128,7 +167,21 @@ fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
     Ok((key.trim().to_owned(), value))
 }
 
-fn explain(origin: &str, error: &figment::Error) -> String {
+/// `value` in the tables that the dotted `key` names.
+fn nested(key: &str, value: toml::Value) -> toml::Table {
+    let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+    let value = match rest.is_empty() {
+        true => value,
+        false => toml::Value::Table(nested(rest, value)),
+    };
+    toml::Table::from_iter([(first.to_owned(), value)])
+}
+
+fn explain(error: &figment::Error) -> String {
+    let origin = error
+        .metadata
+        .as_ref()
+        .map_or_else(|| "the settings".to_owned(), |layer| layer.name.to_string());
     let path = error.path.join(".");
     match &error.kind {
         Kind::UnknownField(key, known) => {

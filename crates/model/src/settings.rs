@@ -5,7 +5,7 @@ use crate::encoders::{EncoderConfig, MaxVitShape};
 use crate::layers::Scse;
 
 /// How a 2D network reads a volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Approach {
     /// The network sees windows of consecutive layers one by one; their logits are combined
     /// linearly. The write-up's best.
@@ -17,7 +17,7 @@ pub enum Approach {
 }
 
 /// How the feature maps become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
     /// Block by block to finer maps, beside the encoder's; logits enlarged by nearest neighbour.
@@ -27,7 +27,7 @@ pub enum Architecture {
 }
 
 /// What the decoder's blocks look through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Attention {
     /// Concurrent spatial and channel squeeze and excitation.
@@ -35,7 +35,7 @@ pub enum Attention {
 }
 
 /// Where an encoder's first weights come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Pretrained {
     /// `false`: random ones. (`true` means nothing here and is refused.)
@@ -45,7 +45,7 @@ pub enum Pretrained {
 }
 
 /// `[model]` in the settings. A file alone describes a network completely.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     /// How the volume is shown to the network.

@@ -6,7 +6,7 @@ use inkling_train::{Validate, Validation};
 use ndarray::Array2;
 
 use crate::prediction::{Predictor, to_image};
-use crate::{PredictSettings, Tta, score};
+use crate::{Error, PredictSettings, Tta, score};
 
 /// A held-out fragment: predicts it after each epoch, without test-time augmentation, and scores
 /// the stitched image.
@@ -27,11 +27,12 @@ pub struct HeldOut {
     pub settings: PredictSettings,
 }
 
-impl Validate for HeldOut {
-    fn validate(
-        &mut self,
-        network: &Network,
-    ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>> {
+impl HeldOut {
+    /// The sheet as `network` paints it, 8-bit probabilities, (y, x); 0 outside the mask.
+    ///
+    /// # Errors
+    /// Those of [`Predictor::predict`].
+    pub fn paint(&self, network: &Network) -> Result<Array2<u8>, Error> {
         let settings = PredictSettings {
             tta: Tta::None,
             ..self.settings.clone()
@@ -44,7 +45,16 @@ impl Validate for HeldOut {
             settings: &settings,
         };
         let prediction = predictor.predict(self.volume.as_ref(), &self.mask, &|_, _| {})?;
-        let image = to_image(&prediction.probability);
+        Ok(to_image(&prediction.probability))
+    }
+}
+
+impl Validate for HeldOut {
+    fn validate(
+        &mut self,
+        network: &Network,
+    ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>> {
+        let image = self.paint(network)?;
         let score = score(&image, &self.labels, &self.mask, 0.5)?;
         Ok(Validation {
             f05: score.f05,

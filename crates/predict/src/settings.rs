@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Tta};
 
 /// `[predict]` in a recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PredictSettings {
     /// Test-time augmentation.
@@ -17,7 +17,7 @@ pub struct PredictSettings {
 }
 
 /// What is averaged over passes, tiles and models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Average {
     /// Probabilities, as the write-up has it.

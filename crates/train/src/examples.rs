@@ -14,6 +14,8 @@ pub struct TrainingFragment {
     pub id: String,
     /// Aligned voxels, `(z, y, x)`.
     pub volume: Box<dyn Volume>,
+    /// The layers of `volume` that samples are cut from.
+    pub layers: Range<usize>,
     /// Where there is papyrus, `(y, x)`.
     pub mask: Array2<bool>,
     /// Where there is ink, `(y, x)`.
@@ -27,19 +29,17 @@ pub struct TrainingFragment {
 pub struct Examples {
     fragments: Vec<TrainingFragment>,
     papyrus: Vec<usize>,
-    layers: Range<usize>,
     transform: TrainTransform,
     seed: u64,
 }
 
 impl Examples {
-    /// Samples from `layers` of `fragments` through `transform`.
+    /// Samples from `fragments` through `transform`.
     ///
     /// # Errors
     /// [`Error::NoFragments`] without fragments; [`Error::Labels`] for one without ink.
     pub fn new(
         fragments: Vec<TrainingFragment>,
-        layers: Range<usize>,
         transform: TrainTransform,
         seed: u64,
     ) -> Result<Self, Error> {
@@ -59,7 +59,6 @@ impl Examples {
         Ok(Self {
             papyrus: fragments.iter().map(|f| count(&f.mask)).collect(),
             fragments,
-            layers,
             transform,
             seed,
         })
@@ -81,7 +80,7 @@ impl Examples {
             volume: fragment.volume.as_ref(),
             mask: &fragment.mask,
             labels: Some(&fragment.labels),
-            z: self.layers.clone(),
+            z: fragment.layers.clone(),
         };
         let key = SampleKey {
             seed: self.seed,
@@ -105,5 +104,46 @@ impl Examples {
             place -= papyrus;
         }
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inkling_augment::AugmentSettings;
+    use ndarray::Array3;
+
+    fn fragment(id: &str, volume: Array3<u16>, layers: Range<usize>) -> TrainingFragment {
+        TrainingFragment {
+            id: id.to_owned(),
+            volume: Box::new(volume),
+            layers,
+            mask: Array2::from_elem((32, 32), true),
+            labels: Array2::from_elem((32, 32), true),
+        }
+    }
+
+    /// A fragment kept in memory begins at its first wanted layer, one on the disk at layer 0.
+    #[test]
+    fn every_fragment_is_read_at_its_own_layers() {
+        let kept = fragment("kept", Array3::from_elem((4, 32, 32), 40_000), 0..4);
+        let mut voxels = Array3::from_elem((24, 32, 32), 9);
+        voxels.slice_mut(ndarray::s![20.., .., ..]).fill(60_000);
+        let on_disk = fragment("on disk", voxels, 20..24);
+        let settings = AugmentSettings {
+            scale: [0.5, 0.5],
+            z_scale_limit: 1.0,
+            brightness_contrast: 0.0,
+            ..AugmentSettings::default()
+        };
+        let transform = TrainTransform::new(settings, 8, 4).unwrap();
+        let examples = Examples::new(vec![kept, on_disk], transform, 3).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for index in 0..16 {
+            let sample = examples.sample(0, index).unwrap();
+            let brightest = sample.volume.iter().copied().fold(f32::MIN, f32::max);
+            seen.insert(((brightest * 0.226 + 0.449) * 65_536.0).round() as u32);
+        }
+        assert_eq!(seen, [40_000, 60_000].into());
     }
 }

@@ -1,9 +1,8 @@
 //! Training: what is learnt from, in which order, how fast, and how a run is kept.
 //!
 //! [`Examples`] draws samples from labelled fragments, each addressed by (seed, epoch, index);
-//! [`Training`] runs the loop: batches through the network, weighted binary cross-entropy
-//! ([`Loss`]), gradients accumulated and clipped, AdamW under a warm-up and cosine
-//! ([`Schedule`]); a [`Validate`] judges every epoch and the best weights are kept. A [`Run`] is
+//! [`Training`] runs the loop: batches through the network, a weighted sum of losses ([`Loss`]),
+//! gradients accumulated and clipped, AdamW under a learning rate in pieces ([`Schedule`]); a [`Validate`] judges every epoch and the best weights are kept. A [`Run`] is
 //! the folder in which all of this survives a crash: one whole checkpoint per epoch, and one
 //! JSON line of figures.
 //!
@@ -14,26 +13,36 @@
 //! let settings = TrainSettings::default();
 //! let rate = |step| settings.optimizer.learning_rate * settings.schedule.factor(step, 1000);
 //! assert!(rate(0) < rate(100) && rate(100) > rate(999));
-//! assert_eq!(settings.schedule, Schedule { warmup: 0.1, start: 0.1, end: 0.01 });
+//! assert_eq!(settings.schedule, Schedule::default());
 //! ```
 
+mod average;
+mod batch;
+mod checkpoint;
 mod error;
 mod examples;
+mod identity;
 mod loader;
 mod loss;
 mod optimizer;
+mod ranking;
 mod run;
 mod schedule;
 mod settings;
+mod statistics;
+mod tally;
 mod training;
 mod validate;
 
+pub use checkpoint::Progress;
 pub use error::Error;
 pub use examples::{Examples, TrainingFragment};
+pub use identity::Identity;
 pub use loss::Loss;
 pub use optimizer::OptimizerSettings;
-pub use run::{Epoch, Progress, Run};
-pub use schedule::Schedule;
+pub use ranking::{Metric, Ranking};
+pub use run::{Epoch, Run};
+pub use schedule::{Piece, Schedule, Shape};
 pub use settings::TrainSettings;
 pub use training::{Step, Training, Watch};
 pub use validate::{Validate, Validation};

@@ -7,8 +7,10 @@ use inkling_model::Network;
 use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+
 /// AdamW's constants.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerSettings {
     /// Base learning rate, before the schedule's factor.
@@ -33,6 +35,34 @@ impl Default for OptimizerSettings {
             betas: [0.9, 0.999],
             clip_norm: 5.0,
         }
+    }
+}
+
+impl OptimizerSettings {
+    /// # Errors
+    /// [`Error::Setting`] naming the first value out of its range.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let rate = self.learning_rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            let expected = "a number above 0";
+            return Err(Error::setting("optimizer.learning_rate", rate, expected));
+        }
+        let at_least_nothing = [
+            ("optimizer.weight_decay", self.weight_decay),
+            ("optimizer.epsilon", self.epsilon),
+            ("optimizer.clip_norm", self.clip_norm),
+        ];
+        for (key, value) in at_least_nothing {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::setting(key, value, "a number of at least 0"));
+            }
+        }
+        for beta in self.betas {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::setting("optimizer.betas", beta, "numbers in [0, 1)"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -65,18 +95,31 @@ impl NamedGradients {
 
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
-        let squares: f64 = self
+        let squares: Vec<Tensor<1>> = self
             .by_name
             .values()
-            .map(|gradient| f64::from(gradient.clone().square().sum().into_scalar::<f32>()))
-            .sum();
-        squares.sqrt()
+            .map(|gradient| gradient.clone().square().sum())
+            .collect();
+        if squares.is_empty() {
+            return 0.0;
+        }
+        // One transfer from the device for all of them.
+        let total = Tensor::cat(squares, 0).sum().into_scalar::<f32>();
+        f64::from(total).sqrt()
     }
 
-    /// Multiplies every gradient.
-    pub fn scale(&mut self, factor: f64) {
-        for gradient in self.by_name.values_mut() {
-            *gradient = gradient.clone() * factor;
+    /// Shortens the gradients to a total norm of `limit` where theirs, `norm`, is longer; a limit
+    /// of 0 shortens nothing. `torch.nn.utils.clip_grad_norm_`.
+    pub fn clip(&mut self, norm: f64, limit: f64) {
+        if limit <= 0.0 {
+            return;
+        }
+        // PyTorch's own 1e-6.
+        let factor = limit / (norm + 1e-6);
+        if factor < 1.0 {
+            for gradient in self.by_name.values_mut() {
+                *gradient = gradient.clone() * factor;
+            }
         }
     }
 }
@@ -157,5 +200,81 @@ impl Optimizer {
     /// Puts one parameter's moments back.
     pub fn restore(&mut self, name: String, moments: AdamWState<1>) {
         self.moments.insert(name, moments);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::average::Average;
+    use burn::tensor::Device;
+    use serde_json::Value;
+
+    /// Made by oracles/train_reference.py.
+    fn reference() -> Value {
+        serde_json::from_str(include_str!("../tests/data/optimizer.json")).unwrap()
+    }
+
+    fn numbers(values: &Value) -> Vec<f64> {
+        serde_json::from_value(values.clone()).unwrap()
+    }
+
+    fn tensor(values: &Value) -> Tensor<1> {
+        let values: Vec<f32> = numbers(values).iter().map(|&value| value as f32).collect();
+        Tensor::from_floats(values.as_slice(), &Device::flex())
+    }
+
+    fn assert_near(found: &Tensor<1>, expected: &Value, tolerance: f64) {
+        let found: Vec<f32> = found.to_data().try_to_vec().unwrap();
+        for (found, expected) in found.into_iter().zip(numbers(expected)) {
+            let off = (f64::from(found) - expected).abs() / expected.abs().max(1e-3);
+            assert!(off < tolerance, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn adamw_is_pytorchs_step_by_step() {
+        for case in reference()["adamw"].as_array().unwrap() {
+            let settings: OptimizerSettings =
+                serde_json::from_value(case["settings"].clone()).unwrap();
+            let mut optimizer = Optimizer::new(&settings);
+            let device = Device::flex().autodiff();
+            let mut parameter = Tensor::from_inner(tensor(&case["first"])).to_device(&device);
+            for step in case["steps"].as_array().unwrap() {
+                let gradient = tensor(&step["gradient"]);
+                let rate = settings.learning_rate;
+                parameter = optimizer.update("weight", parameter, gradient, rate);
+                // Eight steps of f32 against f64.
+                assert_near(&parameter.clone().inner(), &step["parameter"], 3e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn clipping_is_pytorchs() {
+        let clip = &reference()["clip"];
+        for case in clip["cases"].as_array().unwrap() {
+            let mut gradients = NamedGradients::default();
+            for (index, values) in clip["gradients"].as_array().unwrap().iter().enumerate() {
+                gradients.by_name.insert(index.to_string(), tensor(values));
+            }
+            let norm = gradients.norm();
+            assert!((norm - case["norm"].as_f64().unwrap()).abs() < 1e-6 * norm);
+            gradients.clip(norm, case["limit"].as_f64().unwrap());
+            for (index, expected) in case["clipped"].as_array().unwrap().iter().enumerate() {
+                assert_near(&gradients.by_name[&index.to_string()], expected, 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn the_moving_average_is_pytorchs() {
+        let reference = reference();
+        let mut average = Average::new(reference["average"]["decay"].as_f64().unwrap());
+        for step in reference["average"]["steps"].as_array().unwrap() {
+            average.take_in("weight", tensor(&step["weights"]));
+            let (_, found) = average.tensors().next().unwrap();
+            assert_near(found, &step["average"], 1e-6);
+        }
     }
 }

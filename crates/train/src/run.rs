@@ -1,15 +1,12 @@
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use burn::optim::{AdamWState, AdaptiveMomentumState};
-use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::write_whole;
-use inkling_model::{Network, Tensors, save};
 use serde::{Deserialize, Serialize};
 
-use crate::optimizer::Optimizer;
-use crate::{Error, Training, Validation};
+use crate::{Error, Metric, Validation};
 
 /// One line of `metrics.jsonl`: an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,33 +28,31 @@ pub struct Epoch {
     pub validation: Option<Validation>,
 }
 
-/// How far a run has come.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Finished epochs.
-    pub epochs: u32,
-    /// Optimiser steps taken.
-    pub steps: u64,
-    /// Best F0.5 so far, and its epoch.
-    pub best: Option<(f64, u32)>,
-    /// Hash of everything that must not change between a run's parts.
-    pub fingerprint: String,
-}
+/// What TensorBoard's files are called.
+pub(crate) const EVENTS_PREFIX: &str = "events.out.tfevents.";
 
-/// A run's folder: `best.safetensors`, `last.safetensors`, `resume.safetensors`,
-/// `metrics.jsonl`.
+/// A run's folder.
+///
+/// `last.safetensors` and `best.safetensors` hold weights to predict with (and
+/// `best-<metric>.safetensors`, `epoch-NNNN.safetensors` where asked for), `metrics.jsonl` a line
+/// per epoch, `resume.safetensors` all that is needed to go on. That file is written last: until
+/// it is there, the epoch has not happened, and going on makes it again.
 pub struct Run {
     folder: PathBuf,
+    /// Held by the process that trains.
+    _lock: Option<File>,
 }
 
 impl Run {
     /// Takes `folder` for a new run, or for one to go on with.
     ///
     /// # Errors
-    /// [`Error::Run`] when a new run would overwrite an old one.
+    /// [`Error::Run`] when a new run would overwrite an old one, or another process is at it.
     pub fn open(folder: &Path, resume: bool, force: bool) -> Result<Self, Error> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let run = Self {
             folder: folder.to_owned(),
+            _lock: Some(lock(folder)?),
         };
         let used = run.metrics_path().exists() || run.resume_path().exists();
         if used && !resume && !force {
@@ -68,25 +63,44 @@ impl Run {
                 mend: "give --resume to go on with it, or --force to begin anew".to_owned(),
             });
         }
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        run.sweep(|name| name.starts_with(".tmp"))?;
         if !resume {
-            for old in [
-                run.metrics_path(),
-                run.resume_path(),
-                run.best_path(),
-                run.last_path(),
-            ] {
-                if old.exists() {
-                    std::fs::remove_file(&old).map_err(Error::io(&old))?;
-                }
-            }
+            run.sweep(|name| {
+                name.ends_with(".safetensors")
+                    || name == "metrics.jsonl"
+                    || name.starts_with(EVENTS_PREFIX)
+            })?;
         }
         Ok(run)
     }
 
-    /// The best epoch's weights.
+    /// Looks at the run in `folder` without training on.
+    pub fn view(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            _lock: None,
+        }
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The best epoch's weights by the first metric.
     pub fn best_path(&self) -> PathBuf {
         self.folder.join("best.safetensors")
+    }
+
+    /// The best epoch's weights by a further metric.
+    pub fn best_by_path(&self, metric: Metric) -> PathBuf {
+        self.folder
+            .join(format!("best-{}.safetensors", metric.name()))
+    }
+
+    /// One epoch's weights, while it is among the best.
+    pub fn epoch_path(&self, epoch: u32) -> PathBuf {
+        self.folder.join(format!("epoch-{epoch:04}.safetensors"))
     }
 
     /// The last epoch's weights.
@@ -94,7 +108,8 @@ impl Run {
         self.folder.join("last.safetensors")
     }
 
-    fn resume_path(&self) -> PathBuf {
+    /// All that is needed to go on.
+    pub fn resume_path(&self) -> PathBuf {
         self.folder.join("resume.safetensors")
     }
 
@@ -152,94 +167,77 @@ impl Run {
         })
     }
 
-    /// Writes everything needed to go on as one file, so that a crash leaves either the old
-    /// state or the new one.
-    pub(crate) fn checkpoint(
-        &self,
-        network: &Network,
-        training: &Training<'_>,
-        optimizer: &Optimizer,
-        progress: &Progress,
-    ) -> Result<(), Error> {
-        let text = serde_json::to_string(progress).expect("progress is plain data");
-        let mut metadata = training.metadata.clone();
-        metadata.insert("inkling.progress".to_owned(), text);
-        save(&self.last_path(), network, training.model, &metadata, true)?;
-        let mut tensors = Tensors::read(&self.last_path())?;
-        for (name, AdamWState { momentum }) in optimizer.moments() {
-            let values = |tensor: &Tensor<1>| {
-                tensor
-                    .to_data()
-                    .try_to_vec::<f32>()
-                    .expect("moments are f32")
-            };
-            let (first, second) = (values(&momentum.moment_1), values(&momentum.moment_2));
-            let time = vec![momentum.time as f32];
-            tensors.insert(format!("moment_1.{name}"), vec![first.len()], first);
-            tensors.insert(format!("moment_2.{name}"), vec![second.len()], second);
-            tensors.insert(format!("time.{name}"), vec![1], time);
-        }
-        tensors.write(&self.resume_path(), true)?;
-        Ok(())
-    }
-
-    /// Reads what [`checkpoint`](Self::checkpoint) wrote; `None` when there is nothing yet.
-    pub(crate) fn restore(
-        &self,
-        network: Network,
-        optimizer: &mut Optimizer,
-        device: &Device,
-    ) -> Result<(Network, Option<Progress>), Error> {
-        let path = self.resume_path();
-        if !path.exists() {
-            return Ok((network, None));
-        }
-        let tensors = Tensors::read(&path)?;
-        let progress = tensors.metadata().get("inkling.progress");
-        let progress: Progress = progress
-            .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| Error::Run {
-                path: path.clone(),
-                found: "a file without a run's progress".to_owned(),
-                expected: "a checkpoint of `inkling train`".to_owned(),
-                mend: "begin anew with --force".to_owned(),
-            })?;
-        let moment = |kind: &str, name: &str| {
-            let values = tensors.values(&format!("{kind}.{name}"));
-            let length = values.len();
-            Tensor::<1>::from_data(TensorData::new(values, [length]), device)
-        };
-        let names = tensors
-            .names()
-            .filter_map(|name| name.strip_prefix("moment_1."));
-        for name in names {
-            let time = tensors.values(&format!("time.{name}"));
-            let momentum = AdaptiveMomentumState::new(
-                time.first().map_or(0, |&steps| steps as usize),
-                moment("moment_1", name),
-                moment("moment_2", name),
-            );
-            optimizer.restore(name.to_owned(), AdamWState::new(momentum));
-        }
-        let is_moment = |name: &str| {
-            ["moment_1.", "moment_2.", "time."]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-        };
-        let weights = tensors
-            .clone()
-            .renamed(|name| (!is_moment(name)).then(|| name.to_owned()));
-        let network = inkling_model::load_weights(network, &path, weights)?;
-        Ok((network, Some(progress)))
-    }
-
-    /// Makes the last epoch's weights the best ones, whole or not at all.
-    pub(crate) fn keep_as_best(&self) -> Result<(), Error> {
+    /// Copies the last epoch's weights, whole or not at all.
+    pub(crate) fn copy_last(&self, target: &Path) -> Result<(), Error> {
         let last = self.last_path();
         let mut source = File::open(&last).map_err(Error::io(&last))?;
-        write_whole(self.best_path(), true, |file| {
+        write_whole(target, true, |file| {
             std::io::copy(&mut source, file).map_err(Error::io(&last))?;
             Ok(())
         })
+    }
+
+    /// Removes the weights of single epochs that are no longer among the best.
+    pub(crate) fn keep_weights(&self, epochs: &BTreeSet<u32>) -> Result<(), Error> {
+        let kept: Vec<PathBuf> = epochs.iter().map(|&epoch| self.epoch_path(epoch)).collect();
+        self.sweep(|name| {
+            name.starts_with("epoch-")
+                && name.ends_with(".safetensors")
+                && !kept.contains(&self.folder.join(name))
+        })
+    }
+
+    /// Removes the files whose names `goes` chooses.
+    fn sweep(&self, goes: impl Fn(&str) -> bool) -> Result<(), Error> {
+        for entry in std::fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
+            let path = entry.map_err(Error::io(&self.folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_file() && goes(&name) {
+                std::fs::remove_file(&path).map_err(Error::io(&path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Two processes in one run would mix their epochs. The system lets go when a process ends,
+/// however it ends.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Run {
+            path: folder.to_owned(),
+            found: "a run that another process is training".to_owned(),
+            expected: "one that nobody is at".to_owned(),
+            mend: "wait for it, end it, or give --out another folder".to_owned(),
+        }),
+        // Some network file systems know no locks.
+        _ => Ok(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_trained_by_one_process_and_old_weights_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::open(folder.path(), false, false).unwrap();
+        let second = Run::open(folder.path(), true, false).err().unwrap();
+        assert!(second.to_string().contains("another process"), "{second}");
+        for epoch in 1..=4 {
+            std::fs::write(run.epoch_path(epoch), "weights").unwrap();
+        }
+        std::fs::write(folder.path().join(".tmpXyz"), "half").unwrap();
+        run.keep_weights(&[2, 4].into()).unwrap();
+        let left: Vec<bool> = (1..=4)
+            .map(|epoch| run.epoch_path(epoch).exists())
+            .collect();
+        assert_eq!(left, [false, true, false, true]);
+        drop(run);
+        Run::open(folder.path(), true, false).unwrap();
+        assert!(!folder.path().join(".tmpXyz").exists());
     }
 }

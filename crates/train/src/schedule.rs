@@ -1,39 +1,144 @@
 use serde::{Deserialize, Serialize};
 
-/// The learning rate's course: a factor per optimiser step, linear warm-up, then a half cosine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+use crate::Error;
+
+/// The learning rate's course: a factor per optimiser step, in pieces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
-    /// Share of all steps spent warming up, 0 to 1.
-    pub warmup: f64,
-    /// Factor at the first step.
-    pub start: f64,
-    /// Factor at the last step.
-    pub end: f64,
+    /// One after another; the last ends with the last step.
+    pub pieces: Vec<Piece>,
+}
+
+/// One piece of a [`Schedule`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// How it runs from its first factor to its last.
+    pub shape: Shape,
+    /// Factor at its first step.
+    pub from: f64,
+    /// Factor that it comes to at its end; a constant needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<f64>,
+    /// Where it ends, as a share of all steps (to the nearest step).
+    pub until: f64,
+}
+
+/// How a piece runs from its first factor to its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// By equal differences.
+    Linear,
+    /// Along half a cosine: flat, steep, flat.
+    Cosine,
+    /// Not at all.
+    Constant,
+    /// By equal ratios.
+    Exponential,
 }
 
 impl Default for Schedule {
-    /// The write-up's: 0.1 → 1 over the first tenth, then 1 → 0.01.
+    /// The write-up's: 0.1 → 1 over the first tenth, then 1 → 0.01 along a cosine.
     fn default() -> Self {
+        let piece = |shape, from, to, until| Piece {
+            shape,
+            from,
+            to: Some(to),
+            until,
+        };
         Self {
-            warmup: 0.1,
-            start: 0.1,
-            end: 0.01,
+            pieces: vec![
+                piece(Shape::Linear, 0.1, 1.0, 0.1),
+                piece(Shape::Cosine, 1.0, 0.01, 1.0),
+            ],
         }
     }
 }
 
 impl Schedule {
-    /// The factor on the base learning rate at `step` of `steps`, both counted from 0.
-    pub fn factor(&self, step: u64, steps: u64) -> f64 {
-        let warmup = self.warmup * steps as f64;
-        let step = step as f64;
-        if step < warmup {
-            return self.start + (1.0 - self.start) * step / warmup;
+    /// # Errors
+    /// [`Error::Setting`] for pieces that do not follow one another to the end, or factors that
+    /// their shape cannot run between.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let mut reached = 0.0;
+        for piece in &self.pieces {
+            if !(piece.until > reached && piece.until <= 1.0) {
+                let expected = "rising shares above 0, to 1";
+                return Err(Error::setting(
+                    "schedule.pieces.until",
+                    piece.until,
+                    expected,
+                ));
+            }
+            reached = piece.until;
+            piece.check()?;
         }
-        let progress = ((step - warmup) / (steps as f64 - warmup).max(1.0)).min(1.0);
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-        self.end + (1.0 - self.end) * cosine
+        match reached == 1.0 {
+            true => Ok(()),
+            false => Err(Error::setting(
+                "schedule.pieces.until",
+                reached,
+                "1 in the last piece",
+            )),
+        }
+    }
+
+    /// The factor on the base learning rate at `step` of `steps`, counted from 0.
+    pub fn factor(&self, step: u64, steps: u64) -> f64 {
+        let mut first = 0.0;
+        for piece in &self.pieces {
+            let end = (piece.until * steps as f64).round();
+            if (step as f64) < end {
+                return piece.factor((step as f64 - first) / (end - first));
+            }
+            first = end;
+        }
+        self.pieces.last().map_or(1.0, |piece| piece.factor(1.0))
+    }
+}
+
+impl Piece {
+    fn check(&self) -> Result<(), Error> {
+        let to = self.to.unwrap_or(self.from);
+        for (key, value) in [
+            ("schedule.pieces.from", self.from),
+            ("schedule.pieces.to", to),
+        ] {
+            let exponential = self.shape == Shape::Exponential;
+            if !(value.is_finite() && (value > 0.0 || value == 0.0 && !exponential)) {
+                let expected = match exponential {
+                    true => "a factor above 0",
+                    false => "a factor of at least 0",
+                };
+                return Err(Error::setting(key, value, expected));
+            }
+        }
+        match (self.shape, self.to) {
+            (Shape::Constant, Some(to)) if to != self.from => Err(Error::setting(
+                "schedule.pieces.to",
+                to,
+                "none, or the value of from, in a constant piece",
+            )),
+            (Shape::Linear | Shape::Cosine | Shape::Exponential, None) => Err(Error::setting(
+                "schedule.pieces.to",
+                "nothing",
+                "the factor at the piece's end",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The factor when `share` of the piece is over, 0 to 1.
+    fn factor(&self, share: f64) -> f64 {
+        let (from, to) = (self.from, self.to.unwrap_or(self.from));
+        match self.shape {
+            Shape::Constant => from,
+            Shape::Linear => from + (to - from) * share,
+            Shape::Cosine => to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos()),
+            Shape::Exponential => from * (to / from).powf(share),
+        }
     }
 }
 
@@ -42,8 +147,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_warms_up_peaks_and_falls() {
+    fn the_write_up_warms_up_peaks_and_falls() {
         let schedule = Schedule::default();
+        schedule.check().unwrap();
         let factor = |step| schedule.factor(step, 1000);
         assert!((factor(0) - 0.1).abs() < 1e-12);
         assert!((factor(50) - 0.55).abs() < 1e-12);
@@ -54,11 +160,29 @@ mod tests {
     }
 
     #[test]
-    fn without_warm_up_it_starts_at_the_peak() {
-        let schedule = Schedule {
-            warmup: 0.0,
-            ..Schedule::default()
-        };
-        assert_eq!(schedule.factor(0, 10), 1.0);
+    fn a_run_of_a_few_steps_has_a_factor_at_each() {
+        let schedule = Schedule::default();
+        for steps in 1..30 {
+            for step in 0..steps {
+                let factor = schedule.factor(step, steps);
+                assert!(
+                    (0.01..=1.0).contains(&factor),
+                    "{step} of {steps}: {factor}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_must_follow_one_another() {
+        let mut schedule = Schedule::default();
+        schedule.pieces[1].until = 0.9;
+        assert!(schedule.check().is_err());
+        schedule.pieces[1].until = 0.05;
+        assert!(schedule.check().is_err());
+        let mut schedule = Schedule::default();
+        schedule.pieces[0].shape = Shape::Constant;
+        let message = schedule.check().unwrap_err().to_string();
+        assert!(message.contains("schedule.pieces.to"), "{message}");
     }
 }

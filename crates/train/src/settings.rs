@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Loss, OptimizerSettings, Schedule};
+use crate::{Error, Loss, Metric, OptimizerSettings, Schedule};
 
 /// `[train]` in a recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
     /// Everything random follows from it.
@@ -18,6 +18,14 @@ pub struct TrainSettings {
     pub samples_per_epoch: usize,
     /// Validates after every so many epochs (and after the last).
     pub validate_every: u32,
+    /// The figures of validation by which the best weights are kept; the first one's are
+    /// `best.safetensors`.
+    pub best: Vec<Metric>,
+    /// How many best epochs are kept by each figure; from 2 on as `epoch-NNNN.safetensors`.
+    pub keep: usize,
+    /// Decay of an exponential moving average of the weights, which then is what is validated
+    /// and kept; 0 keeps none.
+    pub ema: f64,
     /// Threads that prepare samples; 0 takes all but one.
     pub loaders: usize,
     /// The optimiser's constants.
@@ -38,6 +46,9 @@ impl Default for TrainSettings {
             accumulate: 3,
             samples_per_epoch: 0,
             validate_every: 1,
+            best: vec![Metric::F05],
+            keep: 1,
+            ema: 0.0,
             loaders: 0,
             optimizer: OptimizerSettings::default(),
             schedule: Schedule::default(),
@@ -55,29 +66,22 @@ impl TrainSettings {
             ("batch", self.batch),
             ("accumulate", self.accumulate),
             ("validate_every", self.validate_every as usize),
+            ("keep", self.keep),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
                 return Err(Error::setting(key, value, "at least 1"));
             }
         }
-        let rate = self.optimizer.learning_rate;
-        if !(rate > 0.0 && rate.is_finite()) {
-            return Err(Error::setting(
-                "optimizer.learning_rate",
-                rate,
-                "a number above 0",
-            ));
+        if self.best.is_empty() {
+            return Err(Error::setting("best", "[]", "at least one figure"));
         }
-        if !(0.0..=1.0).contains(&self.schedule.warmup) {
-            let warmup = self.schedule.warmup;
-            return Err(Error::setting(
-                "schedule.warmup",
-                warmup,
-                "a share from 0 to 1",
-            ));
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(Error::setting("ema", self.ema, "a number in [0, 1)"));
         }
-        Ok(())
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.loss.check()
     }
 
     /// How many samples make an epoch over `papyrus` pixels of training papyrus with square

@@ -2,17 +2,19 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use inkling_augment::Sample;
-use inkling_model::{ModelSettings, Network};
+use inkling_model::{ModelSettings, Network, save};
 
+use crate::average::Average;
+use crate::batch::Batch;
+use crate::checkpoint::State;
 use crate::loader::Loader;
 use crate::optimizer::{NamedGradients, Optimizer};
-use crate::run::{Epoch, Progress, Run};
-use crate::{Error, Examples, TrainSettings, Validate};
-
-/// Skipped steps in a row after which training stops.
-const SKIPS_TOLERATED: u32 = 5;
+use crate::run::{Epoch, Run};
+use crate::statistics::Statistics;
+use crate::tally::Tally;
+use crate::{Error, Examples, Identity, Progress, TrainSettings, Validate, Validation};
 
 /// Where training stands, for those who show it.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub trait Watch {
     fn step(&mut self, step: &Step);
     /// After every epoch.
     fn epoch(&mut self, epoch: &Epoch);
+    /// Something that people should know.
+    fn warn(&mut self, text: &str);
 }
 
 /// One training: a network, what it learns from, how, and where it is kept.
@@ -49,8 +53,10 @@ pub struct Training<'a> {
     pub device: &'a Device,
     /// Where the run is kept.
     pub run: &'a Run,
-    /// Hash of settings and data; a checkpoint with another is refused.
-    pub fingerprint: String,
+    /// What the run is made of; a checkpoint made of something else is refused.
+    pub identity: Identity,
+    /// Goes on with data other than the checkpoint's.
+    pub allow_changed_data: bool,
     /// Further metadata for the weights files.
     pub metadata: BTreeMap<String, String>,
 }
@@ -69,92 +75,126 @@ impl Training<'_> {
         watch: &mut dyn Watch,
     ) -> Result<Vec<Epoch>, Error> {
         self.settings.check()?;
-        let mut optimizer = Optimizer::new(&self.settings.optimizer);
-        let (network, progress) = self.run.restore(network, &mut optimizer, self.device)?;
-        let mut progress = self.accept(progress)?;
-        self.run.keep_epochs(progress.epochs)?;
-        let mut network = network.train();
-        while progress.epochs < self.settings.epochs {
-            let (trained, epoch) =
-                self.epoch(network, &mut optimizer, &mut progress, validate, watch)?;
-            network = trained;
-            self.run.record(&epoch)?;
+        let mut state = self.begin(network, watch)?;
+        self.run.keep_epochs(state.progress.epochs)?;
+        self.run.keep_weights(&state.progress.ranking.epochs())?;
+        state.network = state.network.train();
+        while state.progress.epochs < self.settings.epochs {
+            let (next, epoch) = self.epoch(state, validate, watch)?;
+            state = next;
             watch.epoch(&epoch);
         }
         self.run.epochs()
     }
 
-    fn accept(&self, progress: Option<Progress>) -> Result<Progress, Error> {
-        let fresh = Progress {
-            fingerprint: self.fingerprint.clone(),
-            ..Progress::default()
+    /// The first state, or the checkpoint's.
+    fn begin(&self, network: Network, watch: &mut dyn Watch) -> Result<State, Error> {
+        let ema = self.settings.ema;
+        let state = State {
+            network,
+            optimizer: Optimizer::new(&self.settings.optimizer),
+            average: (ema > 0.0).then(|| Average::new(ema)),
+            progress: Progress::default(),
         };
-        let progress = progress.unwrap_or(fresh);
-        if progress.fingerprint == self.fingerprint {
-            return Ok(progress);
+        let Some((found, tensors)) = self.run.found()? else {
+            return Ok(state);
+        };
+        let path = self.run.resume_path();
+        self.identity
+            .accept(&found.identity, self.allow_changed_data, &path)?;
+        if found.identity.version != self.identity.version {
+            watch.warn(&format!(
+                "{}: the run began with inkling {}; this is {}, and results may differ",
+                path.display(),
+                found.identity.version,
+                self.identity.version
+            ));
         }
-        Err(Error::Run {
-            path: self.run.last_path(),
-            found: "a checkpoint of other settings or other data".to_owned(),
-            expected: "the settings and data that the run began with".to_owned(),
-            mend: "restore them, or begin anew with --force".to_owned(),
-        })
+        self.run
+            .restore(state, found.progress, tensors, self.device)
     }
 
     fn epoch(
         &self,
-        network: Network,
-        optimizer: &mut Optimizer,
-        progress: &mut Progress,
+        state: State,
         validate: &mut dyn Validate,
         watch: &mut dyn Watch,
-    ) -> Result<(Network, Epoch), Error> {
+    ) -> Result<(State, Epoch), Error> {
         let began = Instant::now();
-        let number = progress.epochs + 1;
+        let number = state.progress.epochs + 1;
         let mut tally = Tally::default();
-        let network = self.pass(network, optimizer, progress, &mut tally, watch)?;
+        let mut state = self.pass(state, &mut tally, watch)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
         let validated = Instant::now();
         let last = number == self.settings.epochs;
         let due = last || number.is_multiple_of(self.settings.validate_every);
-        let plain = network.valid();
+        let plain = state.network.valid();
+        let judged = match &state.average {
+            Some(average) => average.applied(plain),
+            None => plain,
+        };
         let validation = match due {
-            true => Some(validate.validate(&plain).map_err(Error::Validation)?),
+            true => Some(validate.validate(&judged).map_err(Error::Validation)?),
             false => None,
         };
-        let score = validation.as_ref().map(|validation| validation.f05);
-        let better = score.is_some_and(|f05| progress.best.is_none_or(|(best, _)| f05 > best));
-        if better {
-            progress.best = score.map(|f05| (f05, number));
-        }
-        progress.epochs = number;
-        self.run.checkpoint(&plain, self, optimizer, progress)?;
-        if better {
-            self.run.keep_as_best()?;
-        }
         let epoch = Epoch {
             epoch: number,
             loss: tally.mean(),
-            learning_rate: self.rate(progress.steps.saturating_sub(1)),
-            skipped: tally.skipped,
+            learning_rate: self.rate(state.progress.steps.saturating_sub(1)),
+            skipped: tally.skipped(),
             train_seconds,
             validation_seconds: validated.elapsed().as_secs_f64(),
             validation,
         };
-        Ok((network, epoch))
+        self.keep(&mut state, &judged, &epoch)?;
+        Ok((state, epoch))
+    }
+
+    /// Puts an epoch on the disk. Its checkpoint comes last: a crash before it makes the epoch
+    /// anew, with the same outcome.
+    fn keep(&self, state: &mut State, judged: &Network, epoch: &Epoch) -> Result<(), Error> {
+        let last = self.run.last_path();
+        save(&last, judged, self.model, &self.metadata, true)?;
+        if let Some(validation) = &epoch.validation {
+            self.keep_best(state, epoch.epoch, validation)?;
+        }
+        state.progress.epochs = epoch.epoch;
+        self.run.record(epoch)?;
+        self.run.checkpoint(state, &self.identity)?;
+        self.run.keep_weights(&state.progress.ranking.epochs())
+    }
+
+    fn keep_best(
+        &self,
+        state: &mut State,
+        epoch: u32,
+        validation: &Validation,
+    ) -> Result<(), Error> {
+        let (metrics, keep) = (&self.settings.best, self.settings.keep);
+        let ranking = &mut state.progress.ranking;
+        let first = ranking.enter(metrics, keep, epoch, validation);
+        if keep > 1 && ranking.epochs().contains(&epoch) {
+            self.run.copy_last(&self.run.epoch_path(epoch))?;
+        }
+        for metric in first {
+            let path = match metric == metrics[0] {
+                true => self.run.best_path(),
+                false => self.run.best_by_path(metric),
+            };
+            self.run.copy_last(&path)?;
+        }
+        Ok(())
     }
 
     /// One pass over an epoch's samples.
     fn pass(
         &self,
-        mut network: Network,
-        optimizer: &mut Optimizer,
-        progress: &mut Progress,
+        mut state: State,
         tally: &mut Tally,
         watch: &mut dyn Watch,
-    ) -> Result<Network, Error> {
-        let epoch = progress.epochs;
+    ) -> Result<State, Error> {
+        let epoch = state.progress.epochs;
         let samples = self.samples();
         let per_step = self.settings.batch * self.settings.accumulate;
         std::thread::scope(|scope| {
@@ -163,23 +203,48 @@ impl Training<'_> {
             let mut loader = Loader::start(scope, self.examples, epoch, 0..samples, threads, ahead);
             for first in (0..samples).step_by(per_step) {
                 let count = per_step.min(samples - first);
-                self.device.seed(self.step_seed(progress.steps));
-                let (gradients, loss) = self.gradients(&network, &mut loader, count)?;
-                if tally.add(loss, progress.steps)? {
-                    let rate = self.rate(progress.steps);
-                    network = optimizer.step(network, self.clipped(gradients), rate);
-                }
-                progress.steps += 1;
+                state = self.step(state, &mut loader, count, tally)?;
                 watch.step(&Step {
                     epoch: epoch + 1,
                     epochs: self.settings.epochs,
-                    step: progress.steps,
+                    step: state.progress.steps,
                     steps: self.steps(),
                     loss: tally.mean(),
                 });
             }
-            Ok(network)
+            Ok(state)
         })
+    }
+
+    /// One optimiser step on the next `count` samples; none where loss or gradients are no
+    /// numbers.
+    fn step(
+        &self,
+        mut state: State,
+        loader: &mut Loader,
+        count: usize,
+        tally: &mut Tally,
+    ) -> Result<State, Error> {
+        let step = state.progress.steps;
+        state.progress.steps += 1;
+        self.device.seed(self.step_seed(step));
+        let statistics = Statistics::of(&state.network);
+        let (mut gradients, loss) = self.gradients(&state.network, loader, count)?;
+        let norm = gradients.norm();
+        if !loss.is_finite() || !norm.is_finite() {
+            state.network = statistics.put_back(state.network);
+            tally.skip(step, &mut state.progress.skipped_in_a_row)?;
+            return Ok(state);
+        }
+        tally.add(loss);
+        state.progress.skipped_in_a_row = 0;
+        gradients.clip(norm, self.settings.optimizer.clip_norm);
+        let rate = self.rate(step);
+        state.network = state.optimizer.step(state.network, gradients, rate);
+        if let Some(average) = &mut state.average {
+            average.update(&state.network);
+        }
+        Ok(state)
     }
 
     /// The gradients of the mean loss over the next `count` samples, batch by batch.
@@ -213,18 +278,6 @@ impl Training<'_> {
         Ok((sum, mean))
     }
 
-    fn clipped(&self, mut gradients: NamedGradients) -> NamedGradients {
-        let limit = self.settings.optimizer.clip_norm;
-        if limit > 0.0 {
-            let norm = gradients.norm();
-            if norm > limit {
-                // PyTorch's clip_grad_norm_ adds the same 1e-6.
-                gradients.scale(limit / (norm + 1e-6));
-            }
-        }
-        gradients
-    }
-
     fn samples(&self) -> usize {
         let papyrus = self.examples.papyrus();
         self.settings.epoch_samples(papyrus, self.model.image_size)
@@ -251,73 +304,6 @@ impl Training<'_> {
                 std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1))
             }
             threads => threads,
-        }
-    }
-}
-
-/// The mean of an epoch's losses.
-#[derive(Default)]
-struct Tally {
-    sum: f64,
-    count: u32,
-    skipped: u32,
-    skipped_in_a_row: u32,
-}
-
-impl Tally {
-    /// Counts a step's loss and says whether the step may be taken.
-    fn add(&mut self, loss: f64, step: u64) -> Result<bool, Error> {
-        if loss.is_finite() {
-            self.sum += loss;
-            self.count += 1;
-            self.skipped_in_a_row = 0;
-            return Ok(true);
-        }
-        self.skipped += 1;
-        self.skipped_in_a_row += 1;
-        if self.skipped_in_a_row < SKIPS_TOLERATED {
-            return Ok(false);
-        }
-        Err(Error::NotANumber {
-            count: self.skipped_in_a_row,
-            step,
-        })
-    }
-
-    fn mean(&self) -> f64 {
-        self.sum / f64::from(self.count.max(1))
-    }
-}
-
-/// Samples stacked on the device.
-struct Batch {
-    volume: Tensor<4>,
-    labels: Tensor<3>,
-    validity: Tensor<3>,
-}
-
-impl Batch {
-    fn new(samples: &[Sample], device: &Device) -> Self {
-        let (depth, height, width) = samples[0].volume.dim();
-        let map = |values: Vec<f32>| {
-            let data = TensorData::new(values, [samples.len(), height, width]);
-            Tensor::from_data(data, device)
-        };
-        let volume = samples
-            .iter()
-            .flat_map(|s| s.volume.iter().copied())
-            .collect();
-        let data = TensorData::new(volume, [samples.len(), depth, height, width]);
-        Self {
-            volume: Tensor::from_data(data, device),
-            labels: map(samples
-                .iter()
-                .flat_map(|s| s.labels.iter().copied())
-                .collect()),
-            validity: map(samples
-                .iter()
-                .flat_map(|s| s.validity.iter().copied())
-                .collect()),
         }
     }
 }

@@ -1,82 +1,191 @@
+use std::path::Path;
+
 use anyhow::Context as _;
-use inkling_report::{ReportData, render};
+use inkling_fragment::{Fragment, read_gray};
+use inkling_predict::{PredictSettings, Tta, to_image};
+use inkling_report::{PredictionView, ReportData, TrainingView, render};
+use inkling_train::{Run, Validation};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::fold;
-use super::predict::write_text;
-use super::report::{figure, training_view};
-use super::train::{best_epoch, open_fragments};
+use super::fold::{self, Fold, Going};
+use super::folds::{choose, folds, open_fragments};
+use super::predict::{Models, paint, write_text};
+use super::report::{figure, prediction_view, training_view};
+use super::train::best_epoch;
 use crate::cli::Cv;
 use crate::recipe::Recipe;
+
+/// A fold that was trained to its end.
+struct Row {
+    fold: Fold,
+    epoch: u32,
+    best: Validation,
+    training: TrainingView,
+}
 
 pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
     let fragments = open_fragments(&recipe)?;
+    let all = folds(&recipe, &fragments)?;
     std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
+    let chosen = match &flags.fold {
+        Some(_) => vec![choose(flags.fold.as_deref(), &all)?],
+        None => all.clone(),
+    };
+    let going = Going {
+        resume: flags.resume,
+        allow_changed_data: flags.allow_changed_data,
+    };
+    for fold in &chosen {
+        let run = flags.out.join(&fold.name);
+        fold::train(&recipe, &fragments, fold, &run, going, context)?;
+        for &index in &fold.held_out {
+            picture(&recipe, &fragments[index], &run, context)?;
+        }
+    }
     let mut rows = Vec::new();
-    let mut trainings = Vec::new();
-    for (held_out, fragment) in fragments.iter().enumerate() {
-        let run = flags.out.join(fragment.id());
-        let epochs = fold::train(&recipe, &fragments, held_out, &run, flags.resume, context)?;
-        let (epoch, best) = best_epoch(&epochs).context("the last epoch is always validated")?;
-        rows.push((fragment.id().to_owned(), epoch, best.clone()));
-        trainings.push(training_view(fragment.id(), &epochs));
+    for fold in &all {
+        rows.extend(row(&recipe, fold, &flags.out)?);
     }
-    let scores: Vec<f64> = rows.iter().map(|(_, _, best)| best.f05).collect();
-    let (mean, spread) = mean_and_spread(&scores);
-    context.console.say(format!(
-        "{:<12} {:>7} {:>9} {:>6}",
-        "held out", "F0.5", "best F0.5", "epoch"
-    ));
-    for (id, epoch, best) in &rows {
-        let line = format!(
-            "{id:<12} {:>7.4} {:>9.4} {epoch:>6}",
-            best.f05, best.best_f05
-        );
-        context.console.say(line);
-    }
-    context
-        .console
-        .say(format!("mean {mean:.4}, spread {spread:.4}"));
+    let (mean, spread) = mean_and_spread(&rows);
+    say_table(&rows, all.len(), mean, spread, context);
     let figures = json!({
-        "folds": rows.iter().map(|(id, epoch, best)| json!({
-            "held_out": id, "epoch": epoch, "validation": best,
+        "folds": rows.iter().map(|row| json!({
+            "held_out": row.fold.name, "epoch": row.epoch, "validation": row.best,
         })).collect::<Vec<_>>(),
+        "missing": all.len() - rows.len(),
         "mean_f05": mean,
         "spread_f05": spread,
     });
     // Both are made from the runs and may be made anew.
     let text = serde_json::to_string_pretty(&figures)?;
     write_text(&flags.out.join("cv.json"), &text, true)?;
-    let mut heads = vec![figure(
-        "Mean F0.5",
-        format!("{mean:.3} ± {spread:.3}"),
-        format!("over {} folds, each held out once", rows.len()),
-    )];
-    heads.extend(rows.iter().map(|(id, epoch, best)| {
-        figure(
-            &format!("Fold {id}"),
-            format!("{:.3}", best.f05),
-            format!("F0.5, epoch {epoch}"),
-        )
-    }));
-    let page = render(&ReportData {
-        title: "Cross-validation".to_owned(),
-        subtitle: format!("{} folds of {}", rows.len(), recipe.model.encoder),
-        figures: heads,
-        trainings,
-        settings: recipe.to_toml()?,
-        ..ReportData::default()
-    });
+    let page = report(&recipe, &fragments, rows, &flags.out, mean, spread)?;
     write_text(&flags.out.join("report.html"), &page, true)?;
     Ok(figures)
 }
 
-/// Mean and standard deviation (of a sample).
-fn mean_and_spread(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+/// The fold's outcome, once its run has come to its end.
+fn row(recipe: &Recipe, fold: &Fold, out: &Path) -> anyhow::Result<Option<Row>> {
+    let epochs = Run::view(&out.join(&fold.name)).epochs()?;
+    if epochs.len() < recipe.train.epochs as usize {
+        return Ok(None);
+    }
+    let (epoch, best) = best_epoch(&epochs).context("the last epoch is always validated")?;
+    Ok(Some(Row {
+        fold: fold.clone(),
+        epoch,
+        best: best.clone(),
+        training: training_view(&fold.name, &epochs),
+    }))
+}
+
+/// The held-out fragment as the best weights of `run` paint it, as validation does: without
+/// test-time augmentation. Painted once.
+fn picture(
+    recipe: &Recipe,
+    fragment: &Fragment,
+    run: &Path,
+    context: &Context,
+) -> anyhow::Result<Array2<u8>> {
+    let path = run.join(format!("{}.png", fragment.id()));
+    let modified = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
+    if modified(&path) > modified(&run.join("best.safetensors")) {
+        return Ok(read_gray(&path)?);
+    }
+    if path.exists() {
+        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+    }
+    let models = Models::load(&[run.to_owned()], &context.open_device()?)?;
+    let settings = PredictSettings {
+        tta: Tta::None,
+        ..recipe.predict.clone()
+    };
+    let maps = recipe.data.maps.as_deref();
+    let painted = paint(fragment, maps, &models, &settings, run, context)?;
+    Ok(to_image(&painted.prediction.probability))
+}
+
+fn say_table(rows: &[Row], folds: usize, mean: f64, spread: f64, context: &Context) {
+    let say = |line: String| context.console.say(line);
+    say(format!(
+        "{:<12} {:>7} {:>9} {:>9} {:>9} {:>6}",
+        "held out", "F0.5", "best F0.5", "threshold", "avg prec", "epoch"
+    ));
+    for row in rows {
+        let Validation {
+            f05,
+            best_f05,
+            best_threshold,
+            average_precision,
+        } = row.best;
+        say(format!(
+            "{:<12} {f05:>7.4} {best_f05:>9.4} {best_threshold:>9.2} {average_precision:>9.4} {:>6}",
+            row.fold.name, row.epoch
+        ));
+    }
+    if rows.len() < folds {
+        say(format!(
+            "{} of {folds} folds are not finished",
+            folds - rows.len()
+        ));
+    }
+    say(format!("mean {mean:.4}, spread {spread:.4}"));
+}
+
+fn report(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    rows: Vec<Row>,
+    out: &Path,
+    mean: f64,
+    spread: f64,
+) -> anyhow::Result<String> {
+    let mut figures = vec![figure(
+        "Mean F0.5",
+        format!("{mean:.3} ± {spread:.3}"),
+        format!("over {} folds, each held out once", rows.len()),
+    )];
+    let mut predictions: Vec<PredictionView> = Vec::new();
+    let mut trainings = Vec::new();
+    for row in rows {
+        let name = &row.fold.name;
+        figures.push(figure(
+            &format!("Fold {name}"),
+            format!("{:.3}", row.best.f05),
+            format!("F0.5, epoch {}", row.epoch),
+        ));
+        trainings.push(row.training);
+        for &index in &row.fold.held_out {
+            let fragment = &fragments[index];
+            let path = out.join(name).join(format!("{}.png", fragment.id()));
+            if path.is_file() {
+                let caption = format!(
+                    "Held out in fold {name}; painted with the weights of epoch {}, without \
+                     test-time augmentation.",
+                    row.epoch
+                );
+                predictions.push(prediction_view(fragment, read_gray(&path)?, caption)?);
+            }
+        }
+    }
+    Ok(render(&ReportData {
+        title: "Cross-validation".to_owned(),
+        subtitle: format!("{} folds of {}", trainings.len(), recipe.model.encoder),
+        figures,
+        trainings,
+        predictions,
+        settings: recipe.to_toml()?,
+        ..ReportData::default()
+    }))
+}
+
+/// Mean and standard deviation (of a sample) of F0.5.
+fn mean_and_spread(rows: &[Row]) -> (f64, f64) {
+    let count = rows.len() as f64;
+    let mean = rows.iter().map(|row| row.best.f05).sum::<f64>() / count.max(1.0);
+    let squares: f64 = rows.iter().map(|row| (row.best.f05 - mean).powi(2)).sum();
     (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }

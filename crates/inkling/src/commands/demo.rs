@@ -11,6 +11,7 @@ use inkling_synth::{PhantomSettings, write_phantom};
 use inkling_train::Epoch;
 use serde_json::{Value, json};
 
+use super::fold::Going;
 use super::predict::{Models, paint, write_text};
 use super::report::{figure, prediction_view, training_view};
 use super::{Context, align, curves, fold};
@@ -202,7 +203,11 @@ fn read(
 ) -> anyhow::Result<Reading> {
     let run = out.join("runs").join(name);
     let held_out = fragments.len() - 1;
-    let epochs = fold::train(recipe, fragments, held_out, &run, false, context)?;
+    let fold = fold::Fold {
+        name: fragments[held_out].id().to_owned(),
+        held_out: vec![held_out],
+    };
+    let epochs = fold::train(recipe, fragments, &fold, &run, Going::default(), context)?;
     let models = Models::load(&[run], &context.open_device()?)?;
     let folder = out.join("predictions").join(name);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

@@ -9,8 +9,9 @@ use inkling_fragment::{Fragment, write_whole};
 use inkling_model::{Hub, Network, Pretrained, load_encoder};
 use inkling_predict::HeldOut;
 use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
-use sha2::{Digest, Sha256};
 
+use super::identity::identity;
+use super::judge::Judge;
 use super::{Context, maps};
 use crate::console::Task;
 use crate::recipe::Recipe;
@@ -29,46 +30,51 @@ pub struct Input {
     pub aligned: bool,
 }
 
-/// Trains with `held_out` kept back, into the run `out`.
+/// One fold: which fragments are held out, by their places in the recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// The held-out fragments' names, joined by `+`.
+    pub name: String,
+    /// Their places in `data.fragments`.
+    pub held_out: Vec<usize>,
+}
+
+/// How a run takes up what is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Going {
+    /// Goes on from the last checkpoint.
+    pub resume: bool,
+    /// Goes on with other data than the checkpoint's.
+    pub allow_changed_data: bool,
+}
+
+/// Trains with a fold's fragments kept back, into the run `out`.
 pub fn train(
     recipe: &Recipe,
     fragments: &[Fragment],
-    held_out: usize,
+    fold: &Fold,
     out: &Path,
-    resume: bool,
+    going: Going,
     context: &Context,
 ) -> anyhow::Result<Vec<Epoch>> {
     let device = context.open_device()?;
+    let run = Run::open(out, going.resume, context.force)?;
+    let identity = identity(recipe, fragments, fold)?;
+    if run.is_finished(&identity, going.allow_changed_data, recipe.train.epochs)? {
+        return Ok(run.epochs()?);
+    }
     let network = first_network(recipe, context)?;
-    let run = Run::open(out, resume, context.force)?;
     keep_settings(recipe, out)?;
-    let layers = recipe.data.layers[0]..recipe.data.layers[1];
-    let mut learnt_from = Vec::new();
+    let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
     for (index, fragment) in fragments.iter().enumerate() {
-        if index != held_out {
-            let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
-            learnt_from.push((fragment, maps::kept(volume, layers.clone())?));
+        match fold.held_out.contains(&index) {
+            true => held_out.push(held_out_fragment(recipe, fragment, context)?),
+            false => learnt_from.push(training_fragment(recipe, fragment)?),
         }
     }
-    // All of them lie in memory from layer 0, or none does.
-    let z = learnt_from
-        .first()
-        .map_or(layers.clone(), |(_, (_, z))| z.clone());
-    let training_fragments = learnt_from
-        .into_iter()
-        .map(|(fragment, (volume, _))| {
-            Ok(TrainingFragment {
-                id: fragment.id().to_owned(),
-                volume,
-                mask: taught(fragment)?,
-                labels: labels(fragment)?,
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
     let (size, depth) = (recipe.model.image_size, recipe.model.depth);
     let transform = TrainTransform::new(recipe.augment.clone(), size, depth)?;
-    let examples = Examples::new(training_fragments, z, transform, recipe.train.seed)?;
-    let mut judge = judge(recipe, &fragments[held_out], context)?;
+    let examples = Examples::new(learnt_from, transform, recipe.train.seed)?;
     let input = Input {
         layers: recipe.data.layers,
         z_scale_limit: recipe.augment.z_scale_limit,
@@ -80,7 +86,8 @@ pub fn train(
         examples: &examples,
         device: &device,
         run: &run,
-        fingerprint: fingerprint(recipe, fragments, held_out)?,
+        identity,
+        allow_changed_data: going.allow_changed_data,
         metadata: BTreeMap::from([(INPUT_KEY.to_owned(), serde_json::to_string(&input)?)]),
     };
     let name = out
@@ -92,7 +99,7 @@ pub fn train(
         name: name.into_owned(),
         best: 0.0,
     };
-    Ok(training.train(network, &mut judge, &mut bar)?)
+    Ok(training.train(network, &mut Judge::new(held_out), &mut bar)?)
 }
 
 fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> {
@@ -115,7 +122,23 @@ fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> 
     Ok(network)
 }
 
-fn judge(recipe: &Recipe, fragment: &Fragment, context: &Context) -> anyhow::Result<HeldOut> {
+fn training_fragment(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<TrainingFragment> {
+    let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    let (volume, layers) = maps::kept(volume, recipe.data.layers[0]..recipe.data.layers[1])?;
+    Ok(TrainingFragment {
+        id: fragment.id().to_owned(),
+        volume,
+        layers,
+        mask: taught(fragment)?,
+        labels: labels(fragment)?,
+    })
+}
+
+fn held_out_fragment(
+    recipe: &Recipe,
+    fragment: &Fragment,
+    context: &Context,
+) -> anyhow::Result<HeldOut> {
     let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
     let (volume, z) = maps::kept(volume, layers)?;
@@ -175,27 +198,6 @@ fn keep_settings(recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
     .context("the run's settings")
 }
 
-/// Changes when the settings do, or the fragments' sizes, masks or labels.
-fn fingerprint(recipe: &Recipe, fragments: &[Fragment], held_out: usize) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(recipe.to_toml()?);
-    hash.update(held_out.to_le_bytes());
-    for fragment in fragments {
-        hash.update(fragment.id());
-        for size in [fragment.depth(), fragment.height(), fragment.width()] {
-            hash.update(size.to_le_bytes());
-        }
-        let bits = |image: ndarray::Array2<bool>| image.mapv(u8::from).into_raw_vec_and_offset().0;
-        hash.update(bits(fragment.mask()?));
-        hash.update(bits(labels(fragment)?));
-    }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
 /// Shows loss, F0.5 and the time left.
 struct Bar<'a> {
     task: Task,
@@ -228,5 +230,9 @@ impl Watch for Bar<'_> {
             validation.best_threshold,
             epoch.train_seconds + epoch.validation_seconds
         ));
+    }
+
+    fn warn(&mut self, text: &str) {
+        tracing::warn!("{text}");
     }
 }

@@ -1,12 +1,16 @@
 //! One file per command: flags in, calls, figures out.
 
 mod align;
+mod config;
 mod curves;
 mod cv;
 mod demo;
 mod downscale;
 mod fold;
+mod folds;
 mod forward;
+mod identity;
+mod judge;
 mod maps;
 mod models;
 mod predict;
@@ -75,6 +79,7 @@ pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
         Command::Split(flags) => split::run(flags, &context),
         Command::Downscale(flags) => downscale::run(flags, &context),
         Command::Cv(flags) => cv::run(flags, &context),
+        Command::Config(flags) => config::run(flags, &context),
         Command::Train(flags) => train::run(flags, &context),
         Command::Predict(flags) => predict::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),

@@ -38,7 +38,7 @@ pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
 }
 
 fn run_report(folder: &Path) -> anyhow::Result<ReportData> {
-    let epochs = Run::open(folder, true, false)?.epochs()?;
+    let epochs = Run::view(folder).epochs()?;
     let settings = std::fs::read_to_string(folder.join("settings.toml")).unwrap_or_default();
     let name = folder
         .file_name()

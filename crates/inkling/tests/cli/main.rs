@@ -3,4 +3,7 @@
 mod bad_input;
 mod demo;
 mod foreign_fragments;
+mod recipes;
+mod resume;
 mod scrap;
+mod training;

@@ -21,7 +21,7 @@ use crate::layers::{
 
 /// The shape of one MaxViT. Recipes may override single values under `[model.maxvit]`, for
 /// networks narrower than any published one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaxVitShape {
     /// Channels after the stem's two convolutions.

@@ -1,0 +1,175 @@
+use std::ops::Range;
+use std::path::Path;
+
+use ndarray::Array2;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Fragment, Part, write_whole};
+
+/// Beside a fragment that was cut from another.
+const FILE: &str = "part.json";
+
+/// Where a fragment's pixels lay on the scan that it was first cut from. Whole fragments have one
+/// too: themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The scan's name, for people.
+    pub scan: String,
+    /// Hash of the scan's size, mask and labels, by which it is known under any name, aligned or
+    /// not.
+    pub fingerprint: String,
+    /// Rows of the scan.
+    pub rows: Range<usize>,
+    /// Columns of the scan.
+    pub columns: Range<usize>,
+    /// Every how manieth pixel was taken.
+    pub step: usize,
+}
+
+impl Provenance {
+    /// What `part.json` in the fragment's folder says, or the fragment as a whole.
+    ///
+    /// # Errors
+    /// [`Error::Provenance`] for a damaged file; those of reading mask and labels.
+    pub fn of(fragment: &Fragment) -> Result<Self, Error> {
+        let path = fragment.path().join(FILE);
+        match path.is_file() {
+            true => Self::read(&path),
+            false => Self::whole(fragment),
+        }
+    }
+
+    fn whole(fragment: &Fragment) -> Result<Self, Error> {
+        let mut hash = Sha256::new();
+        for size in [fragment.height(), fragment.width()] {
+            hash.update((size as u64).to_le_bytes());
+        }
+        let mut add = |image: Array2<bool>| {
+            hash.update(image.mapv(u8::from).into_raw_vec_and_offset().0);
+        };
+        add(fragment.mask()?);
+        if let Some(labels) = fragment.ink_labels()? {
+            add(labels);
+        }
+        let digest = hash.finalize();
+        Ok(Self {
+            scan: fragment.id().to_owned(),
+            fingerprint: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            rows: 0..fragment.height(),
+            columns: 0..fragment.width(),
+            step: 1,
+        })
+    }
+
+    /// That of `part` of the fragment.
+    pub fn part(&self, part: &Part) -> Self {
+        let range = |own: &Range<usize>, cut: &Range<usize>| {
+            let start = own.start + cut.start * self.step;
+            start..own.end.min(own.start + cut.end * self.step)
+        };
+        Self {
+            rows: range(&self.rows, &part.rows),
+            columns: range(&self.columns, &part.columns),
+            step: self.step * part.step,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the two show some of the same papyrus.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let meet = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
+        self.fingerprint == other.fingerprint
+            && meet(&self.rows, &other.rows)
+            && meet(&self.columns, &other.columns)
+    }
+
+    fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let number = |value: &Value| value.as_u64().map(|number| number as usize);
+        let range = |key: &str| Some(number(&value[key][0])?..number(&value[key][1])?);
+        let parsed = || {
+            Some(Self {
+                scan: value["scan"].as_str()?.to_owned(),
+                fingerprint: value["fingerprint"].as_str()?.to_owned(),
+                rows: range("rows")?,
+                columns: range("columns")?,
+                step: number(&value["step"]).filter(|&step| step > 0)?,
+            })
+        };
+        parsed().ok_or_else(|| Error::Provenance {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Writes `part.json` into a fragment's `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let path = folder.join(FILE);
+        let value = json!({
+            "scan": self.scan,
+            "fingerprint": self.fingerprint,
+            "rows": [self.rows.start, self.rows.end],
+            "columns": [self.columns.start, self.columns.end],
+            "step": self.step,
+        });
+        write_whole(&path, true, |file| {
+            std::io::Write::write_all(file, format!("{value:#}\n").as_bytes())
+                .map_err(Error::io(&path))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> Provenance {
+        Provenance {
+            scan: "2".to_owned(),
+            fingerprint: "ab".to_owned(),
+            rows: 0..100,
+            columns: 0..61,
+            step: 1,
+        }
+    }
+
+    fn part(rows: Range<usize>, columns: Range<usize>, step: usize) -> Part {
+        Part {
+            rows,
+            columns,
+            step,
+        }
+    }
+
+    #[test]
+    fn parts_of_parts_are_known_on_the_scan() {
+        let half = whole().part(&part(0..100, 0..61, 2));
+        let cut = half.part(&part(10..50, 20..31, 1));
+        assert_eq!((cut.rows.clone(), cut.columns.clone()), (20..100, 40..61));
+        assert_eq!(cut.step, 2);
+        assert!(cut.overlaps(&whole().part(&part(99..100, 60..61, 1))));
+        assert!(!cut.overlaps(&whole().part(&part(0..20, 0..61, 1))));
+        assert!(!cut.overlaps(&whole().part(&part(0..100, 0..40, 1))));
+        let other = Provenance {
+            fingerprint: "cd".to_owned(),
+            ..whole()
+        };
+        assert!(!cut.overlaps(&other));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cut = whole().part(&part(10..50, 20..31, 2));
+        cut.write(folder.path()).unwrap();
+        let path = folder.path().join(FILE);
+        assert_eq!(Provenance::read(&path).unwrap(), cut);
+        std::fs::write(&path, "{\"scan\": 3").unwrap();
+        let message = Provenance::read(&path).unwrap_err().to_string();
+        assert!(message.contains("part.json"), "{message}");
+    }
+}

@@ -1,0 +1,76 @@
+//! What a run is made of: the settings and the data that its outcome depends on.
+
+use inkling_fragment::{Fragment, Region};
+use inkling_train::Identity;
+use ndarray::Array2;
+use sha2::{Digest, Sha256};
+
+use super::fold::Fold;
+use super::maps;
+use crate::recipe::Recipe;
+
+/// Rows of voxels that are hashed, evenly spread: enough to notice another scan or other maps,
+/// few enough for scans of hundreds of gigabytes.
+const PROBED_ROWS: usize = 3;
+
+/// The identity of training `fold` of `recipe`.
+pub fn identity(recipe: &Recipe, fragments: &[Fragment], fold: &Fold) -> anyhow::Result<Identity> {
+    let mut data = Vec::new();
+    for (index, fragment) in fragments.iter().enumerate() {
+        let part = match fold.held_out.contains(&index) {
+            true => "held out",
+            false => "learnt",
+        };
+        let name = format!("{part} {}", fragment.id());
+        data.push((name, fingerprint(recipe, fragment)?));
+    }
+    Ok(Identity {
+        settings: settings(recipe)?,
+        version: env!("INKLING_VERSION").to_owned(),
+        data,
+    })
+}
+
+/// The settings that decide the outcome: not where the data lies, which its fingerprints tell
+/// better, and not how many threads read it.
+fn settings(recipe: &Recipe) -> anyhow::Result<String> {
+    let mut recipe = recipe.clone();
+    recipe.data.fragments.clear();
+    recipe.data.folds.clear();
+    recipe.data.maps = None;
+    recipe.train.loaders = 0;
+    recipe.to_toml()
+}
+
+/// Changes with a fragment's size, masks, labels, and its voxels as the network sees them.
+fn fingerprint(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    let mut image = |name: &str, image: Option<Array2<bool>>| {
+        if let Some(image) = image {
+            hash.update(name);
+            hash.update(image.mapv(u8::from).into_raw_vec_and_offset().0);
+        }
+    };
+    image("mask", Some(fragment.mask()?));
+    image("labels", fragment.ink_labels()?);
+    image("trusted", fragment.supervision_mask()?);
+    image("kept", fragment.validation_mask()?);
+    let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    let [depth, height, width] = volume.shape();
+    for size in [depth, height, width] {
+        hash.update(size.to_le_bytes());
+    }
+    let [first, end] = recipe.data.layers;
+    let layers = first.min(depth)..end.min(depth);
+    for row in (0..PROBED_ROWS).map(|probe| (2 * probe + 1) * height / (2 * PROBED_ROWS)) {
+        let voxels = volume.read(&Region::new(layers.clone(), row..row + 1, 0..width))?;
+        hash.update(
+            voxels
+                .iter()
+                .flat_map(|voxel| voxel.to_le_bytes())
+                .collect::<Vec<_>>(),
+        );
+    }
+    let digest = hash.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,168 @@
+//! Training through the binary: what goes wrong, what is kept.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::scrap::{Scrap, figures, inkling, word};
+
+/// The first step throws the weights out of all numbers; the next ones are skipped and counted.
+#[test]
+fn losses_that_are_no_numbers_end_training_with_a_clear_word() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    let recipe = scrap.recipe("");
+    let run = scrap.path("run");
+    let output = inkling(&[
+        "train",
+        "--config",
+        word(&recipe),
+        "--out",
+        word(&run),
+        "--set",
+        "train.optimizer.learning_rate=1e38",
+        "--set",
+        "train.samples_per_epoch=40",
+    ]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("no numbers"), "{words}");
+    assert!(words.contains("Mend: lower"), "{words}");
+}
+
+#[test]
+fn several_fragments_are_held_out_together() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    scrap.phantom("3", 3);
+    let recipe = scrap.recipe("[train.loss]\nfocal = 0.5\ndice = 0.5\nlabel_smoothing = 0.1\n");
+    let text = std::fs::read_to_string(&recipe).unwrap();
+    let text = text.replace(
+        "fragments = [\"1\", \"2\"]",
+        "fragments = [\"1\", \"2\", \"3\"]\nfolds = [[\"1\"], [\"2\", \"3\"]]",
+    );
+    std::fs::write(&recipe, text).unwrap();
+    let run = scrap.path("run");
+    let train = |fold: &str| {
+        figures(&[
+            "train",
+            "--force",
+            "--config",
+            word(&recipe),
+            "--out",
+            word(&run),
+            "--fold",
+            fold,
+        ])
+    };
+    assert_eq!(train("2+3")["held_out"], "2+3");
+    assert_eq!(train("0")["held_out"], "1");
+}
+
+/// A scan, its parts, and a part downscaled: whatever shares pixels must not be on both sides.
+#[test]
+fn folds_that_share_pixels_are_refused() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    let (scan, parts) = (scrap.path("1"), scrap.path("parts"));
+    figures(&["split", word(&scan), "--out", word(&parts)]);
+    let small = scrap.path("small");
+    let part = parts.join("1b");
+    figures(&["downscale", word(&part), "--out", word(&small)]);
+    let recipe = scrap.recipe("");
+    let run = scrap.path("run");
+    let train = |fragments: &str| {
+        let fragments = format!("data.fragments={fragments}");
+        let folder = scrap.folder.path().to_str().unwrap();
+        let fragments = fragments.replace("@", folder);
+        inkling(&[
+            "train",
+            "--config",
+            word(&recipe),
+            "--out",
+            word(&run),
+            "--set",
+            &fragments,
+            "--set",
+            "train.epochs=1",
+        ])
+    };
+    for fragments in [
+        r#"["@/2", "@/1", "@/parts/1a"]"#,
+        r#"["@/2", "@/parts/1b", "@/small"]"#,
+    ] {
+        let output = train(fragments);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(words.contains("same pixels of scan 1"), "{words}");
+    }
+    let output = train(r#"["@/parts/1a", "@/small", "@/2"]"#);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+}
+
+/// Five folds: one as a job of its own, then killed in the middle, then the rest, then again.
+#[test]
+fn cross_validation_goes_on_and_sums_up() {
+    let scrap = Scrap::new();
+    for seed in 2..=5 {
+        scrap.phantom(&seed.to_string(), seed);
+    }
+    let (recipe, out) = (scrap.recipe(""), scrap.path("cv"));
+    let all = "data.fragments=[\"@/1\", \"@/2\", \"@/3\", \"@/4\", \"@/5\"]";
+    let all = all.replace('@', word(scrap.folder.path()));
+    let words = [
+        "cv",
+        "--config",
+        word(&recipe),
+        "--set",
+        &all,
+        "--out",
+        word(&out),
+        "--resume",
+    ];
+    let job = figures(&[&words[..], &["--fold", "3"]].concat());
+    assert_eq!(
+        (&job["missing"], job["folds"].as_array().unwrap().len()),
+        (&4.into(), 1)
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_inkling"))
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let found = figures(&words);
+    let folds = found["folds"].as_array().unwrap();
+    let names: Vec<&str> = folds
+        .iter()
+        .map(|fold| fold["held_out"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["1", "2", "3", "4", "5"]);
+    let scores: Vec<f64> = folds
+        .iter()
+        .map(|fold| fold["validation"]["f05"].as_f64().unwrap())
+        .collect();
+    let mean = scores.iter().sum::<f64>() / 5.0;
+    assert!((found["mean_f05"].as_f64().unwrap() - mean).abs() < 1e-12);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for name in names {
+        assert!(out.join(name).join(format!("{name}.png")).is_file());
+        assert!(page.contains(&format!("Held out in fold {name}")));
+        assert!(page.contains(&format!("{mean:.3}")));
+    }
+    // Nothing is trained again.
+    let before = std::fs::metadata(out.join("1/resume.safetensors"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(figures(&words), found);
+    let after = std::fs::metadata(out.join("1/resume.safetensors"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(before, after);
+}

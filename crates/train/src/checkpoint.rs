@@ -1,0 +1,159 @@
+use burn::module::{Module as _, Param};
+use burn::optim::{AdamWState, AdaptiveMomentumState};
+use burn::tensor::{Device, Tensor, TensorData};
+use inkling_model::weights::{NamedVisitor, visit_named};
+use inkling_model::{Network, Tensors};
+use serde::{Deserialize, Serialize};
+
+use crate::average::Average;
+use crate::optimizer::Optimizer;
+use crate::{Error, Identity, Ranking, Run};
+
+const PROGRESS_KEY: &str = "inkling.progress";
+const IDENTITY_KEY: &str = "inkling.identity";
+
+/// How far a run has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Finished epochs.
+    pub epochs: u32,
+    /// Optimiser steps taken.
+    pub steps: u64,
+    /// Steps skipped in a row, for their losses were no numbers.
+    pub skipped_in_a_row: u32,
+    /// The best epochs so far.
+    pub ranking: Ranking,
+}
+
+/// Everything that moves while a run trains.
+pub(crate) struct State {
+    pub network: Network,
+    pub optimizer: Optimizer,
+    pub average: Option<Average>,
+    pub progress: Progress,
+}
+
+/// What a checkpoint says of itself.
+pub(crate) struct Found {
+    pub progress: Progress,
+    pub identity: Identity,
+}
+
+impl Run {
+    /// Writes everything needed to go on as one file, so that a crash leaves either the old
+    /// state or the new one.
+    pub(crate) fn checkpoint(&self, state: &State, identity: &Identity) -> Result<(), Error> {
+        let mut tensors = Tensors::default();
+        let text = serde_json::to_string(&state.progress).expect("progress is plain data");
+        tensors.describe(PROGRESS_KEY, text);
+        let text = serde_json::to_string(identity).expect("an identity is plain data");
+        tensors.describe(IDENTITY_KEY, text);
+        // Norms hold updates back until they are asked; the network without gradients has them.
+        visit_named(&state.network.valid(), &mut Collector(&mut tensors));
+        for (name, AdamWState { momentum }) in state.optimizer.moments() {
+            insert_flat(&mut tensors, format!("moment_1.{name}"), &momentum.moment_1);
+            insert_flat(&mut tensors, format!("moment_2.{name}"), &momentum.moment_2);
+            let time = vec![momentum.time as f32];
+            tensors.insert(format!("time.{name}"), vec![1], time);
+        }
+        for (name, values) in state.average.iter().flat_map(Average::tensors) {
+            insert_flat(&mut tensors, format!("average.{name}"), values);
+        }
+        Ok(tensors.write(&self.resume_path(), true)?)
+    }
+
+    /// What the run's checkpoint says of itself, and its tensors; `None` when there is none yet.
+    pub(crate) fn found(&self) -> Result<Option<(Found, Tensors)>, Error> {
+        let path = self.resume_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let tensors = Tensors::read(&path)?;
+        let text = |key: &str| tensors.metadata().get(key).map_or("", String::as_str);
+        let parsed = (
+            serde_json::from_str(text(PROGRESS_KEY)),
+            serde_json::from_str(text(IDENTITY_KEY)),
+        );
+        let (Ok(progress), Ok(identity)) = parsed else {
+            return Err(Error::Run {
+                path,
+                found: "a file without a run's progress".to_owned(),
+                expected: "a checkpoint that this version of `inkling train` wrote".to_owned(),
+                mend: "begin anew with --force".to_owned(),
+            });
+        };
+        Ok(Some((Found { progress, identity }, tensors)))
+    }
+
+    /// Whether the run of `identity` has come to its last epoch, `epochs`.
+    ///
+    /// # Errors
+    /// A checkpoint of other settings or data; a damaged one.
+    pub fn is_finished(
+        &self,
+        identity: &Identity,
+        allow_changed_data: bool,
+        epochs: u32,
+    ) -> Result<bool, Error> {
+        let Some((found, _)) = self.found()? else {
+            return Ok(false);
+        };
+        identity.accept(&found.identity, allow_changed_data, &self.resume_path())?;
+        Ok(found.progress.epochs >= epochs)
+    }
+
+    /// Puts what [`checkpoint`](Self::checkpoint) wrote into `state`.
+    pub(crate) fn restore(
+        &self,
+        mut state: State,
+        progress: Progress,
+        tensors: Tensors,
+        device: &Device,
+    ) -> Result<State, Error> {
+        let flat = |name: String| {
+            let values = tensors.values(&name);
+            let length = values.len();
+            Tensor::<1>::from_data(TensorData::new(values, [length]), device)
+        };
+        for name in tensors.names() {
+            if let Some(name) = name.strip_prefix("moment_1.") {
+                let time = tensors.values(&format!("time.{name}"));
+                let momentum = AdaptiveMomentumState::new(
+                    time.first().map_or(0, |&steps| steps as usize),
+                    flat(format!("moment_1.{name}")),
+                    flat(format!("moment_2.{name}")),
+                );
+                state
+                    .optimizer
+                    .restore(name.to_owned(), AdamWState::new(momentum));
+            }
+            if let (Some(name), Some(average)) = (name.strip_prefix("average."), &mut state.average)
+            {
+                average.restore(name.to_owned(), flat(format!("average.{name}")));
+            }
+        }
+        let extra = ["moment_1.", "moment_2.", "time.", "average."];
+        let is_extra = |name: &str| extra.iter().any(|prefix| name.starts_with(prefix));
+        let weights = tensors.renamed(|name| (!is_extra(name)).then(|| name.to_owned()));
+        let path = self.resume_path();
+        state.network = inkling_model::load_weights(state.network, &path, weights)?;
+        state.progress = progress;
+        Ok(state)
+    }
+}
+
+struct Collector<'a>(&'a mut Tensors);
+
+impl NamedVisitor for Collector<'_> {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+        let shape = param.lazy_shape().to_vec();
+        let values = param.val().into_data().convert::<f32>();
+        let values = values.try_into_vec().expect("converted to f32");
+        self.0.insert(name.to_owned(), shape, values);
+    }
+}
+
+fn insert_flat(tensors: &mut Tensors, name: String, values: &Tensor<1>) {
+    let values: Vec<f32> = values.to_data().try_to_vec().expect("kept as f32");
+    tensors.insert(name, vec![values.len()], values);
+}

@@ -1,0 +1,60 @@
+use std::collections::BTreeMap;
+
+use burn::module::{Module as _, Param};
+use burn::tensor::Tensor;
+use inkling_model::Network;
+use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
+
+use crate::average::is_statistic;
+
+/// The norms' running means and variances at one moment. A forward pass moves them, also one
+/// whose loss turns out to be no number.
+#[derive(Default)]
+pub(crate) struct Statistics {
+    by_name: BTreeMap<String, Tensor<1>>,
+}
+
+impl Statistics {
+    /// Those of `network` now.
+    pub fn of(network: &Network) -> Self {
+        struct Collector<'a>(&'a mut Statistics);
+        impl NamedVisitor for Collector<'_> {
+            fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+                if is_statistic(name) {
+                    let values = param.val();
+                    let elements = values.shape().num_elements();
+                    let values = values.reshape([elements]);
+                    self.0.by_name.insert(name.to_owned(), values);
+                }
+            }
+        }
+        settle(network);
+        let mut statistics = Self::default();
+        visit_named(network, &mut Collector(&mut statistics));
+        statistics
+    }
+
+    /// `network` with these statistics.
+    pub fn put_back(&self, network: Network) -> Network {
+        struct Replacer<'a>(&'a Statistics);
+        impl NamedMapper for Replacer<'_> {
+            fn map<const D: usize>(
+                &mut self,
+                name: &str,
+                param: Param<Tensor<D>>,
+            ) -> Param<Tensor<D>> {
+                match self.0.by_name.get(name) {
+                    Some(values) => param.map(|own| values.clone().reshape(own.shape())),
+                    None => param,
+                }
+            }
+        }
+        settle(&network);
+        map_named(network, &mut Replacer(self))
+    }
+}
+
+/// Norms hold an update back until the next one or until gradients are taken off.
+fn settle(network: &Network) {
+    drop(network.valid());
+}

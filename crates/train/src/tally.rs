@@ -1,0 +1,43 @@
+use crate::Error;
+
+/// Skipped steps in a row after which training stops.
+const SKIPS_TOLERATED: u32 = 5;
+
+/// An epoch's losses: their mean, and how many were no numbers.
+#[derive(Default)]
+pub(crate) struct Tally {
+    sum: f64,
+    count: u32,
+    skipped: u32,
+}
+
+impl Tally {
+    /// Counts a step's loss.
+    pub fn add(&mut self, loss: f64) {
+        self.sum += loss;
+        self.count += 1;
+    }
+
+    /// Counts a step that was not taken; `in_a_row` counts on over epochs and restarts.
+    pub fn skip(&mut self, step: u64, in_a_row: &mut u32) -> Result<(), Error> {
+        self.skipped += 1;
+        *in_a_row += 1;
+        match *in_a_row < SKIPS_TOLERATED {
+            true => Ok(()),
+            false => Err(Error::NotANumber {
+                count: *in_a_row,
+                step,
+            }),
+        }
+    }
+
+    /// The mean loss so far; 0 before the first.
+    pub fn mean(&self) -> f64 {
+        self.sum / f64::from(self.count.max(1))
+    }
+
+    /// Steps skipped so far.
+    pub fn skipped(&self) -> u32 {
+        self.skipped
+    }
+}
