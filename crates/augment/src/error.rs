@@ -30,7 +30,8 @@ pub enum Error {
     /// No crop can lie in the fragment with its centre on papyrus.
     #[error(
         "found no place for a crop of {height} × {width} px with its centre on papyrus in a \
-         fragment of {found:?} px. Mend: lower augment.scale or model.image_size"
+         fragment of {} × {} px: {}; expected a crop that fits. Mend: lower augment.scale or \
+         model.image_size, or set augment.pad = true", found[0], found[1], lacking([*height, *width], *found)
     )]
     NoPlace {
         /// The crop's height.
@@ -49,5 +50,16 @@ impl Error {
     /// Whether the mend lies in the settings.
     pub fn is_settings(&self) -> bool {
         !matches!(self, Self::Fragment(_))
+    }
+}
+
+/// How far a crop is from fitting.
+fn lacking(crop: [usize; 2], fragment: [usize; 2]) -> String {
+    let over = |axis: usize| crop[axis].saturating_sub(fragment[axis]);
+    match [over(0), over(1)] {
+        [0, 0] => "it fits, but nowhere is its centre on papyrus".to_owned(),
+        [rows, 0] => format!("it is {rows} rows too high"),
+        [0, columns] => format!("it is {columns} columns too wide"),
+        [rows, columns] => format!("it is {rows} rows too high and {columns} columns too wide"),
     }
 }

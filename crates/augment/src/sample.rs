@@ -1,11 +1,13 @@
 use std::ops::Range;
 
-use inkling_fragment::Volume;
+use inkling_fragment::{Columns, Volume};
 use ndarray::{Array2, Array3};
+
+use crate::sampling::Rows;
 
 /// What samples are cut from.
 pub struct Source<'a> {
-    /// Voxels, (z, y, x).
+    /// Voxels, (z, y, x). [`Columns`] are read where they lie; anything else is copied crop by crop.
     pub volume: &'a dyn Volume,
     /// Where there is papyrus, (y, x).
     pub mask: &'a Array2<bool>,
@@ -26,6 +28,16 @@ pub struct SampleKey {
     pub index: u64,
 }
 
+impl SampleKey {
+    /// The address of the sample that this one is mixed with.
+    pub(crate) fn partner(self) -> Self {
+        Self {
+            seed: self.seed ^ 0x9E37_79B9_7F4A_7C15,
+            ..self
+        }
+    }
+}
+
 /// What training sees.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -35,4 +47,12 @@ pub struct Sample {
     pub labels: Array2<f32>,
     /// 1 on papyrus, 0 elsewhere, (y, x).
     pub validity: Array2<f32>,
+}
+
+/// Memory that goes from one sample to the next, so that each allocates nothing but itself.
+#[derive(Default)]
+pub struct Scratch {
+    pub(crate) rows: Rows,
+    pub(crate) columns: Columns,
+    pub(crate) layer: Vec<f32>,
 }

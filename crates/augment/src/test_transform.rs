@@ -4,8 +4,8 @@ use inkling_fragment::{Region, Volume};
 use ndarray::{Array3, s};
 
 use crate::Error;
+use crate::layer_taps::LayerTaps;
 use crate::normalize::normalize;
-use crate::resample::Taps;
 
 /// The write-up's test transform: the central layers, resized to the patch's depth, normalised.
 #[derive(Clone, Debug)]
@@ -65,11 +65,11 @@ impl TestTransform {
         let columns = x.min(width)..(x + side).min(width);
         let (tall, wide) = (rows.len(), columns.len());
         let crop = volume.read(&Region::new(self.layers.clone(), rows, columns))?;
-        let taps = Taps::new(crop.dim().0, self.depth);
+        let taps = LayerTaps::resized(crop.dim().0, self.depth);
         let mut patch = Array3::from_elem((self.depth, side, side), normalize(0.0));
         for (z, mut layer) in patch.outer_iter_mut().enumerate() {
             let below = crop.slice(s![taps.below[z], .., ..]);
-            let above = crop.slice(s![taps.above(z, crop.dim().0), .., ..]);
+            let above = crop.slice(s![taps.above[z], .., ..]);
             let weight = taps.weight[z];
             ndarray::Zip::from(layer.slice_mut(s![..tall, ..wide]))
                 .and(below)

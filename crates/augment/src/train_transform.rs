@@ -1,37 +1,20 @@
-use inkling_fragment::Region;
-use ndarray::{Array2, Array3, Axis, s};
-use rand::{RngExt as _, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use inkling_fragment::{Columns, Region, Volume as _};
+use ndarray::Array2;
 
+use crate::draw::draw;
+use crate::exact::Stage;
+use crate::geometry::Geometry;
+use crate::layer_taps::LayerTaps;
 use crate::normalize::normalize;
-use crate::resample::{Taps, nearest};
-use crate::{AugmentSettings, Error, Sample, SampleKey, Source};
+use crate::sampling::{Crop, MaskCrop, sample};
+use crate::tone::Tone;
+use crate::{AugmentSettings, Error, Mix, Params, Sample, SampleKey, Scratch, Source};
 
-/// How often a centre is drawn before the papyrus is searched for one.
-const DRAWS: usize = 256;
-
-/// One sample's random draw: applied again it gives the same sample.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Params {
-    /// First row of the crop and their number.
-    pub rows: [usize; 2],
-    /// First column of the crop and their number.
-    pub columns: [usize; 2],
-    /// First layer of the crop and their number.
-    pub layers: [usize; 2],
-    /// Left to right.
-    pub horizontal_flip: bool,
-    /// Top to bottom.
-    pub vertical_flip: bool,
-    /// Quarter turns counter-clockwise, 0 to 3.
-    pub turns: u8,
-    /// Factor and offset on the intensities; the offset is a share of the full range.
-    pub contrast_brightness: Option<[f32; 2]>,
-}
-
-/// The write-up's training transform: a random crop with its centre on papyrus, resized to the
-/// patch, flipped, turned, brightened, normalised.
+/// The write-up's training transform: a random crop with its centre on papyrus, rotated, resized to
+/// the patch, flipped, turned, brightened, spoilt, distorted, with a hole, normalised.
+///
+/// All geometry is one map of places, through which the volume is sampled once, straight from its
+/// 16-bit voxels; [`AugmentSettings::exact`] takes one transform after another instead.
 #[derive(Clone, Debug)]
 pub struct TrainTransform {
     settings: AugmentSettings,
@@ -45,9 +28,7 @@ impl TrainTransform {
     /// # Errors
     /// [`Error::Setting`] for a value out of its range.
     pub fn new(settings: AugmentSettings, image_size: usize, depth: usize) -> Result<Self, Error> {
-        settings
-            .check()
-            .map_err(|(key, expected)| Error::Setting { key, expected })?;
+        settings.check(image_size)?;
         Ok(Self {
             settings,
             image_size,
@@ -55,184 +36,179 @@ impl TrainTransform {
         })
     }
 
+    /// The sample at `key`, mixed with another where the settings and the draw want it.
+    ///
+    /// # Errors
+    /// [`Error::Layers`] and [`Error::NoPlace`] when no crop fits; those of reading the volume.
+    pub fn sample(
+        &self,
+        source: &Source,
+        key: SampleKey,
+        scratch: &mut Scratch,
+    ) -> Result<Sample, Error> {
+        let mut sample = self.apply(source, &self.draw(source, key)?, scratch)?;
+        if let Some(mix) = self.draw_mix(key) {
+            let second = self.draw(source, key.partner())?;
+            mix.apply(&mut sample, &self.apply(source, &second, scratch)?);
+        }
+        Ok(sample)
+    }
+
     /// Draws the parameters of the sample at `key`.
     ///
     /// # Errors
     /// [`Error::Layers`] and [`Error::NoPlace`] when no crop fits.
     pub fn draw(&self, source: &Source, key: SampleKey) -> Result<Params, Error> {
-        let mut random = ChaCha8Rng::seed_from_u64(key.seed);
-        random.set_stream((key.epoch << 32 | key.index).wrapping_mul(2));
-        let random = &mut random;
-        let settings = &self.settings;
-        let layers = self.draw_layers(source, random)?;
-        let [rows, columns] = self.draw_box(source, random)?;
-        let chance = |random: &mut ChaCha8Rng, p: f64| random.random_bool(p);
-        Ok(Params {
-            rows,
-            columns,
-            layers,
-            horizontal_flip: chance(random, settings.horizontal_flip),
-            vertical_flip: chance(random, settings.vertical_flip),
-            turns: match chance(random, settings.rotate90) {
-                true => random.random_range(0..4),
-                false => 0,
-            },
-            contrast_brightness: chance(random, settings.brightness_contrast).then(|| {
-                let mut within = |limit: f64| random.random_range(-limit..=limit) as f32;
-                let contrast = 1.0 + within(settings.contrast_limit);
-                [contrast, within(settings.brightness_limit)]
-            }),
-        })
+        draw(&self.settings, [self.depth, self.image_size], source, key)
     }
 
-    fn draw_layers(&self, source: &Source, random: &mut ChaCha8Rng) -> Result<[usize; 2], Error> {
-        let available = source.z.len();
-        let depth = source.volume.shape()[0];
-        if source.z.end > depth || available < self.depth {
-            return Err(Error::Layers {
-                first: source.z.start,
-                end: source.z.end,
-                depth,
-                needed: self.depth,
-            });
-        }
-        let limit = self.settings.z_scale_limit;
-        let factor = random.random_range(1.0 / limit..=limit);
-        let count = (self.depth as f64 * factor).round() as usize;
-        let count = count.clamp(1, available);
-        let first = random.random_range(0..=available - count);
-        Ok([source.z.start + first, count])
-    }
-
-    /// Rows and columns of a crop with its centre uniform over the papyrus where it fits.
-    fn draw_box(&self, source: &Source, random: &mut ChaCha8Rng) -> Result<[[usize; 2]; 2], Error> {
-        let [low, high] = self.settings.scale;
-        let side = self.image_size as f64 * random.random_range(low..=high);
-        let [low, high] = self.settings.ratio;
-        let ratio: f64 = random.random_range(low..=high);
-        let (rows, columns) = source.mask.dim();
-        let fit = |side: f64, limit: usize| (side.round() as usize).clamp(1, limit);
-        let height = fit(side * ratio.sqrt(), rows);
-        let width = fit(side / ratio.sqrt(), columns);
-        // Centres that leave the crop inside.
-        let (tall, wide) = (rows - height + 1, columns - width + 1);
-        let place = |y: usize, x: usize| [[y, height], [x, width]];
-        let on_papyrus = |y: usize, x: usize| source.mask[(y + height / 2, x + width / 2)];
-        for _ in 0..DRAWS {
-            let (y, x) = (random.random_range(0..tall), random.random_range(0..wide));
-            if on_papyrus(y, x) {
-                return Ok(place(y, x));
-            }
-        }
-        // Papyrus is rare: count it, and take one pixel of it.
-        let all = || (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x)));
-        let papyrus = || all().filter(|&(y, x)| on_papyrus(y, x));
-        let count = papyrus().count();
-        let chosen = (count > 0).then(|| random.random_range(0..count));
-        let chosen = chosen.and_then(|index| papyrus().nth(index));
-        chosen.map(|(y, x)| place(y, x)).ok_or(Error::NoPlace {
-            height,
-            width,
-            found: [rows, columns],
-        })
+    /// Whether and how the sample at `key` is mixed with another of its fragment.
+    pub fn draw_mix(&self, key: SampleKey) -> Option<Mix> {
+        let mut random = key.random();
+        // Far from what the sample's own draw takes.
+        random.set_word_pos(1 << 20);
+        self.settings.mixing.draw(self.image_size, &mut random)
     }
 
     /// Makes the sample that `params` describe.
     ///
     /// # Errors
     /// Those of reading the volume.
-    pub fn apply(&self, source: &Source, params: &Params) -> Result<Sample, Error> {
-        let [y, x, z] =
-            [params.rows, params.columns, params.layers].map(|[first, count]| first..first + count);
-        let crop = source.volume.read(&Region::new(z, y, x))?;
-        let side = self.image_size;
-        let mut volume = resize(&crop, [self.depth, side, side]);
-        let [contrast, brightness] = params.contrast_brightness.unwrap_or([1.0, 0.0]);
-        let offset = brightness * f32::from(u16::MAX);
-        volume.mapv_inplace(|intensity| {
-            normalize((intensity * contrast + offset).clamp(0.0, f32::from(u16::MAX)))
-        });
-        let labels = match source.labels {
-            Some(labels) => self.crop_mask(labels, params),
-            None => Array2::zeros((side, side)),
+    pub fn apply(
+        &self,
+        source: &Source,
+        params: &Params,
+        scratch: &mut Scratch,
+    ) -> Result<Sample, Error> {
+        let inside = inside(source, params);
+        if self.settings.exact || params.tilt.is_some() {
+            return self.apply_crop(source, params, scratch);
+        }
+        let (layers, height, width) = (params.layers.1, params.rows.1, params.columns.1);
+        let Scratch { rows, columns, .. } = scratch;
+        let (volume, first) = match source.volume.columns() {
+            Some(whole) if inside => {
+                let first = [params.rows.0, params.columns.0].map(|first| first as usize);
+                (whole, [params.layers.0, first[0], first[1]])
+            }
+            _ => {
+                let z = params.layers.0..params.layers.0 + layers;
+                columns.fill(source.volume, z, params.rows, params.columns)?;
+                (&*columns, [0, 0, 0])
+            }
         };
-        Ok(Sample {
-            volume: turned(volume, params),
-            labels: flat(turned(lifted(labels), params)),
-            validity: flat(turned(lifted(self.crop_mask(source.mask, params)), params)),
-        })
+        let [depth, _, across] = volume.shape();
+        let crop = Crop {
+            voxels: volume.voxels(),
+            depth,
+            width: across,
+            first,
+            layers,
+            size: [height, width],
+        };
+        let geometry = Geometry::new(params, [height, width], [self.image_size; 2]);
+        let tone = Tone::new(params.contrast_brightness);
+        let tone = match params.spoil {
+            Some(_) => tone,
+            None => tone.normalized(),
+        };
+        let mask = |mask| MaskCrop {
+            mask,
+            first: [params.rows.0, params.columns.0],
+        };
+        let taps = &self.taps(params);
+        let (volume, labels, validity) = match source.labels {
+            Some(labels) => {
+                let masks = [mask(labels), mask(source.mask)];
+                let (volume, marks) = sample(crop, masks, &geometry, taps, &tone, rows);
+                let [labels, validity] = marks;
+                (volume, labels, validity)
+            }
+            None => {
+                let masks = [mask(source.mask)];
+                let (volume, [validity]) = sample(crop, masks, &geometry, taps, &tone, rows);
+                (volume, Array2::zeros(validity.dim()), validity)
+            }
+        };
+        let mut sample = Sample {
+            volume,
+            labels,
+            validity,
+        };
+        if let Some(spoil) = &params.spoil {
+            spoil.apply(&mut sample.volume, &mut scratch.layer);
+            sample.volume.mapv_inplace(normalize);
+        }
+        sample.drop_out(params);
+        Ok(sample)
     }
 
-    /// The crop of a mask, resized by nearest neighbour.
-    fn crop_mask(&self, mask: &Array2<bool>, params: &Params) -> Array2<f32> {
-        let side = self.image_size;
-        Array2::from_shape_fn((side, side), |(row, column)| {
-            let y = params.rows[0] + nearest(row, params.rows[1], side);
-            let x = params.columns[0] + nearest(column, params.columns[1], side);
-            f32::from(u8::from(mask[(y, x)]))
-        })
-    }
-}
-
-/// Trilinear resize, (z, y, x), pixel centres aligned, without antialiasing.
-pub(crate) fn resize(crop: &Array3<u16>, [depth, height, width]: [usize; 3]) -> Array3<f32> {
-    let (layers, rows, columns) = crop.dim();
-    let (z, y, x) = (
-        Taps::new(layers, depth),
-        Taps::new(rows, height),
-        Taps::new(columns, width),
-    );
-    let mut out = Array3::zeros((depth, height, width));
-    let mut line = vec![0.0_f32; columns];
-    for (k, mut layer) in out.outer_iter_mut().enumerate() {
-        let (below, above) = (z.below[k], z.above(k, layers));
-        for (j, mut target) in layer.outer_iter_mut().enumerate() {
-            let (upper, lower) = (y.below[j], y.above(j, rows));
-            let corner = |layer, row| crop.slice(s![layer, row, ..]);
-            let corners = [
-                (
-                    corner(below, upper),
-                    (1.0 - z.weight[k]) * (1.0 - y.weight[j]),
-                ),
-                (corner(below, lower), (1.0 - z.weight[k]) * y.weight[j]),
-                (corner(above, upper), z.weight[k] * (1.0 - y.weight[j])),
-                (corner(above, lower), z.weight[k] * y.weight[j]),
-            ];
-            line.fill(0.0);
-            for (row, weight) in &corners {
-                for (sum, &value) in line.iter_mut().zip(row) {
-                    *sum += weight * f32::from(value);
-                }
-            }
-            for (i, value) in target.iter_mut().enumerate() {
-                let (left, right) = (line[x.below[i]], line[x.above(i, columns)]);
-                *value = left + (right - left) * x.weight[i];
-            }
+    fn taps(&self, params: &Params) -> LayerTaps {
+        match &params.slices {
+            Some(slices) => LayerTaps::chosen(slices),
+            None => LayerTaps::resized(params.layers.1, self.depth),
         }
     }
-    out
+
+    /// By way of the crop's own voxels: for one transform after another, and for the tilt, which
+    /// moves voxels from layer to layer.
+    fn apply_crop(
+        &self,
+        source: &Source,
+        params: &Params,
+        scratch: &mut Scratch,
+    ) -> Result<Sample, Error> {
+        let stage = crop_of(source, params)?;
+        if self.settings.exact {
+            return Ok(stage.finish(params, [self.depth, self.image_size], scratch));
+        }
+        let degrees = params.tilt.unwrap_or(0.0);
+        let Stage {
+            volume,
+            labels,
+            validity,
+        } = stage.tilted(degrees);
+        let columns = Columns::from_layers(volume.view());
+        let tilted = Source {
+            volume: &columns,
+            mask: &validity,
+            labels: Some(&labels),
+            z: 0..params.layers.1,
+        };
+        let params = Params {
+            rows: (0, params.rows.1),
+            columns: (0, params.columns.1),
+            layers: (0, params.layers.1),
+            tilt: None,
+            ..params.clone()
+        };
+        self.apply(&tilted, &params, scratch)
+    }
 }
 
-/// Flips, then quarter turns counter-clockwise, in the (y, x) plane.
-fn turned(volume: Array3<f32>, params: &Params) -> Array3<f32> {
-    let mut view = volume.view();
-    if params.horizontal_flip {
-        view.invert_axis(Axis(2));
-    }
-    if params.vertical_flip {
-        view.invert_axis(Axis(1));
-    }
-    for _ in 0..params.turns {
-        view.swap_axes(1, 2);
-        view.invert_axis(Axis(1));
-    }
-    view.as_standard_layout().into_owned()
+/// Whether the crop lies within the fragment.
+fn inside(source: &Source, params: &Params) -> bool {
+    let [_, height, width] = source.volume.shape();
+    let within = |(first, count): (i64, usize), size| first >= 0 && first + count as i64 <= size;
+    within(params.rows, height as i64) && within(params.columns, width as i64)
 }
 
-fn lifted(image: Array2<f32>) -> Array3<f32> {
-    image.insert_axis(Axis(0))
-}
-
-fn flat(volume: Array3<f32>) -> Array2<f32> {
-    volume.index_axis_move(Axis(0), 0)
+fn crop_of(source: &Source, params: &Params) -> Result<Stage, Error> {
+    let (layers, height, width) = (params.layers.1, params.rows.1, params.columns.1);
+    let z = params.layers.0..params.layers.0 + layers;
+    let mut columns = Columns::default();
+    columns.fill(source.volume, z, params.rows, params.columns)?;
+    let mask = |mask: &Array2<bool>| {
+        Array2::from_shape_fn((height, width), |(y, x)| {
+            let (y, x) = (params.rows.0 + y as i64, params.columns.0 + x as i64);
+            mask.get((y as usize, x as usize)).copied().unwrap_or(false)
+        })
+    };
+    Ok(Stage {
+        volume: columns.read(&Region::new(0..layers, 0..height, 0..width))?,
+        labels: source
+            .labels
+            .map_or_else(|| Array2::from_elem((height, width), false), mask),
+        validity: mask(source.mask),
+    })
 }

@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod columns;
 mod error;
 mod fragment;
 mod layer;
@@ -39,6 +40,7 @@ mod writer;
 mod zarr_volume;
 mod zarr_writer;
 
+pub use columns::Columns;
 pub use error::Error;
 pub use fragment::Fragment;
 pub use maps::{DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, s};
 
-use crate::Error;
+use crate::{Columns, Error};
 
 /// A box of voxels, half-open, in (z, y, x) order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,11 @@ pub trait Volume: Send + Sync {
     /// # Errors
     /// [`Error::OutOfBounds`], and what reading meets.
     fn read(&self, region: &Region) -> Result<Array3<u16>, Error>;
+
+    /// The whole volume as columns, where it lies in memory as such.
+    fn columns(&self) -> Option<&Columns> {
+        None
+    }
 }
 
 impl<V: Volume + ?Sized> Volume for &V {
@@ -59,6 +64,10 @@ impl<V: Volume + ?Sized> Volume for &V {
 
     fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
         (**self).read(region)
+    }
+
+    fn columns(&self) -> Option<&Columns> {
+        (**self).columns()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use inkling_augment::{Sample, SampleKey, Source, TrainTransform};
+use inkling_augment::{Sample, SampleKey, Scratch, Source, TrainTransform};
 use inkling_fragment::Volume;
 use ndarray::Array2;
 use rand::{RngExt as _, SeedableRng};
@@ -74,7 +74,7 @@ impl Examples {
     ///
     /// # Errors
     /// Those of reading the volume and of the transforms.
-    pub fn sample(&self, epoch: u32, index: usize) -> Result<Sample, Error> {
+    pub fn sample(&self, epoch: u32, index: usize, scratch: &mut Scratch) -> Result<Sample, Error> {
         let fragment = &self.fragments[self.draw_fragment(epoch, index)];
         let source = Source {
             volume: fragment.volume.as_ref(),
@@ -87,14 +87,13 @@ impl Examples {
             epoch: u64::from(epoch),
             index: index as u64,
         };
-        let params = self.transform.draw(&source, key)?;
-        Ok(self.transform.apply(&source, &params)?)
+        Ok(self.transform.sample(&source, key, scratch)?)
     }
 
     fn draw_fragment(&self, epoch: u32, index: usize) -> usize {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         // A stream of its own per address, apart from those of the transforms.
-        random.set_stream(1 + ((u64::from(epoch) << 32) | index as u64));
+        random.set_stream(1 + 2 * ((u64::from(epoch) << 32) | index as u64));
         let total: usize = self.papyrus.iter().sum();
         let mut place = random.random_range(0..total.max(1));
         for (fragment, &papyrus) in self.papyrus.iter().enumerate() {
@@ -132,15 +131,13 @@ mod tests {
         let on_disk = fragment("on disk", voxels, 20..24);
         let settings = AugmentSettings {
             scale: [0.5, 0.5],
-            z_scale_limit: 1.0,
-            brightness_contrast: 0.0,
-            ..AugmentSettings::default()
+            ..AugmentSettings::none()
         };
         let transform = TrainTransform::new(settings, 8, 4).unwrap();
         let examples = Examples::new(vec![kept, on_disk], transform, 3).unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..16 {
-            let sample = examples.sample(0, index).unwrap();
+            let sample = examples.sample(0, index, &mut Scratch::default()).unwrap();
             let brightest = sample.volume.iter().copied().fold(f32::MIN, f32::max);
             seen.insert(((brightest * 0.226 + 0.449) * 65_536.0).round() as u32);
         }

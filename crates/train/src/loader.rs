@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-use inkling_augment::Sample;
+use inkling_augment::{Sample, Scratch};
 
 use crate::{Error, Examples};
 
@@ -31,9 +31,11 @@ impl Loader {
                 let (sender, receiver) = sync_channel(ahead.max(1));
                 let own = indices.clone().skip(worker).step_by(threads.max(1));
                 scope.spawn(move || {
+                    let mut scratch = Scratch::default();
                     for index in own {
+                        let sample = examples.sample(epoch, index, &mut scratch);
                         // A closed channel means that training stopped early.
-                        if sender.send(examples.sample(epoch, index)).is_err() {
+                        if sender.send(sample).is_err() {
                             return;
                         }
                     }

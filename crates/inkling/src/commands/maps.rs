@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inkling_align::Warped;
-use inkling_fragment::{Fragment, MapFiles, Region, Volume};
+use inkling_fragment::{Columns, Fragment, MapFiles, Region, Volume};
 
 /// Volumes up to this size are read once and kept; larger ones are read as they are needed.
 const KEPT_BYTES: usize = 2 << 30;
@@ -36,6 +36,7 @@ pub fn kept(
     if z.end > depth || 2 * z.len() * height * width > KEPT_BYTES {
         return Ok((volume, z));
     }
-    let voxels = volume.read(&Region::new(z.clone(), 0..height, 0..width))?;
-    Ok((Box::new(voxels), 0..z.len()))
+    let region = Region::new(z.clone(), 0..height, 0..width);
+    let columns = Columns::read(volume.as_ref(), &region)?;
+    Ok((Box::new(columns), 0..z.len()))
 }

@@ -127,7 +127,8 @@ fn layers_of_floats() {
         &[
             "05.tif",
             "found 32-bit floating-point pixels",
-            "16-bit grey TIFF",
+            "expected grey ones of 16 or 8 bits",
+            "export it as 16-bit grey",
         ],
     );
 }

@@ -1,0 +1,165 @@
+use std::ops::Range;
+
+use crate::Params;
+use crate::border::Mirror;
+use crate::grid_distortion::stretched;
+use crate::rotation::Rotation;
+
+/// Where every pixel of a sample comes from: rotation of the crop, resize, flips, quarter turns
+/// and grid distortion, composed into one map of places.
+///
+/// All but the rotation act on each axis by itself, so that two lists of places are enough.
+#[derive(Clone, Debug)]
+pub(crate) struct Geometry {
+    /// Size of the crop, (height, width).
+    input: [usize; 2],
+    rotation: Option<Rotation>,
+    /// Places along the crop's height, before the rotation; by rows of the sample, or by its
+    /// columns where `turned`.
+    y: Vec<f64>,
+    /// Places along the crop's width.
+    x: Vec<f64>,
+    turned: bool,
+}
+
+/// Where the pixels of a row come from: the pixels before them in the crop, and how far they lie
+/// beyond those.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    pub y: Vec<i32>,
+    pub x: Vec<i32>,
+    pub beyond_y: Vec<f32>,
+    pub beyond_x: Vec<f32>,
+}
+
+impl Geometry {
+    /// From a crop of `input` (height, width) to a sample of `output`; quarter turns need a square
+    /// sample.
+    pub fn new(params: &Params, input: [usize; 2], output: [usize; 2]) -> Self {
+        let [height, width] = output;
+        let own = |side: usize| (0..side).map(|place| place as f64).collect();
+        let [rows, columns]: [Vec<f64>; 2] = match &params.grid_distortion {
+            Some(grid) => [stretched(height, &grid.y), stretched(width, &grid.x)],
+            None => [own(height), own(width)],
+        };
+        let turned = params.turns % 2 == 1;
+        let [mut y, mut x] = if turned {
+            [columns, rows]
+        } else {
+            [rows, columns]
+        };
+        // Counter-clockwise, as numpy.rot90.
+        let (turn_y, turn_x) = (params.turns % 4 >= 2, matches!(params.turns % 4, 1 | 2));
+        mirror(&mut y, turn_y ^ params.vertical_flip);
+        mirror(&mut x, turn_x ^ params.horizontal_flip);
+        resize(&mut y, input[0]);
+        resize(&mut x, input[1]);
+        Self {
+            input,
+            rotation: params.rotation.map(|degrees| Rotation::new(degrees, input)),
+            y,
+            x,
+            turned,
+        }
+    }
+
+    /// Whether neighbours in a row come from different rows of the crop.
+    pub fn is_rotated(&self) -> bool {
+        self.rotation.is_some()
+    }
+
+    /// Height and width of the sample.
+    pub fn output(&self) -> [usize; 2] {
+        let [rows, columns] = match self.turned {
+            true => [&self.x, &self.y],
+            false => [&self.y, &self.x],
+        };
+        [rows.len(), columns.len()]
+    }
+
+    /// Where the pixels `columns` of row `row` of the sample come from, within the crop.
+    #[inline(always)]
+    pub fn row(&self, row: usize, columns: Range<usize>, places: &mut Places) {
+        places.resize(columns.len());
+        let Places {
+            y,
+            x,
+            beyond_y,
+            beyond_x,
+        } = places;
+        match self.turned {
+            true => {
+                let (across, along) = (self.x[row], &self.y[columns]);
+                self.axis(0, along, |y| [y, across], y, beyond_y);
+                self.axis(1, along, |y| [y, across], x, beyond_x);
+            }
+            false => {
+                let (down, along) = (self.y[row], &self.x[columns]);
+                self.axis(0, along, |x| [down, x], y, beyond_y);
+                self.axis(1, along, |x| [down, x], x, beyond_x);
+            }
+        }
+    }
+
+    /// One coordinate of a row's places, of which `along` is the one that changes and `whole` makes
+    /// both.
+    #[inline(always)]
+    fn axis(
+        &self,
+        axis: usize,
+        along: &[f64],
+        whole: impl Fn(f64) -> [f64; 2],
+        pixels: &mut [i32],
+        beyond: &mut [f32],
+    ) {
+        let size = self.input[axis];
+        // The last pixel is approached from the one before it, where there is one.
+        let last = (size as i32 - 2).max(0);
+        let split = |place: f64, pixel: &mut i32, beyond: &mut f32| {
+            *pixel = (place as i32).min(last);
+            *beyond = (place - f64::from(*pixel)) as f32;
+        };
+        let outputs = along.iter().zip(pixels).zip(beyond);
+        match &self.rotation {
+            None => {
+                for ((&place, pixel), beyond) in outputs {
+                    split(whole(place)[axis], pixel, beyond);
+                }
+            }
+            Some(rotation) => {
+                let mirror = Mirror::new(size);
+                for ((&place, pixel), beyond) in outputs {
+                    let [y, x] = whole(place);
+                    split(mirror.reflect(rotation.source(y, x)[axis]), pixel, beyond);
+                }
+            }
+        }
+    }
+}
+
+impl Places {
+    fn resize(&mut self, count: usize) {
+        self.y.resize(count, 0);
+        self.x.resize(count, 0);
+        self.beyond_y.resize(count, 0.0);
+        self.beyond_x.resize(count, 0.0);
+    }
+}
+
+fn mirror(places: &mut [f64], wanted: bool) {
+    if wanted {
+        let last = (places.len() - 1) as f64;
+        for place in places {
+            *place = last - *place;
+        }
+    }
+}
+
+/// From places on an axis of as many pixels as there are places to one of `input` pixels; pixel
+/// centres are aligned, and places before the first or after the last are moved onto it.
+fn resize(places: &mut [f64], input: usize) {
+    let factor = input as f64 / places.len() as f64;
+    for place in places {
+        *place = ((*place + 0.5) * factor - 0.5).clamp(0.0, (input - 1) as f64);
+    }
+}

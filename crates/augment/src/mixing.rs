@@ -1,0 +1,188 @@
+use ndarray::{Array2, Axis, Zip, s};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Sample};
+
+/// `[augment.mixing]`: how two samples of one fragment become one. The write-up tried all three and
+/// kept none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mixing {
+    /// Which.
+    pub kind: MixingKind,
+    /// How often.
+    pub probability: f64,
+    /// Side of cut-mix's box, as a share of the patch's.
+    pub cut_side: f64,
+    /// Mix-up's share is drawn from Beta(alpha, alpha).
+    pub alpha: f64,
+}
+
+/// A way of mixing two samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MixingKind {
+    /// Samples stay as they are.
+    None,
+    /// A box of the second replaces that of the first (Yun et al. 2019).
+    CutMix,
+    /// Weighted mean of both, labels too (Zhang et al. 2017).
+    MixUp,
+    /// The second's ink is pasted where the first has none.
+    CopyPaste,
+}
+
+impl Default for Mixing {
+    fn default() -> Self {
+        Self {
+            kind: MixingKind::None,
+            probability: 0.5,
+            cut_side: 0.3,
+            alpha: 3.0,
+        }
+    }
+}
+
+/// One draw of a mixing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mix {
+    /// First row, first column and side of the box.
+    CutMix {
+        /// First row.
+        y: usize,
+        /// First column.
+        x: usize,
+        /// Rows and columns.
+        side: usize,
+    },
+    /// The first sample's share, 0 to 1.
+    MixUp {
+        /// The share.
+        share: f32,
+    },
+    /// The second's ink.
+    CopyPaste,
+}
+
+impl Mixing {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let rules = [
+            (
+                "mixing.probability",
+                (0.0..=1.0).contains(&self.probability),
+                "a probability from 0 to 1",
+            ),
+            (
+                "mixing.cut_side",
+                self.cut_side > 0.0 && self.cut_side <= 1.0,
+                "a share above 0, up to 1",
+            ),
+            (
+                "mixing.alpha",
+                self.alpha > 0.0 && self.alpha.is_finite(),
+                "a number above 0",
+            ),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, expected)) => Err(Error::Setting { key, expected }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether and how a patch of `side` px is mixed.
+    pub(crate) fn draw(&self, side: usize, random: &mut ChaCha8Rng) -> Option<Mix> {
+        if self.kind == MixingKind::None || !random.random_bool(self.probability) {
+            return None;
+        }
+        Some(match self.kind {
+            MixingKind::None => return None,
+            MixingKind::CutMix => {
+                let cut = ((side as f64 * self.cut_side) as usize).max(1);
+                let mut first = || random.random_range(0..=side - cut);
+                Mix::CutMix {
+                    y: first(),
+                    x: first(),
+                    side: cut,
+                }
+            }
+            MixingKind::MixUp => {
+                let beta = Beta::new(self.alpha, self.alpha).expect("alpha was checked");
+                Mix::MixUp {
+                    share: beta.sample(random) as f32,
+                }
+            }
+            MixingKind::CopyPaste => Mix::CopyPaste,
+        })
+    }
+}
+
+impl Mix {
+    /// Mixes `second`, of the same shape, into `first`.
+    pub fn apply(&self, first: &mut Sample, second: &Sample) {
+        match *self {
+            Self::CutMix { y, x, side } => {
+                let cut = s![y..y + side, x..x + side];
+                for (layer, from) in layers(first, second) {
+                    let mut layer = layer;
+                    layer.slice_mut(cut).assign(&from.slice(cut));
+                }
+                first
+                    .labels
+                    .slice_mut(cut)
+                    .assign(&second.labels.slice(cut));
+                let validity = second.validity.slice(cut);
+                first.validity.slice_mut(cut).assign(&validity);
+            }
+            Self::MixUp { share } => {
+                let mix = |a: &mut f32, &b: &f32| *a = share * *a + (1.0 - share) * b;
+                first.volume.zip_mut_with(&second.volume, mix);
+                first.labels.zip_mut_with(&second.labels, mix);
+                first.validity.zip_mut_with(&second.validity, mix);
+            }
+            Self::CopyPaste => paste_ink(first, second),
+        }
+    }
+}
+
+fn layers<'a>(
+    first: &'a mut Sample,
+    second: &'a Sample,
+) -> impl Iterator<
+    Item = (
+        ndarray::ArrayViewMut2<'a, f32>,
+        ndarray::ArrayView2<'a, f32>,
+    ),
+> {
+    let from = second.volume.axis_iter(Axis(0));
+    first.volume.axis_iter_mut(Axis(0)).zip(from)
+}
+
+fn paste_ink(first: &mut Sample, second: &Sample) {
+    let mut pasted = Array2::from_elem(first.labels.dim(), false);
+    Zip::from(&mut pasted)
+        .and(&first.labels)
+        .and(&second.labels)
+        .for_each(|pasted, &own, &ink| *pasted = ink > 0.5 && own <= 0.5);
+    for (mut layer, from) in layers(first, second) {
+        Zip::from(&mut layer)
+            .and(from)
+            .and(&pasted)
+            .for_each(|voxel, &ink, &pasted| {
+                if pasted {
+                    *voxel = ink;
+                }
+            });
+    }
+    for image in [&mut first.labels, &mut first.validity] {
+        image.zip_mut_with(&pasted, |value, &pasted| {
+            if pasted {
+                *value = 1.0;
+            }
+        });
+    }
+}

@@ -1,0 +1,149 @@
+//! Ten thousand draws of each transform's parameters against as many of albumentations 1.3.1's own,
+//! by their moments and quantiles (`oracles/augment_reference.py`).
+
+use std::collections::BTreeMap;
+
+use inkling_augment::{AugmentSettings, Params, SampleKey, Source, Spoil, TrainTransform};
+use ndarray::{Array2, Array3};
+
+const DRAWS: u64 = 10_000;
+const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+#[derive(serde::Deserialize)]
+struct Summary {
+    mean: f64,
+    deviation: f64,
+    quantiles: [f64; 5],
+}
+
+fn draws(settings: &AugmentSettings) -> Vec<Params> {
+    let volume = Array3::<u16>::zeros((18, 400, 400));
+    let mask = Array2::from_elem((400, 400), true);
+    let source = Source {
+        volume: &volume,
+        mask: &mask,
+        labels: None,
+        z: 0..18,
+    };
+    let transform = TrainTransform::new(settings.clone(), 384, 18).unwrap();
+    let key = |index| SampleKey {
+        seed: 3,
+        epoch: 1,
+        index,
+    };
+    (0..DRAWS)
+        .map(|index| transform.draw(&source, key(index)).unwrap())
+        .collect()
+}
+
+fn always() -> AugmentSettings {
+    AugmentSettings {
+        scale: [0.5, 1.0],
+        rotate: 1.0,
+        rotate90: 1.0,
+        brightness_contrast: 1.0,
+        spoil: 1.0,
+        grid_distortion: 1.0,
+        coarse_dropout: 1.0,
+        ..AugmentSettings::default()
+    }
+}
+
+/// Each quantity, by the name that the reference file has for it.
+fn values(params: &[Params]) -> BTreeMap<&'static str, Vec<f64>> {
+    let mut values = BTreeMap::<_, Vec<f64>>::new();
+    for params in params {
+        let mut add = |name, value: f64| values.entry(name).or_default().push(value);
+        let [contrast, brightness] = params.contrast_brightness.unwrap().map(f64::from);
+        let grid = params.grid_distortion.as_ref().unwrap();
+        let hole = params.dropout.unwrap();
+        add("rotation", params.rotation.unwrap());
+        add("turns", f64::from(params.turns));
+        add("contrast", contrast);
+        add("brightness", brightness);
+        add("grid_x", grid.x[2]);
+        add("grid_y", grid.y[5]);
+        add("hole_y", hole.y as f64);
+        add("hole_x", hole.x as f64);
+        add("hole_height", hole.height as f64);
+        match *params.spoil.as_ref().unwrap() {
+            Spoil::Noise { deviation, .. } => add("noise", f64::from(deviation)),
+            Spoil::GaussianBlur { size } => add("gaussian_blur", size as f64),
+            Spoil::MotionBlur { size, from, to } => {
+                add("motion_blur", size as f64);
+                let long = from[0].abs_diff(to[0]).max(from[1].abs_diff(to[1]));
+                add("motion_pixels", 1.0 + long as f64);
+            }
+        }
+    }
+    values
+}
+
+#[test]
+fn draws_are_distributed_as_albumentations_own() {
+    let text = std::fs::read_to_string("tests/data/draws.json").unwrap();
+    let expected: BTreeMap<String, Summary> = serde_json::from_str(&text).unwrap();
+    let found = values(&draws(&always()));
+    assert_eq!(expected.len(), found.len());
+    for (name, expected) in expected {
+        let mut values = found[name.as_str()].clone();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+        // Both are samples; five standard errors of their difference.
+        let error = 5.0 * expected.deviation * (1.0 / count + 1e-4_f64).sqrt() + 1e-9;
+        assert!(
+            (mean - expected.mean).abs() < error,
+            "{name}: mean {mean} for {}",
+            expected.mean
+        );
+        // The noise's deviations are measured from 1600 pixels on their side: 1.8 % more spread.
+        let spread = (variance.sqrt() - expected.deviation).abs();
+        assert!(spread < error, "{name}: deviation {}", variance.sqrt());
+        values.sort_by(f64::total_cmp);
+        for (share, expected_value) in QUANTILES.into_iter().zip(expected.quantiles) {
+            let value = values[(share * (count - 1.0)).round() as usize];
+            // Of uniform draws, in units of the deviation.
+            let allowed = 2.0 * error + whole_step(&name);
+            assert!(
+                (value - expected_value).abs() <= allowed,
+                "{name}: quantile {share} is {value} for {expected_value}"
+            );
+        }
+    }
+}
+
+/// A quantile of whole numbers may lie on the next one.
+fn whole_step(name: &str) -> f64 {
+    match name {
+        "hole_y" | "hole_x" | "turns" => 1.0,
+        _ => 0.0,
+    }
+}
+
+#[test]
+fn transforms_happen_as_often_as_asked() {
+    let drawn = draws(&AugmentSettings {
+        scale: [0.5, 1.0],
+        ..AugmentSettings::default()
+    });
+    let share = |happens: &dyn Fn(&Params) -> bool| {
+        drawn.iter().filter(|params| happens(params)).count() as f64 / DRAWS as f64
+    };
+    let cases: [(f64, &dyn Fn(&Params) -> bool); 9] = [
+        (0.5, &|p| p.rotation.is_some()),
+        (0.5, &|p| p.horizontal_flip),
+        (0.5, &|p| p.vertical_flip),
+        // Of the turns one in four is by nothing.
+        (0.375, &|p| p.turns > 0),
+        (0.5, &|p| p.contrast_brightness.is_some()),
+        (0.4, &|p| p.spoil.is_some()),
+        (0.5, &|p| p.grid_distortion.is_some()),
+        (0.5, &|p| p.dropout.is_some()),
+        (0.0, &|p| p.tilt.is_some()),
+    ];
+    for (index, (expected, happens)) in cases.into_iter().enumerate() {
+        let found = share(happens);
+        assert!((found - expected).abs() <= 0.025, "{index}: {found}");
+    }
+}
