@@ -67,6 +67,13 @@ impl Console {
     /// Progress of one task: a bar with the time left on a terminal, a plain line now and then
     /// elsewhere.
     pub fn task(&self, name: &str) -> Task {
+        let mut task = self.bar(name);
+        task.plain = !self.quiet && task.bar.is_hidden();
+        task
+    }
+
+    /// A bar for a part of a task: on a terminal only.
+    pub fn bar(&self, name: &str) -> Task {
         let shown = !self.quiet;
         let bar = match shown && std::io::stderr().is_terminal() {
             true => self.bars.add(ProgressBar::new(0)),
@@ -79,7 +86,7 @@ impl Console {
         bar.set_prefix(name.to_owned());
         Task {
             name: name.to_owned(),
-            plain: shown && bar.is_hidden(),
+            plain: false,
             bar,
             began: Instant::now(),
             said: Mutex::new(Instant::now()),

@@ -20,7 +20,9 @@ mod average;
 mod batch;
 mod checkpoint;
 mod error;
+mod events;
 mod examples;
+mod glimpse;
 mod identity;
 mod loader;
 mod loss;
@@ -36,6 +38,7 @@ mod validate;
 
 pub use checkpoint::Progress;
 pub use error::Error;
+pub use events::Events;
 pub use examples::{Examples, TrainingFragment};
 pub use identity::Identity;
 pub use loss::Loss;

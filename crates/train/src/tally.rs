@@ -1,14 +1,16 @@
 use crate::Error;
+use crate::glimpse::Glimpse;
 
 /// Skipped steps in a row after which training stops.
 const SKIPS_TOLERATED: u32 = 5;
 
-/// An epoch's losses: their mean, and how many were no numbers.
+/// An epoch's losses: their mean, and how many were no numbers; and a look at its first sample.
 #[derive(Default)]
 pub(crate) struct Tally {
     sum: f64,
     count: u32,
     skipped: u32,
+    glimpse: Option<Glimpse>,
 }
 
 impl Tally {
@@ -34,6 +36,16 @@ impl Tally {
     /// The mean loss so far; 0 before the first.
     pub fn mean(&self) -> f64 {
         self.sum / f64::from(self.count.max(1))
+    }
+
+    /// Takes a look unless one was taken.
+    pub fn glance(&mut self, look: impl FnOnce() -> Glimpse) {
+        self.glimpse.get_or_insert_with(look);
+    }
+
+    /// The look that was taken.
+    pub fn glimpse(&self) -> Option<&Glimpse> {
+        self.glimpse.as_ref()
     }
 
     /// Steps skipped so far.

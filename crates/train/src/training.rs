@@ -9,12 +9,17 @@ use inkling_model::{ModelSettings, Network, save};
 use crate::average::Average;
 use crate::batch::Batch;
 use crate::checkpoint::State;
+use crate::events::Events;
+use crate::glimpse::{Glimpse, shrunk};
 use crate::loader::Loader;
 use crate::optimizer::{NamedGradients, Optimizer};
 use crate::run::{Epoch, Run};
 use crate::statistics::Statistics;
 use crate::tally::Tally;
 use crate::{Error, Examples, Identity, Progress, TrainSettings, Validate, Validation};
+
+/// Longest side of a painted sheet in TensorBoard, in pixels.
+const LARGEST_PICTURE: usize = 768;
 
 /// Where training stands, for those who show it.
 #[derive(Clone, Debug)]
@@ -27,6 +32,10 @@ pub struct Step {
     pub step: u64,
     /// Optimiser steps of the whole run.
     pub steps: u64,
+    /// Optimiser steps taken in this epoch.
+    pub epoch_step: u64,
+    /// Optimiser steps of this epoch.
+    pub epoch_steps: u64,
     /// Mean loss of the epoch so far.
     pub loss: f64,
 }
@@ -79,8 +88,10 @@ impl Training<'_> {
         self.run.keep_epochs(state.progress.epochs)?;
         self.run.keep_weights(&state.progress.ranking.epochs())?;
         state.network = state.network.train();
+        let first = state.progress.steps + 1;
+        let mut events = Events::create(self.run.folder(), first)?;
         while state.progress.epochs < self.settings.epochs {
-            let (next, epoch) = self.epoch(state, validate, watch)?;
+            let (next, epoch) = self.epoch(state, validate, watch, &mut events)?;
             state = next;
             watch.epoch(&epoch);
         }
@@ -119,11 +130,12 @@ impl Training<'_> {
         state: State,
         validate: &mut dyn Validate,
         watch: &mut dyn Watch,
+        events: &mut Events,
     ) -> Result<(State, Epoch), Error> {
         let began = Instant::now();
         let number = state.progress.epochs + 1;
         let mut tally = Tally::default();
-        let mut state = self.pass(state, &mut tally, watch)?;
+        let mut state = self.pass(state, &mut tally, watch, events)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
         let validated = Instant::now();
@@ -147,8 +159,41 @@ impl Training<'_> {
             validation_seconds: validated.elapsed().as_secs_f64(),
             validation,
         };
+        self.show(&epoch, &tally, validate, state.progress.steps, events)?;
         self.keep(&mut state, &judged, &epoch)?;
         Ok((state, epoch))
+    }
+
+    /// An epoch's figures and pictures for TensorBoard. Everything is told by optimiser steps, so
+    /// that what a killed process told of steps that are made again can be forgotten.
+    fn show(
+        &self,
+        epoch: &Epoch,
+        tally: &Tally,
+        validate: &dyn Validate,
+        step: u64,
+        events: &mut Events,
+    ) -> Result<(), Error> {
+        events.scalar("epoch/number", step, f64::from(epoch.epoch))?;
+        events.scalar("epoch/loss", step, epoch.loss)?;
+        events.scalar("epoch/skipped steps", step, f64::from(epoch.skipped))?;
+        events.scalar("epoch/seconds", step, epoch.train_seconds)?;
+        if let Some(glimpse) = tally.glimpse() {
+            glimpse.show(events, step)?;
+        }
+        let Some(validation) = &epoch.validation else {
+            return Ok(());
+        };
+        events.scalar("validation/F0.5", step, validation.f05)?;
+        events.scalar("validation/best F0.5", step, validation.best_f05)?;
+        events.scalar("validation/best threshold", step, validation.best_threshold)?;
+        let precision = validation.average_precision;
+        events.scalar("validation/average precision", step, precision)?;
+        for (name, picture) in validate.pictures() {
+            let picture = shrunk(picture, LARGEST_PICTURE);
+            events.picture(&format!("validation/{name}"), step, &picture)?;
+        }
+        Ok(())
     }
 
     /// Puts an epoch on the disk. Its checkpoint comes last: a crash before it makes the epoch
@@ -193,6 +238,7 @@ impl Training<'_> {
         mut state: State,
         tally: &mut Tally,
         watch: &mut dyn Watch,
+        events: &mut Events,
     ) -> Result<State, Error> {
         let epoch = state.progress.epochs;
         let samples = self.samples();
@@ -203,12 +249,14 @@ impl Training<'_> {
             let mut loader = Loader::start(scope, self.examples, epoch, 0..samples, threads, ahead);
             for first in (0..samples).step_by(per_step) {
                 let count = per_step.min(samples - first);
-                state = self.step(state, &mut loader, count, tally)?;
+                state = self.step(state, &mut loader, count, tally, events)?;
                 watch.step(&Step {
                     epoch: epoch + 1,
                     epochs: self.settings.epochs,
                     step: state.progress.steps,
                     steps: self.steps(),
+                    epoch_step: (first / per_step + 1) as u64,
+                    epoch_steps: samples.div_ceil(per_step) as u64,
                     loss: tally.mean(),
                 });
             }
@@ -224,12 +272,13 @@ impl Training<'_> {
         loader: &mut Loader,
         count: usize,
         tally: &mut Tally,
+        events: &mut Events,
     ) -> Result<State, Error> {
         let step = state.progress.steps;
         state.progress.steps += 1;
         self.device.seed(self.step_seed(step));
         let statistics = Statistics::of(&state.network);
-        let (mut gradients, loss) = self.gradients(&state.network, loader, count)?;
+        let (mut gradients, loss) = self.gradients(&state.network, loader, count, tally)?;
         let norm = gradients.norm();
         if !loss.is_finite() || !norm.is_finite() {
             state.network = statistics.put_back(state.network);
@@ -240,6 +289,9 @@ impl Training<'_> {
         state.progress.skipped_in_a_row = 0;
         gradients.clip(norm, self.settings.optimizer.clip_norm);
         let rate = self.rate(step);
+        events.scalar("train/loss", step + 1, loss)?;
+        events.scalar("train/learning rate", step + 1, rate)?;
+        events.scalar("train/gradient norm", step + 1, norm)?;
         state.network = state.optimizer.step(state.network, gradients, rate);
         if let Some(average) = &mut state.average {
             average.update(&state.network);
@@ -253,6 +305,7 @@ impl Training<'_> {
         network: &Network,
         loader: &mut Loader,
         count: usize,
+        tally: &mut Tally,
     ) -> Result<(NamedGradients, f64), Error> {
         let device = self.device.clone().autodiff();
         let mut sum = NamedGradients::default();
@@ -266,6 +319,7 @@ impl Training<'_> {
             let share = samples.len() as f64 / count as f64;
             let batch = Batch::new(&samples, &device);
             let logits = network.forward(batch.volume);
+            tally.glance(|| Glimpse::new(&samples[0], &logits));
             let loss = self
                 .settings
                 .loss

@@ -1,4 +1,5 @@
 use inkling_model::Network;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 /// What validation found of a network.
@@ -26,4 +27,9 @@ pub trait Validate {
         &mut self,
         network: &Network,
     ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>>;
+
+    /// What the last validation painted: each fragment's name and its 8-bit probabilities, (y, x).
+    fn pictures(&self) -> Vec<(&str, &Array2<u8>)> {
+        Vec::new()
+    }
 }

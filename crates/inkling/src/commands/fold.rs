@@ -12,6 +12,7 @@ use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragmen
 
 use super::identity::identity;
 use super::judge::Judge;
+use super::train::best_epoch;
 use super::{Context, maps};
 use crate::console::Task;
 use crate::recipe::Recipe;
@@ -68,7 +69,10 @@ pub fn train(
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
     for (index, fragment) in fragments.iter().enumerate() {
         match fold.held_out.contains(&index) {
-            true => held_out.push(held_out_fragment(recipe, fragment, context)?),
+            true => {
+                let sheet = held_out_fragment(recipe, fragment, context)?;
+                held_out.push((fragment.id().to_owned(), sheet));
+            }
             false => learnt_from.push(training_fragment(recipe, fragment)?),
         }
     }
@@ -95,9 +99,10 @@ pub fn train(
         .map_or_else(|| "train".into(), |name| name.to_string_lossy());
     let mut bar = Bar {
         task: context.console.task(&name),
+        epoch: context.console.bar(&format!("{name} epoch")),
         context,
         name: name.into_owned(),
-        best: 0.0,
+        best: best_epoch(&run.epochs().unwrap_or_default()).map_or(0.0, |(_, best)| best.f05),
     };
     Ok(training.train(network, &mut Judge::new(held_out), &mut bar)?)
 }
@@ -201,6 +206,7 @@ fn keep_settings(recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
 /// Shows loss, F0.5 and the time left.
 struct Bar<'a> {
     task: Task,
+    epoch: Task,
     context: &'a Context<'a>,
     name: String,
     best: f64,
@@ -213,6 +219,7 @@ impl Watch for Bar<'_> {
             step.epoch, step.epochs, step.loss, self.best
         ));
         self.task.at(step.step, step.steps);
+        self.epoch.at(step.epoch_step, step.epoch_steps);
     }
 
     fn epoch(&mut self, epoch: &Epoch) {

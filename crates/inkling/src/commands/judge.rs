@@ -7,13 +7,15 @@ use ndarray::Array2;
 
 /// The held-out fragments. Their pixels count alike, as if they were one sheet.
 pub struct Judge {
-    sheets: Vec<HeldOut>,
+    sheets: Vec<(String, HeldOut)>,
+    painted: Vec<Array2<u8>>,
 }
 
 impl Judge {
-    /// Judges on `sheets`.
-    pub fn new(sheets: Vec<HeldOut>) -> Self {
-        Self { sheets }
+    /// Judges on `sheets`, each under its name.
+    pub fn new(sheets: Vec<(String, HeldOut)>) -> Self {
+        let painted = Vec::new();
+        Self { sheets, painted }
     }
 }
 
@@ -23,7 +25,8 @@ impl Validate for Judge {
         network: &Network,
     ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>> {
         let (mut levels, mut ink) = (Vec::new(), Vec::new());
-        for sheet in &self.sheets {
+        self.painted.clear();
+        for (_, sheet) in &self.sheets {
             let image = sheet.paint(network)?;
             for ((&papyrus, &level), &label) in sheet.mask.iter().zip(&image).zip(&sheet.labels) {
                 if papyrus {
@@ -31,6 +34,7 @@ impl Validate for Judge {
                     ink.push(label);
                 }
             }
+            self.painted.push(image);
         }
         let size = (1, levels.len());
         let papyrus = Array2::from_elem(size, true);
@@ -43,5 +47,10 @@ impl Validate for Judge {
             best_threshold: score.best_threshold,
             average_precision: score.average_precision,
         })
+    }
+
+    fn pictures(&self) -> Vec<(&str, &Array2<u8>)> {
+        let names = self.sheets.iter().map(|(name, _)| name.as_str());
+        names.zip(&self.painted).collect()
     }
 }

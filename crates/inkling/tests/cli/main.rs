@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod events;
 mod foreign_fragments;
 mod recipes;
 mod resume;
