@@ -23,7 +23,7 @@ struct Sheet {
 impl Sheet {
     fn new() -> Self {
         let voxel =
-            |(z, y, x)| ((z * 73_856_093 ^ y * 19_349_663 ^ x * 83_492_791) % 60_000) as u16;
+            |(z, y, x)| (((z * 73_856_093) ^ (y * 19_349_663) ^ (x * 83_492_791)) % 60_000) as u16;
         Self {
             volume: Columns::from_layers(Array3::from_shape_fn((24, 900, 900), voxel).view()),
             mask: Array2::from_elem((900, 900), true),

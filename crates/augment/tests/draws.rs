@@ -121,29 +121,30 @@ fn whole_step(name: &str) -> f64 {
     }
 }
 
+/// Whether a draw has a transform.
+type Has = fn(&Params) -> bool;
+
 #[test]
 fn transforms_happen_as_often_as_asked() {
     let drawn = draws(&AugmentSettings {
         scale: [0.5, 1.0],
         ..AugmentSettings::default()
     });
-    let share = |happens: &dyn Fn(&Params) -> bool| {
-        drawn.iter().filter(|params| happens(params)).count() as f64 / DRAWS as f64
-    };
-    let cases: [(f64, &dyn Fn(&Params) -> bool); 9] = [
-        (0.5, &|p| p.rotation.is_some()),
-        (0.5, &|p| p.horizontal_flip),
-        (0.5, &|p| p.vertical_flip),
+    let share = |has: Has| drawn.iter().filter(|params| has(params)).count() as f64 / DRAWS as f64;
+    let cases: [(f64, Has); 9] = [
+        (0.5, |p| p.rotation.is_some()),
+        (0.5, |p| p.horizontal_flip),
+        (0.5, |p| p.vertical_flip),
         // Of the turns one in four is by nothing.
-        (0.375, &|p| p.turns > 0),
-        (0.5, &|p| p.contrast_brightness.is_some()),
-        (0.4, &|p| p.spoil.is_some()),
-        (0.5, &|p| p.grid_distortion.is_some()),
-        (0.5, &|p| p.dropout.is_some()),
-        (0.0, &|p| p.tilt.is_some()),
+        (0.375, |p| p.turns > 0),
+        (0.5, |p| p.contrast_brightness.is_some()),
+        (0.4, |p| p.spoil.is_some()),
+        (0.5, |p| p.grid_distortion.is_some()),
+        (0.5, |p| p.dropout.is_some()),
+        (0.0, |p| p.tilt.is_some()),
     ];
-    for (index, (expected, happens)) in cases.into_iter().enumerate() {
-        let found = share(happens);
+    for (index, (expected, has)) in cases.into_iter().enumerate() {
+        let found = share(has);
         assert!((found - expected).abs() <= 0.025, "{index}: {found}");
     }
 }
