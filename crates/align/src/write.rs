@@ -1,7 +1,6 @@
-use std::io::Write;
 use std::path::Path;
 
-use inkling_fragment::{Error as FileError, write_maps, write_whole};
+use inkling_fragment::{write_bytes, write_maps};
 
 use crate::{Alignment, Curve, Error, FragmentCurves};
 
@@ -14,12 +13,7 @@ impl Alignment {
         write_maps(folder, &self.relief, force)?;
         let path = folder.join("align.json");
         let text = serde_json::to_string_pretty(self).expect("an alignment is plain data");
-        write_whole(&path, force, |file| {
-            writeln!(file, "{text}").map_err(|source| FileError::Io {
-                path: path.clone(),
-                source,
-            })
-        })?;
+        write_bytes(&path, text + "\n", force)?;
         Ok(())
     }
 }
@@ -38,19 +32,13 @@ pub fn write_curves(
             .as_ref()
             .map_or(String::new(), |curve| format!("{:.3}", curve.values()[z]))
     };
-    write_whole(path, force, |file| {
-        let mut text = "fragment,z,all,ink,background\n".to_owned();
-        for (id, curves) in curves {
-            for (z, all) in curves.all.values().iter().enumerate() {
-                let (ink, bare) = (value(&curves.ink, z), value(&curves.background, z));
-                text.push_str(&format!("{id},{z},{all:.3},{ink},{bare}\n"));
-            }
+    let mut text = "fragment,z,all,ink,background\n".to_owned();
+    for (id, curves) in curves {
+        for (z, all) in curves.all.values().iter().enumerate() {
+            let (ink, bare) = (value(&curves.ink, z), value(&curves.background, z));
+            text.push_str(&format!("{id},{z},{all:.3},{ink},{bare}\n"));
         }
-        file.write_all(text.as_bytes())
-            .map_err(|source| FileError::Io {
-                path: path.to_owned(),
-                source,
-            })
-    })?;
+    }
+    write_bytes(path, text, force)?;
     Ok(())
 }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use ndarray::{Array2, Axis, Zip, s};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -145,6 +147,21 @@ impl Mix {
                 first.validity.zip_mut_with(&second.validity, mix);
             }
             Self::CopyPaste => paste_ink(first, second),
+        }
+    }
+}
+
+/// In words.
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::CutMix { y, x, side } => {
+                write!(f, "a box of {side} px at ({y}, {x}) from another crop")
+            }
+            Self::MixUp { share } => {
+                write!(f, "{:.0} % of it, the rest another crop", 100.0 * share)
+            }
+            Self::CopyPaste => write!(f, "ink of another crop pasted in"),
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Dropout, GridDistortion, Spoil};
@@ -51,5 +53,55 @@ impl Params {
             grid_distortion: None,
             dropout: None,
         }
+    }
+}
+
+/// In words: what happened to the crop, in order.
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (height, width) = (self.rows.1, self.columns.1);
+        write!(
+            f,
+            "{height} × {width} px from ({}, {})",
+            self.rows.0, self.columns.0
+        )?;
+        let (first, count) = self.layers;
+        write!(f, ", layers {first} to {}", first + count - 1)?;
+        if let Some(slices) = &self.slices {
+            write!(f, " (those of place {slices:?})")?;
+        }
+        if let Some(degrees) = self.tilt {
+            write!(f, ", tilted by {degrees:.1}°")?;
+        }
+        if let Some(degrees) = self.rotation {
+            write!(f, ", rotated by {degrees:.1}°")?;
+        }
+        if self.horizontal_flip {
+            write!(f, ", flipped left to right")?;
+        }
+        if self.vertical_flip {
+            write!(f, ", flipped top to bottom")?;
+        }
+        if self.turns > 0 {
+            write!(f, ", turned by {}°", 90 * u32::from(self.turns))?;
+        }
+        if let Some([contrast, brightness]) = self.contrast_brightness {
+            write!(f, ", contrast × {contrast:.2}, brightness {brightness:+.2}")?;
+        }
+        match &self.spoil {
+            Some(Spoil::Noise { deviation, .. }) => {
+                write!(f, ", noise of {deviation:.1} grey levels")?;
+            }
+            Some(Spoil::GaussianBlur { size }) => write!(f, ", blurred over {size} px")?,
+            Some(Spoil::MotionBlur { size, .. }) => write!(f, ", moved within {size} px")?,
+            None => {}
+        }
+        if self.grid_distortion.is_some() {
+            write!(f, ", stretched in cells")?;
+        }
+        if let Some(hole) = self.dropout {
+            write!(f, ", hole of {} × {} px", hole.height, hole.width)?;
+        }
+        Ok(())
     }
 }

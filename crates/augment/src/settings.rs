@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Mixing, Slices};
+use crate::{Error, Mixing, MixingKind, Slices};
 
 /// `[augment]` in a recipe: what training does to its samples. The defaults are the write-up's.
 ///
@@ -128,10 +128,18 @@ impl Default for AugmentSettings {
 impl AugmentSettings {
     /// Crops of the patch's own size, upright and as they are: nothing is drawn but the place.
     pub fn none() -> Self {
+        Self::default().at_rest()
+    }
+
+    /// The same limits, with nothing happening: each transform can be given its probability back.
+    #[must_use]
+    pub fn at_rest(self) -> Self {
         Self {
             scale: [1.0, 1.0],
             ratio: [1.0, 1.0],
             z_scale_limit: 1.0,
+            slices: Slices::Crop,
+            tilt: 0.0,
             rotate: 0.0,
             horizontal_flip: 0.0,
             vertical_flip: 0.0,
@@ -140,7 +148,11 @@ impl AugmentSettings {
             spoil: 0.0,
             grid_distortion: 0.0,
             coarse_dropout: 0.0,
-            ..Self::default()
+            mixing: Mixing {
+                kind: MixingKind::None,
+                ..self.mixing
+            },
+            ..self
         }
     }
 

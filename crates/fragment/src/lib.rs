@@ -48,6 +48,6 @@ pub use part::{Part, thirds, write_part};
 pub use picture::{read_gray, write_gray};
 pub use provenance::Provenance;
 pub use volume::{Region, Volume};
-pub use whole_file::write_whole;
+pub use whole_file::{write_bytes, write_whole};
 pub use writer::{FragmentWriter, WriteOptions};
 pub use zarr_writer::ZarrVersion;

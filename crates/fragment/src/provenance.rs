@@ -5,7 +5,7 @@ use ndarray::Array2;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Fragment, Part, write_whole};
+use crate::{Error, Fragment, Part, write_bytes};
 
 /// Beside a fragment that was cut from another.
 const FILE: &str = "part.json";
@@ -116,10 +116,7 @@ impl Provenance {
             "columns": [self.columns.start, self.columns.end],
             "step": self.step,
         });
-        write_whole(&path, true, |file| {
-            std::io::Write::write_all(file, format!("{value:#}\n").as_bytes())
-                .map_err(Error::io(&path))
-        })
+        write_bytes(&path, format!("{value:#}\n"), true)
     }
 }
 

@@ -40,6 +40,21 @@ pub fn write_whole<E: From<Error>>(
     Ok(())
 }
 
+/// Writes `bytes` to `path`, whole, as [`write_whole`] does.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_bytes(
+    path: impl AsRef<Path>,
+    bytes: impl AsRef<[u8]>,
+    force: bool,
+) -> Result<(), Error> {
+    let path = path.as_ref();
+    write_whole(path, force, |file| {
+        file.write_all(bytes.as_ref()).map_err(Error::io(path))
+    })
+}
+
 /// A new name is safe from a power cut only once its folder is on the disk, too.
 #[cfg(unix)]
 fn settled(folder: &Path) -> std::io::Result<()> {

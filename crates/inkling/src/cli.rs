@@ -52,6 +52,8 @@ pub enum Command {
     Downscale(Downscale),
     /// Prints resolved settings and where each came from.
     Config(Config),
+    /// Paints what training sees: each transform, and finished samples.
+    Augment(Augment),
     /// Trains one fold.
     Train(Train),
     /// Trains and judges every fold.
@@ -216,6 +218,29 @@ pub struct Config {
     /// Prints the JSON Schema of recipes instead, for editors.
     #[arg(long, conflicts_with_all = ["files", "overrides"])]
     pub schema: bool,
+}
+
+/// Flags of `augment`.
+#[derive(Args)]
+pub struct Augment {
+    /// The fragment.
+    #[arg(value_name = "FRAGMENT")]
+    pub fragment: PathBuf,
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipes,
+    /// The seed of the draws.
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Finished samples to show.
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    pub count: usize,
+    /// Applies one transform after another, as the reference does, instead of sampling once.
+    #[arg(long)]
+    pub exact: bool,
+    /// Where gallery.html, gallery.png and gallery.json go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Flags of `train`.

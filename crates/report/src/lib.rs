@@ -2,7 +2,8 @@
 //!
 //! [`render`] turns [`ReportData`] into one page that needs no other file: figures, the painted
 //! ink over the scan with a slider, training curves, shift maps. [`Chart`] draws lines as SVG,
-//! [`shift_map`] paints depths.
+//! [`shift_map`] paints depths,
+//! [`sample_picture`] what training sees, and a [`Gallery`] shows many pictures side by side.
 //!
 //! ```
 //! use inkling_report::{Figure, ReportData, render};
@@ -23,14 +24,18 @@ mod chart;
 mod color_map;
 mod curve_charts;
 mod data;
-mod digits;
 mod embed;
+mod gallery;
+mod lettering;
 mod page;
+mod sample_picture;
 mod shift_map;
 
 pub use chart::{Chart, Line};
 pub use color_map::viridis;
 pub use curve_charts::{curve_charts, curves_svg};
 pub use data::{AlignmentView, Figure, FragmentCurve, PredictionView, ReportData, TrainingView};
+pub use gallery::{Gallery, GalleryPicture, GallerySection};
 pub use page::render;
+pub use sample_picture::{SampleView, sample_picture};
 pub use shift_map::{ShiftMap, shift_map};

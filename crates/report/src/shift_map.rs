@@ -1,8 +1,8 @@
-use image::{Rgba, RgbaImage};
+use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use ndarray::Array2;
 
 use crate::color_map::viridis;
-use crate::digits;
+use crate::lettering;
 
 /// A shift map as a picture, with the range that its colours span.
 #[derive(Clone, Debug)]
@@ -21,8 +21,13 @@ impl ShiftMap {
     pub fn to_png(&self) -> Vec<u8> {
         let (width, height) = self.picture.dimensions();
         let height = height.max(LEAST_HEIGHT);
-        let mut whole = RgbaImage::from_pixel(width + LEGEND, height + 2 * GAP, WHITE);
-        image::imageops::overlay(&mut whole, &self.picture, 0, i64::from(GAP));
+        let mut whole = RgbImage::from_pixel(width + LEGEND, height + 2 * GAP, WHITE);
+        for (x, y, pixel) in self.picture.enumerate_pixels() {
+            let Rgba([r, g, b, opaque]) = *pixel;
+            if opaque > 0 {
+                whole.put_pixel(x, y + GAP, Rgb([r, g, b]));
+            }
+        }
         for y in 0..height {
             self.paint_legend_row(&mut whole, y, height, width + GAP);
         }
@@ -30,8 +35,8 @@ impl ShiftMap {
         for tick in 0..5 {
             let share = tick as f32 / 4.0;
             let text = format!("{:.1}", low + share * (high - low));
-            let y = GAP + ((1.0 - share) * (height - 1) as f32) as u32 - digits::HEIGHT / 2;
-            digits::draw_number(&mut whole, &text, width + GAP + BAR + 4, y, INK);
+            let y = GAP + ((1.0 - share) * (height - 1) as f32) as u32 - lettering::HEIGHT / 2;
+            lettering::write(&mut whole, &text, [width + GAP + BAR + 4, y], INK);
         }
         let mut bytes = std::io::Cursor::new(Vec::new());
         whole
@@ -40,10 +45,9 @@ impl ShiftMap {
         bytes.into_inner()
     }
 
-    fn paint_legend_row(&self, whole: &mut RgbaImage, y: u32, height: u32, left: u32) {
+    fn paint_legend_row(&self, whole: &mut RgbImage, y: u32, height: u32, left: u32) {
         let share = 1.0 - (y as f32 + 0.5) / height as f32;
-        let [r, g, b] = viridis(share);
-        let color = Rgba([r, g, b, 255]);
+        let color = Rgb(viridis(share));
         let bins = self.histogram.len();
         let bin = self.histogram[((share * bins as f32) as usize).min(bins - 1)];
         let highest = self.histogram.iter().copied().fold(1e-9, f64::max);
@@ -55,8 +59,8 @@ impl ShiftMap {
     }
 }
 
-const WHITE: Rgba<u8> = Rgba([255, 255, 255, 255]);
-const INK: Rgba<u8> = Rgba([40, 40, 40, 255]);
+const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+const INK: Rgb<u8> = Rgb([40, 40, 40]);
 /// Widths in pixels, from left to right: gap, colour bar, numbers, histogram, gap.
 const GAP: u32 = 8;
 const BAR: u32 = 16;

@@ -1,8 +1,7 @@
-use std::io::Write;
 use std::path::Path;
 
 use inkling_align::{AlignSettings, Alignment, Method, Target, align, measure_curves};
-use inkling_fragment::{Error, Fragment, write_whole};
+use inkling_fragment::{Fragment, write_bytes};
 use inkling_report::{AlignmentView, Chart, Line, shift_map};
 use ndarray::{Array2, s};
 use serde_json::{Value, json};
@@ -96,13 +95,7 @@ fn write_pictures(
     let (z_shift, mask) = thinned(alignment, mask);
     let map = shift_map(&z_shift, &mask);
     let path = folder.join("z_shift.png");
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        |source| Error::Io { path, source }
-    };
-    write_whole(&path, force, |file| {
-        file.write_all(&map.to_png()).map_err(io(&path))
-    })?;
+    write_bytes(&path, map.to_png(), force)?;
     let unit = |curve: &inkling_align::Curve| {
         let inner = curve.normalized(1, curve.len().saturating_sub(2));
         inner.unwrap_or_else(|| curve.clone()).values().to_vec()
@@ -118,9 +111,7 @@ fn write_pictures(
         ],
     };
     let path = folder.join("curve.svg");
-    write_whole(&path, force, |file| {
-        file.write_all(chart.to_svg().as_bytes()).map_err(io(&path))
-    })?;
+    write_bytes(&path, chart.to_svg(), force)?;
     Ok(())
 }
 

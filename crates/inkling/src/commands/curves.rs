@@ -1,8 +1,6 @@
-use std::io::Write;
-
 use anyhow::Context as _;
 use inkling_align::{FragmentCurves, measure_curves, write_curves};
-use inkling_fragment::{Error, Fragment, write_whole};
+use inkling_fragment::{Fragment, write_bytes};
 use inkling_report::{FragmentCurve, curves_svg};
 use serde_json::{Value, json};
 
@@ -22,13 +20,7 @@ pub fn run(flags: &Curves, context: &Context) -> anyhow::Result<Value> {
     write_curves(&folder.join("curves.csv"), &measured, context.force)?;
     let views: Vec<FragmentCurve> = measured.iter().map(view).collect();
     let path = folder.join("curves.svg");
-    write_whole(&path, context.force, |file| {
-        file.write_all(curves_svg(&views).as_bytes())
-            .map_err(|source| Error::Io {
-                path: path.clone(),
-                source,
-            })
-    })?;
+    write_bytes(&path, curves_svg(&views), context.force)?;
     context.console.say(format!("{}", path.display()));
     let figures: serde_json::Map<String, Value> = measured
         .into_iter()

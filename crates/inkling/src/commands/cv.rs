@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use inkling_fragment::{Fragment, read_gray};
+use inkling_fragment::{Fragment, read_gray, write_bytes};
 use inkling_predict::{PredictSettings, Tta, to_image};
 use inkling_report::{PredictionView, ReportData, TrainingView, render};
 use inkling_train::{Run, Validation};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::fold::{self, Fold, Going};
 use super::folds::{choose, folds, open_fragments};
-use super::predict::{Models, paint, write_text};
+use super::predict::{Models, paint};
 use super::report::{figure, prediction_view, training_view};
 use super::train::best_epoch;
 use crate::cli::Cv;
@@ -61,9 +61,9 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     });
     // Both are made from the runs and may be made anew.
     let text = serde_json::to_string_pretty(&figures)?;
-    write_text(&flags.out.join("cv.json"), &text, true)?;
+    write_bytes(flags.out.join("cv.json"), &text, true)?;
     let page = report(&recipe, &fragments, rows, &flags.out, mean, spread)?;
-    write_text(&flags.out.join("report.html"), &page, true)?;
+    write_bytes(flags.out.join("report.html"), &page, true)?;
     Ok(figures)
 }
 

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use inkling_align::{AlignSettings, Target, measure_curves};
-use inkling_fragment::Fragment;
+use inkling_fragment::{Fragment, write_bytes};
 use inkling_model::DeviceName;
 use inkling_predict::{Score, score, to_image};
 use inkling_report::{ReportData, render};
@@ -12,7 +12,7 @@ use inkling_train::Epoch;
 use serde_json::{Value, json};
 
 use super::fold::Going;
-use super::predict::{Models, paint, write_text};
+use super::predict::{Models, paint};
 use super::report::{figure, prediction_view, training_view};
 use super::{Context, align, curves, fold};
 use crate::cli::Demo;
@@ -149,7 +149,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
         predictions: vec![prediction_view(held_out, aligned.image, caption.to_owned())?],
         settings: aligned_recipe.to_toml()?,
     });
-    write_text(&report, &page, true)?;
+    write_bytes(&report, &page, true)?;
     context.console.say(format!(
         "F0.5 {:.3} aligned, {:.3} unaligned, {seconds:.0} s\nreport: {}",
         aligned.score.f05,
@@ -170,7 +170,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
 fn recipe(out: &Path) -> anyhow::Result<Recipe> {
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let path: PathBuf = out.join("demo.toml");
-    write_text(&path, RECIPE, true)?;
+    write_bytes(&path, RECIPE, true)?;
     Recipe::read(&[path], &[])
 }
 

@@ -160,7 +160,7 @@ fn held_out_fragment(
 }
 
 /// Where training looks: papyrus whose labels can be trusted, and that is not kept for validation.
-fn taught(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
+pub fn taught(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
     let mut mask = fragment.mask()?;
     if let Some(trusted) = fragment.supervision_mask()? {
         mask.zip_mut_with(&trusted, |mask, &trusted| *mask &= trusted);

@@ -1,6 +1,7 @@
 //! One file per command: flags in, calls, figures out.
 
 mod align;
+mod augment;
 mod config;
 mod curves;
 mod cv;
@@ -80,6 +81,7 @@ pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
         Command::Downscale(flags) => downscale::run(flags, &context),
         Command::Cv(flags) => cv::run(flags, &context),
         Command::Config(flags) => config::run(flags, &context),
+        Command::Augment(flags) => augment::run(flags, &context),
         Command::Train(flags) => train::run(flags, &context),
         Command::Predict(flags) => predict::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use burn::tensor::Device;
 use inkling_align::{AlignSettings, Target};
 use inkling_augment::TestTransform;
-use inkling_fragment::{Error as FileError, Fragment, write_gray, write_whole};
+use inkling_fragment::{Fragment, write_bytes, write_gray};
 use inkling_model::{Checkpoint, load};
 use inkling_predict::{
     Error, PredictSettings, Prediction, Predictor, Tta, run_lengths, submission, to_image,
@@ -47,14 +47,14 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         entries.push(painted.entry);
     }
     let table = submission(&runs);
-    write_text(&flags.out.join("submission.csv"), &table, context.force)?;
+    write_bytes(flags.out.join("submission.csv"), &table, context.force)?;
     let figures = json!({
         "fragments": entries,
         "models": models.describe(),
         "settings": settings,
     });
     let text = serde_json::to_string_pretty(&figures)?;
-    write_text(&flags.out.join("predict.json"), &text, context.force)?;
+    write_bytes(flags.out.join("predict.json"), &text, context.force)?;
     Ok(figures)
 }
 
@@ -226,14 +226,4 @@ fn tta(name: &str) -> Result<Tta, Usage> {
             "--tta {other}: expected none, rot90 or full"
         ))),
     }
-}
-
-/// Writes a text file, whole.
-pub fn write_text(path: &Path, text: &str, force: bool) -> Result<(), FileError> {
-    write_whole(path, force, |file| {
-        std::io::Write::write_all(file, text.as_bytes()).map_err(|source| FileError::Io {
-            path: path.to_owned(),
-            source,
-        })
-    })
 }

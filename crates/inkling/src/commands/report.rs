@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use inkling_fragment::{Fragment, Region, Volume, read_gray};
+use inkling_fragment::{Fragment, Region, Volume, read_gray, write_bytes};
 use inkling_predict::score;
 use inkling_report::{Figure, PredictionView, ReportData, TrainingView, render};
 use inkling_train::{Epoch, Run};
@@ -9,7 +9,6 @@ use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::predict::write_text;
 use super::train::best_epoch;
 use crate::cli::Report;
 use crate::failure::Usage;
@@ -32,7 +31,7 @@ pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
     };
     let path = folder.join("report.html");
     // A report is made from what is there and may be made anew.
-    write_text(&path, &render(&data), true)?;
+    write_bytes(&path, render(&data), true)?;
     context.console.say(format!("{}", path.display()));
     Ok(json!({ "report": path }))
 }

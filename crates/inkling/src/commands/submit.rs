@@ -1,9 +1,8 @@
-use inkling_fragment::read_gray;
+use inkling_fragment::{read_gray, write_bytes};
 use inkling_predict::{run_lengths, submission};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::predict::write_text;
 use crate::cli::Submit;
 
 pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
@@ -15,7 +14,7 @@ pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
             .map_or_else(String::new, |stem| stem.to_string_lossy().into());
         rows.push((id, run_lengths(&image, flags.threshold)));
     }
-    write_text(&flags.out, &submission(&rows), context.force)?;
+    write_bytes(&flags.out, submission(&rows), context.force)?;
     context.console.say(format!("{}", flags.out.display()));
     Ok(json!({ "submission": flags.out, "fragments": rows.len() }))
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod demo;
 mod events;
 mod foreign_fragments;
+mod gallery;
 mod recipes;
 mod resume;
 mod scrap;

@@ -1,0 +1,341 @@
+//! Paints what training sees: the same crop under every transform, and finished samples.
+
+use anyhow::Context as _;
+use inkling_augment::{
+    AugmentSettings, Mix, MixingKind, Params, Sample, SampleKey, Scratch, Slices, Source, Spoil,
+    TrainTransform,
+};
+use inkling_fragment::{Fragment, write_bytes};
+use inkling_report::{Gallery, GalleryPicture, GallerySection, SampleView, sample_picture};
+use serde_json::{Value, json};
+
+use super::fold::taught;
+use super::{Context, maps};
+use crate::cli::Augment;
+use crate::recipe::Recipe;
+
+pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
+    let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    let fragment = Fragment::open(&flags.fragment)?;
+    let volume = maps::aligned(&fragment, recipe.data.maps.as_deref())?;
+    let (volume, z) = maps::kept(volume, recipe.data.layers[0]..recipe.data.layers[1])?;
+    let mask = taught(&fragment)?;
+    let labels = fragment.ink_labels()?;
+    let source = Source {
+        volume: volume.as_ref(),
+        mask: &mask,
+        labels: labels.as_ref(),
+        z,
+    };
+    let mut settings = recipe.augment.clone();
+    settings.exact |= flags.exact;
+    let size = [recipe.model.image_size, recipe.model.depth];
+    let painter = Painter::new(&source, settings, size, flags.seed)?;
+    let (transforms, drawn) = painter.transforms()?;
+    let task = context.console.task("samples");
+    let (mut samples, mut addresses) = (Vec::new(), Vec::new());
+    for index in 0..flags.count {
+        let (picture, entry) = painter.finished(index as u64)?;
+        samples.push(picture);
+        addresses.push(entry);
+        task.at(index as u64 + 1, flags.count as u64);
+    }
+    drop(task);
+    let gallery = gallery(&fragment, flags, transforms, samples);
+    let folder = &flags.out;
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let figures = json!({
+        "fragment": fragment.path(),
+        "seed": flags.seed,
+        "settings": painter.settings,
+        "transforms": drawn,
+        "samples": addresses,
+    });
+    let text = serde_json::to_string_pretty(&figures)?;
+    write_bytes(folder.join("gallery.json"), text, context.force)?;
+    write_bytes(folder.join("gallery.png"), gallery.to_png(), context.force)?;
+    let page = folder.join("gallery.html");
+    write_bytes(&page, gallery.to_html(), context.force)?;
+    context.console.say(format!("{}", page.display()));
+    Ok(figures)
+}
+
+fn gallery(
+    fragment: &Fragment,
+    flags: &Augment,
+    transforms: Vec<GalleryPicture>,
+    samples: Vec<GalleryPicture>,
+) -> Gallery {
+    Gallery {
+        title: format!("What training sees of fragment {}", fragment.id()),
+        subtitle:
+            "Above, the middle layer: ink orange, what is no papyrus dark. Below, the section \
+                   through the middle row, first layer on top."
+                .to_owned(),
+        sections: vec![
+            GallerySection {
+                title: "One crop under every transform".to_owned(),
+                explanation: "As the settings limit them, each alone and certain to happen."
+                    .to_owned(),
+                pictures: transforms,
+            },
+            GallerySection {
+                title: format!("{} samples of seed {}", flags.count, flags.seed),
+                explanation: "All transforms together, each as often as the settings say."
+                    .to_owned(),
+                pictures: samples,
+            },
+        ],
+    }
+}
+
+/// Draws samples of one fragment and paints all in the same shades.
+struct Painter<'a> {
+    source: &'a Source<'a>,
+    settings: AugmentSettings,
+    size: [usize; 2],
+    seed: u64,
+    /// The crop that every transform is shown on.
+    crop: Params,
+    /// Another, to be mixed with.
+    other: Params,
+    /// The intensities that are painted black and white.
+    levels: [f32; 2],
+}
+
+/// One transform alone: how it is switched on, and which of its draws show it.
+struct Variant {
+    name: &'static str,
+    switch: fn(&mut AugmentSettings, &AugmentSettings),
+    shows: fn(&Params) -> bool,
+}
+
+const fn always(name: &'static str, switch: fn(&mut AugmentSettings, &AugmentSettings)) -> Variant {
+    drawn(name, switch, |_| true)
+}
+
+const fn drawn(
+    name: &'static str,
+    switch: fn(&mut AugmentSettings, &AugmentSettings),
+    shows: fn(&Params) -> bool,
+) -> Variant {
+    Variant {
+        name,
+        switch,
+        shows,
+    }
+}
+
+/// In the order in which they are applied.
+const VARIANTS: [Variant; 16] = [
+    always("crop", |_, _| {}),
+    always("random crop", |s, all| {
+        (s.scale, s.ratio) = (all.scale, all.ratio);
+    }),
+    always("z scale", |s, all| s.z_scale_limit = all.z_scale_limit),
+    always("random slices", |s, _| s.slices = Slices::Random),
+    always("uniform slices", |s, _| s.slices = Slices::Uniform),
+    always("tilt", |s, _| s.tilt = 1.0),
+    always("rotation", |s, _| s.rotate = 1.0),
+    always("horizontal flip", |s, _| s.horizontal_flip = 1.0),
+    always("vertical flip", |s, _| s.vertical_flip = 1.0),
+    drawn("quarter turn", |s, _| s.rotate90 = 1.0, |p| p.turns > 0),
+    always("brightness and contrast", |s, _| {
+        s.brightness_contrast = 1.0;
+    }),
+    drawn(
+        "Gaussian noise",
+        |s, _| s.spoil = 1.0,
+        |p| matches!(p.spoil, Some(Spoil::Noise { .. })),
+    ),
+    drawn(
+        "Gaussian blur",
+        |s, _| s.spoil = 1.0,
+        |p| matches!(p.spoil, Some(Spoil::GaussianBlur { .. })),
+    ),
+    drawn(
+        "motion blur",
+        |s, _| s.spoil = 1.0,
+        |p| matches!(p.spoil, Some(Spoil::MotionBlur { .. })),
+    ),
+    always("grid distortion", |s, _| s.grid_distortion = 1.0),
+    always("coarse dropout", |s, _| s.coarse_dropout = 1.0),
+];
+
+const MIXINGS: [(&str, MixingKind); 3] = [
+    ("cut-mix", MixingKind::CutMix),
+    ("mix-up", MixingKind::MixUp),
+    ("copy-paste", MixingKind::CopyPaste),
+];
+
+/// Draws among which one that shows something is looked for.
+const TRIES: u64 = 200;
+
+impl<'a> Painter<'a> {
+    fn new(
+        source: &'a Source<'a>,
+        settings: AugmentSettings,
+        [size, depth]: [usize; 2],
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let plain = TrainTransform::new(settings.clone().at_rest(), size, depth)?;
+        let mut crops = Vec::new();
+        for epoch in 0..TRIES {
+            let crop = plain.draw(
+                source,
+                SampleKey {
+                    seed,
+                    epoch,
+                    index: 0,
+                },
+            )?;
+            let sample = plain.apply(source, &crop, &mut Scratch::default())?;
+            crops.push((sample.labels.mean().unwrap_or(0.0) > 0.05, crop, sample));
+            if crops.iter().filter(|(inked, ..)| *inked).count() == 2 {
+                break;
+            }
+        }
+        // Those with ink first, in the order of their draws; without labels none has.
+        crops.sort_by_key(|(inked, ..)| !inked);
+        let mut crops = crops.into_iter();
+        let (_, crop, sample) = crops.next().expect("at least one draw");
+        let other = crops
+            .next()
+            .map_or_else(|| crop.clone(), |(_, other, _)| other);
+        Ok(Self {
+            source,
+            settings,
+            size: [size, depth],
+            seed,
+            crop,
+            other,
+            levels: levels(&sample),
+        })
+    }
+
+    /// The crop under every transform, and what was drawn for each.
+    fn transforms(&self) -> anyhow::Result<(Vec<GalleryPicture>, Vec<Value>)> {
+        let (mut pictures, mut drawn) = (Vec::new(), Vec::new());
+        for variant in &VARIANTS {
+            let (params, sample) = self.alone(variant)?;
+            drawn.push(json!({ "name": variant.name, "params": params }));
+            pictures.push(self.picture(variant.name, params.to_string(), &sample));
+        }
+        for (name, kind) in MIXINGS {
+            let (mix, sample) = self.mixed(kind)?;
+            drawn.push(json!({ "name": name, "params": self.crop, "mix": mix }));
+            pictures.push(self.picture(name, mix.to_string(), &sample));
+        }
+        Ok((pictures, drawn))
+    }
+
+    fn alone(&self, variant: &Variant) -> anyhow::Result<(Params, Sample)> {
+        let mut settings = self.settings.clone().at_rest();
+        (variant.switch)(&mut settings, &self.settings);
+        let transform = self.transform(settings)?;
+        for epoch in 0..TRIES {
+            let params = transform.draw(self.source, self.key(epoch))?;
+            if (variant.shows)(&params) {
+                let params = self.at_the_crop(variant.name, params);
+                let sample = transform.apply(self.source, &params, &mut Scratch::default())?;
+                return Ok((params, sample));
+            }
+        }
+        anyhow::bail!("{}: not once in {TRIES} draws", variant.name)
+    }
+
+    /// What was drawn, on the crop that all are shown on, unless the crop is what it is about.
+    fn at_the_crop(&self, name: &str, params: Params) -> Params {
+        let crop = &self.crop;
+        match name {
+            "random crop" => Params {
+                layers: crop.layers,
+                ..params
+            },
+            "z scale" | "random slices" | "uniform slices" => Params {
+                rows: crop.rows,
+                columns: crop.columns,
+                ..params
+            },
+            _ => Params {
+                rows: crop.rows,
+                columns: crop.columns,
+                layers: crop.layers,
+                ..params
+            },
+        }
+    }
+
+    fn mixed(&self, kind: MixingKind) -> anyhow::Result<(Mix, Sample)> {
+        let mut settings = self.settings.clone().at_rest();
+        settings.mixing.kind = kind;
+        settings.mixing.probability = 1.0;
+        let transform = self.transform(settings)?;
+        let scratch = &mut Scratch::default();
+        let mut sample = transform.apply(self.source, &self.crop, scratch)?;
+        let other = transform.apply(self.source, &self.other, scratch)?;
+        let mix = transform
+            .draw_mix(self.key(0))
+            .context("a mixing that is certain")?;
+        mix.apply(&mut sample, &other);
+        Ok((mix, sample))
+    }
+
+    /// Sample `index` of the first epoch, with its address.
+    fn finished(&self, index: u64) -> anyhow::Result<(GalleryPicture, Value)> {
+        let key = SampleKey {
+            index,
+            ..self.key(0)
+        };
+        let transform = self.transform(self.settings.clone())?;
+        let params = transform.draw(self.source, key)?;
+        let mix = transform.draw_mix(key);
+        let sample = transform.sample(self.source, key, &mut Scratch::default())?;
+        let said = match mix {
+            Some(mix) => format!("{params}; {mix}"),
+            None => params.to_string(),
+        };
+        let picture = self.picture(&format!("sample {index}"), said, &sample);
+        Ok((
+            picture,
+            json!({ "index": index, "params": params, "mix": mix }),
+        ))
+    }
+
+    fn picture(&self, name: &str, explanation: String, sample: &Sample) -> GalleryPicture {
+        GalleryPicture {
+            name: name.to_owned(),
+            explanation,
+            picture: sample_picture(SampleView {
+                volume: sample.volume.view(),
+                labels: &sample.labels,
+                validity: &sample.validity,
+                levels: self.levels,
+            }),
+        }
+    }
+
+    fn transform(&self, settings: AugmentSettings) -> anyhow::Result<TrainTransform> {
+        let [size, depth] = self.size;
+        Ok(TrainTransform::new(settings, size, depth)?)
+    }
+
+    fn key(&self, epoch: u64) -> SampleKey {
+        SampleKey {
+            seed: self.seed,
+            epoch,
+            index: 0,
+        }
+    }
+}
+
+/// The intensities below and above which one voxel in a hundred lies.
+fn levels(sample: &Sample) -> [f32; 2] {
+    let mut values: Vec<f32> = sample.volume.iter().copied().collect();
+    values.sort_unstable_by(f32::total_cmp);
+    let one_in_a_hundred = values.len() / 100;
+    [
+        values[one_in_a_hundred],
+        values[values.len() - 1 - one_in_a_hundred],
+    ]
+}
