@@ -1,10 +1,78 @@
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::Error;
+
+/// A file that appears under its name when all of it is there, and safe from a power cut; dropped
+/// before, it leaves nothing.
+pub(crate) struct WholeFile {
+    target: PathBuf,
+    writer: BufWriter<File>,
+    hidden: TempPath,
+}
+
+impl WholeFile {
+    /// Begins the file `target`, which must not be there without `force`.
+    pub fn create(target: &Path, force: bool) -> Result<Self, Error> {
+        if target.exists() && !force {
+            let path = target.to_owned();
+            return Err(Error::Exists { path });
+        }
+        let (file, hidden) = NamedTempFile::new_in(folder_of(target))
+            .map_err(Error::io(target))?
+            .into_parts();
+        Ok(Self {
+            target: target.to_owned(),
+            writer: BufWriter::with_capacity(1 << 20, file),
+            hidden,
+        })
+    }
+
+    /// Its name to be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives the file its name.
+    pub fn finish(mut self) -> Result<PathBuf, Error> {
+        let path = &self.target;
+        self.writer.flush().map_err(Error::io(path))?;
+        let file = self.writer.get_ref();
+        file.sync_all().map_err(Error::io(path))?;
+        readable_by_all(file).map_err(Error::io(path))?;
+        self.hidden
+            .persist(path)
+            .map_err(|error| Error::io(path)(error.error))?;
+        settled(folder_of(path)).map_err(Error::io(path))?;
+        Ok(self.target)
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Seek for WholeFile {
+    fn seek(&mut self, place: SeekFrom) -> std::io::Result<u64> {
+        self.writer.seek(place)
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
 
 /// Writes `path` beside itself and renames it into place once `fill` returned and the bytes are
 /// on the disk: whoever looks sees the old file or the whole new one, also after a power cut.
@@ -16,27 +84,9 @@ pub fn write_whole<E: From<Error>>(
     force: bool,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let path = path.as_ref();
-    if path.exists() && !force {
-        let path = path.to_owned();
-        return Err(Error::Exists { path }.into());
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let (file, hidden) = NamedTempFile::new_in(folder)
-        .map_err(Error::io(path))?
-        .into_parts();
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    fill(&mut writer)?;
-    writer.flush().map_err(Error::io(path))?;
-    writer.get_ref().sync_all().map_err(Error::io(path))?;
-    readable_by_all(writer.get_ref()).map_err(Error::io(path))?;
-    hidden
-        .persist(path)
-        .map_err(|error| Error::io(path)(error.error))?;
-    settled(folder).map_err(Error::io(path))?;
+    let mut file = WholeFile::create(path.as_ref(), force)?;
+    fill(&mut file.writer)?;
+    file.finish()?;
     Ok(())
 }
 

@@ -1,11 +1,12 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::fragment::LAYER_FOLDERS;
 use crate::tiff_writer::TiffWriter;
-use crate::zarr_writer::{CHUNK, ZarrVersion, ZarrWriter};
+use crate::whole_folder::WholeFolder;
+use crate::zarr_writer::{ZarrVersion, ZarrWriter};
 use crate::{Error, Fragment, write_gray};
 
 /// Rows of a strip: 64 lines of a wide layer are about a megabyte.
@@ -26,13 +27,11 @@ pub struct WriteOptions {
 /// Writes a fragment's layers together, from the top row to the bottom one. The folder appears
 /// under its name when all of it is there; dropped before, it leaves nothing.
 pub struct FragmentWriter {
-    target: PathBuf,
-    folder: tempfile::TempDir,
+    folder: WholeFolder,
     sink: Sink,
     shape: [usize; 3],
     rows: usize,
     pending: Option<ndarray::Array3<u16>>,
-    force: bool,
 }
 
 /// Where voxels go.
@@ -46,7 +45,7 @@ impl Sink {
     fn rows(&self) -> usize {
         match self {
             Self::Tiff(_) => ROWS_PER_STRIP,
-            Self::Zarr(_) => CHUNK,
+            Self::Zarr(volume) => volume.rows(),
         }
     }
 
@@ -80,9 +79,7 @@ impl FragmentWriter {
         options: WriteOptions,
     ) -> Result<Self, Error> {
         let target = target.as_ref().to_owned();
-        if target.exists() && !options.force {
-            return Err(Error::Exists { path: target });
-        }
+        let folder = WholeFolder::create(&target, options.force)?;
         if !is_replaceable(&target)? {
             return Err(Error::NotAFragment { path: target });
         }
@@ -93,15 +90,12 @@ impl FragmentWriter {
                 expected: "at least one voxel each way".to_owned(),
             });
         }
-        let folder = hidden_beside(&target)?;
         Ok(Self {
             sink: create_sink(folder.path(), shape, options.zarr)?,
-            target,
             folder,
             shape,
             rows: 0,
             pending: None,
-            force: options.force,
         })
     }
 
@@ -118,7 +112,7 @@ impl FragmentWriter {
         let (depth, count, width) = rows.dim();
         if depth != self.shape[0] || width != self.shape[2] || self.rows + count > self.shape[1] {
             return Err(Error::Rows {
-                path: self.target.clone(),
+                path: self.folder.target().to_owned(),
                 found: format!("{:?} after {} rows", rows.shape(), self.rows),
                 expected: format!("rows of {:?}", self.shape),
             });
@@ -181,7 +175,7 @@ impl FragmentWriter {
             return write_gray(self.folder().join(name), image.view(), true);
         }
         Err(Error::Size {
-            path: self.target.join(name),
+            path: self.folder.target().join(name),
             found,
             expected,
             like: "the layers",
@@ -196,33 +190,20 @@ impl FragmentWriter {
     pub fn finish(self) -> Result<Fragment, Error> {
         if self.rows != self.shape[1] {
             return Err(Error::Rows {
-                path: self.target,
+                path: self.folder.target().to_owned(),
                 found: format!("{} rows", self.rows),
                 expected: format!("{} rows", self.shape[1]),
             });
         }
         self.sink.finish()?;
-        let target = self.target;
-        readable_by_all(self.folder.path()).map_err(Error::io(&target))?;
-        let replaced = match self.force && target.exists() {
-            true => Some(set_aside(&target)?),
-            false => None,
-        };
-        let named = std::fs::rename(self.folder.path(), &target);
-        if let (Err(_), Some(old)) = (&named, &replaced) {
-            // The old fragment gets its name back; the first error is the one to tell.
-            let _ = std::fs::rename(old.path().join(ASIDE), &target);
-        }
-        named.map_err(Error::io(&target))?;
-        // The folder has its name now; the guard must not remove it.
-        let _ = self.folder.keep();
-        Fragment::open(target)
+        Fragment::open(self.folder.finish()?)
     }
 }
 
 fn create_sink(folder: &Path, shape: [usize; 3], zarr: Option<ZarrVersion>) -> Result<Sink, Error> {
     if let Some(version) = zarr {
-        let volume = ZarrWriter::create(&folder.join(ZARR_FOLDER), shape, version)?;
+        let volume =
+            ZarrWriter::create(&folder.join(ZARR_FOLDER), "surface_volume", shape, version)?;
         return Ok(Sink::Zarr(Box::new(volume)));
     }
     let volume = folder.join(LAYER_FOLDERS[0]);
@@ -235,30 +216,6 @@ fn create_sink(folder: &Path, shape: [usize; 3], zarr: Option<ZarrVersion>) -> R
         })
         .collect::<Result<_, _>>()?;
     Ok(Sink::Tiff(layers))
-}
-
-/// What a fragment about to be replaced is called in its temporary folder.
-const ASIDE: &str = "replaced";
-
-/// Moves the old fragment into a temporary folder beside it, which removes itself when dropped:
-/// deleting takes long, and until the new one has the name the old one must be whole.
-fn set_aside(target: &Path) -> Result<tempfile::TempDir, Error> {
-    let aside = hidden_beside(target)?;
-    std::fs::rename(target, aside.path().join(ASIDE)).map_err(Error::io(target))?;
-    Ok(aside)
-}
-
-/// A temporary folder beside `target`, on the same disk so that renaming suffices.
-fn hidden_beside(target: &Path) -> Result<tempfile::TempDir, Error> {
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    tempfile::Builder::new()
-        .prefix(".inkling-")
-        .tempdir_in(parent)
-        .map_err(Error::io(parent))
 }
 
 /// Whether nothing is lost with `target` but a fragment.
@@ -277,16 +234,4 @@ fn is_replaceable(target: &Path) -> Result<bool, Error> {
 
 fn white_where(mask: &Array2<bool>) -> Array2<u8> {
     mask.mapv(|set| if set { 255 } else { 0 })
-}
-
-/// Temporary folders are private; results are ordinary ones.
-#[cfg(unix)]
-fn readable_by_all(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_folder: &Path) -> std::io::Result<()> {
-    Ok(())
 }

@@ -10,8 +10,10 @@ use zarrs::metadata::ArrayMetadata;
 
 use crate::Error;
 
-/// Side of a chunk, in voxels.
-pub(crate) const CHUNK: usize = 128;
+/// Side of a chunk of a volume, in voxels.
+const CHUNK: usize = 128;
+/// Side of a chunk of a single layer, in pixels.
+const FLAT_CHUNK: usize = 512;
 /// Levels are halved until no side is longer than this.
 const SMALLEST: usize = 512;
 
@@ -24,8 +26,8 @@ pub enum ZarrVersion {
     V3,
 }
 
-/// Writes a volume as OME-Zarr, from the top row to the bottom one: chunks of 128³, compressed
-/// with zstd, and levels of half the height and width each, as the mean of 2 × 2 voxels.
+/// Writes a volume as OME-Zarr, from the top row to the bottom one: chunks of 128³ (512² of a
+/// single layer), compressed with zstd, and levels of half the height and width each, as the mean of 2 × 2 voxels.
 pub(crate) struct ZarrWriter {
     path: PathBuf,
     version: ZarrVersion,
@@ -37,11 +39,16 @@ pub(crate) struct ZarrWriter {
 type Level = Array<FilesystemStore>;
 
 impl ZarrWriter {
-    /// Begins a volume of `shape` (depth, height, width) in the new folder `path`.
-    pub fn create(path: &Path, shape: [usize; 3], version: ZarrVersion) -> Result<Self, Error> {
+    /// Begins a volume of `shape` (depth, height, width), called `name`, in the folder `path`.
+    pub fn create(
+        path: &Path,
+        name: &str,
+        shape: [usize; 3],
+        version: ZarrVersion,
+    ) -> Result<Self, Error> {
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let levels = level_shapes(shape).len();
-        let group = group_metadata(version, levels);
+        let group = group_metadata(name, version, levels);
         for (name, metadata) in group {
             let file = path.join(name);
             let text = serde_json::to_vec_pretty(&metadata).expect("metadata is plain data");
@@ -56,7 +63,12 @@ impl ZarrWriter {
         })
     }
 
-    /// The next rows of all layers: a multiple of [`CHUNK`] of them, unless they are the last.
+    /// Rows that are written together: those of a chunk.
+    pub fn rows(&self) -> usize {
+        chunk_side(self.shape[0])
+    }
+
+    /// The next rows of all layers: as many as [`rows`](Self::rows) says, unless they are the last.
     pub fn write_rows(&mut self, rows: ArrayView3<u16>) -> Result<(), Error> {
         write_rows(&self.path, &self.array, self.row, rows)?;
         self.row += rows.dim().1;
@@ -65,12 +77,13 @@ impl ZarrWriter {
 
     /// Makes the coarser levels.
     pub fn finish(self) -> Result<(), Error> {
+        let chunk = self.rows();
         let mut finer = self.array;
         let shapes = level_shapes(self.shape);
         for (level, shape) in shapes.into_iter().enumerate().skip(1) {
             let coarser = create_level(&self.path, level, shape, self.version)?;
-            for first in (0..shape[1]).step_by(CHUNK) {
-                let end = shape[1].min(first + CHUNK);
+            for first in (0..shape[1]).step_by(chunk) {
+                let end = shape[1].min(first + chunk);
                 let [_, height, width] = [0, 1, 2].map(|axis| finer.shape()[axis]);
                 let ranges = [
                     0..shape[0] as u64,
@@ -90,6 +103,11 @@ impl ZarrWriter {
         }
         Ok(())
     }
+}
+
+/// A single layer takes larger chunks, or a scroll would be a hundred thousand files.
+fn chunk_side(depth: usize) -> usize {
+    if depth == 1 { FLAT_CHUNK } else { CHUNK }
 }
 
 /// The shapes of all levels, the finest first.
@@ -123,9 +141,10 @@ fn halved(voxels: &Array3<u16>) -> Array3<u16> {
 
 fn write_rows(path: &Path, array: &Level, row: usize, rows: ArrayView3<u16>) -> Result<(), Error> {
     let (depth, count, width) = rows.dim();
-    let across = width.div_ceil(CHUNK);
+    let chunk = chunk_side(depth);
+    let across = width.div_ceil(chunk);
     (0..across).into_par_iter().try_for_each(|column| {
-        let columns = column * CHUNK..width.min((column + 1) * CHUNK);
+        let columns = column * chunk..width.min((column + 1) * chunk);
         let block = rows.slice(s![.., .., columns.clone()]);
         let ranges = [
             0..depth as u64,
@@ -171,7 +190,8 @@ fn wrong(path: &Path) -> impl Fn(zarrs::array::ArrayError) -> Error {
 }
 
 fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
-    let chunk = shape.map(|size| size.min(CHUNK));
+    let side = chunk_side(shape[0]);
+    let chunk = shape.map(|size| size.min(side));
     match version {
         ZarrVersion::V2 => json!({
             "zarr_format": 2,
@@ -209,7 +229,7 @@ fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
 }
 
 /// The group's files: name and content.
-fn group_metadata(version: ZarrVersion, levels: usize) -> Vec<(&'static str, Value)> {
+fn group_metadata(name: &str, version: ZarrVersion, levels: usize) -> Vec<(&'static str, Value)> {
     let axis = |name| json!({ "name": name, "type": "space" });
     let dataset = |level: usize| {
         let factor = f64::from(1 << level);
@@ -225,7 +245,7 @@ fn group_metadata(version: ZarrVersion, levels: usize) -> Vec<(&'static str, Val
     };
     let datasets: Vec<Value> = (0..levels).map(dataset).collect();
     let mut image = json!({
-        "name": "surface_volume",
+        "name": name,
         "axes": [axis("z"), axis("y"), axis("x")],
         "datasets": datasets,
         "type": "mean",
