@@ -60,6 +60,10 @@ pub enum Command {
     Cv(Cv),
     /// Paints the ink of fragments.
     Predict(Predict),
+    /// Joins the parts of a prediction.
+    Merge(Merge),
+    /// Finds the threshold that labelled predictions are best cut at.
+    Threshold(Threshold),
     /// Judges a prediction by labels.
     Score(Score),
     /// Writes predictions as the competition's run lengths.
@@ -297,12 +301,90 @@ pub struct Predict {
     /// Where <id>.png, submission.csv and predict.json go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How much each model counts, in their order, as 2,1,1; all alike by default.
+    #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
+    pub weights: Vec<f64>,
     /// Test-time augmentation: none, rot90 or full (twelve-fold).
     #[arg(long, default_value = "full", value_name = "TTA")]
     pub tta: String,
+    /// Further passes at free angles, averaged where they see the tile.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub tta_rotate: usize,
+    /// Distance between tiles, as a share of their side.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub step: f64,
     /// A folder of depth maps (one folder per fragment in it), or auto to fit them first.
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
+    /// Tiles that go through the networks at once; auto sizes them to --memory.
+    #[arg(long, default_value = "auto", value_name = "N|auto")]
+    pub batch: String,
+    /// Memory for a batch, as 512M or 2G.
+    #[arg(long, default_value = "2G", value_name = "SIZE", value_parser = memory)]
+    pub memory: usize,
+    /// Makes only the Kth of N equal parts; `merge` joins them.
+    #[arg(long, value_name = "K/N")]
+    pub part: Option<String>,
+    /// Goes on where the last call stopped.
+    #[arg(long)]
+    pub resume: bool,
+    /// Prints tiles, batches, and the time and memory that they will take; predicts nothing.
+    #[arg(long)]
+    pub plan_only: bool,
+    /// Paints <id>.spread.png too: the standard deviation over models and passes, white being 0.5.
+    #[arg(long)]
+    pub uncertainty: bool,
+    /// Paints <id>.model-K.png too, for each model.
+    #[arg(long)]
+    pub per_model: bool,
+    /// What is written besides <id>.png.
+    #[command(flatten)]
+    pub images: Images,
+}
+
+/// How predictions are written.
+#[derive(Args)]
+pub struct Images {
+    /// Writes <id>.tif too: 32-bit floats in tiles.
+    #[arg(long)]
+    pub float: bool,
+    /// Writes <id>.zarr too: OME-Zarr with a pyramid, of 16-bit probabilities.
+    #[arg(long)]
+    pub zarr: bool,
+    /// From which probability on a pixel is ink in submission.csv; or a file of `threshold`.
+    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
+    pub threshold: String,
+}
+
+/// Flags of `merge`.
+#[derive(Args)]
+pub struct Merge {
+    /// The folder that `predict --part` wrote to.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Keeps the parts.
+    #[arg(long)]
+    pub keep: bool,
+    /// What is written besides <id>.png.
+    #[command(flatten)]
+    pub images: Images,
+}
+
+/// Flags of `threshold`.
+#[derive(Args)]
+pub struct Threshold {
+    /// Probability images.
+    #[arg(required = true, value_name = "PREDICTION")]
+    pub predictions: Vec<PathBuf>,
+    /// Their ink labels, in the same order.
+    #[arg(long, required = true, value_name = "PNG", num_args = 1..)]
+    pub labels: Vec<PathBuf>,
+    /// Their papyrus masks, in the same order.
+    #[arg(long, required = true, value_name = "PNG", num_args = 1..)]
+    pub mask: Vec<PathBuf>,
+    /// The file, for --threshold of other commands.
+    #[arg(long, default_value = "threshold.json", value_name = "JSON")]
+    pub out: PathBuf,
 }
 
 /// Flags of `score`.
@@ -320,6 +402,9 @@ pub struct Score {
     /// A probability, or `sweep` to try them all.
     #[arg(long, default_value = "0.5", value_name = "P|sweep")]
     pub threshold: String,
+    /// Scores every square of so many pixels, too.
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub regions: Option<u32>,
 }
 
 /// Flags of `submit`.
@@ -331,9 +416,9 @@ pub struct Submit {
     /// The file.
     #[arg(long, default_value = "submission.csv", value_name = "CSV")]
     pub out: PathBuf,
-    /// From which probability on a pixel is ink.
-    #[arg(long, default_value_t = 0.5, value_name = "P")]
-    pub threshold: f32,
+    /// From which probability on a pixel is ink; or a file of `threshold`.
+    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
+    pub threshold: String,
 }
 
 /// Flags of `forward`.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
@@ -55,6 +56,21 @@ impl FromStr for DeviceName {
     }
 }
 
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Vulkan(Some(n)) => write!(f, "vulkan:{n}"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+            Self::Rocm(n) => write!(f, "rocm:{n}"),
+            Self::LibTorchCuda(n) => write!(f, "libtorch:cuda:{n}"),
+            Self::Flex | Self::Metal | Self::Vulkan(None) | Self::LibTorch => {
+                f.write_str(self.feature())
+            }
+        }
+    }
+}
+
 impl DeviceName {
     /// Opens the device.
     ///
@@ -89,6 +105,22 @@ impl DeviceName {
         }
     }
 
+    /// Whether this is the processor, whose memory is the machine's.
+    pub fn is_processor(self) -> bool {
+        let only_processor = !cfg!(any(
+            feature = "cuda",
+            feature = "vulkan",
+            feature = "metal",
+            feature = "rocm",
+            feature = "libtorch"
+        ));
+        match self {
+            Self::Auto => only_processor,
+            Self::Flex | Self::LibTorch => true,
+            _ => false,
+        }
+    }
+
     fn feature(self) -> &'static str {
         match self {
             Self::Auto | Self::Flex => "flex",
@@ -119,6 +151,16 @@ mod tests {
         assert_eq!("cuda:3".parse::<DeviceName>().unwrap(), DeviceName::Cuda(3));
         let torch: DeviceName = "libtorch:cuda:1".parse().unwrap();
         assert_eq!(torch, DeviceName::LibTorchCuda(1));
+        for name in [
+            "auto",
+            "flex",
+            "vulkan",
+            "vulkan:2",
+            "libtorch",
+            "libtorch:cuda:1",
+        ] {
+            assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
+        }
         assert!("cuda:x".parse::<DeviceName>().is_err());
         assert!("tpu".parse::<DeviceName>().is_err());
     }

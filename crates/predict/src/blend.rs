@@ -1,4 +1,4 @@
-use ndarray::{Array1, Array2, ArrayView2, s};
+use ndarray::{Array1, Array2, Array3, ArrayView3, ArrayViewMut2, s};
 
 /// The weights of a tile's pixels along one axis: a second-order spline that is 0 at the edges
 /// and highest in the middle, normalised to mean 1 (after Chevalier's smoothly blended patches).
@@ -26,53 +26,123 @@ pub fn spline_weights(side: usize) -> Array1<f64> {
     weights / mean
 }
 
-/// Adds up overlapping tiles under their weights.
-pub struct Blend {
+/// Adds up overlapping tiles under their weights, from the top row to the bottom one; rows that no
+/// later tile reaches are handed on, so that memory holds one row of tiles.
+pub struct Blend<'a> {
+    mask: &'a Array2<bool>,
     weights: Array2<f32>,
-    sum: Array2<f32>,
+    /// The first row that is kept.
+    first: usize,
+    /// Weighted sums, (channel, row, column).
+    sums: Array3<f32>,
     weight: Array2<f32>,
 }
 
-impl Blend {
-    /// An empty sheet of `size` (height, width) for tiles of `side`² px.
-    pub fn new(size: (usize, usize), side: usize) -> Self {
+/// Blended rows.
+pub struct Rows<'a> {
+    /// The first of them.
+    pub first: usize,
+    /// (channel, row, column); 0 outside the mask.
+    pub values: ArrayView3<'a, f32>,
+}
+
+impl<'a> Blend<'a> {
+    /// An empty sheet of the size of `mask`, for tiles of `channels` images of `side`² px.
+    pub fn new(mask: &'a Array2<bool>, side: usize, channels: usize) -> Self {
         let line = spline_weights(side);
         let weights = Array2::from_shape_fn((side, side), |(y, x)| (line[y] * line[x]) as f32);
         Self {
+            mask,
             weights,
-            sum: Array2::zeros(size),
-            weight: Array2::zeros(size),
+            first: 0,
+            sums: Array3::zeros((channels, side, mask.ncols())),
+            weight: Array2::zeros((side, mask.ncols())),
         }
     }
 
-    /// Adds a tile whose upper left pixel is (`y`, `x`); what lies beyond the sheet is dropped.
-    pub fn add(&mut self, y: usize, x: usize, tile: ArrayView2<f32>) {
-        let (height, width) = self.sum.dim();
-        let rows = tile.nrows().min(height - y);
-        let columns = tile.ncols().min(width - x);
-        let place = s![y..y + rows, x..x + columns];
+    /// Adds a tile, (channel, y, x), whose upper left pixel is (`y`, `x`); what lies beyond the sheet
+    /// is dropped. Tiles come in the order of their rows: the rows above this one go to `finished`.
+    ///
+    /// # Errors
+    /// Those of `finished`.
+    pub fn add<E>(
+        &mut self,
+        [y, x]: [usize; 2],
+        tile: ArrayView3<f32>,
+        finished: &mut dyn FnMut(Rows) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.finish_until(y, finished)?;
+        let (height, width) = self.mask.dim();
+        let (_, side, _) = tile.dim();
+        let (rows, columns) = (side.min(height - y), side.min(width - x));
         let weights = self.weights.slice(s![..rows, ..columns]);
-        let weighted = &tile.slice(s![..rows, ..columns]) * &weights;
-        let mut sum = self.sum.slice_mut(place);
-        sum += &weighted;
+        let place = s![..rows, x..x + columns];
+        for (mut sum, image) in self.sums.outer_iter_mut().zip(tile.outer_iter()) {
+            let weighted = &image.slice(s![..rows, ..columns]) * &weights;
+            let mut sum = sum.slice_mut(place);
+            sum += &weighted;
+        }
         let mut weight = self.weight.slice_mut(place);
         weight += &weights;
+        Ok(())
     }
 
-    /// The blended sheet, (y, x); 0 outside `mask`.
-    pub fn finish(self, mask: &Array2<bool>) -> Array2<f32> {
-        let mut sheet = self.sum;
-        ndarray::Zip::from(&mut sheet)
-            .and(&self.weight)
-            .and(mask)
-            .for_each(|value, &weight, &papyrus| {
-                *value = match papyrus && weight > 0.0 {
-                    true => *value / weight,
-                    false => 0.0,
-                };
-            });
-        sheet
+    /// Hands on all rows that are left.
+    ///
+    /// # Errors
+    /// Those of `finished`.
+    pub fn finish<E>(mut self, finished: &mut dyn FnMut(Rows) -> Result<(), E>) -> Result<(), E> {
+        self.finish_until(self.mask.nrows(), finished)
     }
+
+    fn finish_until<E>(
+        &mut self,
+        end: usize,
+        finished: &mut dyn FnMut(Rows) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let side = self.weight.nrows();
+        while self.first < end {
+            let count = side.min(end - self.first);
+            self.divide(count);
+            finished(Rows {
+                first: self.first,
+                values: self.sums.slice(s![.., ..count, ..]),
+            })?;
+            for mut sum in self.sums.outer_iter_mut() {
+                move_up(&mut sum, count);
+            }
+            move_up(&mut self.weight.view_mut(), count);
+            self.first += count;
+        }
+        Ok(())
+    }
+
+    /// Makes means of the sums of the first `count` rows.
+    fn divide(&mut self, count: usize) {
+        let mask = self.mask.slice(s![self.first..self.first + count, ..]);
+        let weight = self.weight.slice(s![..count, ..]);
+        for mut sum in self.sums.outer_iter_mut() {
+            ndarray::Zip::from(sum.slice_mut(s![..count, ..]))
+                .and(weight)
+                .and(mask)
+                .for_each(|value, &weight, &papyrus| {
+                    *value = match papyrus && weight > 0.0 {
+                        true => *value / weight,
+                        false => 0.0,
+                    };
+                });
+        }
+    }
+}
+
+/// Moves rows up by `count` and clears those that come free.
+fn move_up(rows: &mut ArrayViewMut2<f32>, count: usize) {
+    let side = rows.nrows();
+    for row in count..side {
+        let (mut above, below) = rows.multi_slice_mut((s![row - count, ..], s![row, ..]));
+        above.assign(&below);
+    }
+    rows.slice_mut(s![side - count.., ..]).fill(0.0);
 }
 
 #[cfg(test)]
@@ -94,19 +164,62 @@ mod tests {
         assert!((odd.sum() - 5.0).abs() < 1e-12 && odd[2] > odd[1] && odd[1] > odd[0]);
     }
 
-    #[test]
-    fn tiles_of_one_value_blend_to_it() {
-        let mut blend = Blend::new((20, 15), 8);
-        for y in [0, 4, 8, 12] {
-            for x in [0, 4, 8] {
-                blend.add(y, x, Array2::from_elem((8, 8), 0.3).view());
+    /// All at once: sums over the whole sheet, divided at the end.
+    fn at_once(mask: &Array2<bool>, tiles: &[([usize; 2], Array3<f32>)]) -> Array3<f32> {
+        let (height, width) = mask.dim();
+        let (channels, side, _) = tiles[0].1.dim();
+        let line = spline_weights(side);
+        let mut sums = Array3::<f32>::zeros((channels, height, width));
+        let mut weights = Array2::<f32>::zeros((height, width));
+        for ([top, left], tile) in tiles {
+            for ((c, y, x), value) in tile.indexed_iter() {
+                let place = (top + y, left + x);
+                if place.0 < height && place.1 < width {
+                    let weight = (line[y] * line[x]) as f32;
+                    sums[(c, place.0, place.1)] += value * weight;
+                    weights[place] += if c == 0 { weight } else { 0.0 };
+                }
             }
         }
-        let mask = Array2::from_shape_fn((20, 15), |(y, x)| (y, x) != (3, 3));
-        let sheet = blend.finish(&mask);
-        for (place, &value) in sheet.indexed_iter() {
-            let expected = if place == (3, 3) { 0.0 } else { 0.3 };
-            assert!((value - expected).abs() < 1e-6, "{place:?}: {value}");
+        Array3::from_shape_fn(sums.dim(), |(c, y, x)| {
+            match mask[(y, x)] && weights[(y, x)] > 0.0 {
+                true => sums[(c, y, x)] / weights[(y, x)],
+                false => 0.0,
+            }
+        })
+    }
+
+    #[test]
+    fn rows_are_handed_on_once_in_order_and_with_the_same_bits_as_all_at_once() {
+        let mask = Array2::from_shape_fn((45, 15), |(y, x)| (y, x) != (3, 3) && y != 40);
+        let tile = |seed: usize| {
+            Array3::from_shape_fn((2, 8, 8), |(c, y, x)| {
+                ((seed * 7 + c * 5 + y * 3 + x) % 11) as f32 / 11.0
+            })
+        };
+        // A gap of more than a tile in between, and a last tile that reaches beyond the sheet.
+        let tops = [0, 3, 6, 24, 27, 40];
+        let tiles: Vec<_> = tops
+            .iter()
+            .flat_map(|&y| [0, 4, 9].map(|x| ([y, x], tile(y + x))))
+            .collect();
+        let expected = at_once(&mask, &tiles);
+        let mut blend = Blend::new(&mask, 8, 2);
+        let mut sheet = Array3::zeros((2, 45, 15));
+        let mut next = 0;
+        let mut take = |rows: Rows| -> Result<(), ()> {
+            assert_eq!(rows.first, next);
+            next += rows.values.dim().1;
+            sheet
+                .slice_mut(s![.., rows.first..next, ..])
+                .assign(&rows.values);
+            Ok(())
+        };
+        for (place, tile) in &tiles {
+            blend.add(*place, tile.view(), &mut take).unwrap();
         }
+        blend.finish(&mut take).unwrap();
+        assert_eq!(next, 45);
+        assert_eq!(sheet, expected);
     }
 }

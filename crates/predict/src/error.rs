@@ -50,6 +50,65 @@ pub enum Error {
         /// The tile's first column.
         x: usize,
     },
+    /// A part that is none.
+    #[error(
+        "--part {found}: expected K/N with K from 1 to N, such as 2/8. Mend: number the parts from 1"
+    )]
+    Part {
+        /// What was given.
+        found: String,
+    },
+    /// Tiles of another prediction.
+    #[error("{}: found a prediction that differs in {found}; expected the same plan. Mend: give the settings, models and fragment it was begun with, or another --out", path.display())]
+    OtherPlan {
+        /// The store.
+        path: PathBuf,
+        /// What differs.
+        found: String,
+    },
+    /// A part that is there already.
+    #[error("{}: found a prediction that was begun; expected none. Mend: give --resume to go on with it, or --force to begin anew", path.display())]
+    Begun {
+        /// The part's file.
+        path: PathBuf,
+    },
+    /// No prediction was begun there.
+    #[error("{}: found no plan ({reason}); expected the parts of a prediction. Mend: give the folder that `predict --part` wrote", path.display())]
+    NoPlan {
+        /// The plan's file.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// Parts that are not there.
+    #[error("{}: found no part {missing}; expected all parts. Mend: run `predict` with --part and --resume for each of them", path.display())]
+    MissingParts {
+        /// The store.
+        path: PathBuf,
+        /// The missing ones.
+        missing: String,
+    },
+    /// Parts of different numbers.
+    #[error("{}: found parts of {found:?}; expected parts of one number. Mend: remove those that do not belong", path.display())]
+    MixedParts {
+        /// The store.
+        path: PathBuf,
+        /// Of how many parts they say they are.
+        found: Vec<usize>,
+    },
+    /// A file of tiles that cannot be used.
+    #[error("{}: found {found}; expected the tiles of this prediction. Mend: remove the file and make the part again", path.display())]
+    TileFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// Not even one tile fits.
+    #[error(
+        "the device's memory: found too little for one tile; expected room for one. Mend: predict with fewer models at once, or on another --device"
+    )]
+    Memory,
     /// Reading or writing failed.
     #[error(transparent)]
     Fragment(#[from] inkling_fragment::Error),
@@ -61,6 +120,6 @@ pub enum Error {
 impl Error {
     /// Whether the mend lies in the settings.
     pub fn is_settings(&self) -> bool {
-        matches!(self, Self::Setting { .. })
+        matches!(self, Self::Setting { .. } | Self::Part { .. })
     }
 }

@@ -5,8 +5,7 @@ use inkling_model::Network;
 use inkling_train::{Validate, Validation};
 use ndarray::Array2;
 
-use crate::prediction::{Predictor, to_image};
-use crate::{Error, PredictSettings, Tta, score};
+use crate::{Channels, Error, Member, PredictSettings, Predictor, Tta, score, to_image};
 
 /// A held-out fragment: predicts it after each epoch, without test-time augmentation, and scores
 /// the stitched image.
@@ -35,14 +34,21 @@ impl HeldOut {
     pub fn paint(&self, network: &Network) -> Result<Array2<u8>, Error> {
         let settings = PredictSettings {
             tta: Tta::None,
+            rotations: 0,
             ..self.settings.clone()
         };
+        let member = Member {
+            network: network.clone(),
+            weight: 1.0,
+        };
         let predictor = Predictor {
-            networks: std::slice::from_ref(network),
+            members: std::slice::from_ref(&member),
             device: &self.device,
             transform: self.transform.clone(),
             image_size: self.image_size,
             settings: &settings,
+            channels: Channels::default(),
+            readers: 1,
         };
         let prediction = predictor.predict(self.volume.as_ref(), &self.mask, &|_, _| {})?;
         Ok(to_image(&prediction.probability))

@@ -1,7 +1,9 @@
 //! Prediction: paints the ink of whole fragments, and judges the painting.
 //!
 //! A [`Predictor`] walks over the papyrus in overlapping [`tiles`], looks at each several ways
-//! round ([`Tta`]), and blends what the networks say under spline weights ([`Blend`]). [`score`]
+//! round ([`Tta`]), and blends what the networks say under spline weights ([`Blend`]).
+//! A [`Plan`] says what a prediction is made of; its tiles are kept in a [`TileStore`] until all are
+//! there, by one process or many, and a [`Painting`] writes the blended rows. [`score`]
 //! compares a probability image with labels; [`run_lengths`] and [`submission`] write it as the
 //! competition wants it; [`HeldOut`] judges a network while it is trained.
 //!
@@ -23,20 +25,31 @@
 
 mod blend;
 mod error;
+mod halving;
 mod held_out;
+mod painting;
+mod plan;
 mod prediction;
+mod predictor;
 mod score;
 mod settings;
 mod submission;
+mod tile_feed;
+mod tile_file;
+mod tile_store;
 mod tiles;
 mod tta;
 
-pub use blend::{Blend, spline_weights};
+pub use blend::{Blend, Rows, spline_weights};
 pub use error::Error;
 pub use held_out::HeldOut;
-pub use prediction::{Prediction, Predictor, to_image};
-pub use score::{Score, score};
+pub use painting::{Painted, Painting, PaintingOptions};
+pub use plan::{Part, Plan, PlannedModel};
+pub use prediction::{Prediction, to_image};
+pub use predictor::{Channels, Member, Predictor, Seen};
+pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
 pub use settings::{Average, PredictSettings};
 pub use submission::{run_lengths, submission};
+pub use tile_store::{PartWriter, TileStore};
 pub use tiles::tiles;
 pub use tta::{Pass, Tta};

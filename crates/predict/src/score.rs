@@ -1,4 +1,4 @@
-use ndarray::{Array2, Zip};
+use ndarray::{Array2, ArrayView2, Zip, s};
 use serde::Serialize;
 
 use crate::Error;
@@ -32,7 +32,37 @@ pub struct Score {
     pub reliability: Vec<[f64; 3]>,
 }
 
-/// Scores an 8-bit probability `image` by `labels` within `mask`, all (y, x).
+/// A prediction beside what is known, all (y, x) and of one size.
+#[derive(Clone, Copy, Debug)]
+pub struct Labelled<'a> {
+    /// 8-bit probabilities.
+    pub image: &'a Array2<u8>,
+    /// Where there is ink.
+    pub labels: &'a Array2<bool>,
+    /// Where there is papyrus.
+    pub mask: &'a Array2<bool>,
+}
+
+/// The score of one square of a sheet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RegionScore {
+    /// First row.
+    pub y: usize,
+    /// First column.
+    pub x: usize,
+    /// Pixels of papyrus.
+    pub papyrus: u64,
+    /// Pixels of ink on it.
+    pub ink: u64,
+    /// Precision at the threshold; none where nothing is called ink.
+    pub precision: Option<f64>,
+    /// Recall at the threshold; none without ink.
+    pub recall: Option<f64>,
+    /// F0.5 at the threshold; none without ink.
+    pub f05: Option<f64>,
+}
+
+/// Scores a prediction over its papyrus.
 ///
 /// # Errors
 /// [`Error::Size`] for images of different sizes; [`Error::NoInk`] for labels without ink.
@@ -42,25 +72,69 @@ pub fn score(
     mask: &Array2<bool>,
     threshold: f64,
 ) -> Result<Score, Error> {
-    for (what, size) in [("labels", labels.dim()), ("mask", mask.dim())] {
-        if size != image.dim() {
-            return Err(Error::Size {
-                what,
-                found: [size.0, size.1],
-                expected: [image.nrows(), image.ncols()],
-            });
+    score_all(
+        &[Labelled {
+            image,
+            labels,
+            mask,
+        }],
+        threshold,
+    )
+}
+
+/// Scores several predictions as if they were one sheet.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_all(sheets: &[Labelled], threshold: f64) -> Result<Score, Error> {
+    let mut counts = Counts::default();
+    for sheet in sheets {
+        sheet.check()?;
+        counts.add(sheet.image.view(), sheet.labels.view(), sheet.mask.view());
+    }
+    counts.score(threshold)
+}
+
+/// Scores every square of `side` px that holds papyrus, row by row.
+///
+/// # Errors
+/// [`Error::Size`] for images of different sizes.
+pub fn score_regions(
+    sheet: Labelled,
+    threshold: f64,
+    side: usize,
+) -> Result<Vec<RegionScore>, Error> {
+    sheet.check()?;
+    let (height, width) = sheet.image.dim();
+    let mut regions = Vec::new();
+    for y in (0..height).step_by(side) {
+        for x in (0..width).step_by(side) {
+            let place = s![y..height.min(y + side), x..width.min(x + side)];
+            let mut counts = Counts::default();
+            counts.add(
+                sheet.image.slice(place),
+                sheet.labels.slice(place),
+                sheet.mask.slice(place),
+            );
+            regions.extend(counts.region([y, x], threshold));
         }
     }
-    let mut counts = Counts::default();
-    Zip::from(image)
-        .and(labels)
-        .and(mask)
-        .for_each(|&level, &ink, &papyrus| {
-            if papyrus {
-                counts.of[usize::from(ink)][usize::from(level)] += 1;
+    Ok(regions)
+}
+
+impl Labelled<'_> {
+    fn check(&self) -> Result<(), Error> {
+        for (what, size) in [("labels", self.labels.dim()), ("mask", self.mask.dim())] {
+            if size != self.image.dim() {
+                return Err(Error::Size {
+                    what,
+                    found: [size.0, size.1],
+                    expected: [self.image.nrows(), self.image.ncols()],
+                });
             }
-        });
-    counts.score(threshold)
+        }
+        Ok(())
+    }
 }
 
 /// Pixels per grey level, on bare papyrus and on ink. An 8-bit image has no more to say.
@@ -75,6 +149,36 @@ impl Default for Counts {
 }
 
 impl Counts {
+    fn add(&mut self, image: ArrayView2<u8>, labels: ArrayView2<bool>, mask: ArrayView2<bool>) {
+        Zip::from(image)
+            .and(labels)
+            .and(mask)
+            .for_each(|&level, &ink, &papyrus| {
+                if papyrus {
+                    self.of[usize::from(ink)][usize::from(level)] += 1;
+                }
+            });
+    }
+
+    /// None without papyrus.
+    fn region(&self, [y, x]: [usize; 2], threshold: f64) -> Option<RegionScore> {
+        let [bare, ink] = self.of.map(|levels| levels.iter().sum::<u64>());
+        let lowest = lowest_level(threshold);
+        let [wrong, right] = self.of.map(|levels| levels[lowest..].iter().sum::<u64>());
+        let called = wrong + right;
+        let precision = (called > 0).then(|| right as f64 / called as f64);
+        let recall = (ink > 0).then(|| right as f64 / ink as f64);
+        (bare + ink > 0).then(|| RegionScore {
+            y,
+            x,
+            papyrus: bare + ink,
+            ink,
+            precision,
+            recall,
+            f05: recall.map(|recall| f_beta(precision.unwrap_or(0.0), recall)),
+        })
+    }
+
     fn score(&self, threshold: f64) -> Result<Score, Error> {
         let [bare, ink] = &self.of;
         let positives = ink.iter().sum::<u64>() as f64;
@@ -98,7 +202,7 @@ impl Counts {
                 f_beta(precision, recall),
             ]);
         }
-        let lowest = (threshold * 255.0).ceil().clamp(0.0, 255.0) as usize;
+        let lowest = lowest_level(threshold);
         let [_, precision, recall, f05] = sweep[255 - lowest];
         let best = sweep
             .iter()
@@ -148,6 +252,11 @@ impl Counts {
     fn pixels(&self) -> f64 {
         self.of.iter().flatten().sum::<u64>() as f64
     }
+}
+
+/// The lowest grey level that is ink from `threshold` on.
+fn lowest_level(threshold: f64) -> usize {
+    (threshold * 255.0).ceil().clamp(0.0, 255.0) as usize
 }
 
 /// Precision and recall of `found` = (ink found, pixels called ink).
@@ -200,5 +309,26 @@ mod tests {
         assert_eq!(found.f05, 1.0);
         let none = score(&image, &ndarray::array![[false, false]], &labels, 0.5);
         assert!(matches!(none, Err(Error::NoInk)));
+    }
+
+    #[test]
+    fn regions_tell_where_it_goes_wrong() {
+        let image = ndarray::array![[255, 0, 255, 255], [255, 0, 0, 0], [0, 0, 9, 9]];
+        let labels = image.mapv(|level| level == 255);
+        let mut mask = Array2::from_elem((3, 4), true);
+        mask.slice_mut(s![2.., 2..]).fill(false);
+        let mut labels_off = labels.clone();
+        labels_off[(0, 2)] = false;
+        let sheet = Labelled {
+            image: &image,
+            labels: &labels_off,
+            mask: &mask,
+        };
+        let regions = score_regions(sheet, 0.5, 2).unwrap();
+        let f05: Vec<_> = regions.iter().map(|r| (r.y, r.x, r.f05)).collect();
+        // Half of what is called ink is, and all that is was found.
+        let half = 1.25 * 0.5 / 1.125;
+        assert_eq!(f05, [(0, 0, Some(1.0)), (0, 2, Some(half)), (2, 0, None)]);
+        assert_eq!((regions[1].papyrus, regions[1].ink), (4, 1));
     }
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Tta};
+use crate::tta::rotations;
+use crate::{Error, Pass, Tta};
 
 /// `[predict]` in a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -8,6 +9,8 @@ use crate::{Error, Tta};
 pub struct PredictSettings {
     /// Test-time augmentation.
     pub tta: Tta,
+    /// Further passes at free angles, averaged where they see the tile.
+    pub rotations: usize,
     /// Distance between tiles, as a share of their side.
     pub step: f64,
     /// Tiles that go through the network at once.
@@ -30,6 +33,7 @@ impl Default for PredictSettings {
     fn default() -> Self {
         Self {
             tta: Tta::Full,
+            rotations: 0,
             step: 0.5,
             batch: 4,
             average: Average::Probabilities,
@@ -38,7 +42,21 @@ impl Default for PredictSettings {
 }
 
 impl PredictSettings {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// All passes, those of `tta` first.
+    pub fn passes(&self) -> Vec<Pass> {
+        let mut passes = self.tta.passes();
+        passes.extend(rotations(self.rotations));
+        passes
+    }
+
+    /// Pixels between tiles of `side` px.
+    pub fn step_of(&self, side: usize) -> usize {
+        ((side as f64 * self.step).round() as usize).clamp(1, side)
+    }
+
+    /// # Errors
+    /// [`Error::Setting`] for the first value out of its range.
+    pub fn check(&self) -> Result<(), Error> {
         let wrong = |key, found: String, expected| {
             Err(Error::Setting {
                 key,

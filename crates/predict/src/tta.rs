@@ -1,4 +1,5 @@
-use burn::tensor::Tensor;
+use burn::tensor::ops::{GridSampleOptions, GridSamplePaddingMode, InterpolateMode};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 /// Test-time augmentation: how many ways round a tile is looked at.
@@ -15,11 +16,12 @@ pub enum Tta {
     Full,
 }
 
-/// One way of looking: an optional flip left to right, then quarter turns.
+/// One way of looking: an optional flip left to right, then quarter turns, or a free rotation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pass {
     flip: bool,
     turns: u8,
+    degrees: Option<f32>,
     /// How often the pass counts.
     pub weight: f32,
 }
@@ -31,6 +33,7 @@ impl Tta {
             (0..4).map(move |turns| Pass {
                 flip,
                 turns,
+                degrees: None,
                 weight,
             })
         };
@@ -42,9 +45,26 @@ impl Tta {
     }
 }
 
+/// `count` free rotations, spread evenly over all angles and away from quarter turns; each counts
+/// once.
+pub fn rotations(count: usize) -> Vec<Pass> {
+    let within = 90.0 / count as f32;
+    let degrees = |index: usize| (index % 4) as f32 * 90.0 + (index as f32 + 0.5) * within;
+    let pass = |index| Pass {
+        flip: false,
+        turns: 0,
+        degrees: Some(degrees(index)),
+        weight: 1.0,
+    };
+    (0..count).map(pass).collect()
+}
+
 impl Pass {
     /// Looks at `tiles` this way: `[batch, depth, side, side]`.
     pub fn apply(&self, tiles: Tensor<4>) -> Tensor<4> {
+        if let Some(degrees) = self.degrees {
+            return rotate(tiles, degrees, GridSamplePaddingMode::Reflection);
+        }
         let tiles = match self.flip {
             true => tiles.flip([3]),
             false => tiles,
@@ -59,6 +79,14 @@ impl Pass {
 
     /// Turns predictions back: `[batch, side, side]`.
     pub fn undo(&self, maps: Tensor<3>) -> Tensor<3> {
+        if let Some(degrees) = self.degrees {
+            let maps = rotate(
+                maps.unsqueeze_dim(1),
+                -degrees,
+                GridSamplePaddingMode::Zeros,
+            );
+            return maps.squeeze_dim(1);
+        }
         let maps = match self.turns {
             1 => maps.flip([1]).swap_dims(1, 2),
             2 => maps.flip([1, 2]),
@@ -72,10 +100,43 @@ impl Pass {
     }
 }
 
+impl Pass {
+    /// Whether this is a free rotation.
+    pub(crate) fn is_free(&self) -> bool {
+        self.degrees.is_some()
+    }
+
+    /// Where a prediction comes back from within the tile, 1 or 0, `[1, side, side]`; none where it
+    /// does everywhere.
+    pub fn validity(&self, side: usize, device: &Device) -> Option<Tensor<3>> {
+        self.degrees?;
+        let whole = Tensor::<3>::ones([1, side, side], device);
+        // Interpolated with the nothing outside it is less than 1.
+        Some(self.undo(whole).greater_elem(0.999).float())
+    }
+}
+
+/// Rotates `[batch, channels, side, side]` about the middle, bilinearly, counter-clockwise.
+fn rotate(tiles: Tensor<4>, degrees: f32, padding: GridSamplePaddingMode) -> Tensor<4> {
+    let [batch, _, side, _] = tiles.dims();
+    let device = tiles.device();
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let axis = |index: usize| (2.0 * index as f32 + 1.0) / side as f32 - 1.0;
+    let places: Vec<f32> = (0..side * side)
+        .flat_map(|pixel| {
+            let (y, x) = (axis(pixel / side), axis(pixel % side));
+            [cos * x - sin * y, sin * x + cos * y]
+        })
+        .collect();
+    let grid = Tensor::<4>::from_data(TensorData::new(places, [1, side, side, 2]), &device);
+    let options = GridSampleOptions::new(InterpolateMode::Bilinear).with_padding_mode(padding);
+    tiles.grid_sample_2d(grid.repeat_dim(0, batch), options)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Int};
+    use burn::tensor::Int;
 
     fn tile() -> Tensor<4> {
         Tensor::<1, Int>::arange(0..32, &Device::flex())
@@ -146,5 +207,48 @@ mod tests {
         for (a, b) in values(&eight).into_iter().zip(values(&twelve)) {
             assert!((a - b).abs() < 1e-4, "{a} and {b}");
         }
+    }
+
+    #[test]
+    fn a_free_rotation_comes_back_to_where_it_was() {
+        let device = Device::flex();
+        let wave =
+            |place: usize| ((place / 64) as f32 / 9.0).sin() + ((place % 64) as f32 / 7.0).cos();
+        let values: Vec<f32> = (0..64 * 64).map(wave).collect();
+        let tile = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, 1, 64, 64]), &device);
+        for pass in rotations(5) {
+            let back = pass.undo(pass.apply(tile.clone()).squeeze_dim(1));
+            let back: Vec<f32> = back.into_data().try_to_vec().unwrap();
+            let valid = pass.validity(64, &device).unwrap();
+            let valid: Vec<f32> = valid.into_data().try_to_vec().unwrap();
+            let share = valid.iter().sum::<f32>() / 4096.0;
+            assert!((0.75..0.999).contains(&share), "{share} for {pass:?}");
+            for ((back, value), valid) in back.iter().zip(&values).zip(&valid) {
+                assert!(
+                    *valid == 0.0 || (back - value).abs() < 0.02,
+                    "{back} and {value}"
+                );
+            }
+        }
+    }
+
+    /// 45 degrees counter-clockwise bring what is on the right to the upper right.
+    #[test]
+    fn a_free_rotation_turns_as_quarter_turns_do() {
+        let device = Device::flex();
+        let dot = |place: usize| {
+            f32::from(u8::from(
+                place % 33 > 27 && (14..19).contains(&(place / 33)),
+            ))
+        };
+        let values: Vec<f32> = (0..33 * 33).map(dot).collect();
+        let tile = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 33, 33]), &device);
+        let turned = rotations(1)[0].apply(tile);
+        let corner: f32 = turned
+            .narrow(2, 0, 12)
+            .narrow(3, 21, 12)
+            .sum()
+            .into_scalar();
+        assert!(corner > 15.0, "{corner}");
     }
 }

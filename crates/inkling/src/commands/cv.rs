@@ -9,9 +9,9 @@ use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::ensemble::{Ensemble, paint};
 use super::fold::{self, Fold, Going};
 use super::folds::{choose, folds, open_fragments};
-use super::predict::{Models, paint};
 use super::report::{figure, prediction_view, training_view};
 use super::train::best_epoch;
 use crate::cli::Cv;
@@ -98,14 +98,14 @@ fn picture(
     if path.exists() {
         std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
     }
-    let models = Models::load(&[run.to_owned()], &context.open_device()?)?;
+    let ensemble = Ensemble::load(&[run.to_owned()], &[], &context.open_device()?)?;
     let settings = PredictSettings {
         tta: Tta::None,
         ..recipe.predict.clone()
     };
     let maps = recipe.data.maps.as_deref();
-    let painted = paint(fragment, maps, &models, &settings, run, context)?;
-    Ok(to_image(&painted.prediction.probability))
+    let painted = paint(fragment, maps, &ensemble, &settings, run, context)?;
+    Ok(to_image(&painted.probability))
 }
 
 fn say_table(rows: &[Row], folds: usize, mean: f64, spread: f64, context: &Context) {

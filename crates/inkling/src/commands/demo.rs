@@ -11,8 +11,8 @@ use inkling_synth::{PhantomSettings, write_phantom};
 use inkling_train::Epoch;
 use serde_json::{Value, json};
 
+use super::ensemble::{Ensemble, paint};
 use super::fold::Going;
-use super::predict::{Models, paint};
 use super::report::{figure, prediction_view, training_view};
 use super::{Context, align, curves, fold};
 use crate::cli::Demo;
@@ -208,13 +208,13 @@ fn read(
         held_out: vec![held_out],
     };
     let epochs = fold::train(recipe, fragments, &fold, &run, Going::default(), context)?;
-    let models = Models::load(&[run], &context.open_device()?)?;
+    let ensemble = Ensemble::load(&[run], &[], &context.open_device()?)?;
     let folder = out.join("predictions").join(name);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let fragment = &fragments[held_out];
     let maps = recipe.data.maps.as_deref();
-    let painted = paint(fragment, maps, &models, &recipe.predict, &folder, context)?;
-    let image = to_image(&painted.prediction.probability);
+    let painted = paint(fragment, maps, &ensemble, &recipe.predict, &folder, context)?;
+    let image = to_image(&painted.probability);
     let labels = fragment.ink_labels()?.context("phantoms have labels")?;
     let score = score(&image, &labels, &fragment.mask()?, 0.5)?;
     Ok(Reading {

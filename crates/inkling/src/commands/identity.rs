@@ -1,6 +1,6 @@
 //! What a run is made of: the settings and the data that its outcome depends on.
 
-use inkling_fragment::{Fragment, Region};
+use inkling_fragment::{Fragment, Region, Volume};
 use inkling_train::Identity;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
@@ -44,23 +44,37 @@ fn settings(recipe: &Recipe) -> anyhow::Result<String> {
 
 /// Changes with a fragment's size, masks, labels, and its voxels as the network sees them.
 fn fingerprint(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    let mut image = |name: &str, image: Option<Array2<bool>>| {
-        if let Some(image) = image {
-            hash.update(name);
-            hash.update(image.mapv(u8::from).into_raw_vec_and_offset().0);
-        }
-    };
-    image("mask", Some(fragment.mask()?));
-    image("labels", fragment.ink_labels()?);
-    image("trusted", fragment.supervision_mask()?);
-    image("kept", fragment.validation_mask()?);
+    let images = [
+        ("mask", Some(fragment.mask()?)),
+        ("labels", fragment.ink_labels()?),
+        ("trusted", fragment.supervision_mask()?),
+        ("kept", fragment.validation_mask()?),
+    ];
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    let images: Vec<_> = images
+        .iter()
+        .filter_map(|(name, image)| Some((*name, image.as_ref()?)))
+        .collect();
+    data_fingerprint(&images, volume.as_ref(), recipe.data.layers)
+}
+
+/// Changes with `images`, and with the size and the probed rows of layers FIRST..END of `volume`.
+pub fn data_fingerprint(
+    images: &[(&str, &Array2<bool>)],
+    volume: &dyn Volume,
+    [first, end]: [usize; 2],
+) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    for (name, image) in images {
+        hash.update(name);
+        for row in image.rows() {
+            hash.update(row.iter().map(|&set| u8::from(set)).collect::<Vec<_>>());
+        }
+    }
     let [depth, height, width] = volume.shape();
     for size in [depth, height, width] {
         hash.update(size.to_le_bytes());
     }
-    let [first, end] = recipe.data.layers;
     let layers = first.min(depth)..end.min(depth);
     for row in (0..PROBED_ROWS).map(|probe| (2 * probe + 1) * height / (2 * PROBED_ROWS)) {
         let voxels = volume.read(&Region::new(layers.clone(), row..row + 1, 0..width))?;

@@ -7,12 +7,16 @@ mod curves;
 mod cv;
 mod demo;
 mod downscale;
+mod ensemble;
 mod fold;
 mod folds;
+mod forecast;
 mod forward;
 mod identity;
+mod join;
 mod judge;
 mod maps;
+mod merge;
 mod models;
 mod predict;
 mod report;
@@ -20,6 +24,7 @@ mod score;
 mod split;
 mod submit;
 mod synth;
+mod threshold;
 mod train;
 mod warp;
 
@@ -84,6 +89,8 @@ pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
         Command::Augment(flags) => augment::run(flags, &context),
         Command::Train(flags) => train::run(flags, &context),
         Command::Predict(flags) => predict::run(flags, &context),
+        Command::Merge(flags) => merge::run(flags, &context),
+        Command::Threshold(flags) => threshold::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),
         Command::Submit(flags) => submit::run(flags, &context),
         Command::Forward(flags) => forward::run(flags, &context),

@@ -1,4 +1,5 @@
 use inkling_fragment::read_gray;
+use inkling_predict::{Labelled, score_regions};
 use serde_json::Value;
 
 use super::Context;
@@ -32,6 +33,21 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
             ));
         }
         figures["sweep"] = serde_json::to_value(&score.sweep)?;
+    }
+    if let Some(side) = flags.regions {
+        let sheet = Labelled {
+            image: &image,
+            labels: &labels,
+            mask: &mask,
+        };
+        let regions = score_regions(sheet, threshold, side as usize)?;
+        for region in &regions {
+            let f05 = region
+                .f05
+                .map_or("no ink".to_owned(), |f05| format!("F0.5 {f05:.4}"));
+            console.say(format!("({}, {}): {f05}", region.y, region.x));
+        }
+        figures["regions"] = serde_json::to_value(&regions)?;
     }
     Ok(figures)
 }

@@ -1,0 +1,202 @@
+//! The models that a prediction is made with.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use inkling_augment::TestTransform;
+use inkling_fragment::{Fragment, write_gray};
+use inkling_model::{Checkpoint, load};
+use inkling_predict::{
+    Channels, Error, Member, PlannedModel, PredictSettings, Prediction, Predictor, to_image,
+};
+use serde_json::{Value, json};
+
+use super::fold::{INPUT_KEY, Input};
+use super::{Context, maps};
+use crate::failure::Usage;
+
+/// Threads that read tiles while the device works.
+const READERS: usize = 2;
+
+/// Networks of the same input, and how it is read.
+pub struct Ensemble {
+    described: Vec<Value>,
+    planned: Vec<PlannedModel>,
+    members: Vec<Member>,
+    patch: [usize; 2],
+    input: Input,
+    device: Device,
+}
+
+impl Ensemble {
+    /// Loads weights files, or the best weights of runs; `weights` are all alike when empty.
+    pub fn load(paths: &[PathBuf], weights: &[f64], device: &Device) -> anyhow::Result<Self> {
+        check_weights(weights, paths.len())?;
+        let mut checkpoints: Vec<(PathBuf, Checkpoint)> = Vec::new();
+        for path in paths {
+            let file = match path.is_dir() {
+                true => path.join("best.safetensors"),
+                false => path.clone(),
+            };
+            let checkpoint = load(&file, device)?;
+            if let Some((_, first)) = checkpoints.first() {
+                agree(&file, &checkpoint, first)?;
+            }
+            checkpoints.push((file, checkpoint));
+        }
+        let (file, first) = &checkpoints[0];
+        let patch = [first.settings.image_size, first.settings.depth];
+        let input = input_of(file, first)?;
+        let mut ensemble = Self {
+            described: Vec::new(),
+            planned: Vec::new(),
+            members: Vec::new(),
+            patch,
+            input,
+            device: device.clone(),
+        };
+        for (index, (file, checkpoint)) in checkpoints.into_iter().enumerate() {
+            let weight = weights.get(index).copied().unwrap_or(1.0);
+            ensemble.add(&file, checkpoint, weight);
+        }
+        Ok(ensemble)
+    }
+
+    fn add(&mut self, file: &Path, checkpoint: Checkpoint, weight: f64) {
+        self.described.push(json!({
+            "file": file,
+            "sha256": checkpoint.sha256,
+            "weight": weight,
+            "model": checkpoint.settings,
+            "input": self.input,
+        }));
+        self.planned.push(PlannedModel {
+            sha256: checkpoint.sha256,
+            weight,
+        });
+        self.members.push(Member {
+            network: checkpoint.network,
+            weight,
+        });
+    }
+
+    /// Every model, for people.
+    pub fn describe(&self) -> &[Value] {
+        &self.described
+    }
+
+    /// Every model, for a plan.
+    pub fn planned(&self) -> &[PlannedModel] {
+        &self.planned
+    }
+
+    /// How voxels are read.
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// Side of a patch, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.patch[0]
+    }
+
+    /// All models, to predict with.
+    pub fn predictor<'a>(
+        &'a self,
+        settings: &'a PredictSettings,
+        channels: Channels,
+    ) -> anyhow::Result<Predictor<'a>> {
+        let [image_size, depth] = self.patch;
+        let [first, end] = self.input.layers;
+        let limit = self.input.z_scale_limit;
+        Ok(Predictor {
+            members: &self.members,
+            device: &self.device,
+            transform: TestTransform::new(image_size, depth, limit, first..end)?,
+            image_size,
+            settings,
+            channels,
+            readers: READERS,
+        })
+    }
+}
+
+fn check_weights(weights: &[f64], models: usize) -> Result<(), Usage> {
+    if !weights.is_empty() && weights.len() != models {
+        let found = weights.len();
+        return Err(Usage(format!(
+            "--weights: found {found}; expected one for each of the {models} models. Mend: give \
+             as many as --model, or none"
+        )));
+    }
+    match weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
+        Some(wrong) => Err(Usage(format!(
+            "--weights: found {wrong}; expected numbers above 0. Mend: leave models out instead"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn input_of(file: &Path, checkpoint: &Checkpoint) -> Result<Input, Usage> {
+    let text = checkpoint
+        .metadata
+        .get(INPUT_KEY)
+        .map_or("", String::as_str);
+    serde_json::from_str(text).map_err(|_| {
+        Usage(format!(
+            "{}: found weights that do not say which layers they read; expected a file that \
+             `inkling train` wrote. Mend: train with this version",
+            file.display()
+        ))
+    })
+}
+
+fn agree(path: &Path, odd: &Checkpoint, first: &Checkpoint) -> Result<(), Error> {
+    let patch = |checkpoint: &Checkpoint| {
+        let settings = &checkpoint.settings;
+        let input = checkpoint
+            .metadata
+            .get(INPUT_KEY)
+            .map_or("", String::as_str);
+        format!(
+            "{} layers of {} px, {input}",
+            settings.depth, settings.image_size
+        )
+    };
+    if patch(odd) == patch(first) {
+        return Ok(());
+    }
+    Err(Error::Disagreement {
+        path: path.to_owned(),
+        found: patch(odd),
+        expected: patch(first),
+    })
+}
+
+/// Paints `fragment` (through the maps in `maps`/<id>) at once and writes `<id>.png` into `out`.
+pub fn paint(
+    fragment: &Fragment,
+    maps: Option<&Path>,
+    ensemble: &Ensemble,
+    settings: &PredictSettings,
+    out: &Path,
+    context: &Context,
+) -> anyhow::Result<Prediction> {
+    let began = std::time::Instant::now();
+    let predictor = ensemble.predictor(settings, Channels::default())?;
+    let volume = maps::aligned(fragment, maps)?;
+    let mask = fragment.mask()?;
+    let task = context.console.task(&format!("paint {}", fragment.id()));
+    let prediction = predictor.predict(volume.as_ref(), &mask, &|done, all| task.at(done, all))?;
+    drop(task);
+    let image = to_image(&prediction.probability);
+    let path = out.join(format!("{}.png", fragment.id()));
+    write_gray(&path, image.view(), context.force)?;
+    let seconds = began.elapsed().as_secs_f64();
+    context.console.say(format!(
+        "{}: {} tiles, {seconds:.1} s",
+        path.display(),
+        prediction.tiles
+    ));
+    Ok(prediction)
+}

@@ -1,0 +1,113 @@
+//! What a prediction will take, measured on one pass over one tile.
+
+use std::time::Instant;
+
+use inkling_fragment::Volume;
+use inkling_predict::{Channels, Plan, PredictSettings, Tta};
+use serde_json::{Value, json};
+
+use super::Context;
+use super::ensemble::Ensemble;
+use crate::failure::Usage;
+
+/// Batches beyond this bring a processor nothing.
+const LARGEST_ON_PROCESSOR: usize = 4;
+/// Where other devices begin; they halve it when their memory is full.
+const FIRST_ELSEWHERE: usize = 32;
+
+/// One pass over one tile with all models.
+pub struct Forecast {
+    seconds: f64,
+    bytes: usize,
+}
+
+impl Forecast {
+    /// Measures at `place`; nothing without one.
+    pub fn measure(
+        ensemble: &Ensemble,
+        volume: &dyn Volume,
+        place: Option<(usize, usize)>,
+    ) -> anyhow::Result<Self> {
+        let settings = PredictSettings {
+            tta: Tta::None,
+            batch: 1,
+            ..PredictSettings::default()
+        };
+        let predictor = ensemble.predictor(&settings, Channels::default())?;
+        let before = memory_in_use();
+        let mut seconds = f64::INFINITY;
+        // The second pass is the one that counts: the first makes ready.
+        for _ in 0..2 {
+            let began = Instant::now();
+            let places: Vec<_> = place.into_iter().collect();
+            predictor.look_at(volume, &places, &mut |_, _| Ok(()))?;
+            seconds = seconds.min(began.elapsed().as_secs_f64());
+        }
+        let bytes = peak_memory().saturating_sub(before);
+        Ok(Self { seconds, bytes })
+    }
+
+    /// What `plan` will take.
+    pub fn of(&self, plan: &Plan, settings: &PredictSettings) -> Value {
+        let passes = settings.passes().len();
+        let images = plan.channels.count(plan.models.len());
+        let [height, width] = plan.size;
+        // Mask and 8-bit images are whole; sums and weights are a row of tiles.
+        let sheet = height * width * (1 + images);
+        let sums = 4 * plan.image_size * width * (images + 1);
+        json!({
+            "id": plan.id,
+            "tiles": plan.tiles,
+            "batch": settings.batch,
+            "batches": plan.tiles.div_ceil(settings.batch),
+            "passes": passes * plan.models.len(),
+            "seconds": self.seconds * (plan.tiles * passes) as f64,
+            "memory_bytes": memory_in_use() + self.bytes * settings.batch + sheet + sums,
+            "disk_bytes": plan.tiles * 4 * images * plan.image_size * plan.image_size,
+            "plan": plan,
+        })
+    }
+}
+
+/// Tiles per batch: as asked for, or such that one takes about `memory` bytes.
+pub fn batch(
+    asked: &str,
+    memory: usize,
+    ensemble: &Ensemble,
+    volume: &dyn Volume,
+    place: Option<(usize, usize)>,
+    context: &Context,
+) -> anyhow::Result<usize> {
+    if asked != "auto" {
+        let batch = asked.parse().ok().filter(|&batch| batch > 0);
+        return batch.ok_or_else(|| {
+            Usage(format!(
+                "--batch {asked}: expected a number from 1, or auto"
+            ))
+            .into()
+        });
+    }
+    if !context.device.is_processor() {
+        return Ok(FIRST_ELSEWHERE);
+    }
+    let forecast = Forecast::measure(ensemble, volume, place)?;
+    let fitting = memory / forecast.bytes.max(1);
+    Ok(fitting.clamp(1, LARGEST_ON_PROCESSOR))
+}
+
+/// Bytes that this process holds; 0 where the system does not say.
+fn memory_in_use() -> usize {
+    status("VmRSS:")
+}
+
+/// The most that it ever held.
+fn peak_memory() -> usize {
+    status("VmHWM:")
+}
+
+fn status(key: &str) -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

@@ -1,0 +1,118 @@
+//! From the tiles of all parts to the images of a prediction.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use inkling_fragment::{ZarrVersion, write_bytes};
+use inkling_predict::{Painting, PaintingOptions, Rows, TileStore, run_lengths, submission};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::Context;
+use super::threshold::threshold;
+use crate::cli::Images;
+
+/// A joined prediction: its entry for predict.json and its run lengths.
+pub struct Joined {
+    /// Figures.
+    pub entry: Value,
+    /// Run lengths.
+    pub runs: String,
+}
+
+/// How the images of `id` are written into `folder`.
+pub fn options(images: &Images, folder: &Path, id: &str, context: &Context) -> PaintingOptions {
+    PaintingOptions {
+        folder: folder.to_owned(),
+        id: id.to_owned(),
+        float: images.float,
+        zarr: images.zarr.then_some(ZarrVersion::V2),
+        force: context.force,
+    }
+}
+
+/// Blends the tiles of `store` and writes its images.
+pub fn join(
+    store: &TileStore,
+    mask: &Array2<bool>,
+    images: &Images,
+    folder: &Path,
+    context: &Context,
+) -> anyhow::Result<Joined> {
+    let plan = store.plan();
+    let cut = threshold(&images.threshold)?;
+    let options = options(images, folder, &plan.id, context);
+    let mut painting = Painting::begin(options, plan.size, plan.channels, plan.models.len())?;
+    let task = context.console.task(&format!("blend {}", plan.id));
+    let height = plan.size[0] as u64;
+    store.blend(mask, &mut |rows: Rows| {
+        task.at((rows.first + rows.values.dim().1) as u64, height);
+        painting.take(&rows)
+    })?;
+    drop(task);
+    let painted = painting.finish()?;
+    let runs = run_lengths(&painted.image, cut);
+    for file in &painted.files {
+        context.console.say(format!("{}", file.display()));
+    }
+    let parts = parts(store)?;
+    let sum = |key: &str| -> f64 { parts.iter().filter_map(|part| part[key].as_f64()).sum() };
+    let about = store.about();
+    let entry = json!({
+        "id": plan.id,
+        "fragment": about["fragment"],
+        "maps": about["maps"],
+        "models": about["models"],
+        "settings": about["settings"],
+        "tiles": plan.tiles,
+        "seconds": sum("seconds"),
+        "network_seconds": sum("network_seconds"),
+        "threshold": cut,
+        "files": painted.files,
+        "parts": parts,
+        "plan": plan,
+    });
+    Ok(Joined { entry, runs })
+}
+
+/// What each part took.
+fn parts(store: &TileStore) -> anyhow::Result<Vec<Value>> {
+    let mut parts = Vec::new();
+    for part in store.parts()? {
+        let path = store.figures_path(part);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| "null".to_owned());
+        parts.push(serde_json::from_str(&text).with_context(|| path.display().to_string())?);
+    }
+    Ok(parts)
+}
+
+const SUBMISSION: &str = "submission.csv";
+const RECORD: &str = "predict.json";
+
+/// Refuses, before any work is done, a folder in which [`sum_up`] could not write.
+pub fn check_free(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
+    for name in [SUBMISSION, RECORD] {
+        let path = folder.join(name);
+        if !overwrite && path.exists() {
+            return Err(inkling_fragment::Error::Exists { path }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Writes submission.csv and predict.json beside the images.
+pub fn sum_up(folder: &Path, joined: Vec<Joined>, overwrite: bool) -> anyhow::Result<Value> {
+    let id = |entry: &Value| entry["id"].as_str().unwrap_or_default().to_owned();
+    let (entries, runs): (Vec<Value>, Vec<(String, String)>) = joined
+        .into_iter()
+        .map(|joined| {
+            let id = id(&joined.entry);
+            (joined.entry, (id, joined.runs))
+        })
+        .unzip();
+    write_bytes(folder.join(SUBMISSION), submission(&runs), overwrite)?;
+    let figures = json!({ "fragments": entries });
+    let text = serde_json::to_string_pretty(&figures)?;
+    write_bytes(folder.join(RECORD), text, overwrite)?;
+    Ok(figures)
+}

@@ -1,0 +1,102 @@
+//! The threshold that labelled predictions are best cut at.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use inkling_fragment::{read_gray, write_bytes};
+use inkling_predict::{Labelled, score_all};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::cli::Threshold;
+use crate::failure::Usage;
+
+pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
+    let count = flags.predictions.len();
+    for (name, given) in [("--labels", &flags.labels), ("--mask", &flags.mask)] {
+        if given.len() != count {
+            let found = given.len();
+            return Err(Usage(format!(
+                "{name}: found {found} images; expected one for each of the {count} predictions, \
+                 in their order"
+            ))
+            .into());
+        }
+    }
+    let mut sheets = Vec::new();
+    for index in 0..count {
+        let labels = read_gray(&flags.labels[index])?.mapv(|value| value > 127);
+        let mask = read_gray(&flags.mask[index])?.mapv(|value| value > 0);
+        sheets.push((read_gray(&flags.predictions[index])?, labels, mask));
+    }
+    let sheets: Vec<Labelled> = sheets.iter().map(labelled).collect();
+    let best = score_all(&sheets, 0.5)?;
+    context.console.say(format!(
+        "F0.5 {:.4} at {:.3} ({:.4} at 0.5)",
+        best.best_f05, best.best_threshold, best.f05
+    ));
+    let elsewhere = elsewhere(&sheets)?;
+    for (path, [cut, f05, own]) in flags.predictions.iter().zip(&elsewhere) {
+        context.console.say(format!(
+            "{}: {f05:.4} at {cut:.3}, the best of the others; {own:.4} at its own best",
+            path.display()
+        ));
+    }
+    let figures = json!({
+        "threshold": best.best_threshold,
+        "f05": best.best_f05,
+        "f05_at_half": best.f05,
+        "predictions": flags.predictions,
+        "held_out": elsewhere,
+    });
+    let text = serde_json::to_string_pretty(&figures)?;
+    write_bytes(&flags.out, text, context.force)?;
+    Ok(figures)
+}
+
+fn labelled((image, labels, mask): &(Array2<u8>, Array2<bool>, Array2<bool>)) -> Labelled<'_> {
+    Labelled {
+        image,
+        labels,
+        mask,
+    }
+}
+
+/// For each sheet: the best threshold of the others, its F0.5 there, and its F0.5 at its own best.
+/// It tells what a threshold found here is worth elsewhere.
+fn elsewhere(sheets: &[Labelled]) -> anyhow::Result<Vec<[f64; 3]>> {
+    if sheets.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (index, sheet) in sheets.iter().enumerate() {
+        let mut others = sheets.to_vec();
+        others.remove(index);
+        let cut = score_all(&others, 0.5)?.best_threshold;
+        let own = score_all(&[*sheet], cut)?;
+        found.push([cut, own.f05, own.best_f05]);
+    }
+    Ok(found)
+}
+
+/// A probability, or the one in a file that `threshold` wrote.
+pub fn threshold(text: &str) -> anyhow::Result<f32> {
+    let number = match text.parse::<f64>() {
+        Ok(number) => number,
+        Err(_) if Path::new(text).exists() => {
+            let file = std::fs::read_to_string(text).with_context(|| text.to_owned())?;
+            let figures: Value = serde_json::from_str(&file).unwrap_or_default();
+            figures["threshold"].as_f64().unwrap_or(f64::NAN)
+        }
+        Err(_) => f64::NAN,
+    };
+    if (0.0..=1.0).contains(&number) {
+        return Ok(number as f32);
+    }
+    Err(Usage(format!(
+        "--threshold {text}: expected a probability from 0 to 1, or a file that `inkling threshold` \
+         wrote"
+    ))
+    .into())
+}

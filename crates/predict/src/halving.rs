@@ -1,0 +1,75 @@
+use std::any::Any;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::Error;
+
+/// Calls `look` on all of `0..count`, at most `limit` at once. Devices say by a panic that their
+/// memory is full: then `limit` is halved, for good, and the rest is tried again.
+///
+/// # Errors
+/// [`Error::Memory`] when not even one fits; those of `look`.
+pub(crate) fn in_halves(
+    count: usize,
+    limit: &mut usize,
+    mut look: impl FnMut(Range<usize>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut first = 0;
+    while first < count {
+        let end = count.min(first + *limit);
+        match catch_unwind(AssertUnwindSafe(|| look(first..end))) {
+            Ok(outcome) => {
+                outcome?;
+                first = end;
+            }
+            Err(panic) if !is_out_of_memory(panic.as_ref()) => resume_unwind(panic),
+            Err(_) if end - first == 1 => return Err(Error::Memory),
+            Err(_) => *limit = (end - first) / 2,
+        }
+    }
+    Ok(())
+}
+
+fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or_default()
+        .to_lowercase();
+    [
+        "out of memory",
+        "outofmemory",
+        "out_of_memory",
+        "not enough memory",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_looked_at_once_in_pieces_that_fit() {
+        let (mut seen, mut limit) = (Vec::new(), 16);
+        in_halves(21, &mut limit, |range| {
+            assert!(range.len() <= 5, "CUDA error: Out of Memory");
+            seen.push(range);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(limit, 4);
+        assert_eq!(seen.iter().map(Range::len).sum::<usize>(), 21);
+        assert!(seen.windows(2).all(|pair| pair[0].end == pair[1].start));
+    }
+
+    #[test]
+    fn one_that_does_not_fit_is_an_error_and_other_panics_go_on() {
+        let never = in_halves(3, &mut 2, |_| panic!("device out of memory"));
+        assert!(matches!(never, Err(Error::Memory)));
+        let other = catch_unwind(|| in_halves(3, &mut 2, |_| panic!("a bug")));
+        assert!(other.is_err());
+    }
+}

@@ -1,0 +1,203 @@
+use std::path::{Path, PathBuf};
+
+use inkling_fragment::{Error as FileError, ProbabilityWriter, ZarrVersion, write_gray};
+use ndarray::{Array2, ArrayView2, Zip, s};
+
+use crate::prediction::to_level;
+use crate::{Channels, Error, Rows};
+
+/// The images that a prediction is written as, row by row: `<id>.png` and what is asked for besides.
+pub struct Painting {
+    options: PaintingOptions,
+    channels: Channels,
+    image: Array2<u8>,
+    spread: Option<Array2<u8>>,
+    members: Vec<Array2<u8>>,
+    writers: Vec<(Source, ProbabilityWriter)>,
+}
+
+/// Where and how a prediction is written.
+#[derive(Clone, Debug)]
+pub struct PaintingOptions {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The fragment's name.
+    pub id: String,
+    /// Writes `<id>.tif` too, in 32-bit floats (and `<id>.spread.tif`).
+    pub float: bool,
+    /// Writes `<id>.zarr` too, an OME-Zarr image with a pyramid.
+    pub zarr: Option<ZarrVersion>,
+    /// Whether files may be overwritten.
+    pub force: bool,
+}
+
+/// What has been painted.
+pub struct Painted {
+    /// 8-bit probabilities, (y, x); 0 outside the mask.
+    pub image: Array2<u8>,
+    /// All files.
+    pub files: Vec<PathBuf>,
+}
+
+/// What a float image shows.
+#[derive(Clone, Copy)]
+enum Source {
+    Probability,
+    Spread,
+}
+
+impl PaintingOptions {
+    fn path(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.id))
+    }
+
+    /// The main image.
+    pub fn image(&self) -> PathBuf {
+        self.path("png")
+    }
+
+    /// # Errors
+    /// [`Error::Fragment`] with `Exists` for a file that would be overwritten unasked.
+    pub fn check(&self, channels: Channels) -> Result<(), Error> {
+        let mut paths = vec![self.image()];
+        paths.extend(self.float.then(|| self.path("tif")));
+        paths.extend(self.zarr.map(|_| self.path("zarr")));
+        paths.extend(channels.square.then(|| self.path("spread.png")));
+        paths.extend((self.float && channels.square).then(|| self.path("spread.tif")));
+        paths.extend(channels.members.then(|| self.path("model-1.png")));
+        match paths.into_iter().find(|path| path.exists() && !self.force) {
+            Some(path) => Err(FileError::Exists { path }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Painting {
+    /// Begins the images of a sheet of `size` (height, width), told of by `channels` of so many
+    /// `members`.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`], as for files that are there.
+    pub fn begin(
+        options: PaintingOptions,
+        size: [usize; 2],
+        channels: Channels,
+        members: usize,
+    ) -> Result<Self, Error> {
+        options.check(channels)?;
+        let mut writers = Vec::new();
+        if options.float {
+            let path = options.path("tif");
+            let tiff = ProbabilityWriter::tiff(&path, size, options.force)?;
+            writers.push((Source::Probability, tiff));
+        }
+        if options.float && channels.square {
+            let path = options.path("spread.tif");
+            let tiff = ProbabilityWriter::tiff(&path, size, options.force)?;
+            writers.push((Source::Spread, tiff));
+        }
+        if let Some(version) = options.zarr {
+            let path = options.path("zarr");
+            let zarr = ProbabilityWriter::zarr(&path, size, version, options.force)?;
+            writers.push((Source::Probability, zarr));
+        }
+        let own = if channels.members { members } else { 0 };
+        Ok(Self {
+            options,
+            channels,
+            image: Array2::zeros(size),
+            spread: channels.square.then(|| Array2::zeros(size)),
+            members: vec![Array2::zeros(size); own],
+            writers,
+        })
+    }
+
+    /// The next rows.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`].
+    pub fn take(&mut self, rows: &Rows) -> Result<(), Error> {
+        let mean = rows.values.slice(s![0, .., ..]);
+        let range = rows.first..rows.first + mean.nrows();
+        put(&mut self.image, &range, mean, to_level);
+        let spread = self
+            .channels
+            .square
+            .then(|| spread(mean, rows.values.slice(s![1, .., ..])));
+        if let (Some(image), Some(spread)) = (&mut self.spread, &spread) {
+            put(image, &range, spread.view(), |value| {
+                to_level(value / LARGEST_SPREAD)
+            });
+        }
+        let first = self.channels.count(0);
+        for (index, image) in self.members.iter_mut().enumerate() {
+            put(
+                image,
+                &range,
+                rows.values.slice(s![first + index, .., ..]),
+                to_level,
+            );
+        }
+        for (source, writer) in &mut self.writers {
+            match (source, &spread) {
+                (Source::Spread, Some(spread)) => writer.write_rows(spread.view())?,
+                _ => writer.write_rows(mean)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and gives all files their names, the main image last.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`].
+    pub fn finish(self) -> Result<Painted, Error> {
+        let force = self.options.force;
+        let mut files = Vec::new();
+        for (_, writer) in self.writers {
+            files.push(writer.finish()?);
+        }
+        let mut write = |path: &Path, image: &Array2<u8>| -> Result<(), Error> {
+            write_gray(path, image.view(), force)?;
+            files.push(path.to_owned());
+            Ok(())
+        };
+        for (index, image) in self.members.iter().enumerate() {
+            let name = format!("model-{}.png", index + 1);
+            write(&self.options.path(&name), image)?;
+        }
+        if let Some(spread) = &self.spread {
+            write(&self.options.path("spread.png"), spread)?;
+        }
+        write(&self.options.image(), &self.image)?;
+        Ok(Painted {
+            image: self.image,
+            files,
+        })
+    }
+}
+
+/// The standard deviation of values from 0 to 1 is 0.5 at most; that is white.
+const LARGEST_SPREAD: f32 = 0.5;
+
+/// The standard deviation, from mean and mean square.
+fn spread(mean: ArrayView2<f32>, square: ArrayView2<f32>) -> Array2<f32> {
+    let mut spread = Array2::zeros(mean.raw_dim());
+    Zip::from(&mut spread)
+        .and(mean)
+        .and(square)
+        .for_each(|spread, &mean, &square| *spread = (square - mean * mean).max(0.0).sqrt());
+    spread
+}
+
+fn put(
+    image: &mut Array2<u8>,
+    range: &std::ops::Range<usize>,
+    values: ArrayView2<f32>,
+    level: impl Fn(f32) -> u8,
+) {
+    let mut rows = image.slice_mut(s![range.clone(), ..]);
+    Zip::from(&mut rows)
+        .and(values)
+        .for_each(|pixel, &value| *pixel = level(value));
+}

@@ -1,0 +1,139 @@
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Average, Channels, Error, Tta, tiles};
+
+/// Everything that decides what a fragment's prediction is: whoever works by the same plan makes tiles
+/// that fit together. Batch, threads and paths are not part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The fragment's name.
+    pub id: String,
+    /// Its height and width, in pixels.
+    pub size: [usize; 2],
+    /// Side of a tile, in pixels.
+    pub image_size: usize,
+    /// Pixels between tiles.
+    pub step: usize,
+    /// Tiles with papyrus.
+    pub tiles: usize,
+    /// Test-time augmentation.
+    pub tta: Tta,
+    /// Further passes at free angles.
+    pub rotations: usize,
+    /// What is averaged over passes.
+    pub average: Average,
+    /// What is told of a tile.
+    pub channels: Channels,
+    /// The models, by the hash of their weights.
+    pub models: Vec<PlannedModel>,
+    /// How their input is read.
+    pub input: Value,
+    /// A fingerprint of mask and voxels.
+    pub data: String,
+    /// The program's version.
+    pub version: String,
+}
+
+/// A model of a [`Plan`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedModel {
+    /// SHA-256 of its weights file, in hex.
+    pub sha256: String,
+    /// How much it counts.
+    pub weight: f64,
+}
+
+impl Plan {
+    /// The upper left pixels (y, x) of its tiles.
+    pub fn places(&self, mask: &Array2<bool>) -> Vec<(usize, usize)> {
+        tiles(mask, self.image_size, self.step)
+    }
+
+    /// Tells plans apart.
+    pub fn digest(&self) -> [u8; 32] {
+        let text = serde_json::to_vec(self).expect("a plan is plain data");
+        Sha256::digest(text).into()
+    }
+
+    /// The keys in which `other` differs, with its values and ours.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let values = |plan| serde_json::to_value(plan).expect("a plan is plain data");
+        let (ours, others) = (values(self), values(other));
+        let keys = ours.as_object().expect("a plan is an object").keys();
+        keys.filter(|&key| ours[key] != others[key])
+            .map(|key| format!("{key} {} instead of {}", others[key], ours[key]))
+            .collect()
+    }
+}
+
+/// One of several processes that share a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 1.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Part {
+    /// The only one.
+    pub const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// Its run of tiles: all parts differ by one tile at most.
+    pub fn range(self, tiles: usize) -> Range<usize> {
+        tiles * (self.number - 1) / self.of..tiles * self.number / self.of
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl FromStr for Part {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (number, of) = text.split_once('/').unwrap_or((text, ""));
+        match (number.parse(), of.parse()) {
+            (Ok(number), Ok(of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err(Error::Part {
+                found: text.to_owned(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_tiles_once() {
+        for (tiles, of) in [(0, 3), (1, 4), (10, 3), (437, 8)] {
+            let ranges: Vec<_> = (1..=of)
+                .map(|number| Part { number, of }.range(tiles))
+                .collect();
+            assert_eq!((ranges[0].start, ranges[of - 1].end), (0, tiles));
+            assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let lengths = || ranges.iter().map(ExactSizeIterator::len);
+            assert!(lengths().max().unwrap() - lengths().min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn parts_are_written_as_k_of_n() {
+        assert_eq!("2/8".parse::<Part>().unwrap(), Part { number: 2, of: 8 });
+        for wrong in ["0/8", "9/8", "2", "a/b", "2/", "-1/3"] {
+            assert!(wrong.parse::<Part>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+use std::path::{Path, PathBuf};
+
+use inkling_fragment::{read_gray, write_bytes, write_gray};
+use ndarray::{Array2, ArrayView3};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::tile_file::{TileHeader, TileReader, TileWriter};
+use crate::{Blend, Error, Part, Plan, Rows};
+
+/// The tiles of one fragment's prediction on disk: `plan.json`, `mask.png`, and a file of tiles per
+/// part. Parts can be made by any number of processes on any machines that see the folder.
+pub struct TileStore {
+    folder: PathBuf,
+    plan: Plan,
+    about: Value,
+}
+
+/// `plan.json`: the plan, and what people may want to know besides.
+#[derive(Serialize, Deserialize)]
+struct PlanFile {
+    plan: Plan,
+    about: Value,
+}
+
+impl TileStore {
+    /// The store in `folder`, begun when it is not there; `about` is kept beside the plan.
+    ///
+    /// # Errors
+    /// [`Error::OtherPlan`] when another prediction was begun there; [`Error::Fragment`].
+    pub fn begin(
+        folder: &Path,
+        plan: Plan,
+        about: Value,
+        mask: &Array2<bool>,
+    ) -> Result<Self, Error> {
+        if folder.join("plan.json").exists() {
+            let there = Self::open(folder)?;
+            let different = there.plan.differences(&plan);
+            return match different.is_empty() {
+                true => Ok(there),
+                false => Err(Error::OtherPlan {
+                    path: folder.to_owned(),
+                    found: different.join(", "),
+                }),
+            };
+        }
+        std::fs::create_dir_all(folder).map_err(|source| inkling_fragment::Error::Io {
+            path: folder.to_owned(),
+            source,
+        })?;
+        // Parts that begin at once write the same.
+        let image = mask.mapv(|papyrus| if papyrus { 255 } else { 0 });
+        write_gray(folder.join("mask.png"), image.view(), true)?;
+        let file = PlanFile { plan, about };
+        let text = serde_json::to_string_pretty(&file).expect("a plan is plain data");
+        write_bytes(folder.join("plan.json"), text, true)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            plan: file.plan,
+            about: file.about,
+        })
+    }
+
+    /// The store that was begun in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::NoPlan`] when there is none, or it is damaged.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("plan.json");
+        let wrong = |reason: String| Error::NoPlan {
+            path: path.clone(),
+            reason,
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+        let file: PlanFile =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            plan: file.plan,
+            about: file.about,
+        })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What was kept beside it.
+    pub fn about(&self) -> &Value {
+        &self.about
+    }
+
+    /// Where the papyrus is, (y, x).
+    ///
+    /// # Errors
+    /// [`Error::Fragment`].
+    pub fn mask(&self) -> Result<Array2<bool>, Error> {
+        let image = read_gray(self.folder.join("mask.png"))?;
+        Ok(image.mapv(|value| value > 0))
+    }
+
+    /// Begins `part`, or goes on with it when `resume` is set; none when it is finished.
+    ///
+    /// # Errors
+    /// [`Error::Begun`] when it is there and neither `resume` nor `force` is set.
+    pub fn part(&self, part: Part, resume: bool, force: bool) -> Result<Option<PartWriter>, Error> {
+        let (finished, partial) = (self.path(part, "tiles"), self.path(part, "partial"));
+        let there = [&finished, &partial].into_iter().find(|path| path.exists());
+        if let (Some(path), false, false) = (there, resume, force) {
+            let path = path.clone();
+            return Err(Error::Begun { path });
+        }
+        let header = self.header(part);
+        if resume && finished.exists() {
+            TileReader::open(&finished, &header)?;
+            return Ok(None);
+        }
+        let file = match resume && partial.exists() {
+            true => TileWriter::resume(&partial, header)?,
+            false => TileWriter::create(&partial, header)?,
+        };
+        Ok(Some(PartWriter {
+            file,
+            part,
+            finished,
+            tiles: self.plan.tiles,
+        }))
+    }
+
+    /// Where the figures of a part are kept, as JSON.
+    pub fn figures_path(&self, part: Part) -> PathBuf {
+        self.path(part, "json")
+    }
+
+    /// Which parts there should be: those of the same number as any that is there.
+    ///
+    /// # Errors
+    /// [`Error::MissingParts`] naming those that are missing or unfinished; [`Error::MixedParts`]
+    /// when there are parts of different numbers.
+    pub fn parts(&self) -> Result<Vec<Part>, Error> {
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|source| inkling_fragment::Error::Io {
+                path: self.folder.clone(),
+                source,
+            })?;
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let mut of: Vec<usize> = names
+            .filter_map(|name| part_of(name.to_str()?))
+            .map(|part| part.of)
+            .collect();
+        of.sort_unstable();
+        of.dedup();
+        let [of] = of[..] else {
+            return Err(Error::MixedParts {
+                path: self.folder.clone(),
+                found: of,
+            });
+        };
+        let parts = (1..=of).map(|number| Part { number, of });
+        let missing: Vec<String> = parts
+            .clone()
+            .filter(|&part| !self.path(part, "tiles").exists())
+            .map(|part| match self.path(part, "partial").exists() {
+                true => format!("{part} (unfinished)"),
+                false => part.to_string(),
+            })
+            .collect();
+        match missing.is_empty() {
+            true => Ok(parts.collect()),
+            false => Err(Error::MissingParts {
+                path: self.folder.clone(),
+                missing: missing.join(", "),
+            }),
+        }
+    }
+
+    /// Blends the tiles of all parts, the same bits however many they are, and hands on the rows.
+    ///
+    /// # Errors
+    /// Those of [`parts`](Self::parts) and of `finished`; [`Error::TileFile`] for damage.
+    pub fn blend(
+        &self,
+        mask: &Array2<bool>,
+        finished: &mut dyn FnMut(Rows) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let places = self.plan.places(mask);
+        let channels = self.plan.channels.count(self.plan.models.len());
+        let mut blend = Blend::new(mask, self.plan.image_size, channels);
+        for part in self.parts()? {
+            let path = self.path(part, "tiles");
+            let mut reader = TileReader::open(&path, &self.header(part))?;
+            while let Some((index, images)) = reader.next_tile()? {
+                let (y, x) = places[index];
+                blend.add([y, x], images.view(), finished)?;
+            }
+        }
+        blend.finish(finished)
+    }
+
+    /// Removes the store.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`].
+    pub fn remove(self) -> Result<(), Error> {
+        std::fs::remove_dir_all(&self.folder).map_err(|source| {
+            inkling_fragment::Error::Io {
+                path: self.folder.clone(),
+                source,
+            }
+            .into()
+        })
+    }
+
+    fn header(&self, part: Part) -> TileHeader {
+        TileHeader {
+            plan: self.plan.digest(),
+            channels: self.plan.channels.count(self.plan.models.len()),
+            side: self.plan.image_size,
+            tiles: part.range(self.plan.tiles),
+        }
+    }
+
+    fn path(&self, part: Part, ending: &str) -> PathBuf {
+        let Part { number, of } = part;
+        self.folder.join(format!("part-{number}-of-{of}.{ending}"))
+    }
+}
+
+/// The part that a file name speaks of.
+fn part_of(name: &str) -> Option<Part> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    let (number, of) = stem.strip_prefix("part-")?.split_once("-of-")?;
+    let known = ["tiles", "partial"].contains(&ending);
+    known.then(|| format!("{number}/{of}").parse().ok())?
+}
+
+/// Takes the tiles of one part.
+pub struct PartWriter {
+    file: TileWriter,
+    part: Part,
+    finished: PathBuf,
+    tiles: usize,
+}
+
+impl PartWriter {
+    /// The tiles that are still to be made.
+    pub fn left(&self) -> std::ops::Range<usize> {
+        let range = self.part.range(self.tiles);
+        range.start + self.file.done()..range.end
+    }
+
+    /// The next tile, (channel, y, x).
+    ///
+    /// # Errors
+    /// [`Error::Fragment`], as for a full disk.
+    pub fn put(&mut self, images: ArrayView3<f32>) -> Result<(), Error> {
+        self.file.put(images)
+    }
+
+    /// Calls the part finished.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`].
+    pub fn finish(self) -> Result<(), Error> {
+        self.file.finish(&self.finished)
+    }
+}
