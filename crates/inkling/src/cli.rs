@@ -439,6 +439,12 @@ pub struct Forward {
     /// The logits, f32 [batch, height, width].
     #[arg(long, value_name = "NPY")]
     pub output: PathBuf,
+    /// Passes the patches so many times; the median time counts.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Says where the time of the last pass went, operation by operation.
+    #[arg(long)]
+    pub profile: bool,
 }
 
 /// Flags of `report`.

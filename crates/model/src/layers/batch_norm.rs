@@ -1,7 +1,8 @@
 use burn::module::{Module, Param, RunningState};
 use burn::nn::Initializer;
-use burn::tensor::module::{batch_norm, batch_norm_train};
+use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, activate, affine};
 
 /// Configuration of a [`BatchNorm2d`].
 #[derive(Clone, Debug)]
@@ -63,14 +64,26 @@ impl BatchNorm2d {
         if input.device().is_autodiff() {
             return self.forward_train(input);
         }
-        batch_norm(
-            input,
-            self.weight.val(),
-            self.bias.val(),
-            self.running_mean.value(),
-            self.running_var.value(),
-            self.epsilon,
-        )
+        self.forward_running(input, None)
+    }
+
+    /// [`forward`](Self::forward) and a function of the result.
+    ///
+    /// # Shapes
+    /// - input and output: `[batch, channels, height, width]`
+    pub fn forward_activated(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
+        if input.device().is_autodiff() {
+            return activate(self.forward_train(input), activation);
+        }
+        self.forward_running(input, Some(activation))
+    }
+
+    /// By the running statistics, which are one factor and one summand per channel.
+    fn forward_running(&self, input: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+        let variance = self.running_var.value() + self.epsilon;
+        let factor = self.weight.val() / variance.sqrt();
+        let summand = self.bias.val() - self.running_mean.value() * factor.clone();
+        affine(input, factor, summand, activation)
     }
 
     fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {

@@ -1,8 +1,8 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::conv2d;
 
 /// Configuration of a [`Conv2d`] with a square kernel.
 #[derive(Clone, Debug)]
