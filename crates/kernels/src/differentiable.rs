@@ -10,8 +10,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
-use crate::operations::{Attention, Kernels, conv_sizes, depthwise_sizes};
-use crate::{Activation, activation, attention, convolution, depthwise, layer_norm};
+use crate::operations::{Attention, Kernels, conv_sizes, depthwise_sizes, pointwise_sizes};
+use crate::{Activation, activation, attention, convolution, depthwise, layer_norm, pointwise};
 
 /// Registers `$forward` with `$backward` as its way back, keeping `$state`.
 macro_rules! differentiable {
@@ -62,6 +62,19 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             [images, weight, bias],
             (images.clone(), weight.clone()),
             Flex::convolve_depthwise(images, weight, bias)
+        )
+    }
+
+    fn convolve_pointwise(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            ConvolvePointwise,
+            [images, weight, bias],
+            (images.clone(), weight.clone()),
+            Flex::convolve_pointwise(images, weight, bias)
         )
     }
 
@@ -132,32 +145,47 @@ impl Backward<Flex, 1> for Activate {
     }
 }
 
-#[derive(Debug)]
-struct Convolve;
+/// The way back of a kind of convolution: sizes, module of its gradients.
+macro_rules! convolution_backward {
+    ($name:ident, $sizes:ident, $kind:ident) => {
+        #[derive(Debug)]
+        struct $name;
 
-impl Backward<Flex, 3> for Convolve {
-    type State = (FlexTensor, FlexTensor);
+        impl Backward<Flex, 3> for $name {
+            type State = (FlexTensor, FlexTensor);
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
-        let (images, weight) = ops.state;
-        let (images, weight) = (in_one_piece(images), in_one_piece(weight));
-        let sizes = conv_sizes(&images, &weight);
-        if let Some(parent) = &ops.parents[0] {
-            let slope = convolution::image_gradient(sizes, values(&gradient), values(&weight));
-            let shape = images.layout().shape().clone();
-            grads.register::<Flex>(parent.id, with_values(slope, shape));
+            fn backward(
+                self,
+                ops: Ops<Self::State, 3>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
+                let (images, weight) = ops.state;
+                let (images, weight) = (in_one_piece(images), in_one_piece(weight));
+                let sizes = $sizes(&images, &weight);
+                let [by_images, by_weight, by_bias] = ops.parents;
+                if let Some(parent) = by_images {
+                    let slope = $kind::image_gradient(sizes, values(&gradient), values(&weight));
+                    let shape = images.layout().shape().clone();
+                    grads.register::<Flex>(parent.id, with_values(slope, shape));
+                }
+                if let Some(parent) = by_weight {
+                    let slope = $kind::weight_gradient(sizes, values(&images), values(&gradient));
+                    let shape = weight.layout().shape().clone();
+                    grads.register::<Flex>(parent.id, with_values(slope, shape));
+                }
+                if let Some(parent) = by_bias {
+                    grads.register::<Flex>(parent.id, sum_over_pixels(gradient));
+                }
+            }
         }
-        if let Some(parent) = &ops.parents[1] {
-            let slope = convolution::weight_gradient(sizes, values(&images), values(&gradient));
-            let shape = weight.layout().shape().clone();
-            grads.register::<Flex>(parent.id, with_values(slope, shape));
-        }
-        if let Some(parent) = &ops.parents[2] {
-            grads.register::<Flex>(parent.id, sum_over_pixels(gradient));
-        }
-    }
+    };
 }
+
+convolution_backward!(Convolve, conv_sizes, convolution);
+convolution_backward!(ConvolveDepthwise, depthwise_sizes, depthwise);
+convolution_backward!(ConvolvePointwise, pointwise_sizes, pointwise);
 
 /// The gradient of a bias: `[batch, channels, height, width]` to `[channels]`.
 fn sum_over_pixels(gradient: FlexTensor) -> FlexTensor {
@@ -166,33 +194,6 @@ fn sum_over_pixels(gradient: FlexTensor) -> FlexTensor {
         Flex::float_sum_dims(gradient, &[0, 2, 3]),
         [channels].into(),
     )
-}
-
-#[derive(Debug)]
-struct ConvolveDepthwise;
-
-impl Backward<Flex, 3> for ConvolveDepthwise {
-    type State = (FlexTensor, FlexTensor);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
-        let (images, weight) = ops.state;
-        let (images, weight) = (in_one_piece(images), in_one_piece(weight));
-        let sizes = depthwise_sizes(&images, &weight);
-        if let Some(parent) = &ops.parents[0] {
-            let slope = depthwise::image_gradient(sizes, values(&gradient), values(&weight));
-            let shape = images.layout().shape().clone();
-            grads.register::<Flex>(parent.id, with_values(slope, shape));
-        }
-        if let Some(parent) = &ops.parents[1] {
-            let slope = depthwise::weight_gradient(sizes, values(&images), values(&gradient));
-            let shape = weight.layout().shape().clone();
-            grads.register::<Flex>(parent.id, with_values(slope, shape));
-        }
-        if let Some(parent) = &ops.parents[2] {
-            grads.register::<Flex>(parent.id, sum_over_pixels(gradient));
-        }
-    }
 }
 
 #[derive(Debug)]

@@ -28,6 +28,7 @@ mod linear;
 mod matrix;
 mod operations;
 mod padded;
+mod pointwise;
 pub mod profile;
 mod tensors;
 

@@ -7,6 +7,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
 use crate::{
     Activation, activation, attention, channels, convolution, depthwise, layer_norm, linear,
+    pointwise,
 };
 
 /// Operations that flex has a faster way for. All tensors hold f32. A bias that a layer does not
@@ -25,6 +26,13 @@ pub trait Kernels: Backend {
 
     /// [`crate::conv2d`] of each channel by itself.
     fn convolve_depthwise(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::conv2d`] with 1 × 1 kernels.
+    fn convolve_pointwise(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -81,6 +89,15 @@ impl Kernels for Flex {
         let bias = Some(values(&bias));
         let output = depthwise::forward(sizes, values(&images), values(&weight), bias);
         with_values(output, images.layout().shape().clone())
+    }
+
+    fn convolve_pointwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let (images, weight) = (in_one_piece(images), in_one_piece(weight));
+        let bias = in_one_piece(bias);
+        let sizes = pointwise_sizes(&images, &weight);
+        let output = pointwise::forward(sizes, values(&images), values(&weight), values(&bias));
+        let [batch, _, height, width] = dims(&images);
+        with_values(output, [batch, sizes.outputs, height, width])
     }
 
     fn attend(
@@ -173,6 +190,18 @@ pub fn conv_sizes(images: &FlexTensor, weight: &FlexTensor) -> convolution::Size
         outputs,
         height,
         width,
+    }
+}
+
+/// Sizes of a 1 × 1 convolution.
+pub fn pointwise_sizes(images: &FlexTensor, weight: &FlexTensor) -> pointwise::Sizes {
+    let [batch, inputs, height, width] = dims(images);
+    let [outputs, ..]: [usize; 4] = dims(weight);
+    pointwise::Sizes {
+        batch,
+        inputs,
+        outputs,
+        area: height * width,
     }
 }
 

@@ -100,6 +100,10 @@ pub fn conv2d(
         let convolve = match side {
             3 if keeps_size && options.groups == 1 => Dispatch::convolve,
             3 | 5 | 7 if keeps_size && depthwise => Dispatch::convolve_depthwise,
+            1 if keeps_size && options.groups == 1 => Dispatch::convolve_pointwise,
+            _ if is_patches(images.dims(), weight.dims(), &options) => {
+                return convolve_patches(images, weight, bias);
+            }
             _ => return module::conv2d(images, weight, bias, options),
         };
         let bias = or_zeros(bias, outputs, &images.device());
@@ -111,6 +115,32 @@ pub fn conv2d(
         let [images, weight, bias] = parts;
         Tensor::from_dispatch(convolve(images, weight, bias))
     })
+}
+
+/// Whether kernels meet without overlap, gap or border.
+fn is_patches(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> bool {
+    let side = weight[2];
+    weight[3] == side
+        && options.stride == [side; 2]
+        && options.dilation == [1, 1]
+        && options.padding_begin() == [0, 0]
+        && options.padding_end() == [0, 0]
+        && options.groups == 1
+        && images[2] % side == 0
+        && images[3] % side == 0
+}
+
+/// A convolution of patches that do not overlap: a linear layer of each patch.
+fn convolve_patches(images: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let [batch, inputs, height, width] = images.dims();
+    let [outputs, _, side, _] = weight.dims();
+    let (rows, columns) = (height / side, width / side);
+    let patches = images
+        .reshape([batch, inputs, rows, side, columns, side])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([batch, rows, columns, inputs * side * side]);
+    let weight = weight.reshape([outputs, inputs * side * side]);
+    projected(patches, weight, bias, None).permute([0, 3, 1, 2])
 }
 
 /// What a profile calls a convolution.
@@ -219,23 +249,32 @@ pub fn linear<const D: usize>(
 ) -> Tensor<D> {
     let device = x.device();
     timed("linear", &device, move || {
-        if is_final(&x) && is_final(&weight) {
-            let (weight, bias) = (primitive(weight), bias.map(primitive));
-            let output = linear_forward(primitive(x), weight, bias, activation);
-            return Tensor::from_primitive::<Flex>(output);
-        }
-        let product = if is_served(&x) {
-            let bias = or_zeros(bias, weight.dims()[0], &weight.device()).into_dispatch();
-            Tensor::from_dispatch(Dispatch::project(
-                x.into_dispatch(),
-                weight.into_dispatch(),
-                bias,
-            ))
-        } else {
-            module::linear(x, weight.transpose(), bias)
-        };
-        activated(product, activation)
+        projected(x, weight, bias, activation)
     })
+}
+
+fn projected<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Option<Activation>,
+) -> Tensor<D> {
+    if is_final(&x) && is_final(&weight) {
+        let (weight, bias) = (primitive(weight), bias.map(primitive));
+        let output = linear_forward(primitive(x), weight, bias, activation);
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    let product = if is_served(&x) {
+        let bias = or_zeros(bias, weight.dims()[0], &weight.device()).into_dispatch();
+        Tensor::from_dispatch(Dispatch::project(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias,
+        ))
+    } else {
+        module::linear(x, weight.transpose(), bias)
+    };
+    activated(product, activation)
 }
 
 /// `activation(factor · x + summand)`, one factor and summand for each channel.

@@ -155,6 +155,58 @@ fn depthwise_convolutions_agree() {
 }
 
 #[test]
+fn pointwise_convolutions_agree() {
+    let device = Device::flex().autodiff();
+    for [batch, inputs, outputs, side] in [[1, 3, 130, 5], [5, 8, 20, 9], [2, 1, 1, 1]] {
+        let images = random([batch, inputs, side, side], 30, &device);
+        let weight = random([outputs, inputs, 1, 1], 31, &device);
+        let bias = random([outputs], 32, &device);
+        let options = options(1, 1, 1);
+        check!(
+            &format!("{batch} × {inputs} → {outputs}"),
+            [images, weight, bias],
+            conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            ),
+            module::conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            )
+        );
+    }
+}
+
+#[test]
+fn convolutions_of_patches_agree() {
+    let device = Device::flex().autodiff();
+    let images = random([2, 3, 12, 8], 33, &device);
+    let weight = random([5, 3, 4, 4], 34, &device);
+    let bias = random([5], 35, &device);
+    let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
+    check!(
+        "patches of 4 × 4",
+        [images, weight, bias],
+        conv2d(
+            images.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            options.clone()
+        ),
+        module::conv2d(
+            images.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            options.clone()
+        )
+    );
+}
+
+#[test]
 fn other_convolutions_take_burn_s_way() {
     let device = Device::flex().autodiff();
     let images = random([1, 4, 9, 9], 8, &device);
