@@ -5,6 +5,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::geometry::{Geometry, Places};
 use crate::layer_taps::LayerTaps;
+use crate::marks::{MaskCrop, mark};
+use crate::noise::Noise;
 use crate::tone::Tone;
 
 /// Pixels of a row that are worked on at once: few enough for the innermost cache, and for the
@@ -27,56 +29,51 @@ pub(crate) struct Crop<'a> {
     pub size: [usize; 2],
 }
 
-/// A mask, and the crop's first row and column in it; beyond its sides nothing is set.
+/// How a crop becomes a sample.
 #[derive(Clone, Copy)]
-pub(crate) struct MaskCrop<'a> {
-    pub mask: &'a Array2<bool>,
-    pub first: [i64; 2],
+pub(crate) struct Plan<'a> {
+    pub geometry: &'a Geometry,
+    pub taps: &'a LayerTaps,
+    pub tone: Tone,
+    pub noise: Option<Noise>,
 }
 
 /// Memory that is used from one sample to the next.
 #[derive(Default)]
 pub(crate) struct Rows {
-    places: Places,
-    /// A row of the sample: block by block of the crop's layers, those of a pixel together.
+    /// Where the pixels that are worked on come from, and those that are next.
+    places: [Places; 2],
+    /// Block by block of the crop's layers, those of a pixel together.
     columns: Vec<f32>,
-    nearest: Vec<[i32; 2]>,
+    /// The same, the pixels of a layer together.
+    layers: Vec<[f32; TILE]>,
+    nearest: Vec<u32>,
 }
 
-/// Reads a sample out of `crop`, trilinearly, and the masks that belong to it, by the nearest
-/// pixel: 1 where they are set. Axes are (layer, y, x) and (y, x).
+/// Reads a sample out of `crop` into `volume`, trilinearly, and the masks that belong to it into
+/// `marks`, by the nearest pixel: 1 where they are set. Axes are (layer, y, x) and (y, x).
 pub(crate) fn sample<const MASKS: usize>(
     crop: Crop,
     masks: [MaskCrop; MASKS],
-    geometry: &Geometry,
-    taps: &LayerTaps,
-    tone: &Tone,
+    plan: Plan,
     rows: &mut Rows,
-) -> (Array3<f32>, [Array2<f32>; MASKS]) {
-    let [height, width] = geometry.output();
-    let mut volume = Array3::zeros((taps.below.len(), height, width));
-    let mut marks = [(); MASKS].map(|()| Array2::zeros((height, width)));
+    volume: &mut Array3<f32>,
+    marks: [&mut Array2<f32>; MASKS],
+) {
     Arch::new().dispatch(Sampling {
         crop,
         masks,
-        geometry,
-        taps,
-        tone,
+        plan,
         rows,
-        volume: volume.as_slice_mut().expect("made in one piece"),
-        marks: marks
-            .each_mut()
-            .map(|marks| marks.as_slice_mut().expect("made in one piece")),
+        volume: volume.as_slice_mut().expect("samples lie in one piece"),
+        marks: marks.map(|marks| marks.as_slice_mut().expect("samples lie in one piece")),
     });
-    (volume, marks)
 }
 
 struct Sampling<'a, const MASKS: usize> {
     crop: Crop<'a>,
     masks: [MaskCrop<'a>; MASKS],
-    geometry: &'a Geometry,
-    taps: &'a LayerTaps,
-    tone: &'a Tone,
+    plan: Plan<'a>,
     rows: &'a mut Rows,
     volume: &'a mut [f32],
     marks: [&'a mut [f32]; MASKS],
@@ -98,58 +95,89 @@ impl<const MASKS: usize> WithSimd for Sampling<'_, MASKS> {
 
 impl<const MASKS: usize> Sampling<'_, MASKS> {
     #[inline(always)]
-    fn rows_of<const BLOCK: usize>(self) {
-        let [height, width] = self.geometry.output();
+    fn rows_of<const BLOCK: usize>(mut self) {
+        let geometry = self.plan.geometry;
+        let [height, width] = geometry.output();
         let blocks = self.crop.layers.div_ceil(BLOCK);
-        let Rows {
-            places,
-            columns,
-            nearest,
-        } = self.rows;
-        columns.resize(blocks * TILE.min(width) * BLOCK, 0.0);
-        let columns = columns.as_chunks_mut::<BLOCK>().0;
-        let mut marks = self.marks;
-        if self.geometry.is_rotated() {
-            touch(&self.crop);
-        }
-        for left in (0..width).step_by(TILE) {
-            let tile = left..(left + TILE).min(width);
-            for row in 0..height {
-                self.geometry.row(row, tile.clone(), places);
-                for (block, columns) in columns.chunks_exact_mut(TILE.min(width)).enumerate() {
-                    interpolate(&self.crop, block * BLOCK, places, columns);
-                }
-                let line = |layer: usize| (layer * height + row) * width + left;
-                for layer in 0..self.taps.below.len() {
-                    let line = &mut self.volume[line(layer)..][..tile.len()];
-                    let of = |layer: usize| {
-                        let first = layer / BLOCK * TILE.min(width);
-                        (&columns[first..][..tile.len()], layer % BLOCK)
-                    };
-                    let taps = [of(self.taps.below[layer]), of(self.taps.above[layer])];
-                    mix_layers(taps, self.taps.weight[layer], self.tone, line);
-                }
-                for (crop, marks) in self.masks.iter().zip(&mut marks) {
-                    mark(crop, places, nearest, &mut marks[line(0)..][..tile.len()]);
+        self.rows.columns.resize(TILE * BLOCK, 0.0);
+        self.rows.layers.resize(blocks * BLOCK, [0.0; TILE]);
+        let tiles = width.div_ceil(TILE);
+        // A rotated row crosses many of the crop's, which the row below crosses again.
+        let place = |step: usize| match geometry.is_rotated() {
+            true => (step % height, step / height * TILE),
+            false => (step / tiles, step % tiles * TILE),
+        };
+        for step in 0..=tiles * height {
+            if step < tiles * height {
+                let (row, left) = place(step);
+                let next = &mut self.rows.places[1];
+                geometry.row(row, left..(left + TILE).min(width), next);
+                if geometry.is_rotated() {
+                    look_ahead(&self.crop, next);
                 }
             }
+            if step > 0 {
+                let (row, left) = place(step - 1);
+                self.tile::<BLOCK>(row * width + left);
+            }
+            self.rows.places.swap(0, 1);
+        }
+    }
+
+    /// The pixels from `first` on of all layers.
+    #[inline(always)]
+    fn tile<const BLOCK: usize>(&mut self, first: usize) {
+        let Rows {
+            places: [places, _],
+            columns,
+            layers,
+            nearest,
+        } = &mut *self.rows;
+        let columns = columns.as_chunks_mut::<BLOCK>().0;
+        for (block, layers) in layers.chunks_exact_mut(BLOCK).enumerate() {
+            interpolate(&self.crop, block * BLOCK, places, columns);
+            transpose(columns, layers);
+        }
+        let [height, width] = self.plan.geometry.output();
+        let count = places.y.len();
+        let Plan {
+            taps, tone, noise, ..
+        } = self.plan;
+        for layer in 0..taps.below.len() {
+            let first = layer * height * width + first;
+            let line = &mut self.volume[first..][..count];
+            let from = [taps.below[layer], taps.above[layer]].map(|layer| &layers[layer]);
+            let weight = taps.weight[layer];
+            match &noise {
+                None => mix_layers(from, weight, line, |value| tone.apply(value)),
+                Some(noise) => {
+                    mix_layers(from, weight, line, |value| tone.exposed(value));
+                    noise.add(first, line);
+                    line.iter_mut()
+                        .for_each(|value| *value = tone.scaled(*value));
+                }
+            }
+        }
+        for (crop, marks) in self.masks.iter().zip(&mut self.marks) {
+            mark(crop, places, nearest, &mut marks[first..][..count]);
         }
     }
 }
 
-/// Reads a little of every line of the cache that the crop lies in, in order. Memory hands out
-/// neighbours several times as fast as the places of a rotated row; these are near at hand then.
+/// Reads a little of every column that the next pixels need, so that memory is asked for all of them
+/// at once; interpolation, with more to do for each, would ask for a few at a time.
 #[inline(always)]
-fn touch(crop: &Crop) {
-    /// Voxels in a line.
-    const LINE: usize = 32;
-    let [_, top, left] = crop.first;
-    let [height, width] = crop.size;
+fn look_ahead(crop: &Crop, places: &Places) {
+    let [z, top, left] = crop.first;
+    let down = crop.width * crop.depth * usize::from(crop.size[0] > 1);
+    let past = crop.layers - 1 + crop.depth * usize::from(crop.size[1] > 1);
     let mut seen = 0;
-    for row in top..top + height {
-        let first = (row * crop.width + left) * crop.depth;
-        let voxels = crop.voxels[first..first + width * crop.depth].iter();
-        seen ^= voxels.step_by(LINE).fold(0, |seen, voxel| seen ^ voxel);
+    for (&row, &across) in places.y.iter().zip(&places.x) {
+        let (row, across) = (top + row as usize, left + across as usize);
+        let first = (row * crop.width + across) * crop.depth + z;
+        for place in [first, first + past, first + down, first + down + past] {
+            seen ^= crop.voxels[place];
+        }
     }
     black_box(seen);
 }
@@ -189,40 +217,31 @@ fn interpolate<const BLOCK: usize>(
     }
 }
 
-/// One layer of a sample's row, between two layers of the crop.
+/// From the layers of each pixel to the pixels of each layer, square by square.
 #[inline(always)]
-fn mix_layers<const BLOCK: usize>(
-    [(below, lower), (above, upper)]: [(&[[f32; BLOCK]], usize); 2],
-    weight: f32,
-    tone: &Tone,
-    line: &mut [f32],
-) {
-    for ((value, below), above) in line.iter_mut().zip(below).zip(above) {
-        let (below, above) = (below[lower], above[upper]);
-        *value = tone.apply(below + (above - below) * weight);
+fn transpose<const BLOCK: usize>(columns: &[[f32; BLOCK]], layers: &mut [[f32; TILE]]) {
+    const SIDE: usize = 8;
+    for (pixel, columns) in columns.chunks_exact(SIDE).enumerate() {
+        for (layer, layers) in layers.chunks_exact_mut(SIDE).enumerate() {
+            for (i, line) in layers.iter_mut().enumerate() {
+                let line = &mut line[pixel * SIDE..][..SIDE];
+                for (value, column) in line.iter_mut().zip(columns) {
+                    *value = column[layer * SIDE + i];
+                }
+            }
+        }
     }
 }
 
+/// One layer of a sample's row, between two layers of the crop.
 #[inline(always)]
-fn mark(crop: &MaskCrop, places: &Places, nearest: &mut Vec<[i32; 2]>, line: &mut [f32]) {
-    let [top, left] = crop.first;
-    nearest.resize(line.len(), [0, 0]);
-    let beyond = places.beyond_y.iter().zip(&places.beyond_x);
-    let places = places.y.iter().zip(&places.x).zip(beyond);
-    for (nearest, ((&row, &across), (&y, &x))) in nearest.iter_mut().zip(places) {
-        *nearest = [row + i32::from(y >= 0.5), across + i32::from(x >= 0.5)];
-    }
-    let (height, width) = crop.mask.dim();
-    let flat = crop.mask.as_slice().expect("masks lie in one piece");
-    for (value, &[row, across]) in line.iter_mut().zip(&*nearest) {
-        let (row, across) = (top + i64::from(row), left + i64::from(across));
-        let inside = (row as usize) < height && (across as usize) < width;
-        let index = if inside {
-            row as usize * width + across as usize
-        } else {
-            usize::MAX
-        };
-        let set = flat.get(index).copied().unwrap_or(false);
-        *value = f32::from(u8::from(set));
+fn mix_layers(
+    [below, above]: [&[f32; TILE]; 2],
+    weight: f32,
+    line: &mut [f32],
+    finish: impl Fn(f32) -> f32,
+) {
+    for ((value, below), above) in line.iter_mut().zip(below).zip(above) {
+        *value = finish(below + (above - below) * weight);
     }
 }
