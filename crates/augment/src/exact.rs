@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3};
 
 use crate::geometry::Geometry;
 use crate::layer_taps::LayerTaps;
-use crate::marks::MaskCrop;
+use crate::marks::MaskCrops;
 use crate::normalize::normalize;
 use crate::sampling::{Crop, Plan, Rows, sample};
 use crate::tilt::{tilt, tilt_mask};
@@ -111,10 +111,10 @@ impl Stage {
             tone: *tone,
             noise: None,
         };
-        let masks = [&self.labels, &self.validity].map(|mask| MaskCrop {
-            mask,
+        let masks = MaskCrops {
+            masks: [&self.labels, &self.validity],
             first: [0, 0],
-        });
+        };
         let mut volume = Array3::zeros((taps.below.len(), output[0], output[1]));
         let mut marks = [(); 2].map(|()| Array2::zeros(output));
         sample(crop, masks, plan, rows, &mut volume, marks.each_mut());

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::geometry::{Geometry, Places};
 use crate::layer_taps::LayerTaps;
-use crate::marks::{MaskCrop, mark};
+use crate::marks::{MaskCrops, Nearest};
 use crate::noise::Noise;
 use crate::tone::Tone;
 
@@ -47,14 +47,14 @@ pub(crate) struct Rows {
     columns: Vec<f32>,
     /// The same, the pixels of a layer together.
     layers: Vec<[f32; TILE]>,
-    nearest: Vec<u32>,
+    nearest: Nearest,
 }
 
 /// Reads a sample out of `crop` into `volume`, trilinearly, and the masks that belong to it into
 /// `marks`, by the nearest pixel: 1 where they are set. Axes are (layer, y, x) and (y, x).
 pub(crate) fn sample<const MASKS: usize>(
     crop: Crop,
-    masks: [MaskCrop; MASKS],
+    masks: MaskCrops<MASKS>,
     plan: Plan,
     rows: &mut Rows,
     volume: &mut Array3<f32>,
@@ -72,7 +72,7 @@ pub(crate) fn sample<const MASKS: usize>(
 
 struct Sampling<'a, const MASKS: usize> {
     crop: Crop<'a>,
-    masks: [MaskCrop<'a>; MASKS],
+    masks: MaskCrops<'a, MASKS>,
     plan: Plan<'a>,
     rows: &'a mut Rows,
     volume: &'a mut [f32],
@@ -158,9 +158,9 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
                 }
             }
         }
-        for (crop, marks) in self.masks.iter().zip(&mut self.marks) {
-            mark(crop, places, nearest, &mut marks[first..][..count]);
-        }
+        let lines = self.marks.each_mut();
+        let lines = lines.map(|marks| &mut marks[first..][..count]);
+        self.masks.mark(places, nearest, lines);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::draw::draw;
 use crate::exact::Stage;
 use crate::geometry::Geometry;
 use crate::layer_taps::LayerTaps;
-use crate::marks::MaskCrop;
+use crate::marks::MaskCrops;
 use crate::sampling::{Crop, Plan, sample as read};
 use crate::tone::Tone;
 use crate::{AugmentSettings, Error, Mix, Params, Sample, SampleKey, Scratch, Source, Spoil};
@@ -118,10 +118,7 @@ impl TrainTransform {
             },
             noise,
         };
-        let mask = |mask| MaskCrop {
-            mask,
-            first: [params.rows.0, params.columns.0],
-        };
+        let first = [params.rows.0, params.columns.0];
         let Sample {
             volume,
             labels,
@@ -129,12 +126,15 @@ impl TrainTransform {
         } = sample;
         match source.labels {
             Some(ink) => {
-                let masks = [mask(ink), mask(source.mask)];
+                let masks = [ink, source.mask];
+                let masks = MaskCrops { masks, first };
                 read(crop, masks, plan, rows, volume, [labels, validity]);
             }
             None => {
                 labels.fill(0.0);
-                read(crop, [mask(source.mask)], plan, rows, volume, [validity]);
+                let masks = [source.mask];
+                let masks = MaskCrops { masks, first };
+                read(crop, masks, plan, rows, volume, [validity]);
             }
         }
         Ok(())

@@ -97,12 +97,13 @@ impl Blur<'_> {
         let [_, width] = self.size;
         let (side, half) = (2 * self.half + 1, self.half);
         let BlurRows { row, ring, starts } = &mut *self.rows;
-        mirror_ends(&self.image[y * width..][..width], half, row);
+        let line = &self.image[y * width..][..width];
         let place = &mut ring[y % side * row.len()..][..row.len()];
         if self.along.is_empty() {
-            place.copy_from_slice(row);
+            mirror_ends(line, half, place);
             return;
         }
+        mirror_ends(line, half, row);
         starts.clear();
         let taps = self.along.iter();
         starts.extend(taps.map(|tap| (half as isize + tap.right) as usize));
@@ -142,7 +143,9 @@ fn weighted_sum(
                 *sum += tap.weight * value;
             }
         }
-        *chunk = sums.map(&finish);
+        for (value, sum) in chunk.iter_mut().zip(sums) {
+            *value = finish(sum);
+        }
     }
     for (x, value) in rest.iter_mut().enumerate() {
         let terms = starts.iter().zip(taps);
