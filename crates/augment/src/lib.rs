@@ -49,6 +49,7 @@ mod test_transform;
 mod tilt;
 mod tone;
 mod train_transform;
+mod vectors;
 mod weighted_rows;
 
 pub use dropout::Dropout;

@@ -112,3 +112,94 @@ fn polynomial<const TERMS: usize>(value: f32, coefficients: [f32; TERMS]) -> f32
     let terms = coefficients.into_iter().rev();
     terms.fold(0.0, |sum, coefficient| sum * value + coefficient)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: usize = 1 << 20;
+
+    /// In deviations, row by row of `width` voxels.
+    fn noise(seed: u64, width: usize) -> Vec<f64> {
+        const MIDDLE: f32 = 32_768.0;
+        let mut voxels = vec![MIDDLE; COUNT / width * width];
+        for (row, line) in voxels.chunks_exact_mut(width).enumerate() {
+            Noise::new(2_000.0, seed).add(row * width, line);
+        }
+        let deviations = |voxel: f32| f64::from((voxel - MIDDLE) / 2_000.0);
+        voxels.into_iter().map(deviations).collect()
+    }
+
+    fn mean(values: impl Iterator<Item = f64>) -> f64 {
+        let (sum, count) =
+            values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        sum / count
+    }
+
+    /// Within four standard errors of each estimate.
+    #[test]
+    fn moments_and_tails_are_a_normal_distributions() {
+        let noise = noise(11, 1 << 10);
+        let count = noise.len() as f64;
+        let moment = |power| mean(noise.iter().map(|value| value.powi(power)));
+        for (power, expected, variance) in
+            [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)]
+        {
+            let error = 4.0 * f64::sqrt(variance / count);
+            let found = moment(power);
+            assert!(
+                (found - expected).abs() < error,
+                "moment {power} is {found}"
+            );
+        }
+        // scipy.stats.norm.sf
+        let tails = [
+            (0.0, 0.5),
+            (0.5, 0.308_538),
+            (1.0, 0.158_655),
+            (2.0, 0.022_750),
+            (3.0, 0.001_350),
+            (4.0, 3.167e-5),
+        ];
+        for (limit, share) in tails {
+            let error = 4.0 * f64::sqrt(share * (1.0 - share) / count);
+            for sign in [1.0, -1.0] {
+                let beyond = mean(
+                    noise
+                        .iter()
+                        .map(|value| f64::from(u8::from(sign * value > limit))),
+                );
+                assert!((beyond - share).abs() < error, "{beyond} beyond {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn voxels_and_seeds_know_nothing_of_each_other() {
+        // A row that no chunk divides.
+        let width = 1_000;
+        let first = noise(11, width);
+        let error = 4.0 / (first.len() as f64).sqrt();
+        for lag in [1, 2, PAIRS, CHUNK, 64, width - CHUNK, width, 384 * 384] {
+            let pairs = first.iter().zip(&first[lag..]);
+            let found = mean(pairs.map(|(a, b)| a * b));
+            assert!(found.abs() < error * 1.2, "lag {lag}: {found}");
+        }
+        for seed in [12, 11 + (1 << 32)] {
+            let found = mean(first.iter().zip(noise(seed, width)).map(|(a, b)| a * b));
+            assert!(found.abs() < error, "seed {seed}: {found}");
+        }
+    }
+
+    #[test]
+    fn logarithm_and_angles_are_good_to_a_millionth() {
+        for step in 1..=100_000 {
+            let value = step as f32 / 100_000.0;
+            assert!((ln(value) - value.ln()).abs() < 2e-6 * value.ln().abs().max(0.5));
+            let (sine, cosine) = sine_and_cosine(value - 0.5);
+            let angle = 2.0 * std::f64::consts::PI * f64::from(value - 0.5);
+            assert!((f64::from(sine) - angle.sin()).abs() < 1e-6);
+            assert!((f64::from(cosine) - angle.cos()).abs() < 1e-6);
+        }
+    }
+}

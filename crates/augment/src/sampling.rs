@@ -8,6 +8,7 @@ use crate::layer_taps::LayerTaps;
 use crate::marks::{MaskCrops, Nearest};
 use crate::noise::Noise;
 use crate::tone::Tone;
+use crate::vectors::Vectors;
 
 /// Pixels of a row that are worked on at once: few enough for the innermost cache, and for the
 /// volume's rows that a rotated row crosses to be at hand again in the next row.
@@ -48,6 +49,8 @@ pub(crate) struct Rows {
     /// The same, the pixels of a layer together.
     layers: Vec<[f32; TILE]>,
     nearest: Nearest,
+    /// Where the pixels' columns stand in the voxels.
+    starts: Vec<usize>,
 }
 
 /// Reads a sample out of `crop` into `volume`, trilinearly, and the masks that belong to it into
@@ -65,6 +68,7 @@ pub(crate) fn sample<const MASKS: usize>(
         masks,
         plan,
         rows,
+        vectors: Vectors::new(),
         volume: volume.as_slice_mut().expect("samples lie in one piece"),
         marks: marks.map(|marks| marks.as_slice_mut().expect("samples lie in one piece")),
     });
@@ -75,6 +79,7 @@ struct Sampling<'a, const MASKS: usize> {
     masks: MaskCrops<'a, MASKS>,
     plan: Plan<'a>,
     rows: &'a mut Rows,
+    vectors: Vectors,
     volume: &'a mut [f32],
     marks: [&'a mut [f32]; MASKS],
 }
@@ -110,10 +115,11 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
         for step in 0..=tiles * height {
             if step < tiles * height {
                 let (row, left) = place(step);
-                let next = &mut self.rows.places[1];
+                let Rows { places, starts, .. } = &mut *self.rows;
+                let next = &mut places[1];
                 geometry.row(row, left..(left + TILE).min(width), next);
                 if geometry.is_rotated() {
-                    look_ahead(&self.crop, next);
+                    look_ahead(&self.crop, next, starts);
                 }
             }
             if step > 0 {
@@ -132,11 +138,19 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
             columns,
             layers,
             nearest,
+            starts,
         } = &mut *self.rows;
         let columns = columns.as_chunks_mut::<BLOCK>().0;
         for (block, layers) in layers.chunks_exact_mut(BLOCK).enumerate() {
-            interpolate(&self.crop, block * BLOCK, places, columns);
-            transpose(columns, layers);
+            interpolate(
+                &self.crop,
+                block * BLOCK,
+                places,
+                starts,
+                self.vectors,
+                columns,
+            );
+            self.vectors.transpose(columns, layers);
         }
         let [height, width] = self.plan.geometry.output();
         let count = places.y.len();
@@ -164,71 +178,74 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
     }
 }
 
+impl Crop<'_> {
+    /// Voxels to the neighbour on the right and to the one below; a crop one pixel wide has none.
+    #[inline(always)]
+    fn steps(&self) -> [usize; 2] {
+        let [height, width] = self.size;
+        let right = self.depth * usize::from(width > 1);
+        [right, self.width * self.depth * usize::from(height > 1)]
+    }
+
+    /// Where the columns of the pixels before `places` stand in the voxels, from the crop's layer
+    /// `layer` on.
+    #[inline(always)]
+    fn starts(&self, layer: usize, places: &Places, starts: &mut Vec<usize>) {
+        let [z, top, left] = self.first;
+        let (across, down) = (self.depth as u32, (self.width * self.depth) as u32);
+        let first = (top * self.width + left) * self.depth + z + layer;
+        starts.resize(places.y.len(), 0);
+        for (start, (&y, &x)) in starts.iter_mut().zip(places.y.iter().zip(&places.x)) {
+            let y = u64::from(y as u32) * u64::from(down);
+            let x = u64::from(x as u32) * u64::from(across);
+            *start = first + y as usize + x as usize;
+        }
+    }
+}
+
 /// Reads a little of every column that the next pixels need, so that memory is asked for all of them
 /// at once; interpolation, with more to do for each, would ask for a few at a time.
 #[inline(always)]
-fn look_ahead(crop: &Crop, places: &Places) {
-    let [z, top, left] = crop.first;
-    let down = crop.width * crop.depth * usize::from(crop.size[0] > 1);
-    let past = crop.layers - 1 + crop.depth * usize::from(crop.size[1] > 1);
+fn look_ahead(crop: &Crop, places: &Places, starts: &mut Vec<usize>) {
+    let [right, down] = crop.steps();
+    let past = right + crop.layers - 1;
+    crop.starts(0, places, starts);
     let mut seen = 0;
-    for (&row, &across) in places.y.iter().zip(&places.x) {
-        let (row, across) = (top + row as usize, left + across as usize);
-        let first = (row * crop.width + across) * crop.depth + z;
-        for place in [first, first + past, first + down, first + down + past] {
-            seen ^= crop.voxels[place];
-        }
+    for &start in &*starts {
+        let corners = &crop.voxels[start..][..=down + past];
+        seen ^= corners[0] ^ corners[past] ^ corners[down] ^ corners[down + past];
     }
     black_box(seen);
 }
 
-/// A block of the crop's layers from `layer` on at `places`, bilinearly.
+/// A block of the crop's layers from `layer` on at `places`, bilinearly; `starts` is memory to work
+/// in.
 #[inline(always)]
 fn interpolate<const BLOCK: usize>(
     crop: &Crop,
     layer: usize,
     places: &Places,
+    starts: &mut Vec<usize>,
+    vectors: Vectors,
     columns: &mut [[f32; BLOCK]],
 ) {
-    let [z, top, left] = crop.first;
-    // A crop one pixel wide has no neighbour to look at.
-    let next = |size: usize, step: usize| if size > 1 { step } else { 0 };
-    let right = next(crop.size[1], crop.depth);
-    let down = next(crop.size[0], crop.width * crop.depth);
+    let [right, down] = crop.steps();
+    crop.starts(layer, places, starts);
+    let reach = down + right + BLOCK;
     let beyond = places.beyond_y.iter().zip(&places.beyond_x);
-    let places = places.y.iter().zip(&places.x).zip(beyond);
-    for (((&row, &across), (&y, &x)), column) in places.zip(columns) {
-        let (row, across) = (top + row as usize, left + across as usize);
-        let first = (row * crop.width + across) * crop.depth + z + layer;
+    for ((&start, (&y, &x)), column) in starts.iter().zip(beyond).zip(columns) {
+        let corners = &crop.voxels[start..][..reach];
         let voxels = |corner: usize| -> &[u16; BLOCK] {
-            let voxels = crop.voxels[first + corner..].first_chunk();
+            let voxels = corners[corner..].first_chunk();
             voxels.expect("columns are padded")
         };
         let (a, b) = (voxels(0), voxels(right));
         let (c, d) = (voxels(down), voxels(down + right));
         let last = y * x;
         let weights = [1.0 - y - (x - last), x - last, y - last, last];
-        for i in 0..BLOCK {
-            column[i] = weights[0] * f32::from(a[i])
-                + weights[1] * f32::from(b[i])
-                + weights[2] * f32::from(c[i])
-                + weights[3] * f32::from(d[i]);
-        }
-    }
-}
-
-/// From the layers of each pixel to the pixels of each layer, square by square.
-#[inline(always)]
-fn transpose<const BLOCK: usize>(columns: &[[f32; BLOCK]], layers: &mut [[f32; TILE]]) {
-    const SIDE: usize = 8;
-    for (pixel, columns) in columns.chunks_exact(SIDE).enumerate() {
-        for (layer, layers) in layers.chunks_exact_mut(SIDE).enumerate() {
-            for (i, line) in layers.iter_mut().enumerate() {
-                let line = &mut line[pixel * SIDE..][..SIDE];
-                for (value, column) in line.iter_mut().zip(columns) {
-                    *value = column[layer * SIDE + i];
-                }
-            }
+        for (index, values) in column.as_chunks_mut().0.iter_mut().enumerate() {
+            let corners = [a, b, c, d].map(|voxels| &voxels.as_chunks().0[index]);
+            *values = vectors.weigh(corners, weights);
         }
     }
 }
@@ -241,6 +258,12 @@ fn mix_layers(
     line: &mut [f32],
     finish: impl Fn(f32) -> f32,
 ) {
+    if weight == 0.0 {
+        for (value, &below) in line.iter_mut().zip(below) {
+            *value = finish(below);
+        }
+        return;
+    }
     for ((value, below), above) in line.iter_mut().zip(below).zip(above) {
         *value = finish(below + (above - below) * weight);
     }

@@ -50,7 +50,7 @@ impl Spoil {
             Self::Noise { .. } => {}
             Self::GaussianBlur { size } => gaussian_blur(volume, size, tone, rows),
             Self::MotionBlur { size, from, to } => {
-                motion_blur(volume, size, [from, to], tone, rows)
+                motion_blur(volume, size, [from, to], tone, rows);
             }
         }
     }

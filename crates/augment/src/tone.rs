@@ -34,10 +34,11 @@ impl Tone {
         }
     }
 
-    /// Brightened, normalised.
+    /// Brightened, normalised: both in one step.
     #[inline(always)]
     pub fn apply(&self, intensity: f32) -> f32 {
-        self.scaled(self.exposed(intensity))
+        let value = intensity * (self.contrast * self.gain) + self.scaled(self.offset);
+        value.clamp(self.bias, self.scaled(f32::from(u16::MAX)))
     }
 
     /// Brightened.

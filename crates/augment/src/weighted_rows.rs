@@ -7,7 +7,7 @@ use crate::border::reflect_index;
 use crate::tone::Tone;
 
 /// Pixels of a row that are summed at once.
-const CHUNK: usize = 32;
+const CHUNK: usize = 64;
 
 /// One pixel of a kernel: rows down and columns right of its middle, and its weight.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn blur(
             along,
             taps,
             half,
-            tone,
+            tone: *tone,
             rows,
         });
     }
@@ -57,7 +57,7 @@ struct Blur<'a> {
     along: &'a [Tap],
     taps: &'a [Tap],
     half: usize,
-    tone: &'a Tone,
+    tone: Tone,
     rows: &'a mut BlurRows,
 }
 
@@ -70,7 +70,7 @@ impl WithSimd for Blur<'_> {
         let (side, padded) = (2 * self.half + 1, width + 2 * self.half);
         self.rows.ring.resize(side * padded, 0.0);
         self.rows.row.resize(padded, 0.0);
-        let mut next = 0;
+        let (tone, mut next) = (self.tone, 0);
         for y in 0..height {
             // Rows are taken up before they are written over.
             while next < height.min(y + self.half + 1) {
@@ -84,8 +84,7 @@ impl WithSimd for Blur<'_> {
                 row % side * padded + (self.half as isize + tap.right) as usize
             }));
             let line = &mut self.image[y * width..][..width];
-            let tone = |value| self.tone.scaled(value);
-            weighted_sum(ring, starts, self.taps, line, tone);
+            weighted_sum(ring, starts, self.taps, line, move |sum| tone.scaled(sum));
         }
     }
 }
