@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::scrap::{Scrap, figures, inkling, word};
 
 /// How often the program is killed.
-const KILLS: u32 = 8;
+const KILLS: u32 = 5;
 
 /// Two small models, and what is asked of them.
 struct Setting {
@@ -120,37 +120,45 @@ fn parts_are_joined_to_the_bits_of_the_whole() {
 fn a_killed_prediction_goes_on_to_the_same_bits() {
     let setting = Setting::new();
     let [whole, killed, fragment] = ["whole", "killed", "2"].map(|name| setting.scrap.path(name));
-    let began = Instant::now();
-    figures(&setting.words(&fragment, &whole));
-    let span = began.elapsed();
+    let painted = figures(&setting.words(&fragment, &whole));
+    let tiles = painted["fragments"][0]["tiles"].as_u64().unwrap();
+    // A checksum, and two images of 32 px.
+    let bytes = tiles * 4 * (1 + 2 * 32 * 32);
 
     let words = [setting.words(&fragment, &killed), vec!["--resume"]].concat();
+    let partial = killed.join("parts/2/part-1-of-1.partial");
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut gone_on = 0;
-    for _ in 0..KILLS {
-        let wait = span.mul_f64(random.random_range(0.2..0.6));
-        kill_after(&words, wait);
-        let partial = killed.join("parts/2/part-1-of-1.partial");
-        gone_on += u32::from(partial.exists());
+    let mut before = 0;
+    for kill in 0..KILLS {
+        let share = (f64::from(kill) + random.random_range(0.0..0.9)) / f64::from(KILLS);
+        kill_once(&words, &partial, (bytes as f64 * share) as u64);
+        let length = std::fs::metadata(&partial).map_or(0, |file| file.len());
+        // What was made once is kept, but for a tile that was not whole.
+        assert!(length + bytes / tiles >= before, "{length} after {before}");
+        before = length;
     }
-    assert!(gone_on > 0, "no kill came while tiles were made");
     let painted = figures(&words);
-    assert!(painted["fragments"][0]["parts"][0]["resumed_after"].as_u64() > Some(0));
+    assert!(painted["fragments"][0]["parts"][0]["resumed_after"].as_u64() > Some(tiles / 4));
     assert_same(&whole, &killed);
     // And once more changes nothing.
     figures(&words);
     assert_same(&whole, &killed);
 }
 
-/// Kills the program (SIGKILL on Unix) after `wait`.
-fn kill_after(words: &[&str], wait: Duration) {
+/// Kills the program (SIGKILL on Unix) once `file` holds more than `bytes`.
+fn kill_once(words: &[&str], file: &Path, bytes: u64) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_inkling"))
         .args(words)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(wait);
+    let holds = || std::fs::metadata(file).map_or(0, |file| file.len());
+    while holds() <= bytes {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }
