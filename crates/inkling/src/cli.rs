@@ -310,16 +310,20 @@ pub struct Predict {
     /// Further passes at free angles, averaged where they see the tile.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub tta_rotate: usize,
+    /// What is averaged over passes: probabilities or logits.
+    #[arg(long, default_value = "probabilities", value_name = "MEAN")]
+    pub tta_mean: String,
     /// Distance between tiles, as a share of their side.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub step: f64,
     /// A folder of depth maps (one folder per fragment in it), or auto to fit them first.
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
-    /// Tiles that go through the networks at once; auto sizes them to --memory.
+    /// Tiles in work at once, each on a thread of its own on a processor, as one batch elsewhere; auto
+    /// fits them into --memory.
     #[arg(long, default_value = "auto", value_name = "N|auto")]
     pub batch: String,
-    /// Memory for a batch, as 512M or 2G.
+    /// Memory for the tiles in work, as 512M or 2G.
     #[arg(long, default_value = "2G", value_name = "SIZE", value_parser = memory)]
     pub memory: usize,
     /// Makes only the Kth of N equal parts; `merge` joins them.

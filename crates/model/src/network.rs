@@ -84,6 +84,19 @@ impl Network {
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     /// - output: `[batch, height, width]`, logits of ink
     pub fn forward(&self, volume: Tensor<4>) -> Tensor<3> {
+        let [_, _, height, width] = volume.dims();
+        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
+        // mixing the small maps is sixteen times less work.
+        let logits = self.aggregate(self.window_logits(volume));
+        self.enlarge(logits, [height, width]).squeeze_dim(1)
+    }
+
+    /// What each window says by itself, as coarse as the decoder leaves it.
+    ///
+    /// # Shapes
+    /// - volume: `[batch, depth, height, width]`, normalised intensities
+    /// - output: `[batch, windows, rows, columns]`
+    pub fn window_logits(&self, volume: Tensor<4>) -> Tensor<4> {
         let [batch, depth, height, width] = volume.dims();
         let windows = depth / self.inputs;
         let images = volume.reshape([batch * windows, self.inputs, height, width]);
@@ -96,15 +109,34 @@ impl Network {
             logits = conv.forward(logits);
         }
         let [_, _, rows, columns] = logits.dims();
-        let mut logits = logits.reshape([batch, windows, rows, columns]);
-        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
-        // mixing the small maps is sixteen times less work.
-        if let Some(aggregate) = &self.aggregate {
-            logits = aggregate.forward(logits);
+        logits.reshape([batch, windows, rows, columns])
+    }
+
+    /// Mixes what the windows say, pixel by pixel; linear.
+    ///
+    /// # Shapes
+    /// - windows: `[batch, windows, rows, columns]`
+    /// - output: `[batch, 1, rows, columns]`, logits of ink
+    pub fn aggregate(&self, windows: Tensor<4>) -> Tensor<4> {
+        match &self.aggregate {
+            Some(aggregate) => aggregate.forward(windows),
+            None => windows,
         }
-        self.enlargement()
-            .to(logits, [height, width])
-            .squeeze_dim(1)
+    }
+
+    /// Brings maps to the patch's size; linear.
+    ///
+    /// # Shapes
+    /// - maps: `[batch, channels, rows, columns]`
+    /// - output: `[batch, channels, size[0], size[1]]`
+    pub fn enlarge(&self, maps: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        self.enlargement().to(maps, size)
+    }
+
+    /// Whether [`enlarge`](Self::enlarge) repeats pixels, and so may come after anything that is done
+    /// to each pixel by itself.
+    pub fn repeats_pixels(&self) -> bool {
+        self.enlargement() == Resize::Nearest
     }
 
     /// The encoder's feature maps of the windows as a batch, finest first.

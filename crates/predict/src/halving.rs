@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::Error;
 
-/// Calls `look` on all of `0..count`, at most `limit` at once. Devices say by a panic that their
+/// Calls `look` on all of `0..count`, at most `limit` at once, with that limit. Devices say by a panic that their
 /// memory is full: then `limit` is halved, for good, and the rest is tried again.
 ///
 /// # Errors
@@ -12,19 +12,19 @@ use crate::Error;
 pub(crate) fn in_halves(
     count: usize,
     limit: &mut usize,
-    mut look: impl FnMut(Range<usize>) -> Result<(), Error>,
+    mut look: impl FnMut(Range<usize>, usize) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut first = 0;
     while first < count {
         let end = count.min(first + *limit);
-        match catch_unwind(AssertUnwindSafe(|| look(first..end))) {
+        match catch_unwind(AssertUnwindSafe(|| look(first..end, *limit))) {
             Ok(outcome) => {
                 outcome?;
                 first = end;
             }
             Err(panic) if !is_out_of_memory(panic.as_ref()) => resume_unwind(panic),
-            Err(_) if end - first == 1 => return Err(Error::Memory),
-            Err(_) => *limit = (end - first) / 2,
+            Err(_) if *limit == 1 => return Err(Error::Memory),
+            Err(_) => *limit /= 2,
         }
     }
     Ok(())
@@ -54,8 +54,9 @@ mod tests {
     #[test]
     fn everything_is_looked_at_once_in_pieces_that_fit() {
         let (mut seen, mut limit) = (Vec::new(), 16);
-        in_halves(21, &mut limit, |range| {
-            assert!(range.len() <= 5, "CUDA error: Out of Memory");
+        in_halves(21, &mut limit, |range, size| {
+            assert!(size <= 5, "CUDA error: Out of Memory");
+            assert!(range.len() <= size);
             seen.push(range);
             Ok(())
         })
@@ -67,9 +68,9 @@ mod tests {
 
     #[test]
     fn one_that_does_not_fit_is_an_error_and_other_panics_go_on() {
-        let never = in_halves(3, &mut 2, |_| panic!("device out of memory"));
+        let never = in_halves(3, &mut 2, |_, _| panic!("device out of memory"));
         assert!(matches!(never, Err(Error::Memory)));
-        let other = catch_unwind(|| in_halves(3, &mut 2, |_| panic!("a bug")));
+        let other = catch_unwind(|| in_halves(3, &mut 2, |_, _| panic!("a bug")));
         assert!(other.is_err());
     }
 }

@@ -48,7 +48,6 @@ impl HeldOut {
             image_size: self.image_size,
             settings: &settings,
             channels: Channels::default(),
-            readers: 1,
         };
         let prediction = predictor.predict(self.volume.as_ref(), &self.mask, &|_, _| {})?;
         Ok(to_image(&prediction.probability))

@@ -2,7 +2,7 @@ use inkling_fragment::Volume;
 use ndarray::{Array2, s};
 
 use crate::blend::Rows;
-use crate::{Blend, Error, Predictor, tiles};
+use crate::{Blend, Error, Predictor, Timings, tiles};
 
 /// A painted sheet.
 pub struct Prediction {
@@ -10,8 +10,8 @@ pub struct Prediction {
     pub probability: Array2<f32>,
     /// Tiles that went through the networks.
     pub tiles: usize,
-    /// Seconds in the networks, the rest of the time being reading and blending.
-    pub network_seconds: f64,
+    /// Where the time went.
+    pub timings: Timings,
 }
 
 impl Predictor<'_> {
@@ -37,7 +37,7 @@ impl Predictor<'_> {
             Ok(())
         };
         let total = places.len() as u64;
-        let network_seconds = self.look_at(volume, &places, &mut |index, images| {
+        let timings = self.look_at(volume, &places, &mut |index, images| {
             let (y, x) = places[index];
             blend.add([y, x], images, &mut keep)?;
             progress(index as u64 + 1, total);
@@ -47,7 +47,7 @@ impl Predictor<'_> {
         Ok(Prediction {
             probability,
             tiles: places.len(),
-            network_seconds,
+            timings,
         })
     }
 }

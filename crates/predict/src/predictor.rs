@@ -1,7 +1,7 @@
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use burn::tensor::activation::sigmoid;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use inkling_augment::TestTransform;
 use inkling_fragment::Volume;
 use inkling_model::Network;
@@ -9,9 +9,12 @@ use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
 use crate::halving::in_halves;
-use crate::settings::Average;
-use crate::tile_feed::TileFeed;
-use crate::{Error, Pass, PredictSettings};
+use crate::in_order::InOrder;
+use crate::looking::Looking;
+use crate::{Error, PredictSettings};
+
+/// Threads that read tiles for a device.
+const READERS: usize = 2;
 
 /// A network and how much it counts.
 #[derive(Clone, Debug)]
@@ -53,16 +56,57 @@ pub struct Predictor<'a> {
     pub settings: &'a PredictSettings,
     /// What is told.
     pub channels: Channels,
-    /// Threads that read tiles.
-    pub readers: usize,
 }
 
 /// Takes a tile's place in the list, and its images (channel, y, x).
 pub type Seen<'a> = dyn FnMut(usize, ArrayView3<f32>) -> Result<(), Error> + 'a;
 
+/// Where the time went, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// From the first tile's reading to the last one's telling.
+    pub whole: f64,
+    /// In the networks, as if the threads that call them were one.
+    pub network: f64,
+    /// Reading, aligning and normalising tiles, summed over the threads that read ahead.
+    pub reading: f64,
+    /// Taking what the networks say: blending it, or writing it down.
+    pub telling: f64,
+}
+
+/// Time that several threads spend.
+#[derive(Default)]
+struct Clock {
+    nanoseconds: AtomicU64,
+}
+
+impl Clock {
+    fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let outcome = work();
+        let nanoseconds = began.elapsed().as_nanos() as u64;
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        outcome
+    }
+
+    fn seconds(&self) -> f64 {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64()
+    }
+}
+
+/// What a walk over the tiles needs besides the predictor.
+struct Walk<'a> {
+    volume: &'a dyn Volume,
+    places: &'a [(usize, usize)],
+    looking: Looking<'a>,
+    network: Clock,
+    reading: Clock,
+    telling: Clock,
+}
+
 impl Predictor<'_> {
     /// Looks at the tiles of `volume` whose upper left pixels are `places`, and tells `seen` of each, in
-    /// order. Gives the seconds spent in the networks.
+    /// order.
     ///
     /// # Errors
     /// Bad settings, voxels that cannot be read, predictions that are no numbers, a device whose
@@ -72,159 +116,122 @@ impl Predictor<'_> {
         volume: &dyn Volume,
         places: &[(usize, usize)],
         seen: &mut Seen,
-    ) -> Result<f64, Error> {
+    ) -> Result<Timings, Error> {
         self.settings.check()?;
-        let mut seconds = 0.0;
+        let began = Instant::now();
+        let looking = Looking::new(
+            self.members,
+            self.settings,
+            self.channels,
+            self.image_size,
+            self.device,
+        );
+        let walk = Walk {
+            volume,
+            places,
+            looking,
+            network: Clock::default(),
+            reading: Clock::default(),
+            telling: Clock::default(),
+        };
+        let callers = match *self.device == Device::flex() {
+            true => {
+                let callers = self.settings.batch.min(rayon::current_num_threads());
+                self.one_by_one(&walk, callers, seen)?;
+                callers
+            }
+            false => {
+                self.by_batches(&walk, seen)?;
+                1
+            }
+        };
+        Ok(Timings {
+            whole: began.elapsed().as_secs_f64(),
+            network: walk.network.seconds() / callers as f64,
+            reading: walk.reading.seconds(),
+            telling: walk.telling.seconds(),
+        })
+    }
+
+    /// The processor's way: every tile goes through the networks alone, several at a time on `callers`
+    /// threads. The caches hold one, operations that do not share their work out keep no thread
+    /// waiting, and what a tile comes to does not depend on those beside it: matrix products round
+    /// differently for batches of different sizes.
+    fn one_by_one(&self, walk: &Walk, callers: usize, seen: &mut Seen) -> Result<(), Error> {
+        let each = (rayon::current_num_threads() / callers).max(1);
+        std::thread::scope(|scope| {
+            let tiles = InOrder::start(scope, callers, |thread| self.tiles(walk, thread, callers));
+            let images = tiles.then(scope, || {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(each).build();
+                move |tile: Result<Array3<f32>, Error>| {
+                    let look = |tile| walk.network.time(|| walk.looking.look(&[tile], 1));
+                    tile.map(|tile| match &pool {
+                        Ok(pool) => pool.install(|| look(tile)),
+                        Err(_) => look(tile),
+                    })
+                }
+            });
+            let mut first = 0;
+            for images in images {
+                self.tell(&images?, first, walk, seen)?;
+                first += 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// The way of devices that are fed by batches, as large as their memory allows.
+    fn by_batches(&self, walk: &Walk, seen: &mut Seen) -> Result<(), Error> {
         let mut limit = self.settings.batch;
         std::thread::scope(|scope| {
-            let threads = self.readers.max(1);
-            let mut feed = TileFeed::start(scope, &self.transform, volume, places, threads);
+            let mut feed =
+                InOrder::start(scope, READERS, |thread| self.tiles(walk, thread, READERS));
             let mut first = 0;
-            while first < places.len() {
-                let count = limit.min(places.len() - first);
-                let mut tiles = Vec::with_capacity(count);
-                for _ in 0..count {
-                    tiles.push(feed.next_tile().expect("a tile for every place")?);
-                }
-                in_halves(count, &mut limit, |range| {
-                    let began = Instant::now();
-                    let images = self.look(&tiles[range.clone()]);
-                    seconds += began.elapsed().as_secs_f64();
-                    self.tell(images, first + range.start, places, seen)
+            while first < walk.places.len() {
+                let tiles = feed.by_ref().take(limit).collect::<Result<Vec<_>, _>>()?;
+                in_halves(tiles.len(), &mut limit, |range, limit| {
+                    let own = &tiles[range.clone()];
+                    let images = walk.network.time(|| walk.looking.look(own, limit));
+                    self.tell(&images, first + range.start, walk, seen)
                 })?;
-                first += count;
+                first += tiles.len();
             }
-            Ok::<_, Error>(())
-        })?;
-        Ok(seconds)
+            Ok(())
+        })
+    }
+
+    /// The tiles that reader number `thread` of `threads` reads.
+    fn tiles<'w>(
+        &'w self,
+        walk: &'w Walk,
+        thread: usize,
+        threads: usize,
+    ) -> impl Iterator<Item = Result<Array3<f32>, Error>> + Send + 'w {
+        let own = walk.places.iter().skip(thread).step_by(threads);
+        own.map(|&(y, x)| {
+            let read = || self.transform.read(walk.volume, y, x);
+            walk.reading.time(read).map_err(Error::from)
+        })
     }
 
     fn tell(
         &self,
-        images: Vec<f32>,
+        images: &[f32],
         first: usize,
-        places: &[(usize, usize)],
+        walk: &Walk,
         seen: &mut Seen,
     ) -> Result<(), Error> {
         let side = self.image_size;
         let shape = (self.channels.count(self.members.len()), side, side);
         let size = shape.0 * side * side;
         for (index, images) in images.chunks_exact(size).enumerate() {
-            let (y, x) = places[first + index];
+            let (y, x) = walk.places[first + index];
             if images.iter().any(|value| !value.is_finite()) {
                 return Err(Error::NotANumber { y, x });
             }
             let images = ArrayView3::from_shape(shape, images).expect("images of a tile");
-            seen(first + index, images)?;
+            walk.telling.time(|| seen(first + index, images))?;
         }
         Ok(())
-    }
-
-    /// The images of `tiles`, (z, y, x) each: tile after tile, (channel, y, x).
-    fn look(&self, tiles: &[Array3<f32>]) -> Vec<f32> {
-        let (depth, height, width) = tiles[0].dim();
-        let voxels: Vec<f32> = tiles.iter().flatten().copied().collect();
-        let shape = [tiles.len(), depth, height, width];
-        let tiles = Tensor::from_data(TensorData::new(voxels, shape), self.device);
-        let passes = self.settings.passes();
-        let total: f64 = self.members.iter().map(|member| member.weight).sum();
-        let looks: Vec<Look> = self
-            .members
-            .iter()
-            .map(|member| self.look_with(&member.network, &tiles, &passes))
-            .collect();
-        let mean = |which: fn(&Look) -> &Tensor<3>| -> Tensor<3> {
-            let weighted = self.members.iter().zip(&looks).map(|(member, look)| {
-                let share = member.weight / total;
-                match self.members.len() {
-                    1 => which(look).clone(),
-                    _ => which(look).clone() * share as f32,
-                }
-            });
-            weighted.reduce(|sum, map| sum + map).expect("a member")
-        };
-        let mut images = vec![mean(|look| &look.probability)];
-        if self.channels.square {
-            images.push(mean(|look| look.square.as_ref().expect("asked for")));
-        }
-        if self.channels.members {
-            images.extend(looks.iter().map(|look| look.probability.clone()));
-        }
-        let images = Tensor::stack::<4>(images, 1).into_data();
-        images.try_to_vec().expect("probabilities are f32")
-    }
-
-    fn look_with(&self, network: &Network, tiles: &Tensor<4>, passes: &[Pass]) -> Look {
-        let logits = self.settings.average == Average::Logits;
-        let mut mean = PassMean::new(passes, self.image_size, self.device);
-        let mut square = self.channels.square.then(|| mean.clone());
-        for pass in passes {
-            let map = network.forward(pass.apply(tiles.clone()));
-            let map = if logits { map } else { sigmoid(map) };
-            let map = pass.undo(map);
-            if let Some(square) = &mut square {
-                let probability = match logits {
-                    true => sigmoid(map.clone()),
-                    false => map.clone(),
-                };
-                square.add(pass, probability.clone() * probability);
-            }
-            mean.add(pass, map);
-        }
-        let mean = mean.finish();
-        Look {
-            probability: if logits { sigmoid(mean) } else { mean },
-            square: square.map(PassMean::finish),
-        }
-    }
-}
-
-/// What one network says, `[batch, side, side]`.
-struct Look {
-    probability: Tensor<3>,
-    square: Option<Tensor<3>>,
-}
-
-/// The weighted mean over passes, each where it sees the tile.
-#[derive(Clone)]
-struct PassMean {
-    sum: Option<Tensor<3>>,
-    /// Sum of the weights: the same everywhere, or per pixel `[1, side, side]`.
-    total: f32,
-    seen: Option<Tensor<3>>,
-    side: usize,
-    device: Device,
-}
-
-impl PassMean {
-    fn new(passes: &[Pass], side: usize, device: &Device) -> Self {
-        let free = passes.iter().filter_map(|pass| pass.validity(side, device));
-        let exact = passes.iter().filter(|pass| !pass.is_free());
-        let total = exact.map(|pass| pass.weight).sum();
-        // Free rotations count once each.
-        let seen = free.reduce(|a, b| a + b).map(|seen| seen + total);
-        Self {
-            sum: None,
-            total,
-            seen,
-            side,
-            device: device.clone(),
-        }
-    }
-
-    fn add(&mut self, pass: &Pass, map: Tensor<3>) {
-        let weighted = match (&self.seen, pass.validity(self.side, &self.device)) {
-            (None, _) => map * (pass.weight / self.total),
-            (Some(seen), None) => map * pass.weight / seen.clone(),
-            (Some(seen), Some(valid)) => map * valid / seen.clone(),
-        };
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => sum + weighted,
-            None => weighted,
-        });
-    }
-
-    fn finish(self) -> Tensor<3> {
-        self.sum.expect("at least one pass")
     }
 }

@@ -15,9 +15,6 @@ use super::fold::{INPUT_KEY, Input};
 use super::{Context, maps};
 use crate::failure::Usage;
 
-/// Threads that read tiles while the device works.
-const READERS: usize = 2;
-
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
     described: Vec<Value>,
@@ -116,7 +113,6 @@ impl Ensemble {
             image_size,
             settings,
             channels,
-            readers: READERS,
         })
     }
 }

@@ -1,7 +1,5 @@
 //! What a prediction will take, measured on one pass over one tile.
 
-use std::time::Instant;
-
 use inkling_fragment::Volume;
 use inkling_predict::{Channels, Plan, PredictSettings, Tta};
 use serde_json::{Value, json};
@@ -10,9 +8,7 @@ use super::Context;
 use super::ensemble::Ensemble;
 use crate::failure::Usage;
 
-/// Batches beyond this bring a processor nothing.
-const LARGEST_ON_PROCESSOR: usize = 4;
-/// Where other devices begin; they halve it when their memory is full.
+/// Where devices beside the processor begin; they halve it when their memory is full.
 const FIRST_ELSEWHERE: usize = 32;
 
 /// One pass over one tile with all models.
@@ -22,28 +18,28 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// Measures at `place`; nothing without one.
+    /// Measures one pass over `batch` tiles from the first of `places` on.
     pub fn measure(
         ensemble: &Ensemble,
         volume: &dyn Volume,
-        place: Option<(usize, usize)>,
+        places: &[(usize, usize)],
+        batch: usize,
     ) -> anyhow::Result<Self> {
         let settings = PredictSettings {
             tta: Tta::None,
-            batch: 1,
+            batch,
             ..PredictSettings::default()
         };
+        let places = &places[..batch.min(places.len())];
         let predictor = ensemble.predictor(&settings, Channels::default())?;
         let before = memory_in_use();
         let mut seconds = f64::INFINITY;
         // The second pass is the one that counts: the first makes ready.
         for _ in 0..2 {
-            let began = Instant::now();
-            let places: Vec<_> = place.into_iter().collect();
-            predictor.look_at(volume, &places, &mut |_, _| Ok(()))?;
-            seconds = seconds.min(began.elapsed().as_secs_f64());
+            let timings = predictor.look_at(volume, places, &mut |_, _| Ok(()))?;
+            seconds = seconds.min(timings.whole / places.len().max(1) as f64);
         }
-        let bytes = peak_memory().saturating_sub(before);
+        let bytes = peak_memory().saturating_sub(before) / batch;
         Ok(Self { seconds, bytes })
     }
 
@@ -75,7 +71,7 @@ pub fn batch(
     memory: usize,
     ensemble: &Ensemble,
     volume: &dyn Volume,
-    place: Option<(usize, usize)>,
+    places: &[(usize, usize)],
     context: &Context,
 ) -> anyhow::Result<usize> {
     if asked != "auto" {
@@ -90,9 +86,11 @@ pub fn batch(
     if !context.device.is_processor() {
         return Ok(FIRST_ELSEWHERE);
     }
-    let forecast = Forecast::measure(ensemble, volume, place)?;
+    // One for each thread is all that a processor can use.
+    let threads = rayon::current_num_threads();
+    let forecast = Forecast::measure(ensemble, volume, places, 1)?;
     let fitting = memory / forecast.bytes.max(1);
-    Ok(fitting.clamp(1, LARGEST_ON_PROCESSOR))
+    Ok(fitting.clamp(1, threads))
 }
 
 /// Bytes that this process holds; 0 where the system does not say.

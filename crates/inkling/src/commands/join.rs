@@ -1,6 +1,7 @@
 //! From the tiles of all parts to the images of a prediction.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use inkling_fragment::{ZarrVersion, write_bytes};
@@ -43,6 +44,7 @@ pub fn join(
     let cut = threshold(&images.threshold)?;
     let options = options(images, folder, &plan.id, context);
     let mut painting = Painting::begin(options, plan.size, plan.channels, plan.models.len())?;
+    let began = Instant::now();
     let task = context.console.task(&format!("blend {}", plan.id));
     let height = plan.size[0] as u64;
     store.blend(mask, &mut |rows: Rows| {
@@ -56,7 +58,7 @@ pub fn join(
         context.console.say(format!("{}", file.display()));
     }
     let parts = parts(store)?;
-    let sum = |key: &str| -> f64 { parts.iter().filter_map(|part| part[key].as_f64()).sum() };
+    let timings = timings(&parts, began.elapsed().as_secs_f64());
     let about = store.about();
     let entry = json!({
         "id": plan.id,
@@ -65,14 +67,31 @@ pub fn join(
         "models": about["models"],
         "settings": about["settings"],
         "tiles": plan.tiles,
-        "seconds": sum("seconds"),
-        "network_seconds": sum("network_seconds"),
+        "seconds": timings["whole"],
+        "timings": timings,
         "threshold": cut,
         "files": painted.files,
         "parts": parts,
         "plan": plan,
     });
     Ok(Joined { entry, runs })
+}
+
+/// Where the time of all parts went, in seconds, and what share of it was the network's.
+fn timings(parts: &[Value], joining: f64) -> Value {
+    let seconds = |key: &str| -> f64 {
+        let of = |part: &Value| part["timings"][key].as_f64();
+        parts.iter().filter_map(of).sum()
+    };
+    let (whole, network) = (seconds("whole") + joining, seconds("network"));
+    json!({
+        "whole": whole,
+        "network": network,
+        "reading": seconds("reading"),
+        "telling": seconds("telling"),
+        "joining": joining,
+        "network_share": network / whole,
+    })
 }
 
 /// What each part took.

@@ -4,8 +4,8 @@ use inkling_predict::TileStore;
 use serde_json::Value;
 
 use super::Context;
+use super::job::PARTS;
 use super::join::{check_free, join, options, sum_up};
-use super::predict::PARTS;
 use crate::cli::Merge;
 use crate::failure::Usage;
 

@@ -13,6 +13,7 @@ mod folds;
 mod forecast;
 mod forward;
 mod identity;
+mod job;
 mod join;
 mod judge;
 mod maps;

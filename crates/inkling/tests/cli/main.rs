@@ -5,6 +5,7 @@ mod demo;
 mod events;
 mod foreign_fragments;
 mod gallery;
+mod parts;
 mod recipes;
 mod resume;
 mod scrap;

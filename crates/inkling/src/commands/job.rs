@@ -1,0 +1,286 @@
+//! One fragment's prediction: its plan, its tiles, its images.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use inkling_align::{AlignSettings, Target};
+use inkling_fragment::{Fragment, Volume, read_gray, write_bytes};
+use inkling_predict::{
+    Channels, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, run_lengths,
+};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::ensemble::Ensemble;
+use super::forecast::{Forecast, batch};
+use super::identity::data_fingerprint;
+use super::join::{Joined, join, options};
+use super::threshold::threshold;
+use super::{Context, align, maps};
+use crate::cli::Predict;
+
+/// Where parts are kept, beside the images.
+pub const PARTS: &str = "parts";
+
+/// One fragment to be painted.
+pub struct Job<'a> {
+    fragment: Fragment,
+    maps: Option<PathBuf>,
+    volume: Box<dyn Volume>,
+    mask: Array2<bool>,
+    settings: PredictSettings,
+    plan: Plan,
+    flags: &'a Predict,
+    ensemble: &'a Ensemble,
+    context: &'a Context<'a>,
+}
+
+impl<'a> Job<'a> {
+    /// Opens the fragment, aligns it when asked to, and plans.
+    pub fn prepare(
+        path: &Path,
+        mut settings: PredictSettings,
+        flags: &'a Predict,
+        ensemble: &'a Ensemble,
+        context: &'a Context<'a>,
+    ) -> anyhow::Result<Self> {
+        let fragment = Fragment::open(path)?;
+        let maps = maps_folder(flags, &fragment, context)?;
+        let volume = maps::aligned(&fragment, maps.as_deref())?;
+        let mask = fragment.mask()?;
+        let plan = plan(
+            &fragment,
+            volume.as_ref(),
+            &mask,
+            &settings,
+            flags,
+            ensemble,
+        )?;
+        settings.batch = batch(
+            &flags.batch,
+            flags.memory,
+            ensemble,
+            volume.as_ref(),
+            &plan.places(&mask),
+            context,
+        )?;
+        Ok(Self {
+            fragment,
+            maps,
+            volume,
+            mask,
+            settings,
+            plan,
+            flags,
+            ensemble,
+            context,
+        })
+    }
+
+    /// What it will take, from one pass over one tile.
+    pub fn foretell(&self) -> anyhow::Result<Value> {
+        let forecast = Forecast::measure(
+            self.ensemble,
+            self.volume.as_ref(),
+            &self.plan.places(&self.mask),
+            self.settings.batch,
+        )?;
+        let told = forecast.of(&self.plan, &self.settings);
+        self.context.console.say(format!(
+            "{}: {} tiles of {} px in {} batches, about {}, {} MiB of memory",
+            self.plan.id,
+            self.plan.tiles,
+            self.plan.image_size,
+            told["batches"],
+            indicatif::HumanDuration(std::time::Duration::from_secs_f64(
+                told["seconds"].as_f64().unwrap_or_default()
+            )),
+            told["memory_bytes"].as_u64().unwrap_or_default() >> 20,
+        ));
+        Ok(told)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.flags.out.join(PARTS).join(&self.plan.id)
+    }
+
+    /// Its tiles on disk.
+    pub fn store(&self) -> anyhow::Result<TileStore> {
+        let about = json!({
+            "fragment": std::path::absolute(self.fragment.path())?,
+            "maps": self.maps.as_deref().map(std::path::absolute).transpose()?,
+            "models": self.ensemble.describe(),
+            "settings": self.settings,
+        });
+        Ok(TileStore::begin(
+            &self.folder(),
+            self.plan.clone(),
+            about,
+            &self.mask,
+        )?)
+    }
+
+    /// All of it by this process, unless an earlier one did it.
+    pub fn whole(&self) -> anyhow::Result<Joined> {
+        let record = self.flags.out.join(format!("{}.json", self.plan.id));
+        let images = &self.flags.images;
+        let options = options(images, &self.flags.out, &self.plan.id, self.context);
+        if self.flags.resume && record.exists() && options.image().exists() {
+            return self.as_recorded(&record, &options.image());
+        }
+        options.check(self.plan.channels)?;
+        if self.context.force && !self.flags.resume && self.folder().exists() {
+            let folder = self.folder();
+            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        let store = self.store()?;
+        self.make(&store, Part::WHOLE)?;
+        let joined = join(&store, &self.mask, images, &self.flags.out, self.context)?;
+        let text = serde_json::to_string_pretty(&joined.entry)?;
+        write_bytes(&record, text, true)?;
+        store.remove()?;
+        // Others may lie beside this one; then the folder stays.
+        let _ = std::fs::remove_dir(self.flags.out.join(PARTS));
+        Ok(joined)
+    }
+
+    /// What an earlier call finished, if it was the same prediction.
+    fn as_recorded(&self, record: &Path, image: &Path) -> anyhow::Result<Joined> {
+        let text = std::fs::read_to_string(record).with_context(|| record.display().to_string())?;
+        let entry: Value =
+            serde_json::from_str(&text).with_context(|| record.display().to_string())?;
+        let plan: Plan = serde_json::from_value(entry["plan"].clone())
+            .with_context(|| record.display().to_string())?;
+        let different = plan.differences(&self.plan);
+        if !different.is_empty() {
+            let error = inkling_predict::Error::OtherPlan {
+                path: record.to_owned(),
+                found: different.join(", "),
+            };
+            return Err(error.into());
+        }
+        let runs = run_lengths(&read_gray(image)?, threshold(&self.flags.images.threshold)?);
+        self.context
+            .console
+            .say(format!("{}: finished before", image.display()));
+        Ok(Joined { entry, runs })
+    }
+
+    /// Makes the tiles of `part` that are still missing.
+    pub fn make(&self, store: &TileStore, part: Part) -> anyhow::Result<Value> {
+        let (resume, force) = (self.flags.resume, self.context.force);
+        let Some(writer) = store.part(part, resume, force)? else {
+            let id = &self.plan.id;
+            self.context
+                .console
+                .say(format!("{id}: part {part} was finished before"));
+            return Ok(json!({ "id": id, "part": part.to_string(), "tiles": 0 }));
+        };
+        let figures = self.fill(writer, part)?;
+        let text = serde_json::to_string_pretty(&figures)?;
+        write_bytes(store.figures_path(part), text, true)?;
+        Ok(figures)
+    }
+
+    fn fill(&self, mut writer: PartWriter, part: Part) -> anyhow::Result<Value> {
+        let left = writer.left();
+        let range = part.range(self.plan.tiles);
+        let places = self.plan.places(&self.mask);
+        let predictor = self
+            .ensemble
+            .predictor(&self.settings, self.plan.channels)?;
+        let name = match part {
+            Part::WHOLE => format!("paint {}", self.plan.id),
+            part => format!("paint {} {part}", self.plan.id),
+        };
+        let task = self.context.console.task(&name);
+        let before = left.start - range.start;
+        let timings = predictor.look_at(
+            self.volume.as_ref(),
+            &places[left.clone()],
+            &mut |index, images| {
+                writer.put(images)?;
+                task.at((before + index + 1) as u64, range.len() as u64);
+                Ok(())
+            },
+        )?;
+        writer.finish()?;
+        drop(task);
+        self.context.console.say(format!(
+            "{}: {} tiles, {:.1} s",
+            self.plan.id,
+            left.len(),
+            timings.whole
+        ));
+        Ok(self.figures(part, left.len(), before, &timings))
+    }
+
+    fn figures(&self, part: Part, tiles: usize, before: usize, timings: &Timings) -> Value {
+        json!({
+            "id": self.plan.id,
+            "part": part.to_string(),
+            "tiles": tiles,
+            "resumed_after": before,
+            "batch": self.settings.batch,
+            "device": self.context.device.to_string(),
+            "timings": timings,
+        })
+    }
+}
+
+fn plan(
+    fragment: &Fragment,
+    volume: &dyn Volume,
+    mask: &Array2<bool>,
+    settings: &PredictSettings,
+    flags: &Predict,
+    ensemble: &Ensemble,
+) -> anyhow::Result<Plan> {
+    let side = ensemble.image_size();
+    let mut plan = Plan {
+        id: fragment.id().to_owned(),
+        size: [mask.nrows(), mask.ncols()],
+        image_size: side,
+        step: settings.step_of(side),
+        tiles: 0,
+        tta: settings.tta,
+        rotations: settings.rotations,
+        average: settings.average,
+        channels: Channels {
+            square: flags.uncertainty,
+            members: flags.per_model,
+        },
+        models: ensemble.planned().to_vec(),
+        input: serde_json::to_value(ensemble.input())?,
+        data: data_fingerprint(&[("mask", mask)], volume, ensemble.input().layers)?,
+        version: env!("INKLING_VERSION").to_owned(),
+    };
+    plan.tiles = plan.places(mask).len();
+    Ok(plan)
+}
+
+fn maps_folder(
+    flags: &Predict,
+    fragment: &Fragment,
+    context: &Context,
+) -> anyhow::Result<Option<PathBuf>> {
+    match flags.maps.as_deref() {
+        None => Ok(None),
+        Some("auto") => {
+            let folder = flags.out.join("maps");
+            let own = folder.join(fragment.id());
+            // Maps of an earlier call are those of this one: the fit draws nothing.
+            if !(flags.resume && own.join("align.json").exists()) {
+                align::fit(
+                    fragment,
+                    &Target::built_in(),
+                    &AlignSettings::default(),
+                    &own,
+                    context,
+                )?;
+            }
+            Ok(Some(folder))
+        }
+        Some(folder) => Ok(Some(PathBuf::from(folder))),
+    }
+}

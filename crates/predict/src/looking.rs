@@ -1,0 +1,359 @@
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor, TensorData};
+use inkling_model::Network;
+use ndarray::Array3;
+
+use crate::settings::Average;
+use crate::{Channels, Member, Pass, PredictSettings};
+
+/// Networks and the ways in which they look at tiles. Where a network only repeats its coarse
+/// pixels, everything that follows it is done on the coarse ones and repeated at the end, with the
+/// same bits.
+pub(crate) struct Looking<'a> {
+    members: &'a [Member],
+    passes: Vec<(Pass, Share)>,
+    average: Average,
+    channels: Channels,
+    device: &'a Device,
+}
+
+/// How much a pass counts in the mean over passes.
+enum Share {
+    /// The same for every pixel.
+    Everywhere(f32),
+    /// `[1, 1, side, side]`, 0 where the pass does not see the tile.
+    PerPixel(Tensor<4>),
+}
+
+/// What one network says, `[batch, 1, side, side]`.
+struct Look {
+    probability: Tensor<4>,
+    square: Option<Tensor<4>>,
+}
+
+impl<'a> Looking<'a> {
+    pub fn new(
+        members: &'a [Member],
+        settings: &PredictSettings,
+        channels: Channels,
+        side: usize,
+        device: &'a Device,
+    ) -> Self {
+        Self {
+            members,
+            passes: shares(settings.passes(), side, device),
+            average: settings.average,
+            channels,
+            device,
+        }
+    }
+
+    /// The images of `tiles`, (z, y, x) each, as one batch of at least `size` tiles: tile after
+    /// tile, (channel, y, x).
+    pub fn look(&self, tiles: &[Array3<f32>], size: usize) -> Vec<f32> {
+        let (depth, height, width) = tiles[0].dim();
+        // Kernels are chosen by the batch's size and round differently: the last batch is as large
+        // as the others.
+        let filled = tiles.iter().cycle().take(size.max(tiles.len()));
+        let voxels: Vec<f32> = filled.flatten().copied().collect();
+        let shape = [size.max(tiles.len()), depth, height, width];
+        let batch = Tensor::from_data(TensorData::new(voxels, shape), self.device);
+        let images = self.images(batch).narrow(0, 0, tiles.len());
+        let images = images.into_data().try_to_vec();
+        images.expect("probabilities are f32")
+    }
+
+    /// `[batch, depth, side, side]` to `[batch, channel, side, side]`.
+    fn images(&self, tiles: Tensor<4>) -> Tensor<4> {
+        let looks = self.members.iter().map(|member| &member.network);
+        let looks: Vec<Look> = looks
+            .map(|network| self.look_with(network, &tiles))
+            .collect();
+        let mut images = vec![self.mean(&looks, |look| &look.probability)];
+        if self.channels.square {
+            images.push(self.mean(&looks, |look| look.square.as_ref().expect("asked for")));
+        }
+        if self.channels.members {
+            images.extend(looks.iter().map(|look| look.probability.clone()));
+        }
+        Tensor::cat(images, 1)
+    }
+
+    /// The weighted mean over the networks.
+    fn mean(&self, looks: &[Look], which: impl Fn(&Look) -> &Tensor<4>) -> Tensor<4> {
+        if let [look] = looks {
+            return which(look).clone();
+        }
+        let total: f64 = self.members.iter().map(|member| member.weight).sum();
+        let shares = self.members.iter().map(|member| member.weight / total);
+        let weighted = shares
+            .zip(looks)
+            .map(|(share, look)| which(look).clone() * share as f32);
+        weighted.reduce(|sum, map| sum + map).expect("a member")
+    }
+
+    fn look_with(&self, network: &Network, tiles: &Tensor<4>) -> Look {
+        let [_, _, height, width] = tiles.dims();
+        let free = self.passes.iter().any(|(pass, _)| pass.is_free());
+        if self.average == Average::Logits && !free && !self.channels.square {
+            let logits = network.aggregate(self.mean_windows(network, tiles));
+            let probability = sigmoid(network.enlarge(logits, [height, width]));
+            let square = None;
+            return Look {
+                probability,
+                square,
+            };
+        }
+        let coarse = network.repeats_pixels() && !free;
+        let look = self.look_often(network, tiles, coarse);
+        let enlarge = |map| match coarse {
+            true => network.enlarge(map, [height, width]),
+            false => map,
+        };
+        Look {
+            probability: enlarge(look.probability),
+            square: look.square.map(enlarge),
+        }
+    }
+
+    /// The windows' mean logits: turning back, averaging, mixing windows and enlarging are linear, so
+    /// that the last two need be done but once.
+    fn mean_windows(&self, network: &Network, tiles: &Tensor<4>) -> Tensor<4> {
+        let mut mean = Mean::default();
+        for (pass, share) in &self.passes {
+            let windows = network.window_logits(pass.apply(tiles.clone()));
+            mean.add(pass.undo(windows), share);
+        }
+        mean.finish()
+    }
+
+    fn look_often(&self, network: &Network, tiles: &Tensor<4>, coarse: bool) -> Look {
+        let [_, _, height, width] = tiles.dims();
+        let logits = self.average == Average::Logits;
+        let (mut mean, mut square) = (Mean::default(), Mean::default());
+        for (pass, share) in &self.passes {
+            let windows = network.window_logits(pass.apply(tiles.clone()));
+            let mut map = network.aggregate(windows);
+            if !coarse {
+                map = network.enlarge(map, [height, width]);
+            }
+            let map = if logits { map } else { sigmoid(map) };
+            let map = pass.undo(map);
+            if self.channels.square {
+                let probability = match logits {
+                    true => sigmoid(map.clone()),
+                    false => map.clone(),
+                };
+                square.add(probability.clone() * probability, share);
+            }
+            mean.add(map, share);
+        }
+        let mean = mean.finish();
+        Look {
+            probability: if logits { sigmoid(mean) } else { mean },
+            square: self.channels.square.then(|| square.finish()),
+        }
+    }
+}
+
+/// The weights of `passes`, which add up to 1 at every pixel.
+fn shares(passes: Vec<Pass>, side: usize, device: &Device) -> Vec<(Pass, Share)> {
+    let total = |passes: &[&Pass]| passes.iter().map(|pass| pass.weight).sum::<f32>();
+    let (free, exact): (Vec<&Pass>, Vec<&Pass>) = passes.iter().partition(|pass| pass.is_free());
+    let everywhere = total(&exact);
+    let valid = free.iter().filter_map(|pass| pass.validity(side, device));
+    // Free rotations count once each.
+    let seen = valid.reduce(|a, b| a + b).map(|seen| seen + everywhere);
+    let share = |pass: &Pass| match &seen {
+        None => Share::Everywhere(pass.weight / everywhere),
+        Some(seen) => {
+            let valid = pass.validity(side, device);
+            let valid = valid.unwrap_or_else(|| seen.ones_like());
+            Share::PerPixel(valid * pass.weight / seen.clone())
+        }
+    };
+    passes.iter().map(|&pass| (pass, share(&pass))).collect()
+}
+
+/// A weighted mean, as it grows.
+#[derive(Default)]
+struct Mean {
+    sum: Option<Tensor<4>>,
+}
+
+impl Mean {
+    fn add(&mut self, map: Tensor<4>, share: &Share) {
+        let weighted = match share {
+            Share::Everywhere(share) => map * *share,
+            Share::PerPixel(share) => map * share.clone(),
+        };
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum + weighted,
+            None => weighted,
+        });
+    }
+
+    fn finish(self) -> Tensor<4> {
+        self.sum.expect("at least one pass")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inkling_model::{Architecture, MaxVitShape, ModelSettings};
+
+    const SIDE: usize = 32;
+
+    fn settings(average: Average) -> PredictSettings {
+        PredictSettings {
+            average,
+            ..PredictSettings::default()
+        }
+    }
+
+    fn member(architecture: Architecture) -> Member {
+        let model = ModelSettings {
+            image_size: SIDE,
+            depth: 6,
+            architecture,
+            decoder: match architecture {
+                Architecture::Unet => vec![16, 8, 8],
+                Architecture::UperNet => vec![8],
+            },
+            maxvit: Some(MaxVitShape {
+                stem: [8, 8],
+                channels: [8, 16, 16, 32],
+                blocks: [1; 4],
+                head_width: 8,
+                position_hidden: 16,
+                position_dropout: 0.0,
+                layer_scale: None,
+            }),
+            ..ModelSettings::default()
+        };
+        Member {
+            network: model.init(&Device::flex(), 5).unwrap(),
+            weight: 1.0,
+        }
+    }
+
+    fn tile(seed: usize) -> Array3<f32> {
+        Array3::from_shape_fn((6, SIDE, SIDE), |(z, y, x)| {
+            let place = seed * 31 + z * 29 + y * 17 + x * 23 + y * x;
+            (place as f32 * 0.7).sin() * 2.0
+        })
+    }
+
+    /// The write-up's own product of four rotations and three flips, spelt out.
+    fn twelve(network: &Network, tile: &Array3<f32>, average: Average) -> Vec<f32> {
+        let voxels = tile.iter().copied().collect::<Vec<_>>();
+        let tile = TensorData::new(voxels, [1, 6, SIDE, SIDE]);
+        let tile = Tensor::<4>::from_data(tile, &Device::flex());
+        let mut sum = vec![0.0; SIDE * SIDE];
+        for flip in [None, Some(3), Some(2)] {
+            for turns in 0..4 {
+                let mut patch = match flip {
+                    Some(axis) => tile.clone().flip([axis]),
+                    None => tile.clone(),
+                };
+                for _ in 0..turns {
+                    patch = patch.swap_dims(2, 3).flip([2]);
+                }
+                let mut map = network.forward(patch);
+                if average == Average::Probabilities {
+                    map = sigmoid(map);
+                }
+                for _ in 0..turns {
+                    map = map.flip([1]).swap_dims(1, 2);
+                }
+                if let Some(axis) = flip {
+                    map = map.flip([axis - 1]);
+                }
+                let map: Vec<f32> = map.into_data().try_to_vec().unwrap();
+                let adds = sum.iter_mut().zip(map);
+                adds.for_each(|(sum, value)| *sum += f64::from(value) / 12.0);
+            }
+        }
+        let probability = |mean: f64| match average {
+            Average::Probabilities => mean,
+            Average::Logits => 1.0 / (1.0 + (-mean).exp()),
+        };
+        sum.into_iter()
+            .map(|mean| probability(mean) as f32)
+            .collect()
+    }
+
+    fn assert_near(found: &[f32], expected: &[f32], what: &str) {
+        let spread = expected.iter().fold(0.0_f32, |most, v| most.max(*v))
+            - expected.iter().fold(1.0_f32, |least, v| least.min(*v));
+        assert!(spread > 1e-3, "{what}: a flat image tells nothing");
+        assert_eq!(found.len(), expected.len());
+        let pairs = found.iter().zip(expected);
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-6, "{what}: {worst}");
+    }
+
+    #[test]
+    fn eight_weighted_passes_are_the_mean_of_twelve_in_both_modes() {
+        let device = Device::flex();
+        for architecture in [Architecture::Unet, Architecture::UperNet] {
+            let member = [member(architecture)];
+            for average in [Average::Probabilities, Average::Logits] {
+                let settings = settings(average);
+                let expected = twelve(&member[0].network, &tile(0), average);
+                // Told with their spread, passes are not merged before mixing windows.
+                for square in [false, true] {
+                    let channels = Channels {
+                        square,
+                        members: false,
+                    };
+                    let looking = Looking::new(&member, &settings, channels, SIDE, &device);
+                    assert_eq!(looking.passes.len(), 8);
+                    let images = looking.look(&[tile(0)], 1);
+                    let what = format!("{architecture:?} {average:?} {square}");
+                    assert_near(&images[..SIDE * SIDE], &expected, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_filled_up_and_tells_of_its_own_tiles_only() {
+        let device = Device::flex();
+        let member = [member(Architecture::Unet)];
+        let settings = settings(Average::Probabilities);
+        let looking = Looking::new(&member, &settings, Channels::default(), SIDE, &device);
+        let full = looking.look(&[tile(0), tile(1), tile(2), tile(3)], 4);
+        let last = looking.look(&[tile(0), tile(1)], 4);
+        assert_eq!(last[..], full[..2 * SIDE * SIDE]);
+    }
+
+    #[test]
+    fn free_rotations_count_once_each_where_they_see_the_tile() {
+        let device = Device::flex();
+        let passes = PredictSettings {
+            rotations: 3,
+            ..PredictSettings::default()
+        }
+        .passes();
+        let shares = shares(passes, SIDE, &device);
+        assert_eq!(shares.len(), 11);
+        let mut sum = Tensor::<4>::zeros([1, 1, SIDE, SIDE], &device);
+        for (_, share) in &shares {
+            let Share::PerPixel(share) = share else {
+                panic!("free rotations do not see every pixel");
+            };
+            sum = sum + share.clone();
+        }
+        let sum: Vec<f32> = sum.into_data().try_to_vec().unwrap();
+        assert!(sum.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
+        let Share::PerPixel(first) = &shares[0].1 else {
+            panic!("free rotations do not see every pixel");
+        };
+        let first: Vec<f32> = first.clone().into_data().try_to_vec().unwrap();
+        // In the corner only the twelve see; in the middle three more.
+        assert!((first[0] - 1.0 / 12.0).abs() < 1e-7);
+        assert!((first[SIDE * SIDE / 2 + SIDE / 2] - 1.0 / 15.0).abs() < 1e-7);
+    }
+}
