@@ -5,6 +5,8 @@ mod demo;
 mod events;
 mod foreign_fragments;
 mod gallery;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod recipes;
 mod resume;
 mod scrap;
