@@ -13,7 +13,8 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// auto, flex, cuda[:N], vulkan[:N], metal, rocm[:N] or libtorch[:cuda:N].
+    /// auto, flex, cuda[:N], vulkan[:N], metal, rocm[:N] or libtorch[:cuda:N]; {rank} in it is
+    /// the process's place on its machine under mpirun.
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
     /// Threads on the processor; all by default.

@@ -35,6 +35,8 @@
 //! # Ok::<(), inkling_model::Error>(())
 //! ```
 
+#[cfg(feature = "ranks")]
+mod across_ranks;
 mod decoders;
 mod device;
 mod encoders;
@@ -44,6 +46,8 @@ mod network;
 mod settings;
 pub mod weights;
 
+#[cfg(feature = "ranks")]
+pub use across_ranks::{count_in_statistics, join_ranks};
 pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;

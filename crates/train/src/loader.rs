@@ -1,4 +1,3 @@
-use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
@@ -8,7 +7,7 @@ use crate::{Error, Examples};
 
 /// Samples made ahead of need by worker threads, handed out in order.
 ///
-/// Worker `w` of `n` makes the indices `w, w + n, …`; taking from the workers in turn gives the
+/// Worker `w` of `n` makes the samples at places `w, w + n, …`; taking from the workers in turn gives the
 /// plain order back, so that the number of threads changes nothing but the time.
 pub struct Loader {
     workers: Vec<Receiver<Result<Sample, Error>>>,
@@ -16,20 +15,21 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts `threads` workers in `scope` on the samples `indices` of `epoch`, each at most
-    /// `ahead` samples early.
+    /// Starts `threads` workers in `scope` on the samples `indices` of `epoch`, in their order,
+    /// each at most `ahead` samples early.
     pub fn start<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         examples: &'env Examples,
         epoch: u32,
-        indices: Range<usize>,
+        indices: &[usize],
         threads: usize,
         ahead: usize,
     ) -> Self {
         let workers = (0..threads.max(1))
             .map(|worker| {
                 let (sender, receiver) = sync_channel(ahead.max(1));
-                let own = indices.clone().skip(worker).step_by(threads.max(1));
+                let own = indices.iter().skip(worker).step_by(threads.max(1));
+                let own: Vec<usize> = own.copied().collect();
                 scope.spawn(move || {
                     let mut scratch = Scratch::default();
                     for index in own {

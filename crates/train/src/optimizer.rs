@@ -69,7 +69,7 @@ impl OptimizerSettings {
 /// Gradients by PyTorch's name, flattened; what several backward passes add up in.
 #[derive(Default)]
 pub struct NamedGradients {
-    by_name: BTreeMap<String, Tensor<1>>,
+    pub(crate) by_name: BTreeMap<String, Tensor<1>>,
 }
 
 impl NamedGradients {

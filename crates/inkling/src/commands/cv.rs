@@ -29,7 +29,6 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
     let fragments = open_fragments(&recipe)?;
     let all = folds(&recipe, &fragments)?;
-    std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
     let chosen = match &flags.fold {
         Some(_) => vec![choose(flags.fold.as_deref(), &all)?],
         None => all.clone(),
@@ -41,13 +40,26 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     for fold in &chosen {
         let run = flags.out.join(&fold.name);
         fold::train(&recipe, &fragments, fold, &run, going, context)?;
-        for &index in &fold.held_out {
-            picture(&recipe, &fragments[index], &run, context)?;
-        }
+        let painted = pictures(&recipe, &fragments, fold, &run, context);
+        context.ranks.agree(painted)?;
     }
+    match context.ranks.is_first() {
+        true => sum_up(&recipe, &fragments, &all, &flags.out, context),
+        false => Ok(Value::Null),
+    }
+}
+
+/// The table, cv.json and the report of all folds that are finished.
+fn sum_up(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    all: &[Fold],
+    out: &Path,
+    context: &Context,
+) -> anyhow::Result<Value> {
     let mut rows = Vec::new();
-    for fold in &all {
-        rows.extend(row(&recipe, fold, &flags.out)?);
+    for fold in all {
+        rows.extend(row(recipe, fold, out)?);
     }
     let (mean, spread) = mean_and_spread(&rows);
     say_table(&rows, all.len(), mean, spread, context);
@@ -61,9 +73,9 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     });
     // Both are made from the runs and may be made anew.
     let text = serde_json::to_string_pretty(&figures)?;
-    write_bytes(flags.out.join("cv.json"), &text, true)?;
-    let page = report(&recipe, &fragments, rows, &flags.out, mean, spread)?;
-    write_bytes(flags.out.join("report.html"), &page, true)?;
+    write_bytes(out.join("cv.json"), &text, true)?;
+    let page = report(recipe, fragments, rows, out, mean, spread)?;
+    write_bytes(out.join("report.html"), &page, true)?;
     Ok(figures)
 }
 
@@ -80,6 +92,22 @@ fn row(recipe: &Recipe, fold: &Fold, out: &Path) -> anyhow::Result<Option<Row>> 
         best: best.clone(),
         training: training_view(&fold.name, &epochs),
     }))
+}
+
+/// Paints the fold's held-out fragments, on the first rank.
+fn pictures(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    fold: &Fold,
+    run: &Path,
+    context: &Context,
+) -> anyhow::Result<()> {
+    if context.ranks.is_first() {
+        for &index in &fold.held_out {
+            picture(recipe, &fragments[index], run, context)?;
+        }
+    }
+    Ok(())
 }
 
 /// The held-out fragment as the best weights of `run` paint it, as validation does: without

@@ -6,6 +6,8 @@ mod events;
 mod foreign_fragments;
 mod gallery;
 mod parts;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod recipes;
 mod resume;
 mod scrap;
