@@ -439,6 +439,10 @@ pub struct Forward {
     /// The logits, f32 [batch, height, width].
     #[arg(long, value_name = "NPY")]
     pub output: PathBuf,
+    /// Writes the encoder's feature maps too, finest first: DIR/0.npy, DIR/1.npy, …, f32 [batch ×
+    /// windows, channels, height, width].
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
 }
 
 /// Flags of `report`.

@@ -84,27 +84,18 @@ impl Network {
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     /// - output: `[batch, height, width]`, logits of ink
     pub fn forward(&self, volume: Tensor<4>) -> Tensor<3> {
-        let [batch, depth, height, width] = volume.dims();
-        let windows = depth / self.inputs;
-        let images = volume.reshape([batch * windows, self.inputs, height, width]);
-        let mut features = self.encoder.forward(images);
-        if let Some(pyramid) = &self.pyramid {
-            features = pyramid.forward(features);
-        }
-        let mut logits = self.decoder.forward(self.levels(features));
-        for conv in &self.head {
-            logits = conv.forward(logits);
-        }
-        let [_, _, rows, columns] = logits.dims();
-        let mut logits = logits.reshape([batch, windows, rows, columns]);
-        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
-        // mixing the small maps is sixteen times less work.
-        if let Some(aggregate) = &self.aggregate {
-            logits = aggregate.forward(logits);
-        }
-        self.enlargement()
-            .to(logits, [height, width])
-            .squeeze_dim(1)
+        let [batch, _, height, width] = volume.dims();
+        let features = self.features(self.images(volume));
+        self.logits(features, batch, [height, width])
+    }
+
+    /// The logits, and the encoder's feature maps that they are made from; see
+    /// [`forward`](Self::forward) and [`features`](Self::features).
+    pub fn forward_with_features(&self, volume: Tensor<4>) -> (Tensor<3>, Vec<Tensor<4>>) {
+        let [batch, _, height, width] = volume.dims();
+        let features = self.features(self.images(volume));
+        let logits = self.logits(features.clone(), batch, [height, width]);
+        (logits, features)
     }
 
     /// The encoder's feature maps of the windows as a batch, finest first.
@@ -113,6 +104,32 @@ impl Network {
     /// - images: `[batch, inputs, height, width]`
     pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         self.encoder.forward(images)
+    }
+
+    /// The windows of `[batch, depth, height, width]` as one batch of images.
+    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
+        let [batch, depth, height, width] = volume.dims();
+        let windows = depth / self.inputs;
+        volume.reshape([batch * windows, self.inputs, height, width])
+    }
+
+    /// What the decoder makes of the windows' features, for `batch` volumes.
+    fn logits(&self, mut features: Vec<Tensor<4>>, batch: usize, size: [usize; 2]) -> Tensor<3> {
+        if let Some(pyramid) = &self.pyramid {
+            features = pyramid.forward(features);
+        }
+        let mut logits = self.decoder.forward(self.levels(features));
+        for conv in &self.head {
+            logits = conv.forward(logits);
+        }
+        let [images, _, rows, columns] = logits.dims();
+        let mut logits = logits.reshape([batch, images / batch, rows, columns]);
+        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
+        // mixing the small maps is sixteen times less work.
+        if let Some(aggregate) = &self.aggregate {
+            logits = aggregate.forward(logits);
+        }
+        self.enlargement().to(logits, size).squeeze_dim(1)
     }
 
     /// The maps that the decoder takes.
