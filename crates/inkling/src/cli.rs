@@ -450,6 +450,10 @@ pub struct Forward {
     /// Says where the time of the last pass went, operation by operation.
     #[arg(long)]
     pub profile: bool,
+    /// Writes the encoder's feature maps too, finest first: DIR/0.npy, DIR/1.npy, …, f32 [batch ×
+    /// windows, channels, height, width].
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
 }
 
 /// Flags of `report`.

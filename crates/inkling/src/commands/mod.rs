@@ -26,6 +26,7 @@ mod split;
 mod submit;
 mod synth;
 mod threshold;
+mod timing;
 mod train;
 mod warp;
 
