@@ -5,7 +5,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::exponential::exp;
-use crate::matrix::{Place, multiply};
+use crate::matrix::{Place, Threads, multiply};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ impl Inputs<'_> {
             (key, place.transposed()),
             (shares, Place::rows(positions)),
             false,
+            Threads::This,
         );
         let bias = match group.checked_rem(sizes.biases) {
             Some(own) => &self.bias[(own * sizes.heads + head) * sizes.area()..][..sizes.area()],
@@ -111,6 +112,7 @@ pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
                         inputs.value.head(group, head),
                         (&mut *output, mixed),
                         false,
+                        Threads::This,
                     );
                 }
             },
@@ -200,6 +202,7 @@ impl OneHead<'_> {
             outer,
             (self.value, own),
             false,
+            Threads::This,
         );
         let (value, place) = inputs.value.head(group, head);
         let wide = [positions, width, positions];
@@ -209,6 +212,7 @@ impl OneHead<'_> {
             (value, place.transposed()),
             (scores, square),
             false,
+            Threads::This,
         );
         softmax_gradient(shares, scores, positions);
         if let Some(bias) = group.checked_rem(sizes.biases) {
@@ -221,7 +225,14 @@ impl OneHead<'_> {
             *score *= inputs.scale;
         }
         let key = inputs.key.head(group, head);
-        multiply(narrow, (scores, square), key, (self.query, own), false);
+        multiply(
+            narrow,
+            (scores, square),
+            key,
+            (self.query, own),
+            false,
+            Threads::This,
+        );
         let query = inputs.query.head(group, head);
         multiply(
             narrow,
@@ -229,6 +240,7 @@ impl OneHead<'_> {
             query,
             (self.key, own),
             false,
+            Threads::This,
         );
     }
 }

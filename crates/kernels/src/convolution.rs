@@ -7,7 +7,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::matrix::{Place, multiply};
+use crate::matrix::{Place, Threads, multiply};
 use crate::padded::Frame;
 
 /// Side of the kernels.
@@ -116,6 +116,7 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
                     (&images, right.transposed()),
                     (sums, Place::rows(sizes.inputs)),
                     image > 0,
+                    Threads::This,
                 );
             }
         });

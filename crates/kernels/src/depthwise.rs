@@ -1,6 +1,6 @@
 //! Convolutions of each channel by a kernel of its own, stride 1, padded by half the kernel.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::padded::Frame;
@@ -34,7 +34,9 @@ impl Sizes {
     }
 }
 
-/// Places that are summed in registers at once.
+/// Vectors of places that are summed in registers at once.
+const VECTORS: usize = 8;
+/// Products that are summed at once.
 const TILE: usize = 64;
 
 /// The convolution.
@@ -98,22 +100,45 @@ fn plane<const SIDE: usize>(
     bias: f32,
     output: &mut [f32],
 ) {
-    let pitch = frame.pitch();
-    Arch::new().dispatch(|| {
-        for first in (0..frame.places()).step_by(TILE) {
-            let mut sums = [0.0; TILE];
+    Arch::new().dispatch(Plane::<SIDE> {
+        frame,
+        padded,
+        kernel,
+        bias,
+        output,
+    });
+}
+
+struct Plane<'a, const SIDE: usize> {
+    frame: Frame,
+    padded: &'a [f32],
+    kernel: &'a [f32],
+    bias: f32,
+    output: &'a mut [f32],
+}
+
+impl<const SIDE: usize> WithSimd for Plane<'_, SIDE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (pitch, tile) = (self.frame.pitch(), VECTORS * S::F32_LANES);
+        for first in (0..self.frame.places()).step_by(tile) {
+            let mut sums = [simd.splat_f32s(0.0); VECTORS];
             for y in 0..SIDE {
                 for x in 0..SIDE {
-                    let weight = kernel[y * SIDE + x];
-                    let pixels = &padded[first + y * pitch + x..][..TILE];
-                    for (sum, pixel) in sums.iter_mut().zip(pixels) {
-                        *sum += weight * pixel;
+                    let weight = simd.splat_f32s(self.kernel[y * SIDE + x]);
+                    let pixels = &self.padded[first + y * pitch + x..][..tile];
+                    let (pixels, _) = S::as_simd_f32s(pixels);
+                    for (sum, &pixel) in sums.iter_mut().zip(pixels) {
+                        *sum = simd.mul_add_f32s(weight, pixel, *sum);
                     }
                 }
             }
-            frame.unpad(&sums, first, bias, output);
+            let sums = pulp::bytemuck::cast_slice(&sums);
+            self.frame.unpad(sums, first, self.bias, self.output);
         }
-    });
+    }
 }
 
 /// The gradient of the weights, given that of the output.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::activation::{Activation, apply_here};
-use crate::matrix::{Place, multiply};
+use crate::matrix::{Place, Threads, multiply};
 
 /// Rows of one task.
 const ROWS: usize = 192;
@@ -39,6 +39,7 @@ pub fn forward(
                 (weight, Place::rows(inputs).transposed()),
                 (output, Place::rows(outputs)),
                 bias.is_some(),
+                Threads::This,
             );
             if let Some(activation) = activation {
                 apply_here(output, activation);

@@ -2,6 +2,15 @@
 
 use gemm::Parallelism;
 
+/// Who multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling thread alone.
+    This,
+    /// All threads share the product's tiles, each of which one of them sums alone.
+    All,
+}
+
 /// Where a matrix lies in a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -43,7 +52,7 @@ impl Place {
     }
 }
 
-/// `c = left · right`, or `c += left · right` if `add`, on this thread.
+/// `c = left · right`, or `c += left · right` if `add`, on this thread or on all.
 ///
 /// # Shapes
 /// - left: `[m, k]`, right: `[k, n]`, c: `[m, n]`; each a slice and its place in it
@@ -56,6 +65,7 @@ pub fn multiply(
     (right, right_place): (&[f32], Place),
     (c, c_place): (&mut [f32], Place),
     add: bool,
+    threads: Threads,
 ) {
     if m == 0 || n == 0 || k == 0 {
         assert!(k > 0 || add, "an empty sum");
@@ -93,7 +103,10 @@ pub fn multiply(
             false,
             false,
             false,
-            Parallelism::None,
+            match threads {
+                Threads::This => Parallelism::None,
+                Threads::All => Parallelism::Rayon(0),
+            },
         );
     }
 }

@@ -15,7 +15,7 @@ pub struct Frame {
 }
 
 /// Places behind a plane that a vector may read but whose results nobody takes.
-const SLACK: usize = 96;
+const SLACK: usize = 160;
 
 impl Frame {
     /// From one row of a padded plane to the next.

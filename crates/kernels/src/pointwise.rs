@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::matrix::{Place, multiply};
+use crate::matrix::{Place, Threads, multiply};
 
 /// Sizes of a pointwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,8 @@ pub struct Sizes {
     pub area: usize,
 }
 
-impl Sizes {
-    /// Output channels of one task: all where there are images enough to keep threads busy.
-    fn outputs_per_task(self) -> usize {
-        match self.batch {
-            0..4 => self.outputs.div_ceil(4).max(32),
-            _ => self.outputs,
-        }
-        .min(self.outputs)
-    }
-}
+/// Fewer images than this are shared by all threads, more are taken one by one.
+const FEW: usize = 4;
 
 /// The convolution.
 ///
@@ -67,31 +59,36 @@ fn run(
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let area = sizes.area;
-    let per_task = sizes.outputs_per_task();
     let mut output = vec![0.0; sizes.batch * sizes.outputs * area];
-    let tasks: Vec<_> = output
-        .chunks_mut(sizes.outputs * area)
-        .enumerate()
-        .flat_map(|(image, planes)| {
-            let pieces = planes.chunks_mut(per_task * area).enumerate();
-            pieces.map(move |(piece, planes)| (image, piece * per_task, planes))
-        })
-        .collect();
-    tasks.into_par_iter().for_each(|(image, first, planes)| {
-        if let Some(bias) = bias {
-            for (plane, &bias) in planes.chunks_exact_mut(area).zip(&bias[first..]) {
-                plane.fill(bias);
+    let one = |threads| {
+        move |(image, planes): (usize, &mut [f32])| {
+            if let Some(bias) = bias {
+                for (plane, &bias) in planes.chunks_exact_mut(area).zip(bias) {
+                    plane.fill(bias);
+                }
             }
+            let rows = Place::rows(area);
+            multiply(
+                [sizes.outputs, sizes.inputs, area],
+                (weights, place),
+                (images, rows.at(image * sizes.inputs * area)),
+                (planes, rows),
+                bias.is_some(),
+                threads,
+            );
         }
-        let rows = Place::rows(area);
-        multiply(
-            [planes.len() / area, sizes.inputs, area],
-            (weights, place.at(first * place.row)),
-            (images, rows.at(image * sizes.inputs * area)),
-            (planes, rows),
-            bias.is_some(),
-        );
-    });
+    };
+    let image = sizes.outputs * area;
+    match sizes.batch {
+        0..FEW => output
+            .chunks_mut(image)
+            .enumerate()
+            .for_each(one(Threads::All)),
+        _ => {
+            let images = output.par_chunks_mut(image).enumerate();
+            images.for_each(one(Threads::This));
+        }
+    }
     output
 }
 
@@ -120,6 +117,7 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
                     ),
                     (&mut *weights, Place::rows(sizes.inputs)),
                     image > 0,
+                    Threads::This,
                 );
             }
         });

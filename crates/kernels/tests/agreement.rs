@@ -364,3 +364,48 @@ fn an_activation_of_a_part_is_that_part_s() {
     drop(x);
     assert_close(activate(part, Activation::Silu), expected, "part");
 }
+
+/// Every operation once, forward and backward: all values and gradients.
+fn everything() -> Vec<f32> {
+    let device = Device::flex().autodiff();
+    let images = random([2, 24, 40, 31], 40, &device).require_grad();
+    let three = random([48, 24, 3, 3], 41, &device).require_grad();
+    let each = random([48, 1, 7, 7], 42, &device).require_grad();
+    let one = random([64, 48, 1, 1], 43, &device).require_grad();
+    let square = random([96, 64], 44, &device).require_grad();
+    let weight = random([64], 45, &device).require_grad();
+    let x = conv2d(images.clone(), three.clone(), None, options(3, 1, 1));
+    let x = conv2d(x, each.clone(), None, options(7, 1, 48));
+    let x = conv2d(x, one.clone(), None, options(1, 1, 1)) * 1e-3;
+    let x = x.reshape([2, 64, 1240]).swap_dims(1, 2);
+    let x = layer_norm(x, weight.clone(), None, 1e-6);
+    let x = linear(x, square.clone(), None, Some(Activation::Gelu));
+    let parts = [0, 1, 2].map(|part| {
+        let heads = x.clone().narrow(2, part * 32, 32).reshape([2, 1240, 4, 8]);
+        heads.swap_dims(1, 2)
+    });
+    let [query, key, value] = parts;
+    let y = attend(query, key, value, None, 0.1);
+    let mut all = values(y.clone());
+    let gradients = weighted(y).backward();
+    all.extend(values(images.grad(&gradients).unwrap()));
+    for weights in [three, each, one] {
+        all.extend(values(weights.grad(&gradients).unwrap()));
+    }
+    all.extend(values(square.grad(&gradients).unwrap()));
+    all.extend(values(weight.grad(&gradients).unwrap()));
+    all
+}
+
+#[test]
+fn results_are_the_same_bits_on_any_number_of_threads() {
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(everything)
+    };
+    let alone = on(1);
+    assert!(alone.iter().all(|value| value.is_finite()));
+    for threads in [2, 3, 7] {
+        assert!(on(threads) == alone, "{threads} threads");
+    }
+}
