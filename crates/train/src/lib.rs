@@ -41,6 +41,7 @@ pub use error::Error;
 pub use events::Events;
 pub use examples::{Examples, TrainingFragment};
 pub use identity::Identity;
+pub use loader::Loader;
 pub use loss::Loss;
 pub use optimizer::OptimizerSettings;
 pub use ranking::{Metric, Ranking};

@@ -320,6 +320,7 @@ impl Training<'_> {
             let batch = Batch::new(&samples, &device);
             let logits = network.forward(batch.volume);
             tally.glance(|| Glimpse::new(&samples[0], &logits));
+            samples.into_iter().for_each(|s| loader.give_back(s));
             let loss = self
                 .settings
                 .loss
