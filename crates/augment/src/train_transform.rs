@@ -26,8 +26,14 @@ impl TrainTransform {
     /// Samples of `depth` layers of `image_size`² px.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a value out of its range.
+    /// [`Error::Setting`] for a value out of its range, [`Error::Patch`] for a patch of nothing.
     pub fn new(settings: AugmentSettings, image_size: usize, depth: usize) -> Result<Self, Error> {
+        if image_size == 0 || depth == 0 {
+            return Err(Error::Patch {
+                depth,
+                side: image_size,
+            });
+        }
         settings.check(image_size)?;
         Ok(Self {
             settings,

@@ -46,6 +46,7 @@ pub use error::Error;
 pub use events::Events;
 pub use examples::{Examples, TrainingFragment};
 pub use identity::Identity;
+pub use loader::Loader;
 pub use loss::Loss;
 #[cfg(feature = "mpi")]
 pub use mpi::Joined;

@@ -383,6 +383,9 @@ impl Training<'_> {
             let samples: Vec<Sample> = self.ranks.agree(samples)?;
             let share = own as f64 / count as f64;
             let loss = self.loss(network, &samples, tally) * share;
+            samples
+                .into_iter()
+                .for_each(|spent| loader.give_back(spent));
             mean += f64::from(loss.clone().into_scalar::<f32>());
             sum.add(network, &loss.backward());
             taken += size;
