@@ -5,6 +5,7 @@ mod demo;
 mod events;
 mod foreign_fragments;
 mod gallery;
+mod painting_mistakes;
 mod parts;
 mod recipes;
 mod resume;
