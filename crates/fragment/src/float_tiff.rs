@@ -55,11 +55,20 @@ impl FloatTiff {
                 bytes.resize(bytes.len() + 4 * (TILE - row.len()), 0);
             }
             bytes.resize(BYTES as usize, 0);
-            let written = self.file.write_all(&bytes);
+            let written = self.write_tile(&bytes);
             written.map_err(Error::io(self.file.target()))?;
             self.tiles += 1;
         }
         Ok(())
+    }
+
+    /// Tiles of nothing are left out of the file: they read as zeros and take no disk, where the file
+    /// system knows of holes. The directory at the end gives the file its length.
+    fn write_tile(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match bytes.iter().all(|&byte| byte == 0) {
+            true => self.file.seek_relative(bytes.len() as i64),
+            false => self.file.write_all(bytes),
+        }
     }
 
     pub fn finish(mut self) -> Result<PathBuf, Error> {
@@ -108,7 +117,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (size, big) in [([300, 700], false), ([300, 700], true), ([20, 30], true)] {
             let [height, width] = size;
-            let image = Array2::from_shape_fn(size, |(y, x)| (y * 1000 + x) as f32 / 7.0);
+            // Whole tiles of it are empty.
+            let value = |(y, x): (usize, usize)| match x / TILE {
+                1 => 0.0,
+                _ => (y * 1000 + x) as f32 / 7.0,
+            };
+            let image = Array2::from_shape_fn(size, value);
             let path = folder.path().join(format!("{width}-{big}.tif"));
             let mut tiff = FloatTiff::begin(&path, size, false, big).unwrap();
             for first in (0..height).step_by(FloatTiff::ROWS) {

@@ -104,6 +104,28 @@ pub enum Error {
         /// What is wrong.
         found: String,
     },
+    /// The disk is full.
+    #[error("{}: {source}; expected space for {} MiB more. Mend: free some, then go on with --resume", path.display(), left.div_ceil(1 << 20))]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+        /// Bytes that were still to be written.
+        left: u64,
+    },
+    /// A fragment that the models cannot read.
+    #[error("{}: found {found} layers; expected layers {first} to {end}, which the model reads. Mend: give the whole fragment, or a model that was trained on fewer layers", path.display())]
+    Shallow {
+        /// The fragment.
+        path: PathBuf,
+        /// Its layers.
+        found: usize,
+        /// The first that is read.
+        first: usize,
+        /// Where they end.
+        end: usize,
+    },
     /// Not even one tile fits.
     #[error(
         "the device's memory: found too little for one tile; expected room for one. Mend: predict with fewer models at once, or on another --device"

@@ -22,7 +22,7 @@ enum Share {
     /// The same for every pixel.
     Everywhere(f32),
     /// `[1, 1, side, side]`, 0 where the pass does not see the tile.
-    PerPixel(Tensor<4>),
+    PerPixel(Box<Tensor<4>>),
 }
 
 /// What one network says, `[batch, 1, side, side]`.
@@ -169,7 +169,7 @@ fn shares(passes: Vec<Pass>, side: usize, device: &Device) -> Vec<(Pass, Share)>
         Some(seen) => {
             let valid = pass.validity(side, device);
             let valid = valid.unwrap_or_else(|| seen.ones_like());
-            Share::PerPixel(valid * pass.weight / seen.clone())
+            Share::PerPixel(Box::new(valid * pass.weight / seen.clone()))
         }
     };
     passes.iter().map(|&pass| (pass, share(&pass))).collect()
@@ -185,7 +185,7 @@ impl Mean {
     fn add(&mut self, map: Tensor<4>, share: &Share) {
         let weighted = match share {
             Share::Everywhere(share) => map * *share,
-            Share::PerPixel(share) => map * share.clone(),
+            Share::PerPixel(share) => map * share.as_ref().clone(),
         };
         self.sum = Some(match self.sum.take() {
             Some(sum) => sum + weighted,
@@ -344,14 +344,14 @@ mod tests {
             let Share::PerPixel(share) = share else {
                 panic!("free rotations do not see every pixel");
             };
-            sum = sum + share.clone();
+            sum = sum + share.as_ref().clone();
         }
         let sum: Vec<f32> = sum.into_data().try_to_vec().unwrap();
         assert!(sum.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
         let Share::PerPixel(first) = &shares[0].1 else {
             panic!("free rotations do not see every pixel");
         };
-        let first: Vec<f32> = first.clone().into_data().try_to_vec().unwrap();
+        let first: Vec<f32> = first.as_ref().clone().into_data().try_to_vec().unwrap();
         // In the corner only the twelve see; in the middle three more.
         assert!((first[0] - 1.0 / 12.0).abs() < 1e-7);
         assert!((first[SIDE * SIDE / 2 + SIDE / 2] - 1.0 / 15.0).abs() < 1e-7);

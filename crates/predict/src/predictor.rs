@@ -171,10 +171,8 @@ impl Predictor<'_> {
                     })
                 }
             });
-            let mut first = 0;
-            for images in images {
+            for (first, images) in images.enumerate() {
                 self.tell(&images?, first, walk, seen)?;
-                first += 1;
             }
             Ok(())
         })

@@ -25,6 +25,8 @@ pub struct Score {
     pub average_precision: f64,
     /// Mean squared difference of probability and label.
     pub brier: f64,
+    /// Mean distance of probability and share of ink over `reliability`, by their pixels.
+    pub calibration_error: f64,
     /// Per threshold, from high to low: threshold, precision, recall, F0.5.
     #[serde(skip)]
     pub sweep: Vec<[f64; 4]>,
@@ -209,6 +211,7 @@ impl Counts {
             .copied()
             .reduce(|a, b| if b[3] > a[3] { b } else { a });
         let best = best.unwrap_or_default();
+        let reliability = self.reliability();
         Ok(Score {
             f05,
             precision,
@@ -218,8 +221,12 @@ impl Counts {
             best_threshold: best[0],
             average_precision,
             brier: self.brier(),
+            calibration_error: reliability
+                .iter()
+                .map(|[probability, ink, share]| share * (probability - ink).abs())
+                .sum(),
             sweep,
-            reliability: self.reliability(),
+            reliability,
         })
     }
 
@@ -235,7 +242,7 @@ impl Counts {
 
     fn reliability(&self) -> Vec<[f64; 3]> {
         let bin = |tenth: usize| {
-            let within = |level: &usize| (level * 10 / 256) == tenth;
+            let within = |level: &usize| (level * 10 / 255).min(9) == tenth;
             let mut sums = [0.0; 3];
             for level in (0..256).filter(within) {
                 let (bare, ink) = (self.of[0][level] as f64, self.of[1][level] as f64);

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -97,9 +97,23 @@ impl TileWriter {
         let values: Vec<u8> = images.iter().flat_map(|v| v.to_le_bytes()).collect();
         let mut record = crc32fast::hash(&values).to_le_bytes().to_vec();
         record.extend(values);
-        self.file.write_all(&record).map_err(io(&self.path))?;
+        if let Err(source) = self.file.write_all(&record) {
+            return Err(self.refused(source));
+        }
         self.done += 1;
         Ok(())
+    }
+
+    fn refused(&self, source: std::io::Error) -> Error {
+        let path = self.path.clone();
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded => {
+                let left = self.header.tiles.len() - self.done;
+                let left = (left * self.header.record()) as u64;
+                Error::Full { path, source, left }
+            }
+            _ => FileError::Io { path, source }.into(),
+        }
     }
 
     /// Makes sure that all of it is on the disk, and gives the file its final name.
@@ -165,7 +179,7 @@ impl TileReader {
         let mut record = vec![0; self.header.record()];
         match self.file.read_exact(&mut record) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(io(&self.path)(error)),
         }
         let (checksum, values) = record.split_at(CHECKSUM);

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use inkling_align::{AlignSettings, Target};
 use inkling_fragment::{Fragment, Volume, read_gray, write_bytes};
 use inkling_predict::{
-    Channels, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, run_lengths,
+    Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, run_lengths,
 };
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ impl<'a> Job<'a> {
         let fragment = Fragment::open(path)?;
         let maps = maps_folder(flags, &fragment, context)?;
         let volume = maps::aligned(&fragment, maps.as_deref())?;
+        check_layers(&fragment, volume.as_ref(), ensemble)?;
         let mask = fragment.mask()?;
         let plan = plan(
             &fragment,
@@ -153,7 +154,7 @@ impl<'a> Job<'a> {
             .with_context(|| record.display().to_string())?;
         let different = plan.differences(&self.plan);
         if !different.is_empty() {
-            let error = inkling_predict::Error::OtherPlan {
+            let error = Error::OtherPlan {
                 path: record.to_owned(),
                 found: different.join(", "),
             };
@@ -225,6 +226,23 @@ impl<'a> Job<'a> {
             "device": self.context.device.to_string(),
             "timings": timings,
         })
+    }
+}
+
+fn check_layers(
+    fragment: &Fragment,
+    volume: &dyn Volume,
+    ensemble: &Ensemble,
+) -> Result<(), Error> {
+    let ([first, end], found) = (ensemble.input().layers, volume.shape()[0]);
+    match end <= found {
+        true => Ok(()),
+        false => Err(Error::Shallow {
+            path: fragment.path().to_owned(),
+            found,
+            first,
+            end,
+        }),
     }
 }
 

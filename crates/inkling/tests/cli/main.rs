@@ -5,6 +5,7 @@ mod demo;
 mod events;
 mod foreign_fragments;
 mod gallery;
+mod painting_mistakes;
 mod parts;
 #[cfg(feature = "mpi")]
 mod ranks;

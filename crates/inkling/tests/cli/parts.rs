@@ -13,13 +13,13 @@ use crate::scrap::{Scrap, figures, inkling, word};
 const KILLS: u32 = 5;
 
 /// Two small models, and what is asked of them.
-struct Setting {
-    scrap: Scrap,
-    models: [PathBuf; 2],
+pub struct Setting {
+    pub scrap: Scrap,
+    pub models: [PathBuf; 2],
 }
 
 impl Setting {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let scrap = Scrap::new();
         scrap.phantom("2", 2);
         let recipe = scrap.recipe("");
@@ -33,7 +33,7 @@ impl Setting {
     }
 
     /// The words of a prediction of phantom 2 into `out`, by batches of three tiles.
-    fn words<'a>(&'a self, fragment: &'a Path, out: &'a Path) -> Vec<&'a str> {
+    pub fn words<'a>(&'a self, fragment: &'a Path, out: &'a Path) -> Vec<&'a str> {
         [self.words_of(fragment, out), vec!["--batch", "3"]].concat()
     }
 
