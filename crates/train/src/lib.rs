@@ -27,6 +27,7 @@ mod gradient_sum;
 mod identity;
 mod loader;
 mod loss;
+mod loss_scale;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod optimizer;
@@ -47,6 +48,7 @@ pub use events::Events;
 pub use examples::{Examples, TrainingFragment};
 pub use identity::Identity;
 pub use loss::Loss;
+pub use loss_scale::LossScale;
 #[cfg(feature = "mpi")]
 pub use mpi::Joined;
 pub use optimizer::OptimizerSettings;

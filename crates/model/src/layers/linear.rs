@@ -2,6 +2,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, module::linear};
 
+use crate::precision::{narrowed, widened};
+
 /// Configuration of a [`Linear`] layer.
 #[derive(Clone, Debug)]
 pub struct LinearConfig {
@@ -64,6 +66,7 @@ impl Linear {
     /// - output: `[..., outputs]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        linear(input, self.weight.val().transpose(), bias)
+        let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
+        widened(linear(input, weight.transpose(), bias.map(narrowed)))
     }
 }
