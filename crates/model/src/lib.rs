@@ -43,6 +43,7 @@ mod encoders;
 mod error;
 mod layers;
 mod network;
+mod precision;
 mod settings;
 pub mod weights;
 
@@ -52,6 +53,7 @@ pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use network::Network;
+pub use precision::Precision;
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
     Checkpoint, EncoderReport, Hub, Mismatch, Tensors, load, load_encoder, load_weights, save,

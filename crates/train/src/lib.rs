@@ -27,6 +27,7 @@ mod gradient_sum;
 mod identity;
 mod loader;
 mod loss;
+mod loss_scale;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod optimizer;
@@ -48,6 +49,7 @@ pub use examples::{Examples, TrainingFragment};
 pub use identity::Identity;
 pub use loader::Loader;
 pub use loss::Loss;
+pub use loss_scale::LossScale;
 #[cfg(feature = "mpi")]
 pub use mpi::Joined;
 pub use optimizer::OptimizerSettings;

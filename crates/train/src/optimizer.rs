@@ -108,6 +108,15 @@ impl NamedGradients {
         f64::from(total).sqrt()
     }
 
+    /// Divides all gradients by `scale`, exact where it is a power of two.
+    pub fn divide(&mut self, scale: f32) {
+        if scale != 1.0 {
+            for gradient in self.by_name.values_mut() {
+                *gradient = gradient.clone() / scale;
+            }
+        }
+    }
+
     /// Shortens the gradients to a total norm of `limit` where theirs, `norm`, is longer; a limit
     /// of 0 shortens nothing. `torch.nn.utils.clip_grad_norm_`.
     pub fn clip(&mut self, norm: f64, limit: f64) {

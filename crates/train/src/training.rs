@@ -13,6 +13,7 @@ use crate::events::Events;
 use crate::glimpse::{Glimpse, shrunk};
 use crate::gradient_sum::sum_over_ranks;
 use crate::loader::Loader;
+use crate::loss_scale::LossScale;
 use crate::optimizer::{NamedGradients, Optimizer};
 use crate::run::{Epoch, Run};
 use crate::statistics::Statistics;
@@ -135,6 +136,13 @@ impl Training<'_> {
     /// The first state, or the checkpoint's.
     fn begin(&self, network: Network, watch: &mut dyn Watch) -> Result<State, Error> {
         self.settings.check()?;
+        if !self.settings.precision.is_on(self.device) {
+            return Err(Error::Setting {
+                key: "precision",
+                found: format!("{}, which --device lacks", self.settings.precision.name()),
+                expected: "\"f32\", or 16 bits on a device that computes in them",
+            });
+        }
         if self.settings.batch < self.ranks.size() {
             return Err(Error::setting(
                 "batch",
@@ -147,7 +155,10 @@ impl Training<'_> {
             network,
             optimizer: Optimizer::new(&self.settings.optimizer),
             average: (ema > 0.0).then(|| Average::new(ema)),
-            progress: Progress::default(),
+            progress: Progress {
+                loss_scale: LossScale::new(self.settings.precision),
+                ..Progress::default()
+            },
         };
         let Some((found, tensors)) = self.run.found()? else {
             return Ok(state);
@@ -340,11 +351,17 @@ impl Training<'_> {
         state.progress.steps += 1;
         self.device.seed(self.step_seed(step));
         let statistics = Statistics::of(&state.network);
-        let (mut gradients, loss) = self.gradients(&state.network, loader, count, tally)?;
+        let scale = state.progress.loss_scale.factor();
+        let (mut gradients, loss) = self.gradients(&state.network, loader, count, scale, tally)?;
         let norm = gradients.norm();
-        if !loss.is_finite() || !norm.is_finite() {
+        let finite = loss.is_finite() && norm.is_finite();
+        let shrunk = state.progress.loss_scale.take_in(finite);
+        if !finite {
             state.network = statistics.put_back(state.network);
-            tally.skip(step, &mut state.progress.skipped_in_a_row)?;
+            match shrunk && loss.is_finite() {
+                true => tally.skip_overflow(),
+                false => tally.skip(step, &mut state.progress.skipped_in_a_row)?,
+            }
             return Ok(state);
         }
         tally.add(loss);
@@ -365,12 +382,14 @@ impl Training<'_> {
     }
 
     /// The gradients of the mean loss over the next `count` samples of all ranks, batch by batch,
-    /// each rank passing its share of every batch.
+    /// each rank passing its share of every batch; and that loss. On the way back the loss is
+    /// `scale` times as large.
     fn gradients(
         &self,
         network: &Network,
         loader: &mut Loader,
         count: usize,
+        scale: f32,
         tally: &mut Tally,
     ) -> Result<(NamedGradients, f64), Error> {
         let mut sum = NamedGradients::default();
@@ -382,15 +401,17 @@ impl Training<'_> {
             let samples = (0..own).filter_map(|_| loader.next_sample()).collect();
             let samples: Vec<Sample> = self.ranks.agree(samples)?;
             let share = own as f64 / count as f64;
-            let loss = self.loss(network, &samples, tally) * share;
+            let precision = self.settings.precision;
+            let loss = precision.within(|| self.loss(network, &samples, tally)) * share;
             samples
                 .into_iter()
                 .for_each(|spent| loader.give_back(spent));
             mean += f64::from(loss.clone().into_scalar::<f32>());
-            sum.add(network, &loss.backward());
+            sum.add(network, &(loss * scale).backward());
             taken += size;
         }
         let mean = sum_over_ranks(self.ranks, &mut sum, mean);
+        sum.divide(scale);
         Ok((sum, mean))
     }
 

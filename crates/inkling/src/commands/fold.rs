@@ -13,9 +13,11 @@ use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragmen
 
 use super::identity::identity;
 use super::judge::Judge;
+use super::report::write_run_report;
 use super::train::best_epoch;
 use super::{Context, maps};
 use crate::console::Task;
+use crate::failure::Usage;
 use crate::recipe::Recipe;
 
 /// The metadata key under which a weights file says how its input is read.
@@ -99,6 +101,8 @@ pub fn train(
         epoch: context.console.bar(&format!("{name} epoch")),
         context,
         name: name.into_owned(),
+        run: out,
+        epochs: recipe.train.epochs,
         best: best_epoch(&run.epochs().unwrap_or_default()).map_or(0.0, |(_, best)| best.f05),
     };
     Ok(training.train(network, &mut judge, &mut bar)?)
@@ -127,6 +131,15 @@ fn start(
     context: &Context,
 ) -> anyhow::Result<Start> {
     let device = context.open_device()?;
+    if context.ranks.size() > 1 && !context.device.trains_over_ranks() {
+        return Err(Usage(format!(
+            "--device {}: found a device that trains on one rank only; expected flex or libtorch \
+             for {} ranks. Mend: choose one of them, or leave mpirun out",
+            context.device,
+            context.ranks.size()
+        ))
+        .into());
+    }
     let network = first_network(recipe, context)?;
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
     for (index, fragment) in fragments.iter().enumerate() {
@@ -249,6 +262,8 @@ struct Bar<'a> {
     epoch: Task,
     context: &'a Context<'a>,
     name: String,
+    run: &'a Path,
+    epochs: u32,
     best: f64,
 }
 
@@ -263,6 +278,11 @@ impl Watch for Bar<'_> {
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
+        if self.context.ranks.is_first()
+            && let Err(error) = write_run_report(self.run, epoch.epoch < self.epochs)
+        {
+            tracing::warn!("{}: no report: {error:#}", self.run.display());
+        }
         let Some(validation) = &epoch.validation else {
             return;
         };

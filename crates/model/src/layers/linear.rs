@@ -3,6 +3,8 @@ use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, linear};
 
+use crate::precision::{narrowed, widened};
+
 /// Configuration of a [`Linear`] layer.
 #[derive(Clone, Debug)]
 pub struct LinearConfig {
@@ -91,6 +93,7 @@ impl Linear {
         activation: Option<Activation>,
     ) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        linear(input, self.weight.val(), bias, activation)
+        let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
+        widened(linear(input, weight, bias.map(narrowed), activation))
     }
 }

@@ -2,6 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, linear};
 
+use crate::precision::{narrowed, widened};
+
 use super::{Conv2d, Conv2dConfig, Linear, LinearConfig};
 
 /// A linear layer over channels-last maps that some encoders keep as a 1 × 1 convolution: the same
@@ -54,7 +56,8 @@ impl Projection {
                 let [outputs, inputs, _, _] = conv.weight.dims();
                 let weight = conv.weight.val().reshape([outputs, inputs]);
                 let bias = conv.bias.as_ref().map(burn::module::Param::val);
-                linear(input, weight, bias, activation)
+                let (input, weight) = (narrowed(input), narrowed(weight));
+                widened(linear(input, weight, bias.map(narrowed), activation))
             }
         }
     }
