@@ -36,19 +36,25 @@
 //! ```
 
 mod decoders;
+mod depth;
 mod device;
 mod encoders;
 mod error;
 mod layers;
+mod name_pattern;
 mod network;
+mod recompute;
 mod settings;
 pub mod weights;
 
 pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
+pub use name_pattern::NamePattern;
 pub use network::Network;
+pub use recompute::{Backpropagated, Recompute};
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
-    Checkpoint, EncoderReport, Hub, Mismatch, Tensors, load, load_encoder, load_weights, save,
+    Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, load, load_encoder, load_weights,
+    save,
 };

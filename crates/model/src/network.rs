@@ -106,15 +106,24 @@ impl Network {
         self.encoder.forward(images)
     }
 
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
     /// The windows of `[batch, depth, height, width]` as one batch of images.
-    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn images(&self, volume: Tensor<4>) -> Tensor<4> {
         let [batch, depth, height, width] = volume.dims();
         let windows = depth / self.inputs;
         volume.reshape([batch * windows, self.inputs, height, width])
     }
 
     /// What the decoder makes of the windows' features, for `batch` volumes.
-    fn logits(&self, mut features: Vec<Tensor<4>>, batch: usize, size: [usize; 2]) -> Tensor<3> {
+    pub(crate) fn logits(
+        &self,
+        mut features: Vec<Tensor<4>>,
+        batch: usize,
+        size: [usize; 2],
+    ) -> Tensor<3> {
         if let Some(pyramid) = &self.pyramid {
             features = pyramid.forward(features);
         }

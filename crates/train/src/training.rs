@@ -10,6 +10,7 @@ use crate::average::Average;
 use crate::batch::Batch;
 use crate::checkpoint::State;
 use crate::events::Events;
+use crate::freeze;
 use crate::glimpse::{Glimpse, shrunk};
 use crate::loader::Loader;
 use crate::optimizer::{NamedGradients, Optimizer};
@@ -101,9 +102,10 @@ impl Training<'_> {
     /// The first state, or the checkpoint's.
     fn begin(&self, network: Network, watch: &mut dyn Watch) -> Result<State, Error> {
         let ema = self.settings.ema;
+        freeze::check(&network, &self.settings.freeze, self.settings.epochs)?;
         let state = State {
+            optimizer: Optimizer::of(&network, &self.settings.optimizer),
             network,
-            optimizer: Optimizer::new(&self.settings.optimizer),
             average: (ema > 0.0).then(|| Average::new(ema)),
             progress: Progress::default(),
         };
@@ -135,6 +137,8 @@ impl Training<'_> {
         let began = Instant::now();
         let number = state.progress.epochs + 1;
         let mut tally = Tally::default();
+        let network = freeze::freeze(state.network, &self.settings.freeze, number);
+        let state = State { network, ..state };
         let mut state = self.pass(state, &mut tally, watch, events)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
@@ -278,7 +282,8 @@ impl Training<'_> {
         state.progress.steps += 1;
         self.device.seed(self.step_seed(step));
         let statistics = Statistics::of(&state.network);
-        let (mut gradients, loss) = self.gradients(&state.network, loader, count, tally)?;
+        let seed = self.step_seed(step);
+        let (mut gradients, loss) = self.gradients(&state.network, loader, count, seed, tally)?;
         let norm = gradients.norm();
         if !loss.is_finite() || !norm.is_finite() {
             state.network = statistics.put_back(state.network);
@@ -305,6 +310,7 @@ impl Training<'_> {
         network: &Network,
         loader: &mut Loader,
         count: usize,
+        seed: u64,
         tally: &mut Tally,
     ) -> Result<(NamedGradients, f64), Error> {
         let device = self.device.clone().autodiff();
@@ -318,15 +324,19 @@ impl Training<'_> {
                 .collect::<Result<_, _>>()?;
             let share = samples.len() as f64 / count as f64;
             let batch = Batch::new(&samples, &device);
-            let logits = network.forward(batch.volume);
-            tally.glance(|| Glimpse::new(&samples[0], &logits));
-            let loss = self
-                .settings
-                .loss
-                .forward(logits, batch.labels, batch.validity)
-                * share;
-            mean += f64::from(loss.clone().into_scalar::<f32>());
-            sum.add(network, &loss.backward());
+            let loss = |logits| {
+                let loss = &self.settings.loss;
+                loss.forward(logits, batch.labels, batch.validity) * share
+            };
+            let passed = network.backpropagate(
+                batch.volume,
+                self.settings.checkpoint_gradients,
+                Some(seed ^ taken as u64),
+                loss,
+                |network, gradients| sum.add(network, gradients),
+            );
+            tally.glance(|| Glimpse::new(&samples[0], &passed.logits));
+            mean += f64::from(passed.loss.into_scalar::<f32>());
             taken += size;
         }
         Ok((sum, mean))

@@ -18,6 +18,14 @@ use crate::failure::Usage;
 /// Threads that read tiles while the device works.
 const READERS: usize = 2;
 
+/// A weights file, or that of a run's best weights.
+pub fn weights_file(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join("best.safetensors"),
+        false => path.to_owned(),
+    }
+}
+
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
     described: Vec<Value>,
@@ -34,10 +42,7 @@ impl Ensemble {
         check_weights(weights, paths.len())?;
         let mut checkpoints: Vec<(PathBuf, Checkpoint)> = Vec::new();
         for path in paths {
-            let file = match path.is_dir() {
-                true => path.join("best.safetensors"),
-                false => path.clone(),
-            };
+            let file = weights_file(path);
             let checkpoint = load(&file, device)?;
             if let Some((_, first)) = checkpoints.first() {
                 agree(&file, &checkpoint, first)?;

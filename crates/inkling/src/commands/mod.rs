@@ -8,6 +8,7 @@ mod cv;
 mod demo;
 mod downscale;
 mod ensemble;
+mod export;
 mod fold;
 mod folds;
 mod forecast;
@@ -95,6 +96,7 @@ pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
         Command::Submit(flags) => submit::run(flags, &context),
         Command::Forward(flags) => forward::run(flags, &context),
         Command::Report(flags) => report::run(flags, &context),
-        Command::Models => models::run(&context),
+        Command::Export(flags) => export::run(flags, &context),
+        Command::Models(flags) => models::run(flags, &context),
     }
 }

@@ -1,4 +1,4 @@
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Flag, Module, Param, RunningState};
 use burn::nn::Initializer;
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor};
@@ -34,6 +34,7 @@ impl BatchNorm2dConfig {
             bias: Initializer::Zeros.init([self.channels], device),
             running_mean: RunningState::new(Tensor::zeros([self.channels], device)),
             running_var: RunningState::new(Tensor::ones([self.channels], device)),
+            training: Param::from_bool(true),
             epsilon: self.epsilon,
             momentum: self.momentum,
         }
@@ -42,8 +43,8 @@ impl BatchNorm2dConfig {
 
 /// Batch normalisation over `[batch, channels, height, width]`; `torch.nn.BatchNorm2d`.
 ///
-/// On a device that records gradients it uses and updates the batch's statistics, elsewhere the
-/// running ones.
+/// On a device that records gradients it uses and updates the batch's statistics, elsewhere, and
+/// where its `training` flag is off (a frozen norm), the running ones.
 #[derive(Module, Debug)]
 pub struct BatchNorm2d {
     /// `[channels]`.
@@ -52,6 +53,7 @@ pub struct BatchNorm2d {
     pub bias: Param<Tensor<1>>,
     running_mean: RunningState<Tensor<1>>,
     running_var: RunningState<Tensor<1>>,
+    training: Param<Flag>,
     epsilon: f64,
     momentum: f64,
 }
@@ -60,15 +62,15 @@ impl BatchNorm2d {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        if input.device().is_autodiff() {
+        if self.training.is_enabled() && input.device().is_autodiff() {
             return self.forward_train(input);
         }
         batch_norm(
             input,
             self.weight.val(),
             self.bias.val(),
-            self.running_mean.value(),
-            self.running_var.value(),
+            self.running_mean.value_sync(),
+            self.running_var.value_sync(),
             self.epsilon,
         )
     }
