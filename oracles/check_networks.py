@@ -5,11 +5,11 @@
     oracles/check_networks.py target/release/inkling [ENCODER:SIZE ...]
 
 Weights are drawn by torch, with a spread that keeps activations alive; running statistics are then
-those of a batch in training mode, and layer scales lie around a tenth, so that the network carries
-signals as a trained one does. Non-persistent buffers, which no weights file holds, stay as timm
+those of a batch in training mode, layer scales lie around a tenth and the norms that end a
+bottleneck around a fifth, so that the network carries signals as a trained one does. Non-persistent buffers, which no weights file holds, stay as timm
 computes them. Every feature map of the encoder and the logits must lie within 1e-4 of their
-standard deviation from PyTorch's f32. PyTorch's own f32 - f64 stands beside, for scale. Exit code
-1 when a network does not pass.
+standard deviation from PyTorch's f32, or nearer to it than PyTorch's own f64 is. Exit code 1 when a
+network does not pass.
 """
 import pathlib
 import subprocess
@@ -33,7 +33,7 @@ CASES = {
     "ConvNeXt V2": ["convnextv2_atto:384", "convnextv2_base:384"],
     "Swin V2": ["swinv2_tiny_window8_256:256", "swinv2_base_window12to24_192to384:384"],
     "CAFormer": ["caformer_s18:224", "caformer_b36:384"],
-    "ConvFormer": ["convformer_s18:224", "convformer_b36:384"],
+    "ConvFormer": ["convformer_s18:224", "convformer_s36:224"],
     "EVA-02": [
         "eva02_tiny_patch14_336:336",
         "eva02_base_patch14_448:448",
@@ -54,6 +54,8 @@ def spread(name, value):
         return 0.0, 1.2 / value[0].numel() ** 0.5
     if name.endswith(LAYER_SCALES):
         return 0.1, 0.02
+    if name.endswith(".bn3.weight"):
+        return 0.2, 0.05
     return (1.0 if name.endswith(("weight", "scale")) else 0.0), 0.1
 
 
@@ -131,7 +133,7 @@ def check(binary, encoder, size):
     single = theirs(network, volume)
     double = theirs(network.double(), volume.double())
     errors, own = differences(found, single), differences(single, double)
-    passed = max(errors) < TOLERANCE
+    passed = all(error < max(TOLERANCE, theirs) for error, theirs in zip(errors, own))
     columns = [FAMILY.get(encoder, ""), encoder, str(size), *(f"{e:.1e}" for e in (*errors, *own)), "yes" if passed else "NO"]
     print(f"| {' | '.join(columns)} |", flush=True)
     return passed

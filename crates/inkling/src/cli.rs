@@ -73,8 +73,10 @@ pub enum Command {
     Forward(Forward),
     /// Writes report.html of a run or a folder of predictions.
     Report(Report),
+    /// Writes a network's weights for other programs.
+    Export(Export),
     /// Lists encoders and approaches.
-    Models,
+    Models(Models),
 }
 
 /// Flags of `demo`.
@@ -454,6 +456,59 @@ pub struct Forward {
     /// windows, channels, height, width].
     #[arg(long, value_name = "DIR")]
     pub features: Option<PathBuf>,
+}
+
+/// Flags of `export`.
+#[derive(Args)]
+pub struct Export {
+    /// A run, whose best weights are meant, or a weights file.
+    #[arg(value_name = "RUN|FILE")]
+    pub model: PathBuf,
+    /// How the weights are written.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
+    pub format: ExportFormat,
+    /// Whose names the tensors bear.
+    #[arg(long, value_enum, default_value_t = Names::Parts)]
+    pub names: Names,
+    /// The file.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// How weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One safetensors file.
+    Safetensors,
+}
+
+/// Whose names exported tensors bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Names {
+    /// timm's features_only encoder under `encoder.`, segmentation_models_pytorch's decoder under
+    /// `decoder.`, then `head.` and `aggregate.`.
+    Parts,
+    /// A whole segmentation_models_pytorch Unet over one of timm's encoders (tu-…), for one window.
+    Smp,
+    /// The encoder alone, as timm's classifiers name it.
+    Timm,
+}
+
+/// Flags of `models`.
+#[derive(Args)]
+pub struct Models {
+    /// Only encoders whose names are of these patterns, such as convnext* or *_384.
+    #[arg(value_name = "PATTERN")]
+    pub names: Vec<String>,
+    /// Only encoders of this family, or of one whose name begins so.
+    #[arg(long, value_name = "FAMILY")]
+    pub family: Option<String>,
+    /// Only encoders whose published weights have this licence.
+    #[arg(long, value_name = "LICENCE")]
+    pub licence: Option<String>,
+    /// Only encoders of at most so many million parameters.
+    #[arg(long, value_name = "MILLIONS")]
+    pub largest: Option<f64>,
 }
 
 /// Flags of `report`.

@@ -128,6 +128,16 @@ pub enum Error {
         /// What helps.
         mend: String,
     },
+    /// The network has no place under another program's names.
+    #[error("--names: found {found}; expected {expected}. Mend: {mend}")]
+    Export {
+        /// What stands in the way.
+        found: String,
+        /// What there is a place for.
+        expected: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
     /// The file says nothing of the model it belongs to.
     #[error(
         "{}: found weights without Inkling's settings in their metadata; expected a file that \
@@ -166,6 +176,7 @@ impl Error {
                 | Self::Shape { .. }
                 | Self::Setting { .. }
                 | Self::Device { .. }
+                | Self::Export { .. }
         )
     }
 

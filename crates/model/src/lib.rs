@@ -38,12 +38,15 @@
 #[cfg(feature = "ranks")]
 mod across_ranks;
 mod decoders;
+mod depth;
 mod device;
 mod encoders;
 mod error;
 mod layers;
+mod name_pattern;
 mod network;
 mod precision;
+mod recompute;
 mod settings;
 pub mod weights;
 
@@ -52,9 +55,12 @@ pub use across_ranks::{count_in_statistics, join_ranks};
 pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
+pub use name_pattern::NamePattern;
 pub use network::Network;
 pub use precision::Precision;
+pub use recompute::{Backpropagated, Recompute};
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
-    Checkpoint, EncoderReport, Hub, Mismatch, Tensors, load, load_encoder, load_weights, save,
+    Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, load, load_encoder, load_weights,
+    save,
 };

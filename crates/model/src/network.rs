@@ -84,11 +84,8 @@ impl Network {
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     /// - output: `[batch, height, width]`, logits of ink
     pub fn forward(&self, volume: Tensor<4>) -> Tensor<3> {
-        let [_, _, height, width] = volume.dims();
-        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
-        // mixing the small maps is sixteen times less work.
-        let logits = self.aggregate(self.window_logits(volume));
-        self.enlarge(logits, [height, width]).squeeze_dim(1)
+        let [batch, _, height, width] = volume.dims();
+        self.logits(self.volume_features(volume), batch, [height, width])
     }
 
     /// What each window says by itself, as coarse as the decoder leaves it.
@@ -97,18 +94,8 @@ impl Network {
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     /// - output: `[batch, windows, rows, columns]`
     pub fn window_logits(&self, volume: Tensor<4>) -> Tensor<4> {
-        let [batch, depth, _, _] = volume.dims();
-        let windows = depth / self.inputs;
-        let mut features = self.volume_features(volume);
-        if let Some(pyramid) = &self.pyramid {
-            features = pyramid.forward(features);
-        }
-        let mut logits = self.decoder.forward(self.levels(features));
-        for conv in &self.head {
-            logits = conv.forward(logits);
-        }
-        let [_, _, rows, columns] = logits.dims();
-        logits.reshape([batch, windows, rows, columns])
+        let [batch, ..] = volume.dims();
+        self.decoded(self.volume_features(volume), batch)
     }
 
     /// Mixes what the windows say, pixel by pixel; linear.
@@ -144,9 +131,7 @@ impl Network {
     /// # Shapes
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     pub fn volume_features(&self, volume: Tensor<4>) -> Vec<Tensor<4>> {
-        let [batch, depth, height, width] = volume.dims();
-        let windows = depth / self.inputs;
-        self.features(volume.reshape([batch * windows, self.inputs, height, width]))
+        self.features(self.images(volume))
     }
 
     /// The encoder's feature maps of the windows as a batch, finest first.
@@ -155,6 +140,44 @@ impl Network {
     /// - images: `[batch, inputs, height, width]`
     pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         self.encoder.forward(images)
+    }
+
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The windows of `[batch, depth, height, width]` as one batch of images.
+    pub(crate) fn images(&self, volume: Tensor<4>) -> Tensor<4> {
+        let [batch, depth, height, width] = volume.dims();
+        let windows = depth / self.inputs;
+        volume.reshape([batch * windows, self.inputs, height, width])
+    }
+
+    /// What the decoder makes of the windows' features, for `batch` volumes: coarse, each window by
+    /// itself.
+    fn decoded(&self, mut features: Vec<Tensor<4>>, batch: usize) -> Tensor<4> {
+        if let Some(pyramid) = &self.pyramid {
+            features = pyramid.forward(features);
+        }
+        let mut logits = self.decoder.forward(self.levels(features));
+        for conv in &self.head {
+            logits = conv.forward(logits);
+        }
+        let [images, _, rows, columns] = logits.dims();
+        logits.reshape([batch, images / batch, rows, columns])
+    }
+
+    /// What the network makes of the windows' features, for `batch` volumes.
+    pub(crate) fn logits(
+        &self,
+        features: Vec<Tensor<4>>,
+        batch: usize,
+        size: [usize; 2],
+    ) -> Tensor<3> {
+        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
+        // mixing the small maps is sixteen times less work.
+        let logits = self.aggregate(self.decoded(features, batch));
+        self.enlarge(logits, size).squeeze_dim(1)
     }
 
     /// The maps that the decoder takes.

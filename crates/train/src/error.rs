@@ -13,6 +13,16 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
+    /// The frozen tensors leave nothing to train, or are none.
+    #[error("train.freeze: found {found}; expected {expected}. Mend: {mend}")]
+    Freeze {
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+        /// What to do.
+        mend: &'static str,
+    },
     /// No fragment to train on is left.
     #[error(
         "data.fragments: found no fragment to train on beside the held-out ones; expected at \
@@ -98,7 +108,7 @@ impl Error {
     /// Whether the mend lies in the flags or the settings.
     pub fn is_settings(&self) -> bool {
         match self {
-            Self::Setting { .. } | Self::NoFragments => true,
+            Self::Setting { .. } | Self::Freeze { .. } | Self::NoFragments => true,
             Self::Augment(error) => error.is_settings(),
             Self::Model(error) => error.is_settings(),
             _ => false,

@@ -22,6 +22,9 @@ mod checkpoint;
 mod error;
 mod events;
 mod examples;
+#[cfg(test)]
+mod fine_tuning;
+mod freeze;
 mod glimpse;
 mod gradient_sum;
 mod identity;
@@ -46,6 +49,7 @@ pub use checkpoint::Progress;
 pub use error::Error;
 pub use events::Events;
 pub use examples::{Examples, TrainingFragment};
+pub use freeze::Freeze;
 pub use identity::Identity;
 pub use loader::Loader;
 pub use loss::Loss;

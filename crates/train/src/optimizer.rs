@@ -23,6 +23,10 @@ pub struct OptimizerSettings {
     pub betas: [f64; 2],
     /// The gradients' total norm is clipped here; 0 clips nothing.
     pub clip_norm: f64,
+    /// From layer to layer towards the image the learning rate shrinks to this share, above 0 and
+    /// up to 1. Layers are timm's: an encoder's stem, each of its blocks (a MaxViT's stages), and
+    /// all that follows the encoder, which learns at the full rate.
+    pub layer_decay: f64,
 }
 
 impl Default for OptimizerSettings {
@@ -34,6 +38,7 @@ impl Default for OptimizerSettings {
             epsilon: 1e-8,
             betas: [0.9, 0.999],
             clip_norm: 5.0,
+            layer_decay: 1.0,
         }
     }
 }
@@ -56,6 +61,11 @@ impl OptimizerSettings {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::setting(key, value, "a number of at least 0"));
             }
+        }
+        let decay = self.layer_decay;
+        if !(decay > 0.0 && decay <= 1.0) {
+            let expected = "a number above 0 and up to 1";
+            return Err(Error::setting("optimizer.layer_decay", decay, expected));
         }
         for beta in self.betas {
             if !(0.0..1.0).contains(&beta) {
@@ -138,11 +148,35 @@ impl NamedGradients {
 pub struct Optimizer {
     adamw: AdamW,
     moments: BTreeMap<String, AdamWState<1>>,
+    /// The share of the learning rate that each tensor moves at; 1 where there is none.
+    shares: BTreeMap<String, f64>,
+}
+
+/// The share of the learning rate that each tensor of `network` moves at.
+fn shares(network: &Network, layer_decay: f64) -> BTreeMap<String, f64> {
+    if layer_decay == 1.0 {
+        return BTreeMap::new();
+    }
+    let layers = network.layers();
+    let last = layers.values().copied().max().unwrap_or_default();
+    let share = |layer: usize| layer_decay.powi((last - layer) as i32);
+    layers
+        .into_iter()
+        .map(|(name, layer)| (name, share(layer)))
+        .collect()
 }
 
 impl Optimizer {
-    /// An optimiser that has seen no gradient yet.
-    pub fn new(settings: &OptimizerSettings) -> Self {
+    /// An optimiser of `network` that has seen no gradient yet.
+    pub fn of(network: &Network, settings: &OptimizerSettings) -> Self {
+        Self {
+            shares: shares(network, settings.layer_decay),
+            ..Self::new(settings)
+        }
+    }
+
+    /// An optimiser for which all tensors are alike.
+    fn new(settings: &OptimizerSettings) -> Self {
         let config = AdamWConfig::new()
             .with_beta_1(settings.betas[0] as f32)
             .with_beta_2(settings.betas[1] as f32)
@@ -151,6 +185,7 @@ impl Optimizer {
         Self {
             adamw: config.build(),
             moments: BTreeMap::new(),
+            shares: BTreeMap::new(),
         }
     }
 
@@ -167,12 +202,12 @@ impl Optimizer {
                 name: &str,
                 param: Param<Tensor<D>>,
             ) -> Param<Tensor<D>> {
-                match self.gradients.remove(name) {
-                    Some(gradient) => {
-                        param.map(|tensor| self.optimizer.update(name, tensor, gradient, self.rate))
-                    }
-                    None => param,
-                }
+                let Some(gradient) = self.gradients.remove(name) else {
+                    return param;
+                };
+                let share = self.optimizer.shares.get(name).copied().unwrap_or(1.0);
+                let rate = self.rate * share;
+                param.map(|tensor| self.optimizer.update(name, tensor, gradient, rate))
             }
         }
         let mut stepper = Stepper {

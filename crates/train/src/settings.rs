@@ -1,7 +1,7 @@
-use inkling_model::Precision;
+use inkling_model::{Precision, Recompute};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Loss, Metric, OptimizerSettings, Schedule};
+use crate::{Error, Freeze, Loss, Metric, OptimizerSettings, Schedule};
 
 /// `[train]` in a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -32,6 +32,11 @@ pub struct TrainSettings {
     pub precision: Precision,
     /// Threads that prepare samples; 0 takes all but one.
     pub loaders: usize,
+    /// What is not trained, and until when.
+    pub freeze: Vec<Freeze>,
+    /// What a forward pass keeps of the encoder for the way back: "nothing" is computed again (the
+    /// fastest), or the insides of "stages" or of "blocks" are (the least memory).
+    pub checkpoint_gradients: Recompute,
     /// The optimiser's constants.
     pub optimizer: OptimizerSettings,
     /// The learning rate's course.
@@ -55,6 +60,8 @@ impl Default for TrainSettings {
             ema: 0.0,
             precision: Precision::F32,
             loaders: 0,
+            freeze: Vec::new(),
+            checkpoint_gradients: Recompute::Nothing,
             optimizer: OptimizerSettings::default(),
             schedule: Schedule::default(),
             loss: Loss::default(),

@@ -10,6 +10,7 @@ use crate::average::Average;
 use crate::batch::Batch;
 use crate::checkpoint::State;
 use crate::events::Events;
+use crate::freeze;
 use crate::glimpse::{Glimpse, shrunk};
 use crate::gradient_sum::sum_over_ranks;
 use crate::loader::Loader;
@@ -151,9 +152,10 @@ impl Training<'_> {
             ));
         }
         let ema = self.settings.ema;
+        freeze::check(&network, &self.settings.freeze, self.settings.epochs)?;
         let state = State {
+            optimizer: Optimizer::of(&network, &self.settings.optimizer),
             network,
-            optimizer: Optimizer::new(&self.settings.optimizer),
             average: (ema > 0.0).then(|| Average::new(ema)),
             progress: Progress {
                 loss_scale: LossScale::new(self.settings.precision),
@@ -188,6 +190,8 @@ impl Training<'_> {
         let began = Instant::now();
         let number = state.progress.epochs + 1;
         let mut tally = Tally::default();
+        let network = freeze::freeze(state.network, &self.settings.freeze, number);
+        let state = State { network, ..state };
         let mut state = self.pass(state, &mut tally, watch, events)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
@@ -349,10 +353,12 @@ impl Training<'_> {
     ) -> Result<State, Error> {
         let step = state.progress.steps;
         state.progress.steps += 1;
-        self.device.seed(self.step_seed(step));
+        let seed = self.step_seed(step);
+        self.device.seed(seed);
         let statistics = Statistics::of(&state.network);
         let scale = state.progress.loss_scale.factor();
-        let (mut gradients, loss) = self.gradients(&state.network, loader, count, scale, tally)?;
+        let (mut gradients, loss) =
+            self.gradients(&state.network, loader, count, scale, seed, tally)?;
         let norm = gradients.norm();
         let finite = loss.is_finite() && norm.is_finite();
         let shrunk = state.progress.loss_scale.take_in(finite);
@@ -390,6 +396,7 @@ impl Training<'_> {
         loader: &mut Loader,
         count: usize,
         scale: f32,
+        seed: u64,
         tally: &mut Tally,
     ) -> Result<(NamedGradients, f64), Error> {
         let mut sum = NamedGradients::default();
@@ -400,14 +407,18 @@ impl Training<'_> {
             let own = self.ranks.share(size).len();
             let samples = (0..own).filter_map(|_| loader.next_sample()).collect();
             let samples: Vec<Sample> = self.ranks.agree(samples)?;
-            let share = own as f64 / count as f64;
-            let precision = self.settings.precision;
-            let loss = precision.within(|| self.loss(network, &samples, tally)) * share;
+            let weight = f64::from(scale) * own as f64 / count as f64;
+            mean += self.propagate(
+                network,
+                &samples,
+                weight,
+                seed ^ taken as u64,
+                &mut sum,
+                tally,
+            ) / f64::from(scale);
             samples
                 .into_iter()
                 .for_each(|spent| loader.give_back(spent));
-            mean += f64::from(loss.clone().into_scalar::<f32>());
-            sum.add(network, &(loss * scale).backward());
             taken += size;
         }
         let mean = sum_over_ranks(self.ranks, &mut sum, mean);
@@ -415,21 +426,47 @@ impl Training<'_> {
         Ok((sum, mean))
     }
 
-    /// The mean loss over `samples`. A rank that has none passes an empty patch along with the
+    /// One pass forward and back: adds to `sum` the gradients of the mean loss over `samples` times
+    /// `weight`, and gives that number. A rank that has none passes an empty patch along with the
     /// others, whose norms sum over all ranks.
-    fn loss(&self, network: &Network, samples: &[Sample], tally: &mut Tally) -> Tensor<1> {
+    fn propagate(
+        &self,
+        network: &Network,
+        samples: &[Sample],
+        weight: f64,
+        seed: u64,
+        sum: &mut NamedGradients,
+        tally: &mut Tally,
+    ) -> f64 {
         let device = self.device.clone().autodiff();
         self.ranks.count_in_statistics(!samples.is_empty());
-        if samples.is_empty() {
-            let (depth, side) = (self.model.depth, self.model.image_size);
-            let nothing = Tensor::zeros([1, depth, side, side], &device);
-            return network.forward(nothing).sum();
+        let batch = (!samples.is_empty()).then(|| Batch::new(samples, &device));
+        let (volume, truth) = match batch {
+            Some(batch) => (batch.volume, Some((batch.labels, batch.validity))),
+            None => {
+                let (depth, side) = (self.model.depth, self.model.image_size);
+                (Tensor::zeros([1, depth, side, side], &device), None)
+            }
+        };
+        let loss = |logits: Tensor<3>| match truth {
+            Some((labels, validity)) => {
+                self.settings.loss.forward(logits, labels, validity) * weight
+            }
+            None => logits.sum() * 0.0,
+        };
+        let passed = self.settings.precision.within(|| {
+            network.backpropagate(
+                volume,
+                self.settings.checkpoint_gradients,
+                Some(seed),
+                loss,
+                |network, gradients| sum.add(network, gradients),
+            )
+        });
+        if let Some(first) = samples.first() {
+            tally.glance(|| Glimpse::new(first, &passed.logits));
         }
-        let batch = Batch::new(samples, &device);
-        let logits = network.forward(batch.volume);
-        tally.glance(|| Glimpse::new(&samples[0], &logits));
-        let loss = &self.settings.loss;
-        loss.forward(logits, batch.labels, batch.validity)
+        f64::from(passed.loss.into_scalar::<f32>())
     }
 
     /// The places of this rank's samples among an epoch's `samples`.

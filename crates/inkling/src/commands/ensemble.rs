@@ -15,6 +15,14 @@ use super::fold::{INPUT_KEY, Input};
 use super::{Context, maps};
 use crate::failure::Usage;
 
+/// A weights file, or that of a run's best weights.
+pub fn weights_file(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join("best.safetensors"),
+        false => path.to_owned(),
+    }
+}
+
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
     described: Vec<Value>,
@@ -31,10 +39,7 @@ impl Ensemble {
         check_weights(weights, paths.len())?;
         let mut checkpoints: Vec<(PathBuf, Checkpoint)> = Vec::new();
         for path in paths {
-            let file = match path.is_dir() {
-                true => path.join("best.safetensors"),
-                false => path.clone(),
-            };
+            let file = weights_file(path);
             let checkpoint = load(&file, device)?;
             if let Some((_, first)) = checkpoints.first() {
                 agree(&file, &checkpoint, first)?;

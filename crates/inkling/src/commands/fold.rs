@@ -170,14 +170,22 @@ fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> 
     let path = Hub::from_env().find(source, |done, total| task.at(done, total))?;
     drop(task);
     let (network, report) = load_encoder(network, &path)?;
-    tracing::info!(
-        "{source}: {} tensors unused: {}; {} brought to another shape: {}",
-        report.unused.len(),
-        report.unused.join(", "),
-        report.adapted.len(),
-        report.adapted.join(", ")
-    );
+    let unused = counted("tensors unused", &report.unused);
+    let adapted = counted("brought to another shape", &report.adapted);
+    context.console.say(format!(
+        "{source}: all of the encoder found; {unused}; {adapted}"
+    ));
     Ok(network)
+}
+
+/// How many tensors, and the names of the first.
+fn counted(what: &str, names: &[String]) -> String {
+    let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => format!("0 {what}"),
+        count @ 1..=5 => format!("{count} {what} ({shown})"),
+        count => format!("{count} {what} ({shown}, …)"),
+    }
 }
 
 fn training_fragment(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<TrainingFragment> {

@@ -8,6 +8,7 @@ mod cv;
 mod demo;
 mod downscale;
 mod ensemble;
+mod export;
 mod fold;
 mod folds;
 mod forecast;
@@ -107,6 +108,7 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Submit(flags) => submit::run(flags, &context),
         Command::Forward(flags) => forward::run(flags, &context),
         Command::Report(flags) => report::run(flags, &context),
-        Command::Models => models::run(&context),
+        Command::Export(flags) => export::run(flags, &context),
+        Command::Models(flags) => models::run(flags, &context),
     }
 }

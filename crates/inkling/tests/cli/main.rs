@@ -3,6 +3,7 @@
 mod bad_input;
 mod demo;
 mod events;
+mod export;
 mod foreign_fragments;
 mod gallery;
 mod painting_mistakes;

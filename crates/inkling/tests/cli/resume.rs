@@ -15,7 +15,9 @@ const KILLS: u32 = 20;
 
 /// Settings under which everything that a checkpoint holds matters.
 const MUCH_TO_KEEP: &str = "validate_every = 2\nkeep = 2\nema = 0.9\n\
-                            best = [\"f05\", \"average_precision\"]\n";
+                            best = [\"f05\", \"average_precision\"]\n\
+                            freeze = [{ pattern = \"encoder.st*\", until = 5 }]\n\
+                            checkpoint_gradients = \"blocks\"\n";
 
 #[test]
 fn a_run_killed_twenty_times_ends_as_one_that_was_not() {
@@ -78,6 +80,7 @@ fn train(recipe: &Path, run: &Path, more: &[&str]) -> Command {
         .args(["train", "--config", word(recipe), "--out", word(run)])
         .args(["--resume", "--fold", "2", "--set", "train.epochs=12"])
         .args(["--set", "model.drop_path=0.2"])
+        .args(["--set", "train.optimizer.layer_decay=0.8"])
         .args(more);
     command
 }

@@ -210,20 +210,29 @@ pub struct ConvNext {
 }
 
 impl ConvNext {
+    /// How many blocks each stage has.
+    pub fn blocks(&self) -> Vec<usize> {
+        self.stages.iter().map(|stage| stage.blocks.len()).collect()
+    }
+
+    /// One block of a stage; the first with what leads to it.
+    ///
     /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: four maps `[batch, channels, size / stride, size / stride]` at strides 4, 8, 16
-    ///   and 32
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = self
-            .stem_1
-            .forward(channels_last(self.stem_0.forward(input)));
-        let mut features = Vec::new();
-        for stage in &self.stages {
-            x = stage.forward(x);
-            features.push(channels_first(x.clone()));
-        }
-        features
+    /// - input: the image `[batch, inputs, size, size]` or the block's before
+    /// - output: `[batch, size / stride, size / stride, channels]` at strides 4, 8, 16 and 32
+    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        let Stage { downsample, blocks } = &self.stages[stage];
+        let input = match (downsample, block) {
+            (None, 0) => {
+                let patches = channels_last(self.stem_0.forward(input));
+                self.stem_1.forward(patches)
+            }
+            (Some((norm, halve)), 0) => {
+                channels_last(halve.forward(channels_first(norm.forward(input))))
+            }
+            _ => input,
+        };
+        blocks[block].forward(input)
     }
 }
 
@@ -239,19 +248,6 @@ fn channels_first(x: Tensor<4>) -> Tensor<4> {
 struct Stage {
     downsample: Option<(LayerNorm, Conv2d)>,
     blocks: Vec<Block>,
-}
-
-impl Stage {
-    /// `[batch, height, width, channels]` in and out.
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = match &self.downsample {
-            Some((norm, halve)) => {
-                channels_last(halve.forward(channels_first(norm.forward(input))))
-            }
-            None => input,
-        };
-        self.blocks.iter().fold(x, |x, block| block.forward(x))
-    }
 }
 
 #[derive(Module, Debug)]

@@ -237,11 +237,33 @@ pub struct Eva {
 }
 
 impl Eva {
+    /// How many blocks each quarter has.
+    pub fn blocks(&self) -> Vec<usize> {
+        vec![self.model.blocks.len() / FEATURES; FEATURES]
+    }
+
+    /// One block of a quarter; the very first with the patches.
+    ///
     /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: four maps `[batch, channels, size / patch, size / patch]`, all at one stride
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        self.model.forward(input)
+    /// - input: the image `[batch, inputs, size, size]` or the block's before
+    /// - output: `[batch, 1, 1 + patches, channels]`, the class token first
+    pub fn block(&self, quarter: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        let index = quarter * (self.model.blocks.len() / FEATURES) + block;
+        let tokens = match index {
+            0 => self.model.tokens(input),
+            _ => input.squeeze_dim(1),
+        };
+        let angles = self.model.rotary.angles(&tokens.device());
+        let tokens = self.model.blocks[index].forward(tokens, &angles);
+        tokens.unsqueeze_dim(1)
+    }
+
+    /// The patches of a block's output as a map, `[batch, channels, size / patch, size / patch]`.
+    pub fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, _, tokens, width] = x.dims();
+        let side = (tokens - 1).isqrt();
+        let patches = x.narrow(2, 1, tokens - 1).squeeze_dim::<3>(1);
+        patches.swap_dims(1, 2).reshape([batch, width, side, side])
     }
 }
 
@@ -256,23 +278,13 @@ struct Trunk {
 }
 
 impl Trunk {
-    fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+    /// `[batch, 1 + patches, channels]` of an image.
+    fn tokens(&self, input: Tensor<4>) -> Tensor<3> {
         let patches = self.patch_embed.proj.forward(input);
-        let [batch, width, rows, columns] = patches.dims();
+        let [batch, width, _, _] = patches.dims();
         let patches = patches.flatten::<3>(2, 3).swap_dims(1, 2);
         let class = self.cls_token.val().expand([batch, 1, width]);
-        let mut x = Tensor::cat(vec![class, patches], 1) + self.pos_embed.val();
-        let angles = self.rotary.angles(&x.device());
-        let quarter = self.blocks.len() / FEATURES;
-        let mut features = Vec::new();
-        for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, &angles);
-            if (index + 1) % quarter == 0 {
-                let patches = x.clone().narrow(1, 1, rows * columns).swap_dims(1, 2);
-                features.push(patches.reshape([batch, width, rows, columns]));
-            }
-        }
-        features
+        Tensor::cat(vec![class, patches], 1) + self.pos_embed.val()
     }
 }
 

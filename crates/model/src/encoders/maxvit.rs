@@ -444,17 +444,22 @@ pub struct MaxVit {
 }
 
 impl MaxVit {
+    /// How many blocks each stage has; the stem is a stage of one.
+    pub fn blocks(&self) -> Vec<usize> {
+        let stages = self.stages.iter().map(|stage| stage.blocks.len());
+        std::iter::once(1).chain(stages).collect()
+    }
+
+    /// One block of a stage.
+    ///
     /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: five maps `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8,
-    ///   16 and 32
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut features = vec![self.stem.forward(input)];
-        for stage in &self.stages {
-            let deeper = stage.forward(features[features.len() - 1].clone());
-            features.push(deeper);
+    /// - input: the image `[batch, inputs, size, size]` or the block's before
+    /// - output: `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8, 16 and 32
+    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        match stage {
+            0 => self.stem.forward(input),
+            stage => self.stages[stage - 1].blocks[block].forward(input),
         }
-        features
     }
 }
 
@@ -478,12 +483,6 @@ impl Stem {
 #[derive(Module, Debug)]
 struct Stage {
     blocks: Vec<Block>,
-}
-
-impl Stage {
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(input, |x, block| block.forward(x))
-    }
 }
 
 #[derive(Module, Debug)]

@@ -195,24 +195,29 @@ pub struct MetaFormer {
 }
 
 impl MetaFormer {
+    /// How many blocks each stage has.
+    pub fn blocks(&self) -> Vec<usize> {
+        self.stages.iter().map(|stage| stage.blocks.len()).collect()
+    }
+
+    /// One block of a stage; the first with what leads to it.
+    ///
     /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: four maps `[batch, channels, size / stride, size / stride]` at strides 4, 8, 16
-    ///   and 32
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = self
-            .stem
-            .norm
-            .forward(channels_last(self.stem.conv.forward(input)));
-        let mut features = Vec::new();
-        for stage in &self.stages {
-            if let Some(Downsample { norm, conv }) = &stage.downsample {
-                x = channels_last(conv.forward(channels_first(norm.forward(x))));
+    /// - input: the image `[batch, inputs, size, size]` or the block's before
+    /// - output: `[batch, size / stride, size / stride, channels]` at strides 4, 8, 16 and 32
+    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        let Stage { downsample, blocks } = &self.stages[stage];
+        let input = match (downsample, block) {
+            (None, 0) => {
+                let patches = channels_last(self.stem.conv.forward(input));
+                self.stem.norm.forward(patches)
             }
-            x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
-            features.push(channels_first(x.clone()));
-        }
-        features
+            (Some(Downsample { norm, conv }), 0) => {
+                channels_last(conv.forward(channels_first(norm.forward(input))))
+            }
+            _ => input,
+        };
+        blocks[block].forward(input)
     }
 }
 

@@ -199,13 +199,54 @@ impl Encoder {
     /// - output: feature maps `[batch, channels, size / stride, size / stride]`, finest first (EVA-02's
     ///   all have one stride)
     pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = input;
+        let mut features = Vec::new();
+        for (stage, blocks) in self.blocks().into_iter().enumerate() {
+            for block in 0..blocks {
+                x = self.block(stage, block, x);
+            }
+            features.push(self.feature(x.clone()));
+        }
+        features
+    }
+
+    /// How many blocks each stage has. Every stage ends with a feature map.
+    pub(crate) fn blocks(&self) -> Vec<usize> {
         match self {
-            Self::MaxVit(encoder) => encoder.forward(input),
-            Self::ConvNext(encoder) => encoder.forward(input),
-            Self::MetaFormer(encoder) => encoder.forward(input),
-            Self::ResNet(encoder) => encoder.forward(input),
-            Self::Swin(encoder) => encoder.forward(input),
-            Self::Eva(encoder) => encoder.forward(input),
+            Self::MaxVit(encoder) => encoder.blocks(),
+            Self::ConvNext(encoder) => encoder.blocks(),
+            Self::MetaFormer(encoder) => encoder.blocks(),
+            Self::ResNet(encoder) => encoder.blocks(),
+            Self::Swin(encoder) => encoder.blocks(),
+            Self::Eva(encoder) => encoder.blocks(),
+        }
+    }
+
+    /// Whether the stem counts as the first stage.
+    pub(crate) fn stem_is_stage(&self) -> bool {
+        matches!(self, Self::MaxVit(_) | Self::ResNet(_))
+    }
+
+    /// What one block of a stage makes of the image (the very first block) or of what the block
+    /// before it made.
+    pub(crate) fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::MaxVit(encoder) => encoder.block(stage, block, input),
+            Self::ConvNext(encoder) => encoder.block(stage, block, input),
+            Self::MetaFormer(encoder) => encoder.block(stage, block, input),
+            Self::ResNet(encoder) => encoder.block(stage, block, input),
+            Self::Swin(encoder) => encoder.block(stage, block, input),
+            Self::Eva(encoder) => encoder.block(stage, block, input),
+        }
+    }
+
+    /// The feature map, `[batch, channels, height, width]`, that the last block of a stage made.
+    pub(crate) fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::MaxVit(_) | Self::ResNet(_) => x,
+            // These run channels last.
+            Self::ConvNext(_) | Self::MetaFormer(_) | Self::Swin(_) => x.permute([0, 3, 1, 2]),
+            Self::Eva(encoder) => encoder.feature(x),
         }
     }
 }

@@ -194,24 +194,36 @@ pub struct ResNet {
 }
 
 impl ResNet {
+    fn stages(&self) -> [&Vec<Block>; 4] {
+        [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+    }
+
+    /// How many blocks each stage has; the stem is a stage of one.
+    pub fn blocks(&self) -> Vec<usize> {
+        let stages = self.stages().into_iter().map(Vec::len);
+        std::iter::once(1).chain(stages).collect()
+    }
+
+    /// One block of a stage.
+    ///
     /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: five maps `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8,
-    ///   16 and 32
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let stem = self
-            .bn1
-            .forward_activated(self.conv1.forward(input), Activation::Relu);
-        let options = MaxPoolOptions::new([3, 3])
-            .with_stride([2, 2])
-            .with_padding([1, 1]);
-        let mut x = max_pool2d(stem.clone(), options);
-        let mut features = vec![stem];
-        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
-            x = stage.iter().fold(x, |x, block| block.forward(x));
-            features.push(x.clone());
-        }
-        features
+    /// - input: the image `[batch, inputs, size, size]` or the block's before
+    /// - output: `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8, 16 and 32
+    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        let Some(stage) = stage.checked_sub(1) else {
+            let x = self.conv1.forward(input);
+            return self.bn1.forward_activated(x, Activation::Relu);
+        };
+        let input = match (stage, block) {
+            (0, 0) => {
+                let options = MaxPoolOptions::new([3, 3])
+                    .with_stride([2, 2])
+                    .with_padding([1, 1]);
+                max_pool2d(input, options)
+            }
+            _ => input,
+        };
+        self.stages()[stage][block].forward(input)
     }
 }
 

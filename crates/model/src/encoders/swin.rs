@@ -280,22 +280,27 @@ pub struct Swin {
 }
 
 impl Swin {
+    /// How many blocks each stage has.
+    pub fn blocks(&self) -> Vec<usize> {
+        self.layers.iter().map(|stage| stage.blocks.len()).collect()
+    }
+
+    /// One block of a stage; the first with what leads to it.
+    ///
     /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: four maps `[batch, channels, size / stride, size / stride]` at strides 4, 8, 16
-    ///   and 32
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let patches = self.patch_embed.proj.forward(input).permute([0, 2, 3, 1]);
-        let mut x = self.patch_embed.norm.forward(patches);
-        let mut features = Vec::new();
-        for stage in &self.layers {
-            if let Some(downsample) = &stage.downsample {
-                x = downsample.forward(x);
+    /// - input: the image `[batch, inputs, size, size]` or the block's before
+    /// - output: `[batch, size / stride, size / stride, channels]` at strides 4, 8, 16 and 32
+    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        let Stage { downsample, blocks } = &self.layers[stage];
+        let input = match (downsample, block) {
+            (None, 0) => {
+                let patches = self.patch_embed.proj.forward(input);
+                self.patch_embed.norm.forward(patches.permute([0, 2, 3, 1]))
             }
-            x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
-            features.push(x.clone().permute([0, 3, 1, 2]));
-        }
-        features
+            (Some(downsample), 0) => downsample.forward(input),
+            _ => input,
+        };
+        blocks[block].forward(input)
     }
 }
 

@@ -1,4 +1,4 @@
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Flag, Module, Param, RunningState};
 use burn::nn::Initializer;
 use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
@@ -35,6 +35,7 @@ impl BatchNorm2dConfig {
             bias: Initializer::Zeros.init([self.channels], device),
             running_mean: RunningState::new(Tensor::zeros([self.channels], device)),
             running_var: RunningState::new(Tensor::ones([self.channels], device)),
+            training: Param::from_bool(true),
             epsilon: self.epsilon,
             momentum: self.momentum,
         }
@@ -43,8 +44,9 @@ impl BatchNorm2dConfig {
 
 /// Batch normalisation over `[batch, channels, height, width]`; `torch.nn.BatchNorm2d`.
 ///
-/// On a device that records gradients it uses and updates the batch's statistics, elsewhere the
-/// running ones. Where several processes train together, the batch is all of theirs.
+/// On a device that records gradients it uses and updates the batch's statistics, elsewhere, and
+/// where its `training` flag is off (a frozen norm), the running ones. Where several processes train
+/// together, the batch is all of theirs.
 #[derive(Module, Debug)]
 pub struct BatchNorm2d {
     /// `[channels]`.
@@ -53,6 +55,7 @@ pub struct BatchNorm2d {
     pub bias: Param<Tensor<1>>,
     running_mean: RunningState<Tensor<1>>,
     running_var: RunningState<Tensor<1>>,
+    training: Param<Flag>,
     epsilon: f64,
     momentum: f64,
 }
@@ -61,7 +64,7 @@ impl BatchNorm2d {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        if input.device().is_autodiff() {
+        if self.training.is_enabled() && input.device().is_autodiff() {
             return self.forward_train(input);
         }
         self.forward_running(input, None)
@@ -72,7 +75,7 @@ impl BatchNorm2d {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward_activated(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
-        if input.device().is_autodiff() {
+        if self.training.is_enabled() && input.device().is_autodiff() {
             return activate(self.forward_train(input), activation);
         }
         self.forward_running(input, Some(activation))
@@ -80,9 +83,9 @@ impl BatchNorm2d {
 
     /// By the running statistics, which are one factor and one summand per channel.
     fn forward_running(&self, input: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
-        let variance = self.running_var.value() + self.epsilon;
+        let variance = self.running_var.value_sync() + self.epsilon;
         let factor = self.weight.val() / variance.sqrt();
-        let summand = self.bias.val() - self.running_mean.value() * factor.clone();
+        let summand = self.bias.val() - self.running_mean.value_sync() * factor.clone();
         affine(input, factor, summand, activation)
     }
 

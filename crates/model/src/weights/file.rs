@@ -151,6 +151,15 @@ pub fn save(
     metadata: &BTreeMap<String, String>,
     force: bool,
 ) -> Result<(), Error> {
+    described(network, settings, metadata).write(path, force)
+}
+
+/// The tensors of `network`, with its `settings` and further `metadata`.
+pub(super) fn described(
+    network: &Network,
+    settings: &ModelSettings,
+    metadata: &BTreeMap<String, String>,
+) -> Tensors {
     let mut tensors = Tensors::default();
     for (name, data) in collect(network) {
         let shape = data.shape().to_vec();
@@ -162,7 +171,7 @@ pub fn save(
     }
     let text = serde_json::to_string(settings).expect("settings are plain data");
     tensors.describe(SETTINGS_KEY, text);
-    tensors.write(path, force)
+    tensors
 }
 
 /// The SHA-256 of a file, in hexadecimal.

@@ -51,9 +51,48 @@ fn spellings(name: &str) -> impl Iterator<Item = String> {
     plain.into_iter().chain(flat).chain(head)
 }
 
+/// timm's name, in a model that is not flattened, for the network's tensor `name`; `None` for
+/// what is no encoder's. The other way of [`resolve`].
+pub(super) fn plain_timm(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("encoder.")?;
+    let rest = rest.strip_prefix("model.").unwrap_or(rest);
+    let nested = LISTS.iter().find_map(|list| {
+        let flat = list.replace('.', "_");
+        let numbered = rest.strip_prefix(&flat)?;
+        let is_number = numbered.starts_with(|c: char| c.is_ascii_digit());
+        is_number.then(|| format!("{list}{numbered}"))
+    });
+    Some(nested.unwrap_or_else(|| rest.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_names_are_the_inverse() {
+        for (plain, own) in [
+            (
+                "stages.0.blocks.1.conv.weight",
+                "encoder.stages_0.blocks.1.conv.weight",
+            ),
+            (
+                "layers.2.downsample.norm.bias",
+                "encoder.layers_2.downsample.norm.bias",
+            ),
+            ("stem.0.weight", "encoder.stem_0.weight"),
+            ("stem.conv1.weight", "encoder.stem.conv1.weight"),
+            ("layer1.0.bn1.bias", "encoder.layer1.0.bn1.bias"),
+            (
+                "blocks.11.attn.q_bias",
+                "encoder.model.blocks.11.attn.q_bias",
+            ),
+        ] {
+            assert_eq!(plain_timm(own).as_deref(), Some(plain));
+            assert_eq!(resolved(plain, own).as_deref(), Some(own));
+        }
+        assert_eq!(plain_timm("decoder.blocks.0.conv1.0.weight"), None);
+    }
 
     fn resolved(name: &str, known: &str) -> Option<String> {
         resolve(name, &BTreeMap::from([(known.to_owned(), vec![1])]))

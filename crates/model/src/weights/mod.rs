@@ -2,6 +2,7 @@
 //! metadata, so that a file alone can predict.
 
 mod adapt;
+mod export;
 mod file;
 mod foreign_names;
 mod hub;
@@ -11,7 +12,10 @@ mod pytorch;
 mod resample;
 mod tensors;
 
+pub use export::Naming;
 pub use file::{Checkpoint, EncoderReport, load, load_encoder, load_weights, save};
 pub use hub::Hub;
-pub use names::{Mismatch, NamedMapper, NamedVisitor, map_named, parameter_count, visit_named};
+pub use names::{
+    Mismatch, NamedMapper, NamedVisitor, map_named, parameter_count, tensor_names, visit_named,
+};
 pub use tensors::Tensors;

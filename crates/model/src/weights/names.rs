@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use super::Tensors;
@@ -10,6 +10,11 @@ use super::Tensors;
 pub trait NamedMapper {
     /// Gives back `param`, or another in its place.
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
+
+    /// Gives back a layer's switch between training and inference, or another in its place.
+    fn flag(&mut self, _name: &str, flag: Param<Flag>) -> Param<Flag> {
+        flag
+    }
 }
 
 /// Passes every float tensor of `module`, running statistics included, through `mapper`.
@@ -27,6 +32,9 @@ pub fn map_named<M: Module>(module: M, mapper: &mut impl NamedMapper) -> M {
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             self.mapper.map(&self.path.name(), param)
+        }
+        fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+            self.mapper.flag(&self.path.name(), flag)
         }
     }
     let path = Path::default();
@@ -118,6 +126,11 @@ pub(super) fn shapes(module: &impl Module) -> BTreeMap<String, Vec<usize>> {
     let mut shapes = Shapes(BTreeMap::new());
     visit_named(module, &mut shapes);
     shapes.0
+}
+
+/// The name of every float tensor of `module`, running statistics included, sorted.
+pub fn tensor_names(module: &impl Module) -> Vec<String> {
+    shapes(module).into_keys().collect()
 }
 
 /// The number of trainable values in `module`.
