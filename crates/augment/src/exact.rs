@@ -11,7 +11,7 @@ use crate::normalize::normalize;
 use crate::sampling::{Crop, Plan, Rows, sample};
 use crate::tilt::{tilt, tilt_mask};
 use crate::tone::Tone;
-use crate::{Params, Sample, Scratch};
+use crate::{Params, Sample, Scratch, Spoil};
 
 /// Voxels (z, y, x) with their masks (y, x), between two transforms.
 #[derive(Clone, Debug)]
@@ -60,12 +60,7 @@ impl Stage {
         let tone = Tone::new(params.contrast_brightness);
         self = self.moved(&turned, [side, side], &same, &tone, rows);
         if let Some(spoil) = &params.spoil {
-            let mut volume = self.volume.mapv(f32::from);
-            if let Some(noise) = spoil.noise() {
-                noise.add(0, volume.as_slice_mut().expect("made in one piece"));
-            }
-            spoil.blur(&mut volume, &as_is, &mut scratch.blur);
-            self.volume = rounded(&volume);
+            self.spoil(spoil, scratch);
         }
         if params.grid_distortion.is_some() {
             let stretched = Params {
@@ -84,6 +79,15 @@ impl Stage {
             labels: tilt_mask(&self.labels, depth, degrees),
             validity: tilt_mask(&self.validity, depth, degrees),
         }
+    }
+
+    fn spoil(&mut self, spoil: &Spoil, scratch: &mut Scratch) {
+        let mut volume = self.volume.mapv(f32::from);
+        if let Some(noise) = spoil.noise() {
+            noise.add(0, volume.as_slice_mut().expect("made in one piece"));
+        }
+        spoil.blur(&mut volume, &Tone::new(None), &mut scratch.blur);
+        self.volume = rounded(&volume);
     }
 
     /// One step of geometry.

@@ -12,7 +12,7 @@ pub struct Source<'a> {
     pub volume: &'a dyn Volume,
     /// Where there is papyrus, (y, x).
     pub mask: &'a Array2<bool>,
-    /// Where there is ink, (y, x).
+    /// Where there is ink, (y, x); of the mask's size.
     pub labels: Option<&'a Array2<bool>>,
     /// The layers that may be read.
     pub z: Range<usize>,

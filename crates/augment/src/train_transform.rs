@@ -78,16 +78,25 @@ impl TrainTransform {
         self.settings.mixing.draw(self.image_size, &mut random)
     }
 
-    /// Makes the sample that `params` describe.
+    /// Makes the sample that `params` describe, which were drawn for a patch of this size.
     ///
     /// # Errors
-    /// Those of reading the volume.
+    /// [`Error::Layers`] for layers that the volume does not have; those of reading it.
     pub fn apply(
         &self,
         source: &Source,
         params: &Params,
         scratch: &mut Scratch,
     ) -> Result<Sample, Error> {
+        let (depth, (first, count)) = (source.volume.shape()[0], params.layers);
+        if count == 0 || first + count > depth {
+            return Err(Error::Layers {
+                first,
+                end: first + count,
+                depth,
+                needed: count.max(1),
+            });
+        }
         if self.settings.exact || params.tilt.is_some() {
             return self.apply_crop(source, params, scratch);
         }

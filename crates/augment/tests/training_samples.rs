@@ -326,6 +326,10 @@ fn too_few_layers_are_refused() {
     };
     let outcome = transform(AugmentSettings::default()).draw(&source, key(0));
     assert!(matches!(outcome, Err(Error::Layers { needed: 8, .. })));
+    let params = Params::crop((0, 16), (0, 16), (15, 8));
+    let scratch = &mut Scratch::default();
+    let outcome = transform(AugmentSettings::default()).apply(&source, &params, scratch);
+    assert!(matches!(outcome, Err(Error::Layers { end: 23, .. })));
 }
 
 #[test]
