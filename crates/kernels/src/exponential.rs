@@ -21,7 +21,7 @@ pub fn exp(x: f32) -> f32 {
         8.333_452e-3,
         4.166_579_6e-2,
         1.666_666_6e-1,
-        5.000_000_1e-1,
+        5e-1,
     ] {
         sum = sum * rest + coefficient;
     }
@@ -42,13 +42,13 @@ pub fn sigmoid(x: f32) -> f32 {
 pub fn erf(x: f32) -> f32 {
     let x = clamp(x, -4.0, 4.0);
     let square = x * x;
-    let mut above = -2.726_142_2e-10;
+    let mut above = -2.726_142e-10;
     for coefficient in [
         2.770_681_4e-8,
         -2.101_024e-6,
         -5.692_506_6e-5,
         -7.349_906_3e-4,
-        -2.954_599_8e-3,
+        -2.954_6e-3,
         -1.609_603_3e-2,
     ] {
         above = above * square + coefficient;

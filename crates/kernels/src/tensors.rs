@@ -126,8 +126,8 @@ fn is_patches(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) 
         && options.padding_begin() == [0, 0]
         && options.padding_end() == [0, 0]
         && options.groups == 1
-        && images[2] % side == 0
-        && images[3] % side == 0
+        && images[2].is_multiple_of(side)
+        && images[3].is_multiple_of(side)
 }
 
 /// A convolution of patches that do not overlap: a linear layer of each patch.
