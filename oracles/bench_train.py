@@ -184,7 +184,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         for seed in ("1", "2"):
-            command = [inkling, "synth", folder / seed, "--size", "512x512", "--seed", seed, "-q"]
+            command = [inkling, "synth", folder / seed, "--size", "256x256", "--seed", seed, "-q"]
             subprocess.run(command, check=True)
             (folder / seed / "1").rename(folder / f"{seed}.sheet")
             (folder / seed).rmdir()

@@ -193,7 +193,7 @@ fn report(
         figures: vec![figure(
             "Mean F0.5",
             format!("{mean:.3} ± {spread:.3}"),
-            format!("over {} folds, each held out once", rows.len()),
+            format!("over the folds that are finished, {} of {all}", rows.len()),
         )],
         refresh: running.then_some(REFRESH),
         settings: recipe.to_toml()?,
