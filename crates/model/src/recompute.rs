@@ -186,7 +186,9 @@ impl Encoding {
                 _: &str,
                 param: Param<Tensor<D>>,
             ) -> Param<Tensor<D>> {
-                param.map(Tensor::detach)
+                // Detaching would keep what a tensor says of gradients; mapping keeps what the
+                // parameter says.
+                param.map(|tensor| tensor.set_require_grad(false))
             }
         }
         let untracked = map_named(network.clone(), &mut Detacher);

@@ -162,3 +162,43 @@ fn of_a_network_of_which_only_the_end_learns() {
         assert!(!expected.contains_key("encoder.conv1.weight"));
     }
 }
+
+/// The gradient of a network that drops paths is that of the very paths which the loss was of:
+/// it agrees with differences of losses of the same seed.
+#[test]
+fn paths_are_dropped_alike_both_times() {
+    struct Mover<'a>(&'a Named, f32);
+    impl NamedMapper for Mover<'_> {
+        fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let Some(direction) = self.0.get(name) else {
+                return param;
+            };
+            let data = TensorData::new(direction.clone(), param.shape());
+            let device = Device::flex();
+            let step = Tensor::<D>::from_data(data, &device) * self.1;
+            param.map(|own| Tensor::from_inner(own.inner() + step).require_grad())
+        }
+    }
+    const NAME: &str = "encoder.stages_3.blocks.1.mlp.fc2.weight";
+    let settings = ModelSettings {
+        drop_path: 0.5,
+        ..settings("convnextv2_atto", 64)
+    };
+    let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (loss, gradients, _) = pass(&network(&settings), 64, Recompute::Blocks, 7);
+    let direction = BTreeMap::from([(NAME.to_owned(), gradients[NAME].clone())]);
+    let slope: f32 = direction[NAME].iter().map(|value| value * value).sum();
+    // Short, for the loss is not straight, but long enough to show in f32.
+    let step = 1e-5 * loss / slope;
+    let moved = |by: f32| {
+        let network = map_named(network(&settings), &mut Mover(&direction, by));
+        f64::from(pass(&network, 64, Recompute::Blocks, 7).0)
+    };
+    let found = (moved(step) - moved(-step)) / f64::from(2.0 * step * slope);
+    assert!((found - 1.0).abs() < 0.05, "{found}");
+    let (other, _, _) = pass(&network(&settings), 64, Recompute::Blocks, 8);
+    assert!(
+        (other - loss).abs() > 1e-4 * loss,
+        "another seed drops others"
+    );
+}
