@@ -6,16 +6,16 @@ Runtime: the same weights, one window, the same number of threads, in turn withi
     oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [ENCODER:SIZE ...]
 
 Prints a Markdown table of medians and ratios, our time by theirs. Without onnxruntime its column
-stays empty. Peak memory is that of our whole process, weights and all.
+stays empty.
 """
 import argparse
 import json
 import pathlib
-import resource
 import statistics
 import subprocess
 import tempfile
 import time
+import warnings
 
 import numpy as np
 import torch
@@ -66,8 +66,8 @@ def ours(binary, folder, threads, repeat):
 
 def bench(binary, encoder, size, threads, rounds):
     network = Network(encoder, size, WINDOW, WINDOW, DECODER).eval()
-    randomise(network)
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
+    network = randomise(network, volume)
     times = {"f32": [], "bf16": [], "onnx": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder = pathlib.Path(folder)
@@ -102,11 +102,11 @@ if __name__ == "__main__":
     parser.add_argument("cases", nargs="*", default=CASES)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    flags = parser.parse_args()
+    flags = parser.parse_intermixed_args()
     torch.set_num_threads(flags.threads)
+    # Of tracing for ONNX.
+    warnings.simplefilter("ignore")
     print("| encoder | px | ours | PyTorch f32 | PyTorch bf16 | ONNX Runtime | error |\n| --- | --- | --- | --- | --- | --- | --- |")
     for case in flags.cases or CASES:
         encoder, size = case.split(":")
         bench(flags.binary, encoder, int(size), flags.threads, flags.rounds)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"\nlargest process of ours: {peak:.0f} MiB (PyTorch's own: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB)")
