@@ -7,6 +7,7 @@
 480 × 480 × 18 voxels of 16 bits with a mask and labels become a sample of 384 × 384 × 18, with one
 thread and with two (for Python: processes). Draws are each side's own, with the same probabilities.
 """
+import argparse
 import json
 import subprocess
 import sys
@@ -68,18 +69,20 @@ def sheet():
 
 
 def times(seed):
-    """Milliseconds of each sample, crop to tensor."""
+    """Milliseconds of each sample, crop to tensor: on the clock, and of the processor, which leaves out
+    what others on the machine take."""
     cv2.setNumThreads(1)
     voxels, mask, labels = sheet()
     rng, transform, found = np.random.default_rng(seed), pipeline(), []
     for _ in range(SAMPLES):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.thread_time()
         y, x = rng.integers(0, 900 - CROP, 2)
         cut = np.s_[y:y + CROP, x:x + CROP]
         out = transform(image=np.ascontiguousarray(voxels[cut][..., 3:21]), masks=[mask[cut], labels[cut]])
         np.ascontiguousarray(np.moveaxis(out["image"], 2, 0), dtype=np.float32)
-        found.append((time.perf_counter() - began) * 1e3)
-    return found
+        ended = time.perf_counter(), time.thread_time()
+        found.append([(end - begin) * 1e3 for begin, end in zip(began, ended)])
+    return np.array(found)
 
 
 def two_processes():
@@ -90,26 +93,34 @@ def two_processes():
         return (time.perf_counter() - began) * 1e3 / (2 * SAMPLES)
 
 
+def theirs():
+    one = times(0)
+    return {
+        "one_thread_ms": np.median(one[:, 0]),
+        "one_thread_mean_ms": np.mean(one[:, 0]),
+        "one_thread_processor_ms": np.median(one[:, 1]),
+        "one_thread_mean_processor_ms": np.mean(one[:, 1]),
+        "two_threads_ms": two_processes(),
+    }
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="the median of so many is printed")
+    rounds = parser.parse_args().rounds
     folder = Path(__file__).resolve().parents[1]
     command = ["cargo", "bench", "-q", "-p", "inkling-augment", "--bench", "samples", "--", "--json"]
-    rounds = []
-    for _ in range(3):
+    found = []
+    for _ in range(rounds):
         ours = json.loads(subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout)
-        theirs = times(0)
-        rounds.append((np.median(theirs), np.mean(theirs), two_processes(), ours))
-    for name, index, key in (
-        ("one thread, median", 0, "one_thread_ms"),
-        ("one thread, mean", 1, "one_thread_mean_ms"),
-        ("two threads", 2, "two_threads_ms"),
-    ):
-        theirs = np.median([r[index] for r in rounds])
-        ours = np.median([r[3][key] for r in rounds])
-        print(f"{name}: ours {ours:.2f} ms a sample, albumentations {A.__version__} {theirs:.1f} ms: "
-              f"{theirs / ours:.1f} times as fast")
-    one, two = (np.median([r[0] if t == 1 else r[2] for r in rounds]) for t in (1, 2))
-    ours_two = np.median([r[3]["two_threads_ms"] for r in rounds])
-    print(f"our two threads against their one: {one / ours_two:.1f} times")
+        found.append((ours, theirs()))
+    median = lambda side, key: np.median([figures[side][key] for figures in found])
+    print(f"milliseconds a sample: ours, albumentations {A.__version__}, ratio")
+    for key in found[0][1]:
+        ours, other = median(0, key), median(1, key)
+        print(f"{key}: {ours:.2f} {other:.1f} {other / ours:.1f}")
+    one, two = median(1, "one_thread_ms"), median(0, "two_threads_ms")
+    print(f"our two threads against their one: {one / two:.1f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Reference values of losses, schedules, AdamW, clipping and averaged weights.
+"""Reference values of losses, schedules, AdamW, clipping, averaged weights and loss scaling.
 
     pip install torch segmentation_models_pytorch
     oracles/train_reference.py
 
-writes crates/train/tests/data/{losses,schedules,optimizer}.json. Everything is computed in f64
+writes crates/train/tests/data/{losses,schedules,optimizer,loss_scale}.json. Everything is computed in f64
 from values that f32 holds exactly, so that the tests see only our own rounding.
 """
 
@@ -217,12 +217,40 @@ def optimizer():
     }
 
 
+def loss_scale():
+    """GradScaler's factor after runs of steps whose gradients are numbers or not."""
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.0)
+    scaler = torch.amp.GradScaler("cpu")
+    runs = []
+    for steps, finite in [
+        (1, False),
+        (3, False),
+        (1999, True),
+        (1, True),
+        (2500, True),
+        (1, False),
+        (1999, True),
+        (2, False),
+        (2000, True),
+    ]:
+        for _ in range(steps):
+            loss = scaler.scale(parameter.sum() * (1.0 if finite else float("inf")))
+            optimizer.zero_grad()
+            loss.backward()
+            scaler.step(optimizer)
+            scaler.update()
+        runs.append({"steps": steps, "finite": finite, "factor": scaler.get_scale()})
+    return {"runs": runs}
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for name, values in [
         ("losses", losses()),
         ("schedules", schedules()),
         ("optimizer", optimizer()),
+        ("loss_scale", loss_scale()),
     ]:
         path = OUT / f"{name}.json"
         path.write_text(json.dumps(values) + "\n")

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use ndarray::Array2;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -45,21 +47,42 @@ pub(crate) fn draw_box(
         true => at((scale / excess).max(low)).map(|side| side.max(1)),
         false => [height, width],
     };
-    let none = || Error::NoPlace {
+    let none = |off| Error::NoPlace {
         height,
         width,
         found: [size.0, size.1],
+        off,
     };
     // Rounding may leave a pixel too many.
     let (height, width) = match height <= size.0 + 1 && width <= size.1 + 1 {
         true => (height.min(size.0), width.min(size.1)),
-        false => return Err(none()),
+        false => return Err(none(None)),
     };
     // First pixels that leave the crop inside.
     let (tall, wide) = (size.0 - height + 1, size.1 - width + 1);
     let on_papyrus = |y: usize, x: usize| mask[(y + height / 2, x + width / 2)];
-    let place = centre([tall, wide], on_papyrus, random).ok_or_else(none)?;
-    Ok([(place[0] as i64, height), (place[1] as i64, width)])
+    let place = centre([tall, wide], on_papyrus, random);
+    let [y, x] = place.ok_or_else(|| {
+        let range = |first: usize, count: usize| first..first + count;
+        none(distance(
+            mask,
+            range(height / 2, tall),
+            range(width / 2, wide),
+        ))
+    })?;
+    Ok([(y as i64, height), (x as i64, width)])
+}
+
+/// Rows or columns, whichever are more, from the nearest papyrus to a box; none without papyrus.
+fn distance(mask: &Array2<bool>, rows: Range<usize>, columns: Range<usize>) -> Option<usize> {
+    let beyond = |place: usize, range: &Range<usize>| {
+        let before = range.start.saturating_sub(place);
+        before.max(place.saturating_sub(range.end - 1))
+    };
+    let papyrus = mask.indexed_iter().filter(|(_, papyrus)| **papyrus);
+    papyrus
+        .map(|((y, x), _)| beyond(y, &rows).max(beyond(x, &columns)))
+        .min()
 }
 
 /// A crop that may reach beyond the fragment.
@@ -74,6 +97,7 @@ fn padded(
         height,
         width,
         found: [rows, columns],
+        off: None,
     })?;
     let first = |centre: usize, count: usize| centre as i64 - (count / 2) as i64;
     Ok([(first(y, height), height), (first(x, width), width)])

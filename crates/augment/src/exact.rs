@@ -6,8 +6,9 @@ use ndarray::{Array2, Array3};
 
 use crate::geometry::Geometry;
 use crate::layer_taps::LayerTaps;
+use crate::marks::MaskCrops;
 use crate::normalize::normalize;
-use crate::sampling::{Crop, MaskCrop, Rows, sample};
+use crate::sampling::{Crop, Plan, Rows, sample};
 use crate::tilt::{tilt, tilt_mask};
 use crate::tone::Tone;
 use crate::{Params, Sample, Scratch};
@@ -60,7 +61,10 @@ impl Stage {
         self = self.moved(&turned, [side, side], &same, &tone, rows);
         if let Some(spoil) = &params.spoil {
             let mut volume = self.volume.mapv(f32::from);
-            spoil.apply(&mut volume, &mut scratch.layer);
+            if let Some(noise) = spoil.noise() {
+                noise.add(0, volume.as_slice_mut().expect("made in one piece"));
+            }
+            spoil.blur(&mut volume, &as_is, &mut scratch.blur);
             self.volume = rounded(&volume);
         }
         if params.grid_distortion.is_some() {
@@ -101,12 +105,19 @@ impl Stage {
             layers,
             size: [height, width],
         };
-        let geometry = Geometry::new(params, [height, width], output);
-        let masks = [&self.labels, &self.validity].map(|mask| MaskCrop {
-            mask,
+        let plan = Plan {
+            geometry: &Geometry::new(params, [height, width], output),
+            taps,
+            tone: *tone,
+            noise: None,
+        };
+        let masks = MaskCrops {
+            masks: [&self.labels, &self.validity],
             first: [0, 0],
-        });
-        let (volume, marks) = sample(crop, masks, &geometry, taps, tone, rows);
+        };
+        let mut volume = Array3::zeros((taps.below.len(), output[0], output[1]));
+        let mut marks = [(); 2].map(|()| Array2::zeros(output));
+        sample(crop, masks, plan, rows, &mut volume, marks.each_mut());
         let [labels, validity] = marks.map(|marks| marks.mapv(|mark| mark > 0.5));
         Self {
             volume: rounded(&volume),

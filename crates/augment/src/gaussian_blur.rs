@@ -1,7 +1,7 @@
 use ndarray::Array3;
-use pulp::{Arch, Simd, WithSimd};
 
-use crate::border::reflect_index;
+use crate::tone::Tone;
+use crate::weighted_rows::{BlurRows, Tap, blur};
 
 /// Weights of OpenCV's `getGaussianKernel` of `size` (odd) pixels with the standard deviation that
 /// follows from it. Up to nine pixels they stand in OpenCV's table.
@@ -31,79 +31,31 @@ fn kernel(size: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Blurs every layer with a Gaussian kernel of `size` (odd) pixels, mirrored at the border.
-pub(crate) fn gaussian_blur(volume: &mut Array3<f32>, size: usize, layer: &mut Vec<f32>) {
-    let (_, height, width) = volume.dim();
-    let weights = kernel(size);
-    layer.clear();
-    layer.resize(height * width, 0.0);
-    for mut image in volume.outer_iter_mut() {
-        let image = image.as_slice_mut().expect("samples lie in one piece");
-        Arch::new().dispatch(Blur {
-            image,
-            rows: layer,
-            size: [height, width],
-            weights: &weights,
-        });
-    }
-}
-
-struct Blur<'a> {
-    image: &'a mut [f32],
-    /// The image blurred along its rows.
-    rows: &'a mut [f32],
-    size: [usize; 2],
-    weights: &'a [f32],
-}
-
-impl WithSimd for Blur<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let [height, width] = self.size;
-        let half = self.weights.len() / 2;
-        for y in 0..height {
-            let line = &self.image[y * width..][..width];
-            along_row(line, &mut self.rows[y * width..][..width], self.weights);
-        }
-        for y in 0..height {
-            let target = &mut self.image[y * width..][..width];
-            target.fill(0.0);
-            for (tap, &weight) in self.weights.iter().enumerate() {
-                let row = reflect_index((y + tap) as isize - half as isize, height);
-                let source = &self.rows[row * width..][..width];
-                for (sum, &value) in target.iter_mut().zip(source) {
-                    *sum += weight * value;
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn along_row(line: &[f32], target: &mut [f32], weights: &[f32]) {
-    let (width, taps) = (line.len(), weights.len());
-    let half = taps / 2;
-    let edge = |x: usize| {
-        let place = |tap: usize| reflect_index((x + tap) as isize - half as isize, width);
-        let terms = weights.iter().enumerate();
-        terms.map(|(tap, weight)| weight * line[place(tap)]).sum()
+/// Blurs every layer with a Gaussian kernel of `size` (odd) pixels, mirrored at the border, and
+/// gives it its `tone`.
+pub(crate) fn gaussian_blur(
+    volume: &mut Array3<f32>,
+    size: usize,
+    tone: &Tone,
+    rows: &mut BlurRows,
+) {
+    let half = size / 2;
+    let weights = kernel(size).into_iter().enumerate();
+    let taps: Vec<_> = weights
+        .map(|(index, weight)| (index as isize - half as isize, weight))
+        .collect();
+    let tap = |down, right, weight| Tap {
+        down,
+        right,
+        weight,
     };
-    if width < taps {
-        for (x, target) in target.iter_mut().enumerate() {
-            *target = edge(x);
-        }
-        return;
-    }
-    let inner = &mut target[half..width - half];
-    inner.fill(0.0);
-    for (tap, &weight) in weights.iter().enumerate() {
-        for (sum, &value) in inner.iter_mut().zip(&line[tap..]) {
-            *sum += weight * value;
-        }
-    }
-    for x in (0..half).chain(width - half..width) {
-        target[x] = edge(x);
-    }
+    let along: Vec<_> = taps
+        .iter()
+        .map(|&(right, weight)| tap(0, right, weight))
+        .collect();
+    let across: Vec<_> = taps
+        .iter()
+        .map(|&(down, weight)| tap(down, 0, weight))
+        .collect();
+    blur(volume, [&along, &across], half, tone, rows);
 }

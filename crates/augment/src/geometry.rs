@@ -116,7 +116,7 @@ impl Geometry {
         // The last pixel is approached from the one before it, where there is one.
         let last = (size as i32 - 2).max(0);
         let split = |place: f64, pixel: &mut i32, beyond: &mut f32| {
-            *pixel = (place as i32).min(last);
+            *pixel = whole_part(place).min(last);
             *beyond = (place - f64::from(*pixel)) as f32;
         };
         let outputs = along.iter().zip(pixels).zip(beyond);
@@ -144,6 +144,14 @@ impl Places {
         self.beyond_y.resize(count, 0.0);
         self.beyond_x.resize(count, 0.0);
     }
+}
+
+/// The whole part of a number from 0 up to 2³¹, without the checks that a cast would make.
+#[inline(always)]
+fn whole_part(place: f64) -> i32 {
+    /// From here on neighbouring numbers are 1 apart, so that a sum's lowest bits are its whole part.
+    const ONES: f64 = (1_u64 << 52) as f64;
+    (place.floor() + ONES).to_bits() as i32
 }
 
 fn mirror(places: &mut [f64], wanted: bool) {

@@ -33,6 +33,7 @@ mod gaussian_blur;
 mod geometry;
 mod grid_distortion;
 mod layer_taps;
+mod marks;
 mod mixing;
 mod motion_blur;
 mod noise;
@@ -48,6 +49,8 @@ mod test_transform;
 mod tilt;
 mod tone;
 mod train_transform;
+mod vectors;
+mod weighted_rows;
 
 pub use dropout::Dropout;
 pub use error::Error;

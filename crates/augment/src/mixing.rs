@@ -7,6 +7,7 @@ use rand_distr::{Beta, Distribution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::require;
 use crate::{Error, Sample};
 
 /// `[augment.mixing]`: how two samples of one fragment become one. The write-up tried all three and
@@ -73,27 +74,18 @@ pub enum Mix {
 
 impl Mixing {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let rules = [
-            (
-                "mixing.probability",
-                (0.0..=1.0).contains(&self.probability),
-                "a probability from 0 to 1",
-            ),
-            (
-                "mixing.cut_side",
-                self.cut_side > 0.0 && self.cut_side <= 1.0,
-                "a share above 0, up to 1",
-            ),
-            (
-                "mixing.alpha",
-                self.alpha > 0.0 && self.alpha.is_finite(),
-                "a number above 0",
-            ),
-        ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, expected)) => Err(Error::Setting { key, expected }),
-            None => Ok(()),
-        }
+        let (often, cut, alpha) = (self.probability, self.cut_side, self.alpha);
+        let holds = (0.0..=1.0).contains(&often);
+        require(
+            "mixing.probability",
+            often,
+            holds,
+            "a probability from 0 to 1",
+        )?;
+        let holds = cut > 0.0 && cut <= 1.0;
+        require("mixing.cut_side", cut, holds, "a share above 0, up to 1")?;
+        let holds = alpha > 0.0 && alpha.is_finite();
+        require("mixing.alpha", alpha, holds, "a number above 0")
     }
 
     /// Whether and how a patch of `side` px is mixed.

@@ -1,7 +1,7 @@
 use ndarray::Array3;
-use pulp::{Arch, Simd, WithSimd};
 
-use crate::border::reflect_index;
+use crate::tone::Tone;
+use crate::weighted_rows::{BlurRows, Tap, blur};
 
 /// The pixels (y, x) that OpenCV's `line` sets between two ends, in order of drawing: of the line's
 /// longer axis every pixel, of the other the nearest.
@@ -38,77 +38,24 @@ pub(crate) fn line(from: [usize; 2], to: [usize; 2]) -> Vec<[usize; 2]> {
 }
 
 /// Replaces every pixel of every layer by the mean of those along a line in a kernel of `size`
-/// (odd) pixels, mirrored at the border.
+/// (odd) pixels, mirrored at the border, and gives it its `tone`.
 pub(crate) fn motion_blur(
     volume: &mut Array3<f32>,
     size: usize,
-    from: [usize; 2],
-    to: [usize; 2],
-    layer: &mut Vec<f32>,
+    [from, to]: [[usize; 2]; 2],
+    tone: &Tone,
+    rows: &mut BlurRows,
 ) {
-    let (_, height, width) = volume.dim();
-    let half = (size / 2) as isize;
-    let offset = |[y, x]: [usize; 2]| [y as isize - half, x as isize - half];
-    let offsets: Vec<_> = line(from, to).into_iter().map(offset).collect();
-    for mut image in volume.outer_iter_mut() {
-        let image = image.as_slice_mut().expect("samples lie in one piece");
-        layer.clear();
-        layer.extend_from_slice(image);
-        Arch::new().dispatch(Mean {
-            source: layer,
-            image,
-            size: [height, width],
-            offsets: &offsets,
-        });
-    }
-}
-
-struct Mean<'a> {
-    source: &'a [f32],
-    image: &'a mut [f32],
-    size: [usize; 2],
-    offsets: &'a [[isize; 2]],
-}
-
-impl WithSimd for Mean<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let [height, width] = self.size;
-        let share = 1.0 / self.offsets.len() as f32;
-        for y in 0..height {
-            let target = &mut self.image[y * width..][..width];
-            target.fill(0.0);
-            for &[dy, dx] in self.offsets {
-                let row = reflect_index(y as isize + dy, height);
-                add_shifted(&self.source[row * width..][..width], dx, target);
-            }
-            for value in target {
-                *value *= share;
-            }
-        }
-    }
-}
-
-/// Adds `line[x + shift]` to `target[x]`, mirrored at the ends.
-#[inline(always)]
-fn add_shifted(line: &[f32], shift: isize, target: &mut [f32]) {
-    let width = line.len();
-    let before = shift.min(0).unsigned_abs().min(width);
-    let after = width
-        .saturating_sub(shift.max(0).unsigned_abs())
-        .max(before);
-    let first = (before as isize + shift).max(0) as usize;
-    for (sum, &value) in target[before..after]
-        .iter_mut()
-        .zip(&line[first.min(width)..])
-    {
-        *sum += value;
-    }
-    for x in (0..before).chain(after..width) {
-        target[x] += line[reflect_index(x as isize + shift, width)];
-    }
+    let half = size / 2;
+    let pixels = line(from, to);
+    let weight = 1.0 / pixels.len() as f32;
+    let tap = |[y, x]: [usize; 2]| Tap {
+        down: y as isize - half as isize,
+        right: x as isize - half as isize,
+        weight,
+    };
+    let taps: Vec<_> = pixels.into_iter().map(tap).collect();
+    blur(volume, [&[], &taps], half, tone, rows);
 }
 
 #[cfg(test)]
@@ -133,7 +80,14 @@ mod tests {
     #[test]
     fn a_sheet_narrower_than_the_kernel_is_mirrored() {
         let mut volume = Array3::from_shape_fn((1, 2, 3), |(_, y, x)| (10 * y + x) as f32);
-        motion_blur(&mut volume, 7, [3, 0], [3, 6], &mut Vec::new());
+        let ends = [[3, 0], [3, 6]];
+        motion_blur(
+            &mut volume,
+            7,
+            ends,
+            &Tone::new(None),
+            &mut BlurRows::default(),
+        );
         // Rows mirrored: 1 2 1 0 1 2 1 for the first pixel.
         let mean_of = |places: [f32; 7]| places.iter().sum::<f32>() / 7.0;
         assert!((volume[(0, 0, 0)] - mean_of([1.0, 2.0, 1.0, 0.0, 1.0, 2.0, 1.0])).abs() < 1e-5);

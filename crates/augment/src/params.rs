@@ -66,9 +66,12 @@ impl fmt::Display for Params {
             self.rows.0, self.columns.0
         )?;
         let (first, count) = self.layers;
-        write!(f, ", layers {first} to {}", first + count - 1)?;
-        if let Some(slices) = &self.slices {
-            write!(f, " (those of place {slices:?})")?;
+        match &self.slices {
+            None => write!(f, ", layers {first} to {}", first + count - 1)?,
+            Some(slices) => {
+                let layers: Vec<_> = slices.iter().map(|z| (first + z).to_string()).collect();
+                write!(f, ", layers {}", layers.join(", "))?;
+            }
         }
         if let Some(degrees) = self.tilt {
             write!(f, ", tilted by {degrees:.1}°")?;
@@ -93,7 +96,7 @@ impl fmt::Display for Params {
                 write!(f, ", noise of {deviation:.1} grey levels")?;
             }
             Some(Spoil::GaussianBlur { size }) => write!(f, ", blurred over {size} px")?,
-            Some(Spoil::MotionBlur { size, .. }) => write!(f, ", moved within {size} px")?,
+            Some(Spoil::MotionBlur { size, .. }) => write!(f, ", in motion within {size} px")?,
             None => {}
         }
         if self.grid_distortion.is_some() {

@@ -4,6 +4,7 @@ use inkling_fragment::{Columns, Volume};
 use ndarray::{Array2, Array3};
 
 use crate::sampling::Rows;
+use crate::weighted_rows::BlurRows;
 
 /// What samples are cut from.
 pub struct Source<'a> {
@@ -49,10 +50,30 @@ pub struct Sample {
     pub validity: Array2<f32>,
 }
 
-/// Memory that goes from one sample to the next, so that each allocates nothing but itself.
+/// Memory that goes from one sample to the next. With samples given back by [`Scratch::recycle`]
+/// not even the next sample asks for any.
 #[derive(Default)]
 pub struct Scratch {
     pub(crate) rows: Rows,
     pub(crate) columns: Columns,
-    pub(crate) layer: Vec<f32>,
+    pub(crate) blur: BlurRows,
+    spare: Vec<Sample>,
+}
+
+impl Scratch {
+    /// Takes a sample that nobody needs any more, whose memory the next one gets.
+    pub fn recycle(&mut self, sample: Sample) {
+        self.spare.push(sample);
+    }
+
+    /// A sample of `depth` layers of `side`² px with anything in it.
+    pub(crate) fn sample(&mut self, [depth, side]: [usize; 2]) -> Sample {
+        let spare = self.spare.pop();
+        let fits = spare.filter(|sample| sample.volume.dim() == (depth, side, side));
+        fits.unwrap_or_else(|| Sample {
+            volume: Array3::zeros((depth, side, side)),
+            labels: Array2::zeros((side, side)),
+            validity: Array2::zeros((side, side)),
+        })
+    }
 }

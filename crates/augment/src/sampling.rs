@@ -5,7 +5,10 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::geometry::{Geometry, Places};
 use crate::layer_taps::LayerTaps;
+use crate::marks::{MaskCrops, Nearest};
+use crate::noise::Noise;
 use crate::tone::Tone;
+use crate::vectors::Vectors;
 
 /// Pixels of a row that are worked on at once: few enough for the innermost cache, and for the
 /// volume's rows that a rotated row crosses to be at hand again in the next row.
@@ -27,57 +30,56 @@ pub(crate) struct Crop<'a> {
     pub size: [usize; 2],
 }
 
-/// A mask, and the crop's first row and column in it; beyond its sides nothing is set.
+/// How a crop becomes a sample.
 #[derive(Clone, Copy)]
-pub(crate) struct MaskCrop<'a> {
-    pub mask: &'a Array2<bool>,
-    pub first: [i64; 2],
+pub(crate) struct Plan<'a> {
+    pub geometry: &'a Geometry,
+    pub taps: &'a LayerTaps,
+    pub tone: Tone,
+    pub noise: Option<Noise>,
 }
 
 /// Memory that is used from one sample to the next.
 #[derive(Default)]
 pub(crate) struct Rows {
-    places: Places,
-    /// A row of the sample: block by block of the crop's layers, those of a pixel together.
+    /// Where the pixels that are worked on come from, and those that are next.
+    places: [Places; 2],
+    /// Block by block of the crop's layers, those of a pixel together.
     columns: Vec<f32>,
-    nearest: Vec<[i32; 2]>,
+    /// The same, the pixels of a layer together.
+    layers: Vec<[f32; TILE]>,
+    nearest: Nearest,
+    /// Where the pixels' columns stand in the voxels.
+    starts: Vec<usize>,
 }
 
-/// Reads a sample out of `crop`, trilinearly, and the masks that belong to it, by the nearest
-/// pixel: 1 where they are set. Axes are (layer, y, x) and (y, x).
+/// Reads a sample out of `crop` into `volume`, trilinearly, and the masks that belong to it into
+/// `marks`, by the nearest pixel: 1 where they are set. Axes are (layer, y, x) and (y, x).
 pub(crate) fn sample<const MASKS: usize>(
     crop: Crop,
-    masks: [MaskCrop; MASKS],
-    geometry: &Geometry,
-    taps: &LayerTaps,
-    tone: &Tone,
+    masks: MaskCrops<MASKS>,
+    plan: Plan,
     rows: &mut Rows,
-) -> (Array3<f32>, [Array2<f32>; MASKS]) {
-    let [height, width] = geometry.output();
-    let mut volume = Array3::zeros((taps.below.len(), height, width));
-    let mut marks = [(); MASKS].map(|()| Array2::zeros((height, width)));
+    volume: &mut Array3<f32>,
+    marks: [&mut Array2<f32>; MASKS],
+) {
     Arch::new().dispatch(Sampling {
         crop,
         masks,
-        geometry,
-        taps,
-        tone,
+        plan,
         rows,
-        volume: volume.as_slice_mut().expect("made in one piece"),
-        marks: marks
-            .each_mut()
-            .map(|marks| marks.as_slice_mut().expect("made in one piece")),
+        vectors: Vectors::new(),
+        volume: volume.as_slice_mut().expect("samples lie in one piece"),
+        marks: marks.map(|marks| marks.as_slice_mut().expect("samples lie in one piece")),
     });
-    (volume, marks)
 }
 
 struct Sampling<'a, const MASKS: usize> {
     crop: Crop<'a>,
-    masks: [MaskCrop<'a>; MASKS],
-    geometry: &'a Geometry,
-    taps: &'a LayerTaps,
-    tone: &'a Tone,
+    masks: MaskCrops<'a, MASKS>,
+    plan: Plan<'a>,
     rows: &'a mut Rows,
+    vectors: Vectors,
     volume: &'a mut [f32],
     marks: [&'a mut [f32]; MASKS],
 }
@@ -98,131 +100,171 @@ impl<const MASKS: usize> WithSimd for Sampling<'_, MASKS> {
 
 impl<const MASKS: usize> Sampling<'_, MASKS> {
     #[inline(always)]
-    fn rows_of<const BLOCK: usize>(self) {
-        let [height, width] = self.geometry.output();
+    fn rows_of<const BLOCK: usize>(mut self) {
+        let geometry = self.plan.geometry;
+        let [height, width] = geometry.output();
         let blocks = self.crop.layers.div_ceil(BLOCK);
-        let Rows {
-            places,
-            columns,
-            nearest,
-        } = self.rows;
-        columns.resize(blocks * TILE.min(width) * BLOCK, 0.0);
-        let columns = columns.as_chunks_mut::<BLOCK>().0;
-        let mut marks = self.marks;
-        if self.geometry.is_rotated() {
-            touch(&self.crop);
-        }
-        for left in (0..width).step_by(TILE) {
-            let tile = left..(left + TILE).min(width);
-            for row in 0..height {
-                self.geometry.row(row, tile.clone(), places);
-                for (block, columns) in columns.chunks_exact_mut(TILE.min(width)).enumerate() {
-                    interpolate(&self.crop, block * BLOCK, places, columns);
-                }
-                let line = |layer: usize| (layer * height + row) * width + left;
-                for layer in 0..self.taps.below.len() {
-                    let line = &mut self.volume[line(layer)..][..tile.len()];
-                    let of = |layer: usize| {
-                        let first = layer / BLOCK * TILE.min(width);
-                        (&columns[first..][..tile.len()], layer % BLOCK)
-                    };
-                    let taps = [of(self.taps.below[layer]), of(self.taps.above[layer])];
-                    mix_layers(taps, self.taps.weight[layer], self.tone, line);
-                }
-                for (crop, marks) in self.masks.iter().zip(&mut marks) {
-                    mark(crop, places, nearest, &mut marks[line(0)..][..tile.len()]);
+        self.rows.columns.resize(TILE * BLOCK, 0.0);
+        self.rows.layers.resize(blocks * BLOCK, [0.0; TILE]);
+        let tiles = width.div_ceil(TILE);
+        // A rotated row crosses many of the crop's, which the row below crosses again.
+        let place = |step: usize| match geometry.is_rotated() {
+            true => (step % height, step / height * TILE),
+            false => (step / tiles, step % tiles * TILE),
+        };
+        for step in 0..=tiles * height {
+            if step < tiles * height {
+                let (row, left) = place(step);
+                let Rows { places, starts, .. } = &mut *self.rows;
+                let next = &mut places[1];
+                geometry.row(row, left..(left + TILE).min(width), next);
+                if geometry.is_rotated() {
+                    look_ahead(&self.crop, next, starts);
                 }
             }
+            if step > 0 {
+                let (row, left) = place(step - 1);
+                self.tile::<BLOCK>(row * width + left);
+            }
+            self.rows.places.swap(0, 1);
+        }
+    }
+
+    /// The pixels from `first` on of all layers.
+    #[inline(always)]
+    fn tile<const BLOCK: usize>(&mut self, first: usize) {
+        let Rows {
+            places: [places, _],
+            columns,
+            layers,
+            nearest,
+            starts,
+        } = &mut *self.rows;
+        let columns = columns.as_chunks_mut::<BLOCK>().0;
+        for (block, layers) in layers.chunks_exact_mut(BLOCK).enumerate() {
+            interpolate(
+                &self.crop,
+                block * BLOCK,
+                places,
+                starts,
+                self.vectors,
+                columns,
+            );
+            self.vectors.transpose(columns, layers);
+        }
+        let [height, width] = self.plan.geometry.output();
+        let count = places.y.len();
+        let Plan {
+            taps, tone, noise, ..
+        } = self.plan;
+        for layer in 0..taps.below.len() {
+            let first = layer * height * width + first;
+            let line = &mut self.volume[first..][..count];
+            let from = [taps.below[layer], taps.above[layer]].map(|layer| &layers[layer]);
+            let weight = taps.weight[layer];
+            match &noise {
+                None => mix_layers(from, weight, line, |value| tone.apply(value)),
+                Some(noise) => {
+                    mix_layers(from, weight, line, |value| tone.exposed(value));
+                    noise.add(first, line);
+                    line.iter_mut()
+                        .for_each(|value| *value = tone.scaled(*value));
+                }
+            }
+        }
+        let lines = self.marks.each_mut();
+        let lines = lines.map(|marks| &mut marks[first..][..count]);
+        self.masks.mark(places, nearest, lines);
+    }
+}
+
+impl Crop<'_> {
+    /// Voxels to the neighbour on the right and to the one below; a crop one pixel wide has none.
+    #[inline(always)]
+    fn steps(&self) -> [usize; 2] {
+        let [height, width] = self.size;
+        let right = self.depth * usize::from(width > 1);
+        [right, self.width * self.depth * usize::from(height > 1)]
+    }
+
+    /// Where the columns of the pixels before `places` stand in the voxels, from the crop's layer
+    /// `layer` on.
+    #[inline(always)]
+    fn starts(&self, layer: usize, places: &Places, starts: &mut Vec<usize>) {
+        let [z, top, left] = self.first;
+        let (across, down) = (self.depth as u32, (self.width * self.depth) as u32);
+        let first = (top * self.width + left) * self.depth + z + layer;
+        starts.resize(places.y.len(), 0);
+        for (start, (&y, &x)) in starts.iter_mut().zip(places.y.iter().zip(&places.x)) {
+            let y = u64::from(y as u32) * u64::from(down);
+            let x = u64::from(x as u32) * u64::from(across);
+            *start = first + y as usize + x as usize;
         }
     }
 }
 
-/// Reads a little of every line of the cache that the crop lies in, in order. Memory hands out
-/// neighbours several times as fast as the places of a rotated row; these are near at hand then.
+/// Reads a little of every column that the next pixels need, so that memory is asked for all of them
+/// at once; interpolation, with more to do for each, would ask for a few at a time.
 #[inline(always)]
-fn touch(crop: &Crop) {
-    /// Voxels in a line.
-    const LINE: usize = 32;
-    let [_, top, left] = crop.first;
-    let [height, width] = crop.size;
+fn look_ahead(crop: &Crop, places: &Places, starts: &mut Vec<usize>) {
+    let [right, down] = crop.steps();
+    let past = right + crop.layers - 1;
+    crop.starts(0, places, starts);
     let mut seen = 0;
-    for row in top..top + height {
-        let first = (row * crop.width + left) * crop.depth;
-        let voxels = crop.voxels[first..first + width * crop.depth].iter();
-        seen ^= voxels.step_by(LINE).fold(0, |seen, voxel| seen ^ voxel);
+    for &start in &*starts {
+        let corners = &crop.voxels[start..][..=down + past];
+        seen ^= corners[0] ^ corners[past] ^ corners[down] ^ corners[down + past];
     }
     black_box(seen);
 }
 
-/// A block of the crop's layers from `layer` on at `places`, bilinearly.
+/// A block of the crop's layers from `layer` on at `places`, bilinearly; `starts` is memory to work
+/// in.
 #[inline(always)]
 fn interpolate<const BLOCK: usize>(
     crop: &Crop,
     layer: usize,
     places: &Places,
+    starts: &mut Vec<usize>,
+    vectors: Vectors,
     columns: &mut [[f32; BLOCK]],
 ) {
-    let [z, top, left] = crop.first;
-    // A crop one pixel wide has no neighbour to look at.
-    let next = |size: usize, step: usize| if size > 1 { step } else { 0 };
-    let right = next(crop.size[1], crop.depth);
-    let down = next(crop.size[0], crop.width * crop.depth);
+    let [right, down] = crop.steps();
+    crop.starts(layer, places, starts);
+    let reach = down + right + BLOCK;
     let beyond = places.beyond_y.iter().zip(&places.beyond_x);
-    let places = places.y.iter().zip(&places.x).zip(beyond);
-    for (((&row, &across), (&y, &x)), column) in places.zip(columns) {
-        let (row, across) = (top + row as usize, left + across as usize);
-        let first = (row * crop.width + across) * crop.depth + z + layer;
+    for ((&start, (&y, &x)), column) in starts.iter().zip(beyond).zip(columns) {
+        let corners = &crop.voxels[start..][..reach];
         let voxels = |corner: usize| -> &[u16; BLOCK] {
-            let voxels = crop.voxels[first + corner..].first_chunk();
+            let voxels = corners[corner..].first_chunk();
             voxels.expect("columns are padded")
         };
         let (a, b) = (voxels(0), voxels(right));
         let (c, d) = (voxels(down), voxels(down + right));
         let last = y * x;
         let weights = [1.0 - y - (x - last), x - last, y - last, last];
-        for i in 0..BLOCK {
-            column[i] = weights[0] * f32::from(a[i])
-                + weights[1] * f32::from(b[i])
-                + weights[2] * f32::from(c[i])
-                + weights[3] * f32::from(d[i]);
+        for (index, values) in column.as_chunks_mut().0.iter_mut().enumerate() {
+            let corners = [a, b, c, d].map(|voxels| &voxels.as_chunks().0[index]);
+            *values = vectors.weigh(corners, weights);
         }
     }
 }
 
 /// One layer of a sample's row, between two layers of the crop.
 #[inline(always)]
-fn mix_layers<const BLOCK: usize>(
-    [(below, lower), (above, upper)]: [(&[[f32; BLOCK]], usize); 2],
+fn mix_layers(
+    [below, above]: [&[f32; TILE]; 2],
     weight: f32,
-    tone: &Tone,
     line: &mut [f32],
+    finish: impl Fn(f32) -> f32,
 ) {
+    if weight == 0.0 {
+        for (value, &below) in line.iter_mut().zip(below) {
+            *value = finish(below);
+        }
+        return;
+    }
     for ((value, below), above) in line.iter_mut().zip(below).zip(above) {
-        let (below, above) = (below[lower], above[upper]);
-        *value = tone.apply(below + (above - below) * weight);
-    }
-}
-
-#[inline(always)]
-fn mark(crop: &MaskCrop, places: &Places, nearest: &mut Vec<[i32; 2]>, line: &mut [f32]) {
-    let [top, left] = crop.first;
-    nearest.resize(line.len(), [0, 0]);
-    let beyond = places.beyond_y.iter().zip(&places.beyond_x);
-    let places = places.y.iter().zip(&places.x).zip(beyond);
-    for (nearest, ((&row, &across), (&y, &x))) in nearest.iter_mut().zip(places) {
-        *nearest = [row + i32::from(y >= 0.5), across + i32::from(x >= 0.5)];
-    }
-    let (height, width) = crop.mask.dim();
-    let flat = crop.mask.as_slice().expect("masks lie in one piece");
-    for (value, &[row, across]) in line.iter_mut().zip(&*nearest) {
-        let (row, across) = (top + i64::from(row), left + i64::from(across));
-        let inside = (row as usize) < height && (across as usize) < width;
-        let index = if inside {
-            row as usize * width + across as usize
-        } else {
-            usize::MAX
-        };
-        let set = flat.get(index).copied().unwrap_or(false);
-        *value = f32::from(u8::from(set));
+        *value = finish(below + (above - below) * weight);
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt::Debug;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -159,54 +161,17 @@ impl AugmentSettings {
     /// # Errors
     /// [`Error::Setting`] for the first value out of its range.
     pub(crate) fn check(&self, image_size: usize) -> Result<(), Error> {
-        let rules = [
-            ("scale", rising(self.scale, 0.0), "a rising range above 0"),
-            ("ratio", rising(self.ratio, 0.0), "a rising range above 0"),
-            (
-                "z_scale_limit",
-                self.z_scale_limit >= 1.0 && self.z_scale_limit.is_finite(),
-                "a number of at least 1",
-            ),
-            ("tilt_limit", within(self.tilt_limit, 90.0), "0 to 90"),
-            ("rotate_limit", within(self.rotate_limit, 180.0), "0 to 180"),
-            (
-                "brightness_limit",
-                within(self.brightness_limit, 1.0),
-                "0 to 1",
-            ),
-            ("contrast_limit", within(self.contrast_limit, 1.0), "0 to 1"),
-            (
-                "noise_variance",
-                rising(self.noise_variance, -1.0) && self.noise_variance[0] >= 0.0,
-                "a rising range from 0",
-            ),
-            (
-                "gaussian_blur",
-                kernel(self.gaussian_blur) && self.gaussian_blur[1] % 2 == 1,
-                "a rising range of sides from 3, the last odd",
-            ),
-            (
-                "motion_blur",
-                kernel(self.motion_blur) && self.motion_blur[0] % 2 == 1,
-                "a rising range of sides from 3, the first odd",
-            ),
-            (
-                "grid_steps",
-                (1..=image_size).contains(&self.grid_steps),
-                "at least 1 and at most the patch's side",
-            ),
-            ("grid_limit", within(self.grid_limit, 1.0), "0 to 1"),
-            (
-                "dropout_size",
-                rising(self.dropout_size, 0.0) && self.dropout_size[1] <= 1.0,
-                "a rising range above 0, up to 1",
-            ),
-        ];
-        let wrong = rules.into_iter().find(|(_, holds, _)| !holds);
-        if let Some((key, _, expected)) = wrong {
-            return Err(Error::Setting { key, expected });
-        }
         self.check_probabilities()?;
+        self.check_geometry(image_size)?;
+        self.check_intensities()?;
+        let size = self.dropout_size;
+        let holds = rising(size, 0.0) && size[1] <= 1.0;
+        require(
+            "dropout_size",
+            size,
+            holds,
+            "a rising range above 0, up to 1",
+        )?;
         self.mixing.check()
     }
 
@@ -222,14 +187,75 @@ impl AugmentSettings {
             ("grid_distortion", self.grid_distortion),
             ("coarse_dropout", self.coarse_dropout),
         ];
-        let wrong = probabilities.into_iter().find(|(_, p)| !within(*p, 1.0));
-        match wrong {
-            Some((key, _)) => Err(Error::Setting {
-                key,
-                expected: "a probability from 0 to 1",
-            }),
-            None => Ok(()),
+        probabilities
+            .into_iter()
+            .try_for_each(|(key, p)| require(key, p, within(p, 1.0), "a probability from 0 to 1"))
+    }
+
+    fn check_geometry(&self, image_size: usize) -> Result<(), Error> {
+        for (key, range) in [("scale", self.scale), ("ratio", self.ratio)] {
+            let holds = rising(range, 0.0) && range[1] <= LARGEST_CROP;
+            require(key, range, holds, "a rising range above 0, up to 16")?;
         }
+        let z = self.z_scale_limit;
+        let holds = (1.0..=LARGEST_CROP).contains(&z);
+        require("z_scale_limit", z, holds, "1 to 16")?;
+        let tilt = self.tilt_limit;
+        require("tilt_limit", tilt, within(tilt, 90.0), "0 to 90")?;
+        let rotate = self.rotate_limit;
+        require("rotate_limit", rotate, within(rotate, 180.0), "0 to 180")?;
+        let steps = self.grid_steps;
+        let holds = (1..=image_size).contains(&steps);
+        require(
+            "grid_steps",
+            steps,
+            holds,
+            "at least 1 and at most the patch's side",
+        )?;
+        let grid = self.grid_limit;
+        require("grid_limit", grid, within(grid, 1.0), "0 to 1")
+    }
+
+    fn check_intensities(&self) -> Result<(), Error> {
+        let limits = [
+            ("brightness_limit", self.brightness_limit),
+            ("contrast_limit", self.contrast_limit),
+        ];
+        for (key, limit) in limits {
+            require(key, limit, within(limit, 1.0), "0 to 1")?;
+        }
+        let noise = self.noise_variance;
+        let holds = rising(noise, -1.0) && noise[0] >= 0.0;
+        require("noise_variance", noise, holds, "a rising range from 0")?;
+        let blur = self.gaussian_blur;
+        let expected = "a rising range of sides from 3 to 255, the last odd";
+        let holds = kernel(blur) && blur[1] % 2 == 1;
+        require("gaussian_blur", blur, holds, expected)?;
+        let blur = self.motion_blur;
+        let expected = "a rising range of sides from 3 to 255, the first odd";
+        let holds = kernel(blur) && blur[0] % 2 == 1;
+        require("motion_blur", blur, holds, expected)
+    }
+}
+
+/// Most times that a crop may be larger than a patch.
+const LARGEST_CROP: f64 = 16.0;
+
+/// # Errors
+/// [`Error::Setting`] unless the value `holds`.
+pub(crate) fn require(
+    key: &'static str,
+    value: impl Debug,
+    holds: bool,
+    expected: &'static str,
+) -> Result<(), Error> {
+    match holds {
+        true => Ok(()),
+        false => Err(Error::Setting {
+            key,
+            found: format!("{value:?}"),
+            expected,
+        }),
     }
 }
 
@@ -242,5 +268,5 @@ fn within(value: f64, limit: f64) -> bool {
 }
 
 fn kernel([low, high]: [usize; 2]) -> bool {
-    3 <= low && low <= high
+    3 <= low && low <= high && high <= 255
 }

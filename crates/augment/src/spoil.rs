@@ -3,7 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::gaussian_blur::gaussian_blur;
 use crate::motion_blur::motion_blur;
-use crate::noise::gaussian_noise;
+use crate::noise::Noise;
+use crate::tone::Tone;
+use crate::weighted_rows::BlurRows;
 
 /// What makes a sample worse: one of noise, blur and motion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,12 +36,22 @@ pub enum Spoil {
 }
 
 impl Spoil {
-    /// Changes intensities, 0 to 65535, (z, y, x); `layer` is memory to work in.
-    pub(crate) fn apply(&self, volume: &mut Array3<f32>, layer: &mut Vec<f32>) {
+    /// The noise, where it is that.
+    pub(crate) fn noise(&self) -> Option<Noise> {
         match *self {
-            Self::Noise { deviation, seed } => gaussian_noise(volume, deviation, seed),
-            Self::GaussianBlur { size } => gaussian_blur(volume, size, layer),
-            Self::MotionBlur { size, from, to } => motion_blur(volume, size, from, to, layer),
+            Self::Noise { deviation, seed } => Some(Noise::new(deviation, seed)),
+            Self::GaussianBlur { .. } | Self::MotionBlur { .. } => None,
+        }
+    }
+
+    /// Blurs intensities, (z, y, x), and gives them their `tone`; noise does nothing.
+    pub(crate) fn blur(&self, volume: &mut Array3<f32>, tone: &Tone, rows: &mut BlurRows) {
+        match *self {
+            Self::Noise { .. } => {}
+            Self::GaussianBlur { size } => gaussian_blur(volume, size, tone, rows),
+            Self::MotionBlur { size, from, to } => {
+                motion_blur(volume, size, [from, to], tone, rows);
+            }
         }
     }
 }

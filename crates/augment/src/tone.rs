@@ -34,9 +34,23 @@ impl Tone {
         }
     }
 
+    /// Brightened, normalised: both in one step.
     #[inline(always)]
     pub fn apply(&self, intensity: f32) -> f32 {
+        let value = intensity * (self.contrast * self.gain) + self.scaled(self.offset);
+        value.clamp(self.bias, self.scaled(f32::from(u16::MAX)))
+    }
+
+    /// Brightened.
+    #[inline(always)]
+    pub fn exposed(&self, intensity: f32) -> f32 {
         let intensity = intensity * self.contrast + self.offset;
-        intensity.clamp(0.0, f32::from(u16::MAX)) * self.gain + self.bias
+        intensity.clamp(0.0, f32::from(u16::MAX))
+    }
+
+    /// Normalised where wanted.
+    #[inline(always)]
+    pub fn scaled(&self, intensity: f32) -> f32 {
+        intensity * self.gain + self.bias
     }
 }

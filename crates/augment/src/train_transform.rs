@@ -5,10 +5,10 @@ use crate::draw::draw;
 use crate::exact::Stage;
 use crate::geometry::Geometry;
 use crate::layer_taps::LayerTaps;
-use crate::normalize::normalize;
-use crate::sampling::{Crop, MaskCrop, sample};
+use crate::marks::MaskCrops;
+use crate::sampling::{Crop, Plan, sample as read};
 use crate::tone::Tone;
-use crate::{AugmentSettings, Error, Mix, Params, Sample, SampleKey, Scratch, Source};
+use crate::{AugmentSettings, Error, Mix, Params, Sample, SampleKey, Scratch, Source, Spoil};
 
 /// The write-up's training transform: a random crop with its centre on papyrus, rotated, resized to
 /// the patch, flipped, turned, brightened, spoilt, distorted, with a hole, normalised.
@@ -26,8 +26,14 @@ impl TrainTransform {
     /// Samples of `depth` layers of `image_size`² px.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a value out of its range.
+    /// [`Error::Setting`] for a value out of its range, [`Error::Patch`] for a patch of nothing.
     pub fn new(settings: AugmentSettings, image_size: usize, depth: usize) -> Result<Self, Error> {
+        if image_size == 0 || depth == 0 {
+            return Err(Error::Patch {
+                depth,
+                side: image_size,
+            });
+        }
         settings.check(image_size)?;
         Ok(Self {
             settings,
@@ -49,7 +55,9 @@ impl TrainTransform {
         let mut sample = self.apply(source, &self.draw(source, key)?, scratch)?;
         if let Some(mix) = self.draw_mix(key) {
             let second = self.draw(source, key.partner())?;
-            mix.apply(&mut sample, &self.apply(source, &second, scratch)?);
+            let second = self.apply(source, &second, scratch)?;
+            mix.apply(&mut sample, &second);
+            scratch.recycle(second);
         }
         Ok(sample)
     }
@@ -80,67 +88,62 @@ impl TrainTransform {
         params: &Params,
         scratch: &mut Scratch,
     ) -> Result<Sample, Error> {
-        let inside = inside(source, params);
         if self.settings.exact || params.tilt.is_some() {
             return self.apply_crop(source, params, scratch);
         }
-        let (layers, height, width) = (params.layers.1, params.rows.1, params.columns.1);
-        let Scratch { rows, columns, .. } = scratch;
-        let (volume, first) = match source.volume.columns() {
-            Some(whole) if inside => {
-                let first = [params.rows.0, params.columns.0].map(|first| first as usize);
-                (whole, [params.layers.0, first[0], first[1]])
-            }
-            _ => {
-                let z = params.layers.0..params.layers.0 + layers;
-                columns.fill(source.volume, z, params.rows, params.columns)?;
-                (&*columns, [0, 0, 0])
-            }
-        };
-        let [depth, _, across] = volume.shape();
-        let crop = Crop {
-            voxels: volume.voxels(),
-            depth,
-            width: across,
-            first,
-            layers,
-            size: [height, width],
-        };
-        let geometry = Geometry::new(params, [height, width], [self.image_size; 2]);
-        let tone = Tone::new(params.contrast_brightness);
-        let tone = match params.spoil {
-            Some(_) => tone,
-            None => tone.normalized(),
-        };
-        let mask = |mask| MaskCrop {
-            mask,
-            first: [params.rows.0, params.columns.0],
-        };
-        let taps = &self.taps(params);
-        let (volume, labels, validity) = match source.labels {
-            Some(labels) => {
-                let masks = [mask(labels), mask(source.mask)];
-                let (volume, marks) = sample(crop, masks, &geometry, taps, &tone, rows);
-                let [labels, validity] = marks;
-                (volume, labels, validity)
-            }
-            None => {
-                let masks = [mask(source.mask)];
-                let (volume, [validity]) = sample(crop, masks, &geometry, taps, &tone, rows);
-                (volume, Array2::zeros(validity.dim()), validity)
-            }
-        };
-        let mut sample = Sample {
-            volume,
-            labels,
-            validity,
-        };
+        let mut sample = scratch.sample([self.depth, self.image_size]);
+        self.sample_once(source, params, scratch, &mut sample)?;
         if let Some(spoil) = &params.spoil {
-            spoil.apply(&mut sample.volume, &mut scratch.layer);
-            sample.volume.mapv_inplace(normalize);
+            let tone = Tone::new(None).normalized();
+            spoil.blur(&mut sample.volume, &tone, &mut scratch.blur);
         }
         sample.drop_out(params);
         Ok(sample)
+    }
+
+    /// Geometry, tone and noise in one go, straight from the fragment's voxels; normalised, unless a
+    /// blur is still to come.
+    fn sample_once(
+        &self,
+        source: &Source,
+        params: &Params,
+        scratch: &mut Scratch,
+        sample: &mut Sample,
+    ) -> Result<(), Error> {
+        let Scratch { rows, columns, .. } = scratch;
+        let crop = crop(source, params, columns)?;
+        let spoil = params.spoil.as_ref();
+        let noise = spoil.and_then(Spoil::noise);
+        let tone = Tone::new(params.contrast_brightness);
+        let plan = Plan {
+            geometry: &Geometry::new(params, crop.size, [self.image_size; 2]),
+            taps: &self.taps(params),
+            tone: match spoil.is_some() && noise.is_none() {
+                true => tone,
+                false => tone.normalized(),
+            },
+            noise,
+        };
+        let first = [params.rows.0, params.columns.0];
+        let Sample {
+            volume,
+            labels,
+            validity,
+        } = sample;
+        match source.labels {
+            Some(ink) => {
+                let masks = [ink, source.mask];
+                let masks = MaskCrops { masks, first };
+                read(crop, masks, plan, rows, volume, [labels, validity]);
+            }
+            None => {
+                labels.fill(0.0);
+                let masks = [source.mask];
+                let masks = MaskCrops { masks, first };
+                read(crop, masks, plan, rows, volume, [validity]);
+            }
+        }
+        Ok(())
     }
 
     fn taps(&self, params: &Params) -> LayerTaps {
@@ -184,6 +187,36 @@ impl TrainTransform {
         };
         self.apply(&tilted, &params, scratch)
     }
+}
+
+/// The crop's voxels: where they lie, or copied into `columns`.
+fn crop<'a>(
+    source: &Source<'a>,
+    params: &Params,
+    columns: &'a mut Columns,
+) -> Result<Crop<'a>, Error> {
+    let (first_layer, layers) = params.layers;
+    let size = [params.rows.1, params.columns.1];
+    let (volume, first) = match source.volume.columns() {
+        Some(whole) if inside(source, params) => {
+            let [y, x] = [params.rows.0, params.columns.0].map(|first| first as usize);
+            (whole, [first_layer, y, x])
+        }
+        _ => {
+            let z = first_layer..first_layer + layers;
+            columns.fill(source.volume, z, params.rows, params.columns)?;
+            (&*columns, [0, 0, 0])
+        }
+    };
+    let [depth, _, width] = volume.shape();
+    Ok(Crop {
+        voxels: volume.voxels(),
+        depth,
+        width,
+        first,
+        layers,
+        size,
+    })
 }
 
 /// Whether the crop lies within the fragment.

@@ -148,3 +148,61 @@ fn transforms_happen_as_often_as_asked() {
         assert!((found - expected).abs() <= 0.025, "{index}: {found}");
     }
 }
+
+/// Mean and quantiles of what should be uniform from `low` to `high`, to 3 % of that range and half of
+/// the `step` that values are rounded to.
+fn assert_uniform(name: &str, mut values: Vec<f64>, [low, high]: [f64; 2], step: f64) {
+    let count = values.len() as f64;
+    let near = |found: f64, share: f64| {
+        let apart = (found - low) / (high - low) - share;
+        assert!(
+            apart.abs() < 0.03 + step / 2.0 / (high - low),
+            "{name}: {found} at {share}"
+        );
+    };
+    near(values.iter().sum::<f64>() / count, 0.5);
+    values.sort_by(f64::total_cmp);
+    for share in QUANTILES {
+        near(values[(share * (count - 1.0)).round() as usize], share);
+    }
+}
+
+/// The write-up's own crop: size, ratio, depth, and a centre anywhere on papyrus where the crop fits.
+#[test]
+fn crops_are_uniform_in_size_depth_and_place() {
+    let volume = Array3::<u16>::zeros((40, 500, 500));
+    // Papyrus on the left fifth of the columns, and in the lower half of the others.
+    let mask = Array2::from_shape_fn((500, 500), |(y, x)| x < 100 || y >= 250);
+    let source = Source {
+        volume: &volume,
+        mask: &mask,
+        labels: None,
+        z: 0..40,
+    };
+    let transform = TrainTransform::new(AugmentSettings::default(), 100, 18).unwrap();
+    let key = |index| SampleKey {
+        seed: 4,
+        epoch: 0,
+        index,
+    };
+    let drawn: Vec<Params> = (0..DRAWS)
+        .map(|index| transform.draw(&source, key(index)).unwrap())
+        .collect();
+    let of = |value: fn(&Params) -> f64| drawn.iter().map(value).collect::<Vec<_>>();
+    let scale = |p: &Params| ((p.rows.1 * p.columns.1) as f64).sqrt() / 100.0;
+    assert_uniform("scale", of(scale), [0.5, 2.0], 0.01);
+    let ratio = |p: &Params| p.rows.1 as f64 / p.columns.1 as f64;
+    assert_uniform("ratio", of(ratio), [0.9, 1.1], 0.01);
+    let layers = |p: &Params| p.layers.1 as f64;
+    assert_uniform("layers", of(layers), [18.0 / 1.33, 18.0 * 1.33], 1.0);
+    // Of centres at least 110 px from every edge, where every crop fits, all pixels are as likely.
+    let centre = |(first, count): (i64, usize)| first as usize + count / 2;
+    let centres = drawn.iter().map(|p| (centre(p.rows), centre(p.columns)));
+    let inner: Vec<_> = centres
+        .filter(|(y, x)| (110..390).contains(y) && (110..390).contains(x))
+        .collect();
+    assert!(inner.len() > 1_000, "{}", inner.len());
+    let (rows, columns) = inner.iter().map(|&(y, x)| (y as f64, x as f64)).unzip();
+    assert_uniform("centre's row", rows, [250.0, 389.0], 1.0);
+    assert_uniform("centre's column", columns, [110.0, 389.0], 1.0);
+}

@@ -130,6 +130,29 @@ fn an_address_names_a_sample() {
     assert_ne!(sample(4), sample(5));
 }
 
+/// What a spent sample held is gone, and its memory is used again.
+#[test]
+fn a_recycled_sample_leaves_nothing_behind() {
+    let sheet = Sheet::new(70, 50);
+    let transform = transform(AugmentSettings::default());
+    let mut scratch = Scratch::default();
+    for index in 0..40 {
+        let params = transform.draw(&sheet.source(), key(index)).unwrap();
+        let labels = (index % 3 > 0).then_some(&sheet.labels);
+        let source = Source {
+            labels,
+            ..sheet.source()
+        };
+        let sample = transform.apply(&source, &params, &mut scratch).unwrap();
+        assert_eq!(sample, apply(&transform, &source, &params), "{params}");
+        let place = sample.volume.as_ptr();
+        scratch.recycle(sample);
+        let next = transform.apply(&source, &params, &mut scratch).unwrap();
+        assert_eq!(next.volume.as_ptr(), place);
+        scratch.recycle(next);
+    }
+}
+
 #[test]
 fn contrast_and_brightness_stay_within_sixteen_bits() {
     let sheet = Sheet::new(16, 16);
@@ -283,6 +306,15 @@ fn noise_has_its_deviation_and_mean() {
     assert!(noise.mean().unwrap().abs() < 4.0 * 700.0 / 181.0);
     assert!((noise.std(0.0) - 700.0).abs() < 4.0 * 700.0 / 256.0);
     assert_eq!(sample, apply(&transform, &source, &params).volume);
+    let exact = AugmentSettings {
+        exact: true,
+        ..AugmentSettings::none()
+    };
+    let steps = TrainTransform::new(exact, 64, 8).unwrap();
+    let difference = apply(&steps, &source, &params).volume - sample;
+    // Steps round to whole grey levels.
+    let most = 0.51 / 65_536.0 / 0.226;
+    assert!(difference.iter().all(|value| value.abs() < most));
 }
 
 #[test]

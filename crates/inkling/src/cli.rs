@@ -13,7 +13,8 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// auto, flex, cuda[:N], vulkan[:N], metal, rocm[:N] or libtorch[:cuda:N].
+    /// auto, flex, cuda[:N], vulkan[:N], metal, rocm[:N] or libtorch[:cuda:N]; {rank} in it is
+    /// the process's place on its machine under mpirun.
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
     /// Threads on the processor; all by default.
@@ -443,6 +444,16 @@ pub struct Forward {
     /// The logits, f32 [batch, height, width].
     #[arg(long, value_name = "NPY")]
     pub output: PathBuf,
+    /// Passes the patches so many times; the median time counts.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Says where the time of the last pass went, operation by operation.
+    #[arg(long)]
+    pub profile: bool,
+    /// Writes the encoder's feature maps too, finest first: DIR/0.npy, DIR/1.npy, …, f32 [batch ×
+    /// windows, channels, height, width].
+    #[arg(long, value_name = "DIR")]
+    pub features: Option<PathBuf>,
 }
 
 /// Flags of `report`.

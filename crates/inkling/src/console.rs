@@ -1,7 +1,7 @@
 //! What people see while work goes on, and the figures that scripts read.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
@@ -89,6 +89,7 @@ impl Console {
             plain: false,
             bar,
             began: Instant::now(),
+            first: OnceLock::new(),
             said: Mutex::new(Instant::now()),
         }
     }
@@ -100,6 +101,8 @@ pub struct Task {
     plain: bool,
     bar: ProgressBar,
     began: Instant,
+    /// What was done already when this call began: it tells nothing of the speed.
+    first: OnceLock<u64>,
     said: Mutex<Instant>,
 }
 
@@ -109,10 +112,16 @@ impl Task {
 
     /// `done` of `total` are done.
     pub fn at(&self, done: u64, total: u64) {
+        let first = *self.first.get_or_init(|| {
+            let before = done.saturating_sub(1);
+            self.bar.set_position(before);
+            self.bar.reset_eta();
+            before
+        });
         self.bar.set_length(total);
         self.bar.set_position(done);
         if self.plain && done > 0 {
-            self.say_plainly(done, total);
+            self.say_plainly(done, total, first);
         }
     }
 
@@ -121,7 +130,7 @@ impl Task {
         self.bar.set_message(text);
     }
 
-    fn say_plainly(&self, done: u64, total: u64) {
+    fn say_plainly(&self, done: u64, total: u64, first: u64) {
         let mut said = self
             .said
             .lock()
@@ -133,7 +142,7 @@ impl Task {
         let left = self
             .began
             .elapsed()
-            .mul_f64((total - done.min(total)) as f64 / done as f64);
+            .mul_f64((total - done.min(total)) as f64 / done.saturating_sub(first).max(1) as f64);
         let note = self.bar.message();
         eprintln!(
             "{}: {done}/{total}, {} left {note}",

@@ -1,14 +1,12 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 
-use std::process::ExitCode;
-
 /// A mistake in the flags or the settings, as opposed to one in the data.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
 /// 2 when the mend lies in the flags or the settings, else 1.
-pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+pub fn exit_code(error: &anyhow::Error) -> u8 {
     let settings = error.chain().any(|cause| {
         let is = |known: Option<bool>| known.unwrap_or(false);
         cause.is::<Usage>()
@@ -22,5 +20,5 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
                 .downcast_ref()
                 .map(inkling_predict::Error::is_settings))
     });
-    ExitCode::from(if settings { 2 } else { 1 })
+    if settings { 2 } else { 1 }
 }

@@ -7,16 +7,30 @@ mod cli;
 mod commands;
 mod console;
 mod failure;
+mod ranks;
 mod recipe;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Networks ask for megabytes and give them back thousands of times a second; the system's
+/// allocator hands each piece back to the kernel, which fills the next one with zeros.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let console = console::Console::new(cli.json, cli.verbose, cli.quiet);
-    let outcome = commands::run(&cli, &console);
+    let (ranks, joined) = match ranks::launched(&cli.command) {
+        Ok(launched) => launched,
+        Err(error) => {
+            console::Console::new(cli.json, cli.verbose, cli.quiet).fail(&error);
+            return failure::exit_code(&error).into();
+        }
+    };
+    let first = ranks.is_first();
+    let console = console::Console::new(cli.json && first, cli.verbose, cli.quiet || !first);
+    let outcome = commands::run(&cli, &console, &ranks);
     match outcome {
         Ok(figures) => {
             console.finish(&figures);
@@ -24,7 +38,12 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             console.fail(&error);
-            failure::exit_code(&error)
+            if let Some(joined) = joined
+                && !ranks.have_failed()
+            {
+                joined.abort(failure::exit_code(&error));
+            }
+            failure::exit_code(&error).into()
         }
     }
 }

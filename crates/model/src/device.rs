@@ -121,6 +121,11 @@ impl DeviceName {
         }
     }
 
+    /// Whether several processes can train on such devices together.
+    pub fn trains_over_ranks(self) -> bool {
+        self.is_processor() || matches!(self, Self::LibTorchCuda(_))
+    }
+
     fn feature(self) -> &'static str {
         match self {
             Self::Auto | Self::Flex => "flex",

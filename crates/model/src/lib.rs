@@ -35,19 +35,25 @@
 //! # Ok::<(), inkling_model::Error>(())
 //! ```
 
+#[cfg(feature = "ranks")]
+mod across_ranks;
 mod decoders;
 mod device;
 mod encoders;
 mod error;
 mod layers;
 mod network;
+mod precision;
 mod settings;
 pub mod weights;
 
+#[cfg(feature = "ranks")]
+pub use across_ranks::{count_in_statistics, join_ranks};
 pub use device::DeviceName;
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use network::Network;
+pub use precision::Precision;
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
     Checkpoint, EncoderReport, Hub, Mismatch, Tensors, load, load_encoder, load_weights, save,

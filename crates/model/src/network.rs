@@ -97,10 +97,9 @@ impl Network {
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     /// - output: `[batch, windows, rows, columns]`
     pub fn window_logits(&self, volume: Tensor<4>) -> Tensor<4> {
-        let [batch, depth, height, width] = volume.dims();
+        let [batch, depth, _, _] = volume.dims();
         let windows = depth / self.inputs;
-        let images = volume.reshape([batch * windows, self.inputs, height, width]);
-        let mut features = self.encoder.forward(images);
+        let mut features = self.volume_features(volume);
         if let Some(pyramid) = &self.pyramid {
             features = pyramid.forward(features);
         }
@@ -137,6 +136,17 @@ impl Network {
     /// to each pixel by itself.
     pub fn repeats_pixels(&self) -> bool {
         self.enlargement() == Resize::Nearest
+    }
+
+    /// The encoder's feature maps of a volume's windows, finest first: `[batch × windows, channels,
+    /// …, …]`.
+    ///
+    /// # Shapes
+    /// - volume: `[batch, depth, height, width]`, normalised intensities
+    pub fn volume_features(&self, volume: Tensor<4>) -> Vec<Tensor<4>> {
+        let [batch, depth, height, width] = volume.dims();
+        let windows = depth / self.inputs;
+        self.features(volume.reshape([batch * windows, self.inputs, height, width]))
     }
 
     /// The encoder's feature maps of the windows as a batch, finest first.

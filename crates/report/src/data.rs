@@ -9,6 +9,10 @@ pub struct ReportData {
     pub subtitle: String,
     /// The numbers that people look for first.
     pub figures: Vec<Figure>,
+    /// Seconds after which a browser loads the page anew, while what it shows goes on.
+    pub refresh: Option<u32>,
+    /// Folds of a cross-validation.
+    pub folds: Vec<FoldRow>,
     /// Mean intensity per layer of each fragment.
     pub curves: Vec<FragmentCurve>,
     /// Fitted depths.
@@ -30,6 +34,25 @@ pub struct Figure {
     pub value: String,
     /// What it tells.
     pub explanation: String,
+}
+
+/// The outcome of one fold.
+#[derive(Clone, Debug)]
+pub struct FoldRow {
+    /// The held-out fragments.
+    pub name: String,
+    /// The epoch whose weights are kept.
+    pub epoch: u32,
+    /// F0.5 at a threshold of 0.5.
+    pub f05: f64,
+    /// The highest F0.5 over all thresholds.
+    pub best_f05: f64,
+    /// The threshold that gives it.
+    pub best_threshold: f64,
+    /// Area under the precision–recall curve.
+    pub average_precision: f64,
+    /// Each held-out fragment's id and its painting, (y, x).
+    pub painted: Vec<(String, Array2<u8>)>,
 }
 
 /// Curves of one fragment, one value per layer, u16 intensities.

@@ -25,6 +25,7 @@ mod color_map;
 mod curve_charts;
 mod data;
 mod embed;
+mod fold_table;
 mod gallery;
 mod lettering;
 mod page;
@@ -34,7 +35,9 @@ mod shift_map;
 pub use chart::{Chart, Line};
 pub use color_map::viridis;
 pub use curve_charts::{curve_charts, curves_svg};
-pub use data::{AlignmentView, Figure, FragmentCurve, PredictionView, ReportData, TrainingView};
+pub use data::{
+    AlignmentView, Figure, FoldRow, FragmentCurve, PredictionView, ReportData, TrainingView,
+};
 pub use gallery::{Gallery, GalleryPicture, GallerySection};
 pub use page::render;
 pub use sample_picture::{SampleView, sample_picture};

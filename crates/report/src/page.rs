@@ -5,6 +5,7 @@ use crate::chart::{Chart, Line};
 use crate::color_map::viridis;
 use crate::data::{AlignmentView, Figure, PredictionView, ReportData, TrainingView};
 use crate::embed::{data_address, gray_address};
+use crate::fold_table::fold_table;
 use crate::shift_map::shift_map;
 
 const STYLE: &str = include_str!("page.css");
@@ -20,6 +21,7 @@ pub fn render(data: &ReportData) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 link rel="icon" href="data:,";
+                @if let Some(seconds) = data.refresh { meta http-equiv="refresh" content=(seconds); }
                 title { (data.title) }
                 style { (PreEscaped(STYLE)) }
             }
@@ -27,6 +29,7 @@ pub fn render(data: &ReportData) -> String {
                 header { h1 { (data.title) } p { (data.subtitle) } }
                 main {
                     (figures(&data.figures))
+                    (fold_table(&data.folds))
                     @for (index, view) in data.predictions.iter().enumerate() { (prediction(index, view)) }
                     (trainings(&data.trainings))
                     (alignments(&data.alignments))
@@ -76,7 +79,7 @@ fn prediction(index: usize, view: &PredictionView) -> Markup {
     }
     let painted = gray_address(&view.probability);
     html! {
-        section {
+        section id=(format!("fragment-{}", view.id)) {
             h2 { "Fragment " (view.id) }
             p { (view.caption) }
             @if let Some((first, address)) = under.first() {

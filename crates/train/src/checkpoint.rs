@@ -6,6 +6,7 @@ use inkling_model::{Network, Tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::average::Average;
+use crate::loss_scale::LossScale;
 use crate::optimizer::Optimizer;
 use crate::{Error, Identity, Ranking, Run};
 
@@ -21,6 +22,9 @@ pub struct Progress {
     pub steps: u64,
     /// Steps skipped in a row, for their losses were no numbers.
     pub skipped_in_a_row: u32,
+    /// The factor on the loss in 16 bits.
+    #[serde(default)]
+    pub loss_scale: LossScale,
     /// The best epochs so far.
     pub ranking: Ranking,
 }

@@ -52,6 +52,26 @@ pub enum Error {
         /// What to do.
         mend: String,
     },
+    /// Another of the ranks that train together failed.
+    #[error(
+        "rank {rank} failed, and its own message says why; training ends on all ranks. Finished \
+         epochs are kept. Mend: mend that, then give the command again with --resume, on any \
+         number of ranks"
+    )]
+    OtherRank {
+        /// The rank that failed.
+        rank: usize,
+    },
+    /// Several ranks cannot train together like this.
+    #[error("ranks: found {found}; expected {expected}. Mend: {mend}")]
+    Ranks {
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
     /// Reading or writing failed.
     #[error("{}: {source}. Mend: check the disk and the permissions", path.display())]
     Io {

@@ -23,11 +23,16 @@ mod error;
 mod events;
 mod examples;
 mod glimpse;
+mod gradient_sum;
 mod identity;
 mod loader;
 mod loss;
+mod loss_scale;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod optimizer;
 mod ranking;
+mod ranks;
 mod run;
 mod schedule;
 mod settings;
@@ -35,15 +40,21 @@ mod statistics;
 mod tally;
 mod training;
 mod validate;
+mod weight_sum;
 
 pub use checkpoint::Progress;
 pub use error::Error;
 pub use events::Events;
 pub use examples::{Examples, TrainingFragment};
 pub use identity::Identity;
+pub use loader::Loader;
 pub use loss::Loss;
+pub use loss_scale::LossScale;
+#[cfg(feature = "mpi")]
+pub use mpi::Joined;
 pub use optimizer::OptimizerSettings;
 pub use ranking::{Metric, Ranking};
+pub use ranks::Ranks;
 pub use run::{Epoch, Run};
 pub use schedule::{Piece, Schedule, Shape};
 pub use settings::TrainSettings;

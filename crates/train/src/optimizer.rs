@@ -69,7 +69,7 @@ impl OptimizerSettings {
 /// Gradients by PyTorch's name, flattened; what several backward passes add up in.
 #[derive(Default)]
 pub struct NamedGradients {
-    by_name: BTreeMap<String, Tensor<1>>,
+    pub(crate) by_name: BTreeMap<String, Tensor<1>>,
 }
 
 impl NamedGradients {
@@ -106,6 +106,15 @@ impl NamedGradients {
         // One transfer from the device for all of them.
         let total = Tensor::cat(squares, 0).sum().into_scalar::<f32>();
         f64::from(total).sqrt()
+    }
+
+    /// Divides all gradients by `scale`, exact where it is a power of two.
+    pub fn divide(&mut self, scale: f32) {
+        if scale != 1.0 {
+            for gradient in self.by_name.values_mut() {
+                *gradient = gradient.clone() / scale;
+            }
+        }
     }
 
     /// Shortens the gradients to a total norm of `limit` where theirs, `norm`, is longer; a limit

@@ -1,3 +1,4 @@
+use inkling_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Loss, Metric, OptimizerSettings, Schedule};
@@ -10,7 +11,7 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Passes; see `samples_per_epoch`.
     pub epochs: u32,
-    /// Samples in one pass through the network.
+    /// Samples in one pass through the network, of all ranks together.
     pub batch: usize,
     /// Passes through the network per optimiser step.
     pub accumulate: usize,
@@ -26,6 +27,9 @@ pub struct TrainSettings {
     /// Decay of an exponential moving average of the weights, which then is what is validated
     /// and kept; 0 keeps none.
     pub ema: f64,
+    /// How exactly convolutions and linear layers multiply: "f32", "bf16" or "f16", where the
+    /// device has it. Weights and optimiser stay in 32 bits; with "f16" losses are scaled.
+    pub precision: Precision,
     /// Threads that prepare samples; 0 takes all but one.
     pub loaders: usize,
     /// The optimiser's constants.
@@ -49,6 +53,7 @@ impl Default for TrainSettings {
             best: vec![Metric::F05],
             keep: 1,
             ema: 0.0,
+            precision: Precision::F32,
             loaders: 0,
             optimizer: OptimizerSettings::default(),
             schedule: Schedule::default(),

@@ -33,6 +33,11 @@ impl Tally {
         }
     }
 
+    /// Counts a step whose gradients did not fit in 16 bits; the next one's are made smaller.
+    pub fn skip_overflow(&mut self) {
+        self.skipped += 1;
+    }
+
     /// The mean loss so far; 0 before the first.
     pub fn mean(&self) -> f64 {
         self.sum / f64::from(self.count.max(1))

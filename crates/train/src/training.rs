@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use inkling_augment::Sample;
 use inkling_model::{ModelSettings, Network, save};
 
@@ -11,12 +11,15 @@ use crate::batch::Batch;
 use crate::checkpoint::State;
 use crate::events::Events;
 use crate::glimpse::{Glimpse, shrunk};
+use crate::gradient_sum::sum_over_ranks;
 use crate::loader::Loader;
+use crate::loss_scale::LossScale;
 use crate::optimizer::{NamedGradients, Optimizer};
 use crate::run::{Epoch, Run};
 use crate::statistics::Statistics;
 use crate::tally::Tally;
-use crate::{Error, Examples, Identity, Progress, TrainSettings, Validate, Validation};
+use crate::weight_sum::weight_sum;
+use crate::{Error, Examples, Identity, Progress, Ranks, TrainSettings, Validate, Validation};
 
 /// Longest side of a painted sheet in TensorBoard, in pixels.
 const LARGEST_PICTURE: usize = 768;
@@ -66,6 +69,8 @@ pub struct Training<'a> {
     pub identity: Identity,
     /// Goes on with data other than the checkpoint's.
     pub allow_changed_data: bool,
+    /// The processes that train together; all call [`Training::train`] alike.
+    pub ranks: &'a Ranks,
     /// Further metadata for the weights files.
     pub metadata: BTreeMap<String, String>,
 }
@@ -83,13 +88,10 @@ impl Training<'_> {
         validate: &mut dyn Validate,
         watch: &mut dyn Watch,
     ) -> Result<Vec<Epoch>, Error> {
-        self.settings.check()?;
-        let mut state = self.begin(network, watch)?;
-        self.run.keep_epochs(state.progress.epochs)?;
-        self.run.keep_weights(&state.progress.ranking.epochs())?;
-        state.network = state.network.train();
-        let first = state.progress.steps + 1;
-        let mut events = Events::create(self.run.folder(), first)?;
+        let begun = self.begin(network, watch);
+        let begun = begun.and_then(|state| self.take_up(state));
+        let (mut state, mut events) = self.ranks.agree(begun)?;
+        self.agree_on_start(&state)?;
         while state.progress.epochs < self.settings.epochs {
             let (next, epoch) = self.epoch(state, validate, watch, &mut events)?;
             state = next;
@@ -98,14 +100,65 @@ impl Training<'_> {
         self.run.epochs()
     }
 
+    /// Brings the run's folder to where `state` stands, and opens its events (on the first rank).
+    fn take_up(&self, mut state: State) -> Result<(State, Option<Events>), Error> {
+        state.network = state.network.train();
+        if !self.ranks.is_first() {
+            return Ok((state, None));
+        }
+        self.run.keep_epochs(state.progress.epochs)?;
+        self.run.keep_weights(&state.progress.ranking.epochs())?;
+        let first = state.progress.steps + 1;
+        let events = Events::create(self.run.folder(), first)?;
+        Ok((state, Some(events)))
+    }
+
+    /// All ranks must begin with the same weights, settings and data.
+    fn agree_on_start(&self, state: &State) -> Result<(), Error> {
+        if self.ranks.size() == 1 {
+            return Ok(());
+        }
+        let progress = serde_json::to_string(&state.progress).expect("progress is plain data");
+        let Identity { settings, data, .. } = &self.identity;
+        let weights = weight_sum(&state.network);
+        match (self.ranks).have_same(&format!("{settings}{data:?}{progress}{weights:?}")) {
+            true => Ok(()),
+            false => Err(Error::Ranks {
+                found: "not the same settings, data, first weights and checkpoint on all"
+                    .to_owned(),
+                expected: "one training",
+                mend: "give one command to all, with files that all of them see, and --out in a \
+                       folder that they share",
+            }),
+        }
+    }
+
     /// The first state, or the checkpoint's.
     fn begin(&self, network: Network, watch: &mut dyn Watch) -> Result<State, Error> {
+        self.settings.check()?;
+        if !self.settings.precision.is_on(self.device) {
+            return Err(Error::Setting {
+                key: "precision",
+                found: format!("{}, which --device lacks", self.settings.precision.name()),
+                expected: "\"f32\", or 16 bits on a device that computes in them",
+            });
+        }
+        if self.settings.batch < self.ranks.size() {
+            return Err(Error::setting(
+                "batch",
+                self.settings.batch,
+                "a sample for each rank, a batch being that of all ranks together",
+            ));
+        }
         let ema = self.settings.ema;
         let state = State {
             network,
             optimizer: Optimizer::new(&self.settings.optimizer),
             average: (ema > 0.0).then(|| Average::new(ema)),
-            progress: Progress::default(),
+            progress: Progress {
+                loss_scale: LossScale::new(self.settings.precision),
+                ..Progress::default()
+            },
         };
         let Some((found, tensors)) = self.run.found()? else {
             return Ok(state);
@@ -130,7 +183,7 @@ impl Training<'_> {
         state: State,
         validate: &mut dyn Validate,
         watch: &mut dyn Watch,
-        events: &mut Events,
+        events: &mut Option<Events>,
     ) -> Result<(State, Epoch), Error> {
         let began = Instant::now();
         let number = state.progress.epochs + 1;
@@ -138,9 +191,25 @@ impl Training<'_> {
         let mut state = self.pass(state, &mut tally, watch, events)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
+        let closed = self.close(&mut state, number, &tally, train_seconds, validate, events);
+        let epoch = self.ranks.agree(closed)?;
+        Ok((state, epoch))
+    }
+
+    /// Ends epoch `number`: the first rank judges it and puts it on the disk.
+    fn close(
+        &self,
+        state: &mut State,
+        number: u32,
+        tally: &Tally,
+        train_seconds: f64,
+        validate: &mut dyn Validate,
+        events: &mut Option<Events>,
+    ) -> Result<Epoch, Error> {
         let validated = Instant::now();
         let last = number == self.settings.epochs;
         let due = last || number.is_multiple_of(self.settings.validate_every);
+        let due = due && self.ranks.is_first();
         let plain = state.network.valid();
         let judged = match &state.average {
             Some(average) => average.applied(plain),
@@ -159,9 +228,12 @@ impl Training<'_> {
             validation_seconds: validated.elapsed().as_secs_f64(),
             validation,
         };
-        self.show(&epoch, &tally, validate, state.progress.steps, events)?;
-        self.keep(&mut state, &judged, &epoch)?;
-        Ok((state, epoch))
+        if let Some(events) = events {
+            self.show(&epoch, tally, validate, state.progress.steps, events)?;
+            self.keep(state, &judged, &epoch)?;
+        }
+        state.progress.epochs = number;
+        Ok(epoch)
     }
 
     /// An epoch's figures and pictures for TensorBoard. Everything is told by optimiser steps, so
@@ -238,7 +310,7 @@ impl Training<'_> {
         mut state: State,
         tally: &mut Tally,
         watch: &mut dyn Watch,
-        events: &mut Events,
+        events: &mut Option<Events>,
     ) -> Result<State, Error> {
         let epoch = state.progress.epochs;
         let samples = self.samples();
@@ -246,7 +318,8 @@ impl Training<'_> {
         std::thread::scope(|scope| {
             let threads = self.loader_threads();
             let ahead = per_step.div_ceil(threads) + 1;
-            let mut loader = Loader::start(scope, self.examples, epoch, 0..samples, threads, ahead);
+            let own = self.own_samples(samples);
+            let mut loader = Loader::start(scope, self.examples, epoch, &own, threads, ahead);
             for first in (0..samples).step_by(per_step) {
                 let count = per_step.min(samples - first);
                 state = self.step(state, &mut loader, count, tally, events)?;
@@ -272,26 +345,35 @@ impl Training<'_> {
         loader: &mut Loader,
         count: usize,
         tally: &mut Tally,
-        events: &mut Events,
+        events: &mut Option<Events>,
     ) -> Result<State, Error> {
         let step = state.progress.steps;
         state.progress.steps += 1;
         self.device.seed(self.step_seed(step));
         let statistics = Statistics::of(&state.network);
-        let (mut gradients, loss) = self.gradients(&state.network, loader, count, tally)?;
+        let scale = state.progress.loss_scale.factor();
+        let (mut gradients, loss) = self.gradients(&state.network, loader, count, scale, tally)?;
         let norm = gradients.norm();
-        if !loss.is_finite() || !norm.is_finite() {
+        let finite = loss.is_finite() && norm.is_finite();
+        let shrunk = state.progress.loss_scale.take_in(finite);
+        if !finite {
             state.network = statistics.put_back(state.network);
-            tally.skip(step, &mut state.progress.skipped_in_a_row)?;
+            match shrunk && loss.is_finite() {
+                true => tally.skip_overflow(),
+                false => tally.skip(step, &mut state.progress.skipped_in_a_row)?,
+            }
             return Ok(state);
         }
         tally.add(loss);
         state.progress.skipped_in_a_row = 0;
         gradients.clip(norm, self.settings.optimizer.clip_norm);
         let rate = self.rate(step);
-        events.scalar("train/loss", step + 1, loss)?;
-        events.scalar("train/learning rate", step + 1, rate)?;
-        events.scalar("train/gradient norm", step + 1, norm)?;
+        let told = events.as_mut().map_or(Ok(()), |events| {
+            events.scalar("train/loss", step + 1, loss)?;
+            events.scalar("train/learning rate", step + 1, rate)?;
+            events.scalar("train/gradient norm", step + 1, norm)
+        });
+        self.ranks.agree(told)?;
         state.network = state.optimizer.step(state.network, gradients, rate);
         if let Some(average) = &mut state.average {
             average.update(&state.network);
@@ -299,37 +381,69 @@ impl Training<'_> {
         Ok(state)
     }
 
-    /// The gradients of the mean loss over the next `count` samples, batch by batch.
+    /// The gradients of the mean loss over the next `count` samples of all ranks, batch by batch,
+    /// each rank passing its share of every batch; and that loss. On the way back the loss is
+    /// `scale` times as large.
     fn gradients(
         &self,
         network: &Network,
         loader: &mut Loader,
         count: usize,
+        scale: f32,
         tally: &mut Tally,
     ) -> Result<(NamedGradients, f64), Error> {
-        let device = self.device.clone().autodiff();
         let mut sum = NamedGradients::default();
         let mut mean = 0.0;
         let mut taken = 0;
         while taken < count {
             let size = self.settings.batch.min(count - taken);
-            let samples: Vec<Sample> = (0..size)
-                .filter_map(|_| loader.next_sample())
-                .collect::<Result<_, _>>()?;
-            let share = samples.len() as f64 / count as f64;
-            let batch = Batch::new(&samples, &device);
-            let logits = network.forward(batch.volume);
-            tally.glance(|| Glimpse::new(&samples[0], &logits));
-            let loss = self
-                .settings
-                .loss
-                .forward(logits, batch.labels, batch.validity)
-                * share;
+            let own = self.ranks.share(size).len();
+            let samples = (0..own).filter_map(|_| loader.next_sample()).collect();
+            let samples: Vec<Sample> = self.ranks.agree(samples)?;
+            let share = own as f64 / count as f64;
+            let precision = self.settings.precision;
+            let loss = precision.within(|| self.loss(network, &samples, tally)) * share;
+            samples
+                .into_iter()
+                .for_each(|spent| loader.give_back(spent));
             mean += f64::from(loss.clone().into_scalar::<f32>());
-            sum.add(network, &loss.backward());
+            sum.add(network, &(loss * scale).backward());
             taken += size;
         }
+        let mean = sum_over_ranks(self.ranks, &mut sum, mean);
+        sum.divide(scale);
         Ok((sum, mean))
+    }
+
+    /// The mean loss over `samples`. A rank that has none passes an empty patch along with the
+    /// others, whose norms sum over all ranks.
+    fn loss(&self, network: &Network, samples: &[Sample], tally: &mut Tally) -> Tensor<1> {
+        let device = self.device.clone().autodiff();
+        self.ranks.count_in_statistics(!samples.is_empty());
+        if samples.is_empty() {
+            let (depth, side) = (self.model.depth, self.model.image_size);
+            let nothing = Tensor::zeros([1, depth, side, side], &device);
+            return network.forward(nothing).sum();
+        }
+        let batch = Batch::new(samples, &device);
+        let logits = network.forward(batch.volume);
+        tally.glance(|| Glimpse::new(&samples[0], &logits));
+        let loss = &self.settings.loss;
+        loss.forward(logits, batch.labels, batch.validity)
+    }
+
+    /// The places of this rank's samples among an epoch's `samples`.
+    fn own_samples(&self, samples: usize) -> Vec<usize> {
+        let per_step = self.settings.batch * self.settings.accumulate;
+        let mut own = Vec::new();
+        for step in (0..samples).step_by(per_step) {
+            let end = samples.min(step + per_step);
+            for batch in (step..end).step_by(self.settings.batch) {
+                let size = self.settings.batch.min(end - batch);
+                own.extend(self.ranks.share(size).map(|place| batch + place));
+            }
+        }
+        own
     }
 
     fn samples(&self) -> usize {
@@ -347,9 +461,13 @@ impl Training<'_> {
         self.settings.optimizer.learning_rate * factor
     }
 
-    /// Dropout draws the same at the same step, however often the run was interrupted.
+    /// Dropout draws the same at the same step, however often the run was interrupted, and
+    /// another on each rank.
     fn step_seed(&self, step: u64) -> u64 {
-        self.settings.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        let rank = self.ranks.rank() as u64;
+        self.settings.seed
+            ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            ^ rank.wrapping_mul(0xD1B5_4A32_D192_ED03)
     }
 
     fn loader_threads(&self) -> usize {

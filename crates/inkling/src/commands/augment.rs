@@ -18,7 +18,9 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
     let fragment = Fragment::open(&flags.fragment)?;
     let volume = maps::aligned(&fragment, recipe.data.maps.as_deref())?;
-    let (volume, z) = maps::kept(volume, recipe.data.layers[0]..recipe.data.layers[1])?;
+    let [first, end] = recipe.data.layers;
+    let (volume, z) = maps::kept(volume, first..end)?;
+    let before = first - z.start;
     let mask = taught(&fragment)?;
     let labels = fragment.ink_labels()?;
     let source = Source {
@@ -41,7 +43,7 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
         task.at(index as u64 + 1, flags.count as u64);
     }
     drop(task);
-    let gallery = gallery(&fragment, flags, transforms, samples);
+    let gallery = gallery(&fragment, flags, before, transforms, samples);
     let folder = &flags.out;
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let figures = json!({
@@ -60,18 +62,20 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     Ok(figures)
 }
 
+/// `before` layers of the scan come before those that the samples count.
 fn gallery(
     fragment: &Fragment,
     flags: &Augment,
+    before: usize,
     transforms: Vec<GalleryPicture>,
     samples: Vec<GalleryPicture>,
 ) -> Gallery {
     Gallery {
         title: format!("What training sees of fragment {}", fragment.id()),
-        subtitle:
+        subtitle: format!(
             "Above, the middle layer: ink orange, what is no papyrus dark. Below, the section \
-                   through the middle row, first layer on top."
-                .to_owned(),
+             through the middle row, first layer on top. Layer 0 is the scan's layer {before}."
+        ),
         sections: vec![
             GallerySection {
                 title: "One crop under every transform".to_owned(),

@@ -3,7 +3,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use inkling_fragment::{Fragment, read_gray, write_bytes};
 use inkling_predict::{PredictSettings, Tta, to_image};
-use inkling_report::{PredictionView, ReportData, TrainingView, render};
+use inkling_report::{FoldRow, ReportData, TrainingView, render};
 use inkling_train::{Run, Validation};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::Context;
 use super::ensemble::{Ensemble, paint};
 use super::fold::{self, Fold, Going};
 use super::folds::{choose, folds, open_fragments};
-use super::report::{figure, prediction_view, training_view};
+use super::report::{REFRESH, figure, prediction_view, training_view};
 use super::train::best_epoch;
 use crate::cli::Cv;
 use crate::recipe::Recipe;
@@ -29,7 +29,6 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
     let fragments = open_fragments(&recipe)?;
     let all = folds(&recipe, &fragments)?;
-    std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
     let chosen = match &flags.fold {
         Some(_) => vec![choose(flags.fold.as_deref(), &all)?],
         None => all.clone(),
@@ -41,14 +40,45 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     for fold in &chosen {
         let run = flags.out.join(&fold.name);
         fold::train(&recipe, &fragments, fold, &run, going, context)?;
-        for &index in &fold.held_out {
-            picture(&recipe, &fragments[index], &run, context)?;
-        }
+        let painted = pictures(&recipe, &fragments, fold, &run, context);
+        let shown = painted.and_then(|()| show(&recipe, &fragments, &all, &flags.out, context));
+        context.ranks.agree(shown)?;
     }
+    match context.ranks.is_first() {
+        true => sum_up(&recipe, &all, &flags.out, context),
+        false => Ok(Value::Null),
+    }
+}
+
+/// The folds finished so far.
+fn finished(recipe: &Recipe, all: &[Fold], out: &Path) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for fold in &all {
-        rows.extend(row(&recipe, fold, &flags.out)?);
+    for fold in all {
+        rows.extend(row(recipe, fold, out)?);
     }
+    Ok(rows)
+}
+
+/// Writes the report of the folds finished so far, on the first rank.
+fn show(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    all: &[Fold],
+    out: &Path,
+    context: &Context,
+) -> anyhow::Result<()> {
+    if context.ranks.is_first() {
+        let rows = finished(recipe, all, out)?;
+        let page = report(recipe, fragments, rows, all.len(), out)?;
+        // Made from the runs, and may be made anew.
+        write_bytes(out.join("report.html"), &page, true)?;
+    }
+    Ok(())
+}
+
+/// The table and cv.json of all folds that are finished.
+fn sum_up(recipe: &Recipe, all: &[Fold], out: &Path, context: &Context) -> anyhow::Result<Value> {
+    let rows = finished(recipe, all, out)?;
     let (mean, spread) = mean_and_spread(&rows);
     say_table(&rows, all.len(), mean, spread, context);
     let figures = json!({
@@ -59,11 +89,8 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
         "mean_f05": mean,
         "spread_f05": spread,
     });
-    // Both are made from the runs and may be made anew.
     let text = serde_json::to_string_pretty(&figures)?;
-    write_bytes(flags.out.join("cv.json"), &text, true)?;
-    let page = report(&recipe, &fragments, rows, &flags.out, mean, spread)?;
-    write_bytes(flags.out.join("report.html"), &page, true)?;
+    write_bytes(out.join("cv.json"), &text, true)?;
     Ok(figures)
 }
 
@@ -80,6 +107,22 @@ fn row(recipe: &Recipe, fold: &Fold, out: &Path) -> anyhow::Result<Option<Row>> 
         best: best.clone(),
         training: training_view(&fold.name, &epochs),
     }))
+}
+
+/// Paints the fold's held-out fragments, on the first rank.
+fn pictures(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    fold: &Fold,
+    run: &Path,
+    context: &Context,
+) -> anyhow::Result<()> {
+    if context.ranks.is_first() {
+        for &index in &fold.held_out {
+            picture(recipe, &fragments[index], run, context)?;
+        }
+    }
+    Ok(())
 }
 
 /// The held-out fragment as the best weights of `run` paint it, as validation does: without
@@ -139,47 +182,59 @@ fn report(
     recipe: &Recipe,
     fragments: &[Fragment],
     rows: Vec<Row>,
+    all: usize,
     out: &Path,
-    mean: f64,
-    spread: f64,
 ) -> anyhow::Result<String> {
-    let mut figures = vec![figure(
-        "Mean F0.5",
-        format!("{mean:.3} ± {spread:.3}"),
-        format!("over {} folds, each held out once", rows.len()),
-    )];
-    let mut predictions: Vec<PredictionView> = Vec::new();
-    let mut trainings = Vec::new();
+    let (mean, spread) = mean_and_spread(&rows);
+    let running = rows.len() < all;
+    let mut data = ReportData {
+        title: "Cross-validation".to_owned(),
+        subtitle: format!("{} of {all} folds of {}", rows.len(), recipe.model.encoder),
+        figures: vec![figure(
+            "Mean F0.5",
+            format!("{mean:.3} ± {spread:.3}"),
+            format!("over {} folds, each held out once", rows.len()),
+        )],
+        refresh: running.then_some(REFRESH),
+        settings: recipe.to_toml()?,
+        ..ReportData::default()
+    };
     for row in rows {
-        let name = &row.fold.name;
-        figures.push(figure(
-            &format!("Fold {name}"),
-            format!("{:.3}", row.best.f05),
-            format!("F0.5, epoch {}", row.epoch),
-        ));
-        trainings.push(row.training);
+        let mut painted = Vec::new();
         for &index in &row.fold.held_out {
             let fragment = &fragments[index];
-            let path = out.join(name).join(format!("{}.png", fragment.id()));
+            let (name, id) = (&row.fold.name, fragment.id());
+            let path = out.join(name).join(format!("{id}.png"));
             if path.is_file() {
+                let image = read_gray(&path)?;
                 let caption = format!(
                     "Held out in fold {name}; painted with the weights of epoch {}, without \
                      test-time augmentation.",
                     row.epoch
                 );
-                predictions.push(prediction_view(fragment, read_gray(&path)?, caption)?);
+                data.predictions
+                    .push(prediction_view(fragment, image.clone(), caption)?);
+                painted.push((id.to_owned(), image));
             }
         }
+        data.folds.push(row.in_table(painted));
+        data.trainings.push(row.training);
     }
-    Ok(render(&ReportData {
-        title: "Cross-validation".to_owned(),
-        subtitle: format!("{} folds of {}", trainings.len(), recipe.model.encoder),
-        figures,
-        trainings,
-        predictions,
-        settings: recipe.to_toml()?,
-        ..ReportData::default()
-    }))
+    Ok(render(&data))
+}
+
+impl Row {
+    fn in_table(&self, painted: Vec<(String, Array2<u8>)>) -> FoldRow {
+        FoldRow {
+            name: self.fold.name.clone(),
+            epoch: self.epoch,
+            f05: self.best.f05,
+            best_f05: self.best.best_f05,
+            best_threshold: self.best.best_threshold,
+            average_precision: self.best.average_precision,
+            painted,
+        }
+    }
 }
 
 /// Mean and standard deviation (of a sample) of F0.5.

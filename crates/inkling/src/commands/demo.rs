@@ -148,6 +148,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
         ],
         predictions: vec![prediction_view(held_out, aligned.image, caption.to_owned())?],
         settings: aligned_recipe.to_toml()?,
+        ..ReportData::default()
     });
     write_bytes(&report, &page, true)?;
     context.console.say(format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use burn::tensor::Device;
 use inkling_augment::{TestTransform, TrainTransform};
 use inkling_fragment::{Fragment, write_whole};
 use inkling_model::{Hub, Network, Pretrained, load_encoder};
@@ -12,9 +13,11 @@ use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragmen
 
 use super::identity::identity;
 use super::judge::Judge;
+use super::report::write_run_report;
 use super::train::best_epoch;
 use super::{Context, maps};
 use crate::console::Task;
+use crate::failure::Usage;
 use crate::recipe::Recipe;
 
 /// The metadata key under which a weights file says how its input is read.
@@ -58,27 +61,22 @@ pub fn train(
     going: Going,
     context: &Context,
 ) -> anyhow::Result<Vec<Epoch>> {
-    let device = context.open_device()?;
-    let run = Run::open(out, going.resume, context.force)?;
-    let identity = identity(recipe, fragments, fold)?;
-    if run.is_finished(&identity, going.allow_changed_data, recipe.train.epochs)? {
+    let ranks = context.ranks;
+    let run = ranks.agree(open_run(out, going, context))?;
+    let identity = ranks.agree(identity(recipe, fragments, fold))?;
+    let epochs = recipe.train.epochs;
+    if ranks.agree(run.is_finished(&identity, going.allow_changed_data, epochs))? {
         return Ok(run.epochs()?);
     }
-    let network = first_network(recipe, context)?;
-    keep_settings(recipe, out)?;
-    let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
-    for (index, fragment) in fragments.iter().enumerate() {
-        match fold.held_out.contains(&index) {
-            true => {
-                let sheet = held_out_fragment(recipe, fragment, context)?;
-                held_out.push((fragment.id().to_owned(), sheet));
-            }
-            false => learnt_from.push(training_fragment(recipe, fragment)?),
-        }
+    let Start {
+        device,
+        network,
+        examples,
+        mut judge,
+    } = ranks.agree(start(recipe, fragments, fold, context))?;
+    if ranks.is_first() {
+        keep_settings(recipe, out)?;
     }
-    let (size, depth) = (recipe.model.image_size, recipe.model.depth);
-    let transform = TrainTransform::new(recipe.augment.clone(), size, depth)?;
-    let examples = Examples::new(learnt_from, transform, recipe.train.seed)?;
     let input = Input {
         layers: recipe.data.layers,
         z_scale_limit: recipe.augment.z_scale_limit,
@@ -92,6 +90,7 @@ pub fn train(
         run: &run,
         identity,
         allow_changed_data: going.allow_changed_data,
+        ranks,
         metadata: BTreeMap::from([(INPUT_KEY.to_owned(), serde_json::to_string(&input)?)]),
     };
     let name = out
@@ -102,9 +101,63 @@ pub fn train(
         epoch: context.console.bar(&format!("{name} epoch")),
         context,
         name: name.into_owned(),
+        run: out,
+        epochs: recipe.train.epochs,
         best: best_epoch(&run.epochs().unwrap_or_default()).map_or(0.0, |(_, best)| best.f05),
     };
-    Ok(training.train(network, &mut Judge::new(held_out), &mut bar)?)
+    Ok(training.train(network, &mut judge, &mut bar)?)
+}
+
+/// The run `out`, taken by the first rank; the others only look.
+fn open_run(out: &Path, going: Going, context: &Context) -> anyhow::Result<Run> {
+    match context.ranks.is_first() {
+        true => Ok(Run::open(out, going.resume, context.force)?),
+        false => Ok(Run::view(out)),
+    }
+}
+
+/// What a training begins with.
+struct Start {
+    device: Device,
+    network: Network,
+    examples: Examples,
+    judge: Judge,
+}
+
+fn start(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    fold: &Fold,
+    context: &Context,
+) -> anyhow::Result<Start> {
+    let device = context.open_device()?;
+    if context.ranks.size() > 1 && !context.device.trains_over_ranks() {
+        return Err(Usage(format!(
+            "--device {}: found a device that trains on one rank only; expected flex or libtorch \
+             for {} ranks. Mend: choose one of them, or leave mpirun out",
+            context.device,
+            context.ranks.size()
+        ))
+        .into());
+    }
+    let network = first_network(recipe, context)?;
+    let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
+    for (index, fragment) in fragments.iter().enumerate() {
+        if !fold.held_out.contains(&index) {
+            learnt_from.push(training_fragment(recipe, fragment)?);
+        } else if context.ranks.is_first() {
+            let sheet = held_out_fragment(recipe, fragment, context)?;
+            held_out.push((fragment.id().to_owned(), sheet));
+        }
+    }
+    let (size, depth) = (recipe.model.image_size, recipe.model.depth);
+    let transform = TrainTransform::new(recipe.augment.clone(), size, depth)?;
+    Ok(Start {
+        device,
+        network,
+        examples: Examples::new(learnt_from, transform, recipe.train.seed)?,
+        judge: Judge::new(held_out),
+    })
 }
 
 fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> {
@@ -209,6 +262,8 @@ struct Bar<'a> {
     epoch: Task,
     context: &'a Context<'a>,
     name: String,
+    run: &'a Path,
+    epochs: u32,
     best: f64,
 }
 
@@ -223,6 +278,11 @@ impl Watch for Bar<'_> {
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
+        if self.context.ranks.is_first()
+            && let Err(error) = write_run_report(self.run, epoch.epoch < self.epochs)
+        {
+            tracing::warn!("{}: no report: {error:#}", self.run.display());
+        }
         let Some(validation) = &epoch.validation else {
             return;
         };

@@ -1,15 +1,16 @@
 use std::fs::File;
-use std::time::Instant;
+use std::path::Path;
 
 use anyhow::Context as _;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::{Error as FileError, write_whole};
-use inkling_model::{Tensors, load_weights};
-use ndarray::{Array3, Array5};
+use inkling_model::{ModelSettings, Tensors, load_weights};
+use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::timing::Timing;
 use crate::cli::Forward;
 use crate::failure::Usage;
 use crate::recipe::Recipe;
@@ -18,11 +19,37 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(std::slice::from_ref(&flags.model), &flags.overrides)?;
     let model = &recipe.model;
     let device = context.open_device()?;
-    let input = File::open(&flags.input).with_context(|| flags.input.display().to_string())?;
+    let patch = read_patch(&flags.input, model, &device)?;
+    let network = model.init(&device, 0)?;
+    let tensors = Tensors::read(&flags.weights)?;
+    let network = load_weights(network, &flags.weights, tensors)?;
+    let timing = Timing::of(&network, &patch, flags.repeat, flags.profile);
+    if let Some(folder) = &flags.features {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        for (index, map) in network.volume_features(patch).into_iter().enumerate() {
+            let path = folder.join(format!("{index}.npy"));
+            write(&path, map.into_data(), context)?;
+        }
+    }
+    let seconds = timing.seconds;
+    let console = &context.console;
+    console.say(format!("{}: {seconds:.3} s", flags.output.display()));
+    timing.lines().for_each(|line| console.say(line));
+    let mut figures = json!({ "output": flags.output, "seconds": seconds });
+    if flags.profile {
+        figures["profile"] = timing.figures();
+    }
+    write(&flags.output, timing.logits, context)?;
+    Ok(figures)
+}
+
+/// Patches as the network takes them, `[batch, depth, height, width]`.
+fn read_patch(path: &Path, model: &ModelSettings, device: &Device) -> anyhow::Result<Tensor<4>> {
+    let input = File::open(path).with_context(|| path.display().to_string())?;
     let input = Array5::<f32>::read_npy(input).map_err(|error| {
         anyhow::anyhow!(
             "{}: {error}; expected f32 [batch, 1, height, width, depth]",
-            flags.input.display()
+            path.display()
         )
     })?;
     let (batch, channels, height, width, depth) = input.dim();
@@ -31,36 +58,29 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
         return Err(Usage(format!(
             "{}: found {:?}; expected [batch, 1, {size}, {size}, {}] as [model] says. Mend: change \
              model.image_size and model.depth, or the patch",
-            flags.input.display(),
+            path.display(),
             input.shape(),
             model.depth,
             size = model.image_size,
         ))
         .into());
     }
-    let network = model.init(&device, 0)?;
-    let tensors = Tensors::read(&flags.weights)?;
-    let network = load_weights(network, &flags.weights, tensors)?;
-    let (values, _) = input.into_raw_vec_and_offset();
-    let patch = Tensor::<4>::from_data(
-        TensorData::new(values, [batch, height, width, depth]),
-        &device,
-    );
-    let began = Instant::now();
-    let logits = network.forward(patch.permute([0, 3, 1, 2])).into_data();
-    let seconds = began.elapsed().as_secs_f64();
-    let logits = logits
-        .try_to_vec::<f32>()
+    // A file in Fortran's order is read in that order.
+    let values: Vec<f32> = input.iter().copied().collect();
+    let data = TensorData::new(values, [batch, height, width, depth]);
+    Ok(Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]))
+}
+
+fn write(path: &Path, data: TensorData, context: &Context) -> anyhow::Result<()> {
+    let shape = data.shape().to_vec();
+    let values = data
+        .try_into_vec::<f32>()
         .map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let logits = Array3::from_shape_vec((batch, height, width), logits)?;
-    write_whole(&flags.output, context.force, |file| {
-        logits.write_npy(file).map_err(|error| FileError::Npy {
-            path: flags.output.clone(),
+    let array = ArrayD::from_shape_vec(shape, values)?;
+    Ok(write_whole(path, context.force, |file| {
+        array.write_npy(file).map_err(|error| FileError::Npy {
+            path: path.to_owned(),
             reason: error.to_string(),
         })
-    })?;
-    context
-        .console
-        .say(format!("{}: {seconds:.2} s", flags.output.display()));
-    Ok(json!({ "output": flags.output, "seconds": seconds }))
+    })?)
 }

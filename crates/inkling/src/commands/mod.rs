@@ -26,12 +26,14 @@ mod split;
 mod submit;
 mod synth;
 mod threshold;
+mod timing;
 mod train;
 mod warp;
 
 use burn::tensor::Device;
 use inkling_fragment::{WriteOptions, ZarrVersion};
 use inkling_model::DeviceName;
+use inkling_train::Ranks;
 use serde_json::Value;
 
 use crate::cli::{Cli, Command, Format};
@@ -45,6 +47,8 @@ pub struct Context<'a> {
     pub device: DeviceName,
     /// Whether files may be overwritten.
     pub force: bool,
+    /// The processes that train together.
+    pub ranks: &'a Ranks,
 }
 
 impl Context<'_> {
@@ -66,16 +70,23 @@ impl Context<'_> {
     }
 }
 
+/// Stands in `--device` for a process's place among those of its machine.
+const RANK: &str = "{rank}";
+
 /// Does what the command line asks for and gives its figures.
-pub fn run(cli: &Cli, console: &Console) -> anyhow::Result<Value> {
+pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value> {
     if let Some(threads) = cli.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build_global()?;
     }
     let context = Context {
         console,
-        device: cli.device.parse()?,
+        device: cli
+            .device
+            .replace(RANK, &ranks.local().to_string())
+            .parse()?,
         force: cli.force,
+        ranks,
     };
     match &cli.command {
         Command::Demo(flags) => demo::run(flags, &context),

@@ -13,12 +13,15 @@ use super::train::best_epoch;
 use crate::cli::Report;
 use crate::failure::Usage;
 
+/// Seconds between two looks of a browser at what still goes on.
+pub const REFRESH: u32 = 10;
+
 pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
     let folder = &flags.folder;
     let run = folder.join("metrics.jsonl").is_file();
     let predictions = folder.join("predict.json").is_file();
     let data = match (run, predictions) {
-        (true, _) => run_report(folder)?,
+        (true, _) => run_report(folder, None)?,
         (false, true) => prediction_report(folder)?,
         (false, false) => {
             return Err(Usage(format!(
@@ -36,7 +39,17 @@ pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
     Ok(json!({ "report": path }))
 }
 
-fn run_report(folder: &Path) -> anyhow::Result<ReportData> {
+/// Writes the report of a run into it; `running` lets browsers look again.
+pub fn write_run_report(folder: &Path, running: bool) -> anyhow::Result<()> {
+    let data = run_report(folder, running.then_some(REFRESH))?;
+    Ok(write_bytes(
+        folder.join("report.html"),
+        render(&data),
+        true,
+    )?)
+}
+
+fn run_report(folder: &Path, refresh: Option<u32>) -> anyhow::Result<ReportData> {
     let epochs = Run::view(folder).epochs()?;
     let settings = std::fs::read_to_string(folder.join("settings.toml")).unwrap_or_default();
     let name = folder
@@ -66,6 +79,7 @@ fn run_report(folder: &Path) -> anyhow::Result<ReportData> {
         subtitle: format!("{} epochs", epochs.len()),
         figures: figures.unwrap_or_default(),
         trainings: vec![training_view(&name, &epochs)],
+        refresh,
         settings,
         ..ReportData::default()
     })

@@ -16,6 +16,9 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
         allow_changed_data: flags.allow_changed_data,
     };
     let epochs = fold::train(&recipe, &fragments, &fold, &flags.out, going, context)?;
+    if !context.ranks.is_first() {
+        return Ok(Value::Null);
+    }
     let best = best_epoch(&epochs);
     context.console.say(format!("{}", flags.out.display()));
     Ok(json!({

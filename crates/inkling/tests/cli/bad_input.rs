@@ -321,3 +321,56 @@ fn force_replaces_nothing_but_what_inkling_made() {
     refused(&demo, SETTINGS, &["precious", "without demo.toml", "Mend:"]);
     assert!(precious.join("thesis.tex").is_file());
 }
+
+/// Asks for a gallery of what training sees, with a setting.
+fn refused_transforms(scrap: &Scrap, setting: &str, parts: &[&str]) {
+    let (fragment, recipe, out) = (scrap.path("1"), scrap.recipe(""), scrap.path("gallery"));
+    let words = [
+        "augment",
+        word(&fragment),
+        "--config",
+        word(&recipe),
+        "--set",
+        setting,
+        "--out",
+        word(&out),
+    ];
+    refused(&words, SETTINGS, parts);
+    assert!(!out.exists(), "nothing may be written");
+}
+
+#[test]
+fn transforms_that_cannot_be() {
+    let scrap = Scrap::new();
+    let not_a_number = ["augment.rotate", "found NaN", "from 0 to 1"];
+    refused_transforms(&scrap, "augment.rotate=nan", &not_a_number);
+    let falling = ["augment.scale", "[2.0, 0.5]", "a rising range"];
+    refused_transforms(&scrap, "augment.scale=[2.0, 0.5]", &falling);
+    let wide = ["augment.gaussian_blur", "100000001", "255"];
+    refused_transforms(&scrap, "augment.gaussian_blur=[3, 100000001]", &wide);
+    let shallow = ["found 4 layers", "patches of 6", "model.depth"];
+    refused_transforms(&scrap, "data.layers=[5, 9]", &shallow);
+    let beyond = ["data.layers", "number 90", "expected layers that exist"];
+    refused_transforms(&scrap, "data.layers=[80, 90]", &beyond);
+    refused_transforms(&scrap, "model.depth=0", &["model.depth", "at least 1"]);
+    let large = ["1280 × 1280 px", "rows too high", "augment.pad = true"];
+    refused_transforms(&scrap, "model.image_size=1280", &large);
+}
+
+#[test]
+fn papyrus_too_near_the_edge_for_any_crop() {
+    let scrap = Scrap::new();
+    let mut mask = inkling_fragment::Fragment::open(scrap.path("1"))
+        .unwrap()
+        .mask()
+        .unwrap()
+        .mapv(|_| 0_u8);
+    mask[(3, 40)] = 255;
+    inkling_fragment::write_gray(scrap.path("1/mask.png"), mask.view(), true).unwrap();
+    let parts = [
+        "32 × 32 px",
+        "13 px too near the edge",
+        "augment.pad = true",
+    ];
+    refused_transforms(&scrap, "augment.scale=[1.0, 1.0]", &parts);
+}

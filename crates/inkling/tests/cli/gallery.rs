@@ -50,6 +50,11 @@ fn one_after_another_draws_the_same_and_paints_nearly_the_same() {
     let (once, picture) = gallery(&scrap, "a", &["--seed", "4", "--count", "6"]);
     let (steps, stepped) = gallery(&scrap, "b", &["--seed", "4", "--count", "6", "--exact"]);
     assert_eq!(once["samples"], steps["samples"]);
+    let words = ["--seed", "4", "--count", "6", "--set", "augment.exact=true"];
+    assert_eq!(
+        gallery(&scrap, "c", &words),
+        (steps.clone(), stepped.clone())
+    );
     let pixels = |png: &[u8]| image::load_from_memory(png).unwrap().to_luma8();
     let (once, steps) = (pixels(&picture), pixels(&stepped));
     assert_ne!(once, steps);

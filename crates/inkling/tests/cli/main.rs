@@ -7,6 +7,8 @@ mod foreign_fragments;
 mod gallery;
 mod painting_mistakes;
 mod parts;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod recipes;
 mod resume;
 mod scrap;

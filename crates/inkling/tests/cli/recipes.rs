@@ -64,6 +64,7 @@ fn the_best_recipe_is_the_write_ups() {
         ("/train/epochs", json!(64)),
         ("/train/batch", json!(3)),
         ("/train/accumulate", json!(3)),
+        ("/train/precision", json!("f16")),
         ("/train/best", json!(["f05"])),
         ("/train/optimizer/learning_rate", json!(1e-4)),
         ("/train/optimizer/weight_decay", json!(1e-6)),

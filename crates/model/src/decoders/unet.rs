@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::Initializer;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::Activation;
 
 use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize, Scse};
 
@@ -74,7 +74,7 @@ fn conv_norm(channels: [usize; 2], device: &Device) -> ConvNorm {
 }
 
 fn conv_norm_relu((conv, norm): &ConvNorm, input: Tensor<4>) -> Tensor<4> {
-    relu(norm.forward(conv.forward(input)))
+    norm.forward_activated(conv.forward(input), Activation::Relu)
 }
 
 /// The decoder of segmentation_models_pytorch's U-Net (Ronneberger et al., *U-Net*), of any

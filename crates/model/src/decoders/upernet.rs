@@ -1,8 +1,8 @@
 use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::Activation;
 
 use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize};
 
@@ -130,6 +130,7 @@ impl ConvModule {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        relu(self.bn.forward(self.conv.forward(input)))
+        self.bn
+            .forward_activated(self.conv.forward(input), Activation::Relu)
     }
 }

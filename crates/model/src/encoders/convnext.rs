@@ -3,8 +3,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::Activation;
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -285,7 +285,7 @@ struct ResponseMlp {
 
 impl ResponseMlp {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = gelu(self.fc1.forward(input));
+        let x = self.fc1.forward_activated(input, Activation::Gelu);
         let x = match &self.grn {
             Some(norm) => norm.forward(x),
             None => x,

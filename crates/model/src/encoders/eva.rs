@@ -5,8 +5,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::attend;
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -315,17 +315,14 @@ struct Attention {
 
 impl Attention {
     fn forward(&self, input: Tensor<3>, angles: &Angles) -> Tensor<3> {
-        let [batch, positions, channels] = input.dims();
+        let [batch, positions, _] = input.dims();
         let [query, key, value] = self.project(input).map(|x| {
             x.reshape([batch, positions, self.heads, HEAD_WIDTH])
                 .swap_dims(1, 2)
         });
-        let query = angles.turn(query, 1) * (HEAD_WIDTH as f64).powf(-0.5);
-        let scores = query.matmul(angles.turn(key, 1).swap_dims(2, 3));
-        let attended = softmax(scores, 3)
-            .matmul(value)
-            .swap_dims(1, 2)
-            .reshape([batch, positions, channels]);
+        let scale = (HEAD_WIDTH as f64).powf(-0.5);
+        let (query, key) = (angles.turn(query, 1), angles.turn(key, 1));
+        let attended = attend(query, key, value, None, scale);
         let attended = match &self.norm {
             Some(norm) => norm.forward(attended),
             None => attended,

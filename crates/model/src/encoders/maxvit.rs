@@ -4,19 +4,19 @@
 //! padding).
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, attend};
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
-    Activation, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm,
-    LayerNormConfig, LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition,
-    PartitionKind, RelativePositionMlp, RelativePositionMlpConfig, RelativePositionTable,
-    SqueezeExcite, SqueezeExciteConfig, drop_path_rates,
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig,
+    LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition, PartitionKind,
+    RelativePositionMlp, RelativePositionMlpConfig, RelativePositionTable, SqueezeExcite,
+    SqueezeExciteConfig, drop_path_rates,
 };
 
 /// The shape of one MaxViT. Recipes may override single values under `[model.maxvit]`, for
@@ -469,8 +469,9 @@ struct Stem {
 
 impl Stem {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let first = self.norm1.forward(self.conv1.forward(input));
-        self.conv2.forward(self.activation.forward(first))
+        let first = self.conv1.forward(input);
+        let first = self.norm1.forward_activated(first, self.activation);
+        self.conv2.forward(first)
     }
 }
 
@@ -538,12 +539,10 @@ impl MbConv {
             None => input.clone(),
         };
         let x = self.conv1_1x1.forward(self.pre_norm.forward(input));
-        let x = self
-            .conv2_kxk
-            .forward(self.activation.forward(self.norm1.forward(x)));
-        let x = self
-            .se
-            .forward(self.activation.forward(self.norm2.forward(x)));
+        let x = self.norm1.forward_activated(x, self.activation);
+        let x = self.conv2_kxk.forward(x);
+        let x = self.norm2.forward_activated(x, self.activation);
+        let x = self.se.forward(x);
         self.drop_path.forward(self.conv3_1x1.forward(x)) + shortcut
     }
 }
@@ -612,17 +611,13 @@ struct Attention {
 impl Attention {
     /// `[groups, positions, channels]` in and out.
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let [groups, positions, channels] = input.dims();
+        let [_, _, channels] = input.dims();
         let width = channels / self.heads;
-        let bias = self.rel_pos.forward(&input.device());
+        let bias = self.rel_pos.forward(&input.device()).unsqueeze();
         let [query, key, value] = self.project(input);
-        let query = query * (width as f64).powf(-0.5);
-        let scores = query.matmul(key.swap_dims(2, 3)) + bias.unsqueeze();
-        let attended = softmax(scores, 3).matmul(value);
-        let joined = attended
-            .swap_dims(1, 2)
-            .reshape([groups, positions, channels]);
-        self.proj.forward(joined)
+        let scale = (width as f64).powf(-0.5);
+        self.proj
+            .forward(attend(query, key, value, Some(bias), scale))
     }
 
     /// Queries, keys and values, `[groups, heads, positions, width]` each. In the packed projection

@@ -4,8 +4,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::attend;
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -369,12 +369,10 @@ impl Attention {
                 .reshape([batch, positions, self.heads, HEAD_WIDTH])
                 .swap_dims(1, 2)
         };
-        let query = part(0) * (HEAD_WIDTH as f64).powf(-0.5);
-        let scores = query.matmul(part(1).swap_dims(2, 3));
-        let attended = softmax(scores, 3).matmul(part(2)).swap_dims(1, 2);
-        let joined = attended.reshape([batch, positions, channels]);
+        let scale = (HEAD_WIDTH as f64).powf(-0.5);
+        let attended = attend(part(0), part(1), part(2), None, scale);
         self.proj
-            .forward(joined)
+            .forward(attended)
             .reshape([batch, height, width, channels])
     }
 }

@@ -2,12 +2,13 @@
 //! baseline.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
 use super::{EncoderInfo, Family, multiply_adds};
+use inkling_kernels::{Activation, activate};
+
 use crate::Error;
 use crate::layers::{
     BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, drop_path_rates,
@@ -198,7 +199,9 @@ impl ResNet {
     /// - output: five maps `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8,
     ///   16 and 32
     pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let stem = relu(self.bn1.forward(self.conv1.forward(input)));
+        let stem = self
+            .bn1
+            .forward_activated(self.conv1.forward(input), Activation::Relu);
         let options = MaxPoolOptions::new([3, 3])
             .with_stride([2, 2])
             .with_padding([1, 1]);
@@ -230,12 +233,14 @@ impl Block {
             Some((conv, norm)) => norm.forward(conv.forward(input.clone())),
             None => input.clone(),
         };
-        let x = relu(self.bn1.forward(self.conv1.forward(input)));
+        let x = self
+            .bn1
+            .forward_activated(self.conv1.forward(input), Activation::Relu);
         let x = self.bn2.forward(self.conv2.forward(x));
         let x = match (&self.conv3, &self.bn3) {
-            (Some(conv), Some(norm)) => norm.forward(conv.forward(relu(x))),
+            (Some(conv), Some(norm)) => norm.forward(conv.forward(activate(x, Activation::Relu))),
             _ => x,
         };
-        relu(self.drop_path.forward(x) + shortcut)
+        activate(self.drop_path.forward(x) + shortcut, Activation::Relu)
     }
 }

@@ -4,8 +4,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Relu};
-use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use inkling_kernels::{Activation, activate, attend};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -438,29 +438,28 @@ impl Attention {
                 .reshape([groups, positions, self.heads, HEAD_WIDTH])
                 .swap_dims(1, 2)
         };
-        let cosine = unit(part(0)).matmul(unit(part(1)).swap_dims(2, 3));
         let scale = self.logit_scale.val().clamp_max(100.0_f64.ln()).exp();
-        let scores = cosine * scale.unsqueeze() + self.position_bias(&device).unsqueeze();
-        let scores = match mask {
-            Some(mask) => masked(scores, mask),
-            None => scores,
+        let query = unit(part(0)) * scale.unsqueeze();
+        let bias = self.position_bias(&device).unsqueeze::<4>();
+        let bias = match mask {
+            Some(mask) => bias + mask.unsqueeze_dim(1),
+            None => bias,
         };
-        let attended = softmax(scores, 3).matmul(part(2)).swap_dims(1, 2);
-        self.proj
-            .forward(attended.reshape([groups, positions, channels]))
+        let attended = attend(query, unit(part(1)), part(2), Some(bias), 1.0);
+        self.proj.forward(attended)
     }
 
     /// `[heads, positions, positions]`, between 0 and 16.
     fn position_bias(&self, device: &Device) -> Tensor<3> {
         let (first, _, second) = &self.cpb_mlp;
-        let hidden = relu(first.forward(self.log_distances(device)));
+        let hidden = first.forward_activated(self.log_distances(device), Activation::Relu);
         let table = second.forward(hidden);
         let area = self.window * self.window;
         let bias = table
             .select(0, self.pair_index(device))
             .reshape([area, area, self.heads])
             .permute([2, 0, 1]);
-        sigmoid(bias) * 16.0
+        activate(bias, Activation::Sigmoid) * 16.0
     }
 
     /// Every relative distance `(dy, dx)` by the window of pretraining, log-spaced:
@@ -485,15 +484,6 @@ impl Attention {
         let pairs = values.len();
         Tensor::from_data(TensorData::new(values, [pairs]), device)
     }
-}
-
-/// Adds a mask per window to scores of `[batch × windows, heads, positions, positions]`.
-fn masked(scores: Tensor<4>, mask: Tensor<3>) -> Tensor<4> {
-    let [groups, heads, positions, _] = scores.dims();
-    let [windows, _, _] = mask.dims();
-    let mask = mask.reshape([1, windows, 1, positions, positions]);
-    let scores = scores.reshape([groups / windows, windows, heads, positions, positions]);
-    (scores + mask).reshape([groups, heads, positions, positions])
 }
 
 /// Vectors of length one along the last axis, as `torch.nn.functional.normalize`.

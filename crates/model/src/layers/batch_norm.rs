@@ -1,7 +1,8 @@
 use burn::module::{Module, Param, RunningState};
 use burn::nn::Initializer;
-use burn::tensor::module::{batch_norm, batch_norm_train};
+use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, activate, affine};
 
 /// Configuration of a [`BatchNorm2d`].
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl BatchNorm2dConfig {
 /// Batch normalisation over `[batch, channels, height, width]`; `torch.nn.BatchNorm2d`.
 ///
 /// On a device that records gradients it uses and updates the batch's statistics, elsewhere the
-/// running ones.
+/// running ones. Where several processes train together, the batch is all of theirs.
 #[derive(Module, Debug)]
 pub struct BatchNorm2d {
     /// `[channels]`.
@@ -63,17 +64,33 @@ impl BatchNorm2d {
         if input.device().is_autodiff() {
             return self.forward_train(input);
         }
-        batch_norm(
-            input,
-            self.weight.val(),
-            self.bias.val(),
-            self.running_mean.value(),
-            self.running_var.value(),
-            self.epsilon,
-        )
+        self.forward_running(input, None)
+    }
+
+    /// [`forward`](Self::forward) and a function of the result.
+    ///
+    /// # Shapes
+    /// - input and output: `[batch, channels, height, width]`
+    pub fn forward_activated(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
+        if input.device().is_autodiff() {
+            return activate(self.forward_train(input), activation);
+        }
+        self.forward_running(input, Some(activation))
+    }
+
+    /// By the running statistics, which are one factor and one summand per channel.
+    fn forward_running(&self, input: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+        let variance = self.running_var.value() + self.epsilon;
+        let factor = self.weight.val() / variance.sqrt();
+        let summand = self.bias.val() - self.running_mean.value() * factor.clone();
+        affine(input, factor, summand, activation)
     }
 
     fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "ranks")]
+        if crate::across_ranks::are_joined() {
+            return self.forward_over_ranks(input);
+        }
         let [batch, _, height, width] = input.dims();
         let values = (batch * height * width) as f64;
         let result = batch_norm_train(input, self.weight.val(), self.bias.val(), self.epsilon);
@@ -82,6 +99,33 @@ impl BatchNorm2d {
         self.blend(&self.running_mean, result.mean);
         self.blend(&self.running_var, variance);
         result.output
+    }
+
+    /// As [`forward_train`](Self::forward_train), with the statistics of all ranks' batches taken
+    /// together; `torch.nn.SyncBatchNorm`.
+    #[cfg(feature = "ranks")]
+    fn forward_over_ranks(&self, input: Tensor<4>) -> Tensor<4> {
+        use crate::across_ranks::{counted, sum_over_ranks};
+        let [batch, channels, height, width] = input.dims();
+        let counted = counted();
+        let per_channel = |values: Tensor<4>| {
+            let sums = values.sum_dims(&[0, 2, 3]).reshape([channels]);
+            sums * counted
+        };
+        let wide = |values: Tensor<1>| values.reshape([1, channels, 1, 1]);
+        let own = (batch * height * width) as f32 * counted;
+        let own = Tensor::<1>::from_floats([own], &input.device());
+        let sums = sum_over_ranks(Tensor::cat(vec![per_channel(input.clone()), own], 0));
+        let values = sums.clone().narrow(0, channels, 1).detach();
+        let mean = sums.narrow(0, 0, channels) / values.clone();
+        // Squares of differences, in a second sum: mean squares less the squared mean cancel.
+        let centred = input - wide(mean.clone());
+        let variance = sum_over_ranks(per_channel(centred.clone().square())) / values.clone();
+        let deviation = (variance.clone() + self.epsilon).sqrt();
+        let unbiased = variance * (values.clone() / (values - 1.0).clamp_min(1.0));
+        self.blend(&self.running_mean, mean);
+        self.blend(&self.running_var, unbiased);
+        centred / wide(deviation) * wide(self.weight.val()) + wide(self.bias.val())
     }
 
     fn blend(&self, state: &RunningState<Tensor<1>>, batch: Tensor<1>) {

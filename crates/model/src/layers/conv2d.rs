@@ -1,8 +1,10 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::conv2d;
+
+use crate::precision::{narrowed, widened};
 
 /// Configuration of a [`Conv2d`] with a square kernel.
 #[derive(Clone, Debug)]
@@ -117,7 +119,8 @@ impl Conv2d {
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups);
         let bias = self.bias.as_ref().map(Param::val);
         let input = if self.same { self.pad(input) } else { input };
-        conv2d(input, self.weight.val(), bias, options)
+        let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
+        widened(conv2d(input, weight, bias.map(narrowed), options))
     }
 
     fn pad(&self, input: Tensor<4>) -> Tensor<4> {

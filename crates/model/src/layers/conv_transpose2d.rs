@@ -4,6 +4,8 @@ use burn::tensor::module::conv_transpose2d;
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor};
 
+use crate::precision::{narrowed, widened};
+
 /// A transposed convolution whose squares of `side × side` pixels do not overlap: every pixel
 /// becomes a square; `torch.nn.ConvTranspose2d` with kernel and stride alike.
 #[derive(Module, Debug)]
@@ -37,6 +39,8 @@ impl ConvTranspose2d {
     /// - output: `[batch, outputs, height × side, width × side]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let options = ConvTransposeOptions::new([self.side; 2], [0, 0], [0, 0], [1, 1], 1);
-        conv_transpose2d(input, self.weight.val(), Some(self.bias.val()), options)
+        let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
+        let bias = Some(narrowed(self.bias.val()));
+        widened(conv_transpose2d(input, weight, bias, options))
     }
 }

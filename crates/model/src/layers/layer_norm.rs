@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor, module::layer_norm};
+use burn::tensor::{Device, Tensor};
+use inkling_kernels::layer_norm;
 
 /// Configuration of a [`LayerNorm`].
 #[derive(Clone, Debug)]

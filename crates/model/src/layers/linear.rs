@@ -1,6 +1,9 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor, module::linear};
+use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, linear};
+
+use crate::precision::{narrowed, widened};
 
 /// Configuration of a [`Linear`] layer.
 #[derive(Clone, Debug)]
@@ -63,7 +66,34 @@ impl Linear {
     /// - input: `[..., inputs]`
     /// - output: `[..., outputs]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        self.apply(input, None)
+    }
+
+    /// [`forward`](Self::forward) and a function of the result.
+    ///
+    /// # Shapes
+    /// - input: `[..., inputs]`
+    /// - output: `[..., outputs]`
+    pub fn forward_activated<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        activation: Activation,
+    ) -> Tensor<D> {
+        self.apply(input, Some(activation))
+    }
+
+    /// Both of the above.
+    ///
+    /// # Shapes
+    /// - input: `[..., inputs]`
+    /// - output: `[..., outputs]`
+    pub fn apply<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        activation: Option<Activation>,
+    ) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        linear(input, self.weight.val().transpose(), bias)
+        let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
+        widened(linear(input, weight, bias.map(narrowed), activation))
     }
 }

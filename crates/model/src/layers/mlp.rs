@@ -1,7 +1,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Linear, LinearConfig};
+use inkling_kernels::Activation;
+
+use super::{Linear, LinearConfig};
 
 /// Configuration of an [`Mlp`].
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ impl Mlp {
     /// # Shapes
     /// - input and output: `[..., features]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let hidden = self.activation.forward(self.fc1.forward(input));
+        let hidden = self.fc1.forward_activated(input, self.activation);
         self.fc2.forward(hidden)
     }
 }

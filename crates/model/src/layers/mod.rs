@@ -4,7 +4,6 @@
 //! weights. Here a field is called what PyTorch calls it, so that a module's path *is* its
 //! tensor's name in a weights file and no renaming table can be wrong.
 
-mod activation;
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
@@ -25,7 +24,6 @@ mod squeeze_excite;
 mod star_relu;
 mod swiglu;
 
-pub use activation::Activation;
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};

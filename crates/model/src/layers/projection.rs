@@ -1,6 +1,8 @@
 use burn::module::Module;
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, linear};
+
+use crate::precision::{narrowed, widened};
 
 use super::{Conv2d, Conv2dConfig, Linear, LinearConfig};
 
@@ -35,13 +37,27 @@ impl Projection {
     /// - input: `[batch, height, width, inputs]`
     /// - output: `[batch, height, width, outputs]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.apply(input, None)
+    }
+
+    /// [`forward`](Self::forward) and a function of the result.
+    ///
+    /// # Shapes
+    /// - input: `[batch, height, width, inputs]`
+    /// - output: `[batch, height, width, outputs]`
+    pub fn forward_activated(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
+        self.apply(input, Some(activation))
+    }
+
+    fn apply(&self, input: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
         match self {
-            Self::Linear(layer) => layer.forward(input),
+            Self::Linear(layer) => layer.apply(input, activation),
             Self::Conv(conv) => {
                 let [outputs, inputs, _, _] = conv.weight.dims();
                 let weight = conv.weight.val().reshape([outputs, inputs]);
                 let bias = conv.bias.as_ref().map(burn::module::Param::val);
-                linear(input, weight.transpose(), bias)
+                let (input, weight) = (narrowed(input), narrowed(weight));
+                widened(linear(input, weight, bias.map(narrowed), activation))
             }
         }
     }

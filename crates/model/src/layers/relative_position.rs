@@ -1,7 +1,8 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use inkling_kernels::Activation;
 
 use super::{Linear, LinearConfig};
 
@@ -69,7 +70,8 @@ impl RelativePositionMlp {
     /// # Shapes
     /// - output: `[heads, size × size, size × size]` (query, key)
     pub fn forward(&self, device: &Device) -> Tensor<3> {
-        let hidden = relu(self.mlp.fc1.forward(self.log_distances(device)));
+        let fc1 = &self.mlp.fc1;
+        let hidden = fc1.forward_activated(self.log_distances(device), Activation::Relu);
         let table = self.mlp.fc2.forward(self.mlp.drop.forward(hidden));
         let area = self.size * self.size;
         table

@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{Initializer, Relu};
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, activate};
 
 use super::{Conv2d, Conv2dConfig};
 
@@ -58,12 +58,12 @@ impl Scse {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let (pool, squeeze, relu, excite) = &self.attention.cSE;
         let hidden = relu.forward(squeeze.forward(pool.forward(input.clone())));
-        let channels = sigmoid(excite.forward(hidden));
+        let channels = activate(excite.forward(hidden), Activation::Sigmoid);
         let scores = self
             .attention
             .sSE
             .iter()
             .fold(input.clone(), |x, conv| conv.forward(x));
-        input.clone() * channels + input * sigmoid(scores)
+        input.clone() * channels + input * activate(scores, Activation::Sigmoid)
     }
 }

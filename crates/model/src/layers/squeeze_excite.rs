@@ -1,6 +1,6 @@
 use burn::module::Module;
-use burn::tensor::activation::{sigmoid, silu};
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, activate};
 
 use super::{Conv2d, Conv2dConfig};
 
@@ -39,7 +39,8 @@ impl SqueezeExcite {
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let mean = input.clone().mean_dim(3).mean_dim(2);
-        let gate = sigmoid(self.fc2.forward(silu(self.fc1.forward(mean))));
+        let hidden = activate(self.fc1.forward(mean), Activation::Silu);
+        let gate = activate(self.fc2.forward(hidden), Activation::Sigmoid);
         input * gate
     }
 }

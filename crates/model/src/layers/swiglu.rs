@@ -1,6 +1,6 @@
 use burn::module::Module;
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, activate};
 
 use super::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 
@@ -86,7 +86,7 @@ impl PackedSwiGlu {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let both = self.fc1.forward(input);
         let hidden = both.dims()[2] / 2;
-        let gate = silu(both.clone().narrow(2, 0, hidden));
+        let gate = activate(both.clone().narrow(2, 0, hidden), Activation::Silu);
         self.fc2.forward(gate * both.narrow(2, hidden, hidden))
     }
 }
@@ -102,7 +102,9 @@ pub struct SplitSwiGlu {
 
 impl SplitSwiGlu {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let gate = silu(self.fc1_g.forward(input.clone()));
+        let gate = self
+            .fc1_g
+            .forward_activated(input.clone(), Activation::Silu);
         let product = gate * self.fc1_x.forward(input);
         self.fc2.forward(self.norm.forward(product))
     }

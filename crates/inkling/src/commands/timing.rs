@@ -1,0 +1,72 @@
+use std::time::Instant;
+
+use burn::tensor::{Tensor, TensorData};
+use inkling_kernels::profile::{self, Share};
+use inkling_model::Network;
+use serde_json::{Value, json};
+
+/// What passing a patch through a network gave and took.
+pub struct Timing {
+    /// `[batch, height, width]`.
+    pub logits: TensorData,
+    /// Of one pass, the median.
+    pub seconds: f64,
+    /// Where the last pass's time went, if that was asked for.
+    shares: Vec<Share>,
+}
+
+impl Timing {
+    /// Passes `patch` through `network` `repeat` times.
+    pub fn of(network: &Network, patch: &Tensor<4>, repeat: u32, profiled: bool) -> Self {
+        let pass = || {
+            let began = Instant::now();
+            let logits = network.forward(patch.clone()).into_data();
+            (logits, began.elapsed().as_secs_f64())
+        };
+        let mut times: Vec<f64> = (1..repeat).map(|_| pass().1).collect();
+        if profiled {
+            profile::start();
+        }
+        let (logits, last) = pass();
+        let mut shares = profile::finish();
+        if profiled {
+            let known: f64 = shares.iter().map(|share| share.seconds).sum();
+            shares.push(Share {
+                operation: "the rest",
+                calls: 1,
+                seconds: (last - known).max(0.0),
+            });
+        }
+        times.push(last);
+        times.sort_by(f64::total_cmp);
+        Self {
+            logits,
+            seconds: times[times.len() / 2],
+            shares,
+        }
+    }
+
+    /// The shares for people.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.shares.iter().map(|share| {
+            let Share {
+                operation,
+                calls,
+                seconds,
+            } = share;
+            format!("{seconds:9.4} s {calls:6} × {operation}")
+        })
+    }
+
+    /// The shares for programs.
+    pub fn figures(&self) -> Value {
+        let shares = self.shares.iter().map(|share| {
+            json!({
+                "operation": share.operation,
+                "calls": share.calls,
+                "seconds": share.seconds,
+            })
+        });
+        shares.collect()
+    }
+}

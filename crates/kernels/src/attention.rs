@@ -1,0 +1,321 @@
+//! Attention of many small groups: scores, softmax and the mix of values of one head stay in the
+//! nearest cache, and queries, keys and values are read where they lie.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::exponential::exp;
+use crate::matrix::{Place, Threads, multiply};
+
+/// Sizes of an attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Groups of positions that see each other.
+    pub groups: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Positions of a group.
+    pub positions: usize,
+    /// Channels of a head.
+    pub width: usize,
+    /// Groups that have a bias of their own: group `g` takes that of `g % biases`. 0: no bias.
+    pub biases: usize,
+}
+
+impl Sizes {
+    fn area(self) -> usize {
+        self.positions * self.positions
+    }
+
+    /// Values of one of queries, keys, values or results.
+    pub fn len(self) -> usize {
+        self.groups * self.heads * self.positions * self.width
+    }
+}
+
+/// Where `[groups, heads, positions, width]` values lie in a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The slice.
+    pub values: &'a [f32],
+    /// The first value's index.
+    pub start: usize,
+    /// Steps along the four axes.
+    pub strides: [usize; 4],
+}
+
+impl<'a> View<'a> {
+    fn head(self, group: usize, head: usize) -> (&'a [f32], Place) {
+        let [groups, heads, row, column] = self.strides;
+        let start = self.start + group * groups + head * heads;
+        (self.values, Place { start, row, column })
+    }
+}
+
+/// Queries, keys and values.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// `[groups, heads, positions, width]`.
+    pub query: View<'a>,
+    /// `[groups, heads, positions, width]`.
+    pub key: View<'a>,
+    /// `[groups, heads, positions, width]`.
+    pub value: View<'a>,
+    /// `[biases, heads, positions, positions]`, or empty.
+    pub bias: &'a [f32],
+    /// What products of queries and keys are multiplied by.
+    pub scale: f32,
+}
+
+impl Inputs<'_> {
+    /// The softmax of one head's scores: `[positions, positions]` (query, key).
+    fn shares(&self, sizes: Sizes, group: usize, head: usize, shares: &mut [f32]) {
+        let Sizes {
+            positions, width, ..
+        } = sizes;
+        let (key, place) = self.key.head(group, head);
+        multiply(
+            [positions, width, positions],
+            self.query.head(group, head),
+            (key, place.transposed()),
+            (shares, Place::rows(positions)),
+            false,
+            Threads::This,
+        );
+        let bias = match group.checked_rem(sizes.biases) {
+            Some(own) => &self.bias[(own * sizes.heads + head) * sizes.area()..][..sizes.area()],
+            None => &[],
+        };
+        softmax(shares, positions, self.scale, bias);
+    }
+}
+
+/// `softmax(scale · query · keyᵀ + bias) · value`.
+///
+/// # Shapes
+/// - output: `[groups, positions, heads, width]`
+pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
+    let row = sizes.heads * sizes.width;
+    let mut output = vec![0.0; sizes.len()];
+    output
+        .par_chunks_mut((sizes.positions * row).max(1))
+        .enumerate()
+        .for_each_init(
+            || vec![0.0; sizes.area()],
+            |shares, (group, output)| {
+                for head in 0..sizes.heads {
+                    inputs.shares(sizes, group, head, shares);
+                    let mixed = Place::rows(row).at(head * sizes.width);
+                    multiply(
+                        [sizes.positions, sizes.positions, sizes.width],
+                        (shares, Place::rows(sizes.positions)),
+                        inputs.value.head(group, head),
+                        (&mut *output, mixed),
+                        false,
+                        Threads::This,
+                    );
+                }
+            },
+        );
+    output
+}
+
+/// Gradients of an attention's inputs.
+pub struct Gradients {
+    /// `[heads, groups, positions, width]`.
+    pub query: Vec<f32>,
+    /// `[heads, groups, positions, width]`.
+    pub key: Vec<f32>,
+    /// `[heads, groups, positions, width]`.
+    pub value: Vec<f32>,
+    /// `[heads, biases, positions, positions]`.
+    pub bias: Vec<f32>,
+}
+
+/// The gradients, given that of the output. Shares are computed anew instead of kept.
+pub fn backward(sizes: Sizes, inputs: Inputs, gradient: View) -> Gradients {
+    let head = sizes.groups * sizes.positions * sizes.width;
+    let mut gradients = Gradients {
+        query: vec![0.0; sizes.len()],
+        key: vec![0.0; sizes.len()],
+        value: vec![0.0; sizes.len()],
+        bias: vec![0.0; sizes.heads * sizes.biases * sizes.area()],
+    };
+    let biases = (sizes.biases * sizes.area()).max(1);
+    let mut bias = gradients.bias.chunks_mut(biases);
+    let tasks: Vec<_> = gradients
+        .query
+        .chunks_mut(head.max(1))
+        .zip(gradients.key.chunks_mut(head.max(1)))
+        .zip(gradients.value.chunks_mut(head.max(1)))
+        .enumerate()
+        .map(|(head, ((query, key), value))| {
+            let bias = bias.next().unwrap_or_default();
+            (
+                head,
+                OneHead {
+                    query,
+                    key,
+                    value,
+                    bias,
+                },
+            )
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(head, mut task)| {
+        let mut scratch = [vec![0.0; sizes.area()], vec![0.0; sizes.area()]];
+        for group in 0..sizes.groups {
+            task.group(sizes, inputs, gradient, [group, head], &mut scratch);
+        }
+    });
+    gradients
+}
+
+/// One head's part of the gradients: over groups.
+struct OneHead<'a> {
+    query: &'a mut [f32],
+    key: &'a mut [f32],
+    value: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
+impl OneHead<'_> {
+    fn group(
+        &mut self,
+        sizes: Sizes,
+        inputs: Inputs,
+        gradient: View,
+        [group, head]: [usize; 2],
+        [shares, scores]: &mut [Vec<f32>; 2],
+    ) {
+        let Sizes {
+            positions, width, ..
+        } = sizes;
+        inputs.shares(sizes, group, head, shares);
+        let square = Place::rows(positions);
+        let own = Place::rows(width).at(group * positions * width);
+        let outer = gradient.head(group, head);
+        let narrow = [positions, positions, width];
+        multiply(
+            narrow,
+            (shares, square.transposed()),
+            outer,
+            (self.value, own),
+            false,
+            Threads::This,
+        );
+        let (value, place) = inputs.value.head(group, head);
+        let wide = [positions, width, positions];
+        multiply(
+            wide,
+            outer,
+            (value, place.transposed()),
+            (scores, square),
+            false,
+            Threads::This,
+        );
+        softmax_gradient(shares, scores, positions);
+        if let Some(bias) = group.checked_rem(sizes.biases) {
+            let sums = &mut self.bias[bias * sizes.area()..][..sizes.area()];
+            for (sum, score) in sums.iter_mut().zip(&*scores) {
+                *sum += score;
+            }
+        }
+        for score in scores.iter_mut() {
+            *score *= inputs.scale;
+        }
+        let key = inputs.key.head(group, head);
+        multiply(
+            narrow,
+            (scores, square),
+            key,
+            (self.query, own),
+            false,
+            Threads::This,
+        );
+        let query = inputs.query.head(group, head);
+        multiply(
+            narrow,
+            (scores, square.transposed()),
+            query,
+            (self.key, own),
+            false,
+            Threads::This,
+        );
+    }
+}
+
+/// Rows become `softmax(scale · row + bias)`; an empty bias is none.
+fn softmax(rows: &mut [f32], columns: usize, scale: f32, bias: &[f32]) {
+    Arch::new().dispatch(|| {
+        for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
+            match bias {
+                [] => row.iter_mut().for_each(|score| *score *= scale),
+                _ => {
+                    let bias = &bias[index * columns..][..columns];
+                    for (score, bias) in row.iter_mut().zip(bias) {
+                        *score = *score * scale + bias;
+                    }
+                }
+            }
+            softmax_row(row);
+        }
+    });
+}
+
+/// Independent sums, so that they are added as vectors.
+const SUMS: usize = 32;
+
+#[inline(always)]
+fn softmax_row(row: &mut [f32]) {
+    let mut highest = [f32::NEG_INFINITY; SUMS];
+    let (whole, rest) = row.as_chunks::<SUMS>();
+    for chunk in whole {
+        for (highest, &score) in highest.iter_mut().zip(chunk) {
+            *highest = if score > *highest { score } else { *highest };
+        }
+    }
+    let high = highest
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    let mut sums = [0.0; SUMS];
+    let (whole, rest) = row.as_chunks_mut::<SUMS>();
+    for chunk in whole {
+        for (sum, score) in sums.iter_mut().zip(chunk) {
+            *score = exp(*score - high);
+            *sum += *score;
+        }
+    }
+    let mut sum = 0.0;
+    for score in rest {
+        *score = exp(*score - high);
+        sum += *score;
+    }
+    let inverse = 1.0 / (sums.iter().sum::<f32>() + sum);
+    for score in row {
+        *score *= inverse;
+    }
+}
+
+/// Gradients of shares become those of scores: `share · (gradient − Σ share · gradient)`.
+fn softmax_gradient(shares: &[f32], gradients: &mut [f32], columns: usize) {
+    Arch::new().dispatch(|| {
+        let rows = gradients.chunks_exact_mut(columns);
+        for (gradients, shares) in rows.zip(shares.chunks_exact(columns)) {
+            let mut sums = [0.0; SUMS];
+            let (whole, rest) = gradients.as_chunks::<SUMS>();
+            let (whole_shares, rest_shares) = shares.as_chunks::<SUMS>();
+            for (gradients, shares) in whole.iter().zip(whole_shares) {
+                for lane in 0..SUMS {
+                    sums[lane] += gradients[lane] * shares[lane];
+                }
+            }
+            let tail: f32 = rest.iter().zip(rest_shares).map(|(g, s)| g * s).sum();
+            let mean = sums.iter().sum::<f32>() + tail;
+            for (gradient, share) in gradients.iter_mut().zip(shares) {
+                *gradient = share * (*gradient - mean);
+            }
+        }
+    });
+}

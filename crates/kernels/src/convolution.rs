@@ -1,0 +1,264 @@
+//! Convolutions by 3 × 3 kernels, stride 1, padded by 1, without unfolding the image.
+//!
+//! On padded planes every tap is the same plane shifted, so an output is a sum of shifted inputs.
+//! The inner loop holds several output channels times three vectors of pixels in registers and
+//! adds up all taps of all input channels before anything is written.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::matrix::{Place, Threads, multiply};
+use crate::padded::Frame;
+
+/// Side of the kernels.
+const SIDE: usize = 3;
+const TAPS: usize = SIDE * SIDE;
+/// Vectors of pixels in registers.
+const VECTORS: usize = 3;
+/// Output channels in registers: as many as leave room for the pixels.
+const MANY: usize = 8;
+/// Bytes of weights that a task goes over again and again.
+const WEIGHTS_AT_HAND: usize = 384 << 10;
+
+/// Sizes of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Images.
+    pub batch: usize,
+    /// Channels of the image.
+    pub inputs: usize,
+    /// Channels of the result.
+    pub outputs: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Sizes {
+    fn frame(self) -> Frame {
+        Frame {
+            height: self.height,
+            width: self.width,
+            border: SIDE / 2,
+        }
+    }
+
+    /// The convolution that takes gradients back: outputs to inputs.
+    fn reversed(self) -> Self {
+        Self {
+            inputs: self.outputs,
+            outputs: self.inputs,
+            ..self
+        }
+    }
+}
+
+/// The convolution.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weights: `[outputs, inputs, 3, 3]`
+/// - bias: `[outputs]`
+/// - output: `[batch, outputs, height, width]`
+pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let tap = |output: usize, input: usize, tap: usize| {
+        weights[(output * sizes.inputs + input) * TAPS + tap]
+    };
+    run(sizes, &sizes.frame().pad(images), &pack(sizes, tap), bias)
+}
+
+/// The gradient of the images, given that of the output: a convolution with the kernels turned by
+/// half a turn and inputs and outputs exchanged.
+///
+/// # Shapes
+/// - gradient: `[batch, outputs, height, width]`
+/// - weights: `[outputs, inputs, 3, 3]`
+/// - output: `[batch, inputs, height, width]`
+pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
+    let tap = |input: usize, output: usize, tap: usize| {
+        weights[(output * sizes.inputs + input) * TAPS + TAPS - 1 - tap]
+    };
+    let reversed = sizes.reversed();
+    run(
+        reversed,
+        &sizes.frame().pad(gradient),
+        &pack(reversed, tap),
+        None,
+    )
+}
+
+/// The gradient of the weights, given that of the output: for each tap the product of the gradient
+/// and the shifted images.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - gradient: `[batch, outputs, height, width]`
+/// - output: `[outputs, inputs, 3, 3]`
+pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f32> {
+    let (frame, pairs) = (sizes.frame(), sizes.inputs * sizes.outputs);
+    let (images, gradient) = (frame.pad(images), frame.pad(gradient));
+    let (plane, places) = (frame.plane(), frame.places());
+    // The gradient's first pixel; the junk between its rows is the border's zeros.
+    let corner = frame.pitch() + 1;
+    let mut by_tap = vec![0.0; TAPS * pairs];
+    let taps = frame.taps(SIDE);
+    by_tap
+        .par_chunks_mut(pairs)
+        .zip(taps)
+        .for_each(|(sums, shift)| {
+            for image in 0..sizes.batch {
+                let left = Place::rows(plane).at(image * sizes.outputs * plane + corner);
+                let right = Place::rows(plane).at(image * sizes.inputs * plane + shift);
+                multiply(
+                    [sizes.outputs, places, sizes.inputs],
+                    (&gradient, left),
+                    (&images, right.transposed()),
+                    (sums, Place::rows(sizes.inputs)),
+                    image > 0,
+                    Threads::This,
+                );
+            }
+        });
+    let mut weights = vec![0.0; pairs * TAPS];
+    for (pair, taps) in weights.chunks_exact_mut(TAPS).enumerate() {
+        for (tap, weight) in taps.iter_mut().enumerate() {
+            *weight = by_tap[tap * pairs + pair];
+        }
+    }
+    weights
+}
+
+/// Weights as the inner loop takes them: `[outputs / MANY, inputs, taps, MANY]`, zeros beyond the
+/// last output.
+fn pack(sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
+    let blocks = sizes.outputs.div_ceil(MANY);
+    let mut packed = vec![0.0; blocks * sizes.inputs * TAPS * MANY];
+    for (index, many) in packed.chunks_exact_mut(MANY).enumerate() {
+        let (block, rest) = (index / (sizes.inputs * TAPS), index % (sizes.inputs * TAPS));
+        for (lane, weight) in many.iter_mut().enumerate() {
+            let output = block * MANY + lane;
+            if output < sizes.outputs {
+                *weight = tap(output, rest / TAPS, rest % TAPS);
+            }
+        }
+    }
+    packed
+}
+
+/// All tasks: an image times as many outputs as keep their weights at hand.
+fn run(sizes: Sizes, padded: &[f32], packed: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let frame = sizes.frame();
+    let block = sizes.inputs * TAPS * MANY;
+    let blocks = sizes.outputs.div_ceil(MANY);
+    let fitting = (WEIGHTS_AT_HAND / (4 * block)).clamp(1, blocks);
+    // Fewer images than threads: finer tasks, or some threads idle.
+    let per_task = fitting.min(blocks.div_ceil(MANY / sizes.batch.min(MANY)).max(1));
+    let mut output = vec![0.0; sizes.batch * sizes.outputs * frame.area()];
+    let tasks: Vec<_> = output
+        .chunks_mut(sizes.outputs * frame.area())
+        .enumerate()
+        .flat_map(|(image, planes)| {
+            let pieces = planes
+                .chunks_mut(per_task * MANY * frame.area())
+                .enumerate();
+            pieces.map(move |(piece, planes)| (image, piece * per_task, planes))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(image, first, planes)| {
+        let channels = sizes.inputs * frame.plane();
+        Arch::new().dispatch(Task {
+            frame,
+            inputs: sizes.inputs,
+            padded: &padded[image * channels..][..channels],
+            packed: &packed[first * block..],
+            bias: bias.map(|bias| &bias[first * MANY..]),
+            planes,
+        });
+    });
+    output
+}
+
+/// Some output channels of one image.
+struct Task<'a> {
+    frame: Frame,
+    inputs: usize,
+    padded: &'a [f32],
+    packed: &'a [f32],
+    bias: Option<&'a [f32]>,
+    planes: &'a mut [f32],
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Sixteen lanes come with 32 registers, which hold all of them; else half the outputs.
+        match S::F32_LANES {
+            16 => self.tiles::<S, MANY>(simd),
+            _ => self.tiles::<S, { MANY / 2 }>(simd),
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn tiles<S: Simd, const HELD: usize>(self, simd: S) {
+        let (frame, area) = (self.frame, self.frame.area());
+        let tile = VECTORS * S::F32_LANES;
+        let taps = frame.taps(SIDE);
+        let block = self.inputs * TAPS * MANY;
+        let mut sums = [0.0; MANY * VECTORS * 16];
+        let mut first = 0;
+        while first < frame.places() {
+            for (index, planes) in self.planes.chunks_mut(MANY * area).enumerate() {
+                let packed = &self.packed[index * block..][..block];
+                for held in (0..MANY).step_by(HELD) {
+                    let sums = &mut sums[held * tile..][..HELD * tile];
+                    let inputs = (self.padded, frame.plane(), first);
+                    accumulate::<S, HELD>(simd, inputs, &taps, &packed[held..], sums);
+                }
+                for (lane, plane) in planes.chunks_exact_mut(area).enumerate() {
+                    let bias = self.bias.map_or(0.0, |bias| bias[index * MANY + lane]);
+                    frame.unpad(&sums[lane * tile..][..tile], first, bias, plane);
+                }
+            }
+            first += tile;
+        }
+    }
+}
+
+/// Sums over all taps and input channels for `HELD` outputs at three vectors of places from
+/// `first` on.
+#[inline(always)]
+fn accumulate<S: Simd, const HELD: usize>(
+    simd: S,
+    (padded, plane, first): (&[f32], usize, usize),
+    taps: &[usize],
+    packed: &[f32],
+    sums: &mut [f32],
+) {
+    let lanes = S::F32_LANES;
+    let mut held = [[simd.splat_f32s(0.0); VECTORS]; HELD];
+    let reach = taps[TAPS - 1] + VECTORS * lanes;
+    let weights = packed.chunks(TAPS * MANY);
+    for (input, weights) in padded.chunks_exact(plane).zip(weights) {
+        let input = &input[first..][..reach];
+        for (tap, &shift) in taps.iter().enumerate() {
+            let (pixels, _) = S::as_simd_f32s(&input[shift..][..VECTORS * lanes]);
+            let pixels = [pixels[0], pixels[1], pixels[2]];
+            let weights = &weights[tap * MANY..][..HELD];
+            for (held, &weight) in held.iter_mut().zip(weights) {
+                let weight = simd.splat_f32s(weight);
+                for (sum, &pixel) in held.iter_mut().zip(&pixels) {
+                    *sum = simd.mul_add_f32s(weight, pixel, *sum);
+                }
+            }
+        }
+    }
+    let (sums, _) = S::as_mut_simd_f32s(sums);
+    for (sums, held) in sums.chunks_exact_mut(VECTORS).zip(&held) {
+        sums.copy_from_slice(held);
+    }
+}

@@ -1,0 +1,290 @@
+//! The operations' backward passes.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex};
+
+use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
+use crate::operations::{Attention, Kernels, conv_sizes, depthwise_sizes, pointwise_sizes};
+use crate::{Activation, activation, attention, convolution, depthwise, layer_norm, pointwise};
+
+/// Registers `$forward` with `$backward` as its way back, keeping `$state`.
+macro_rules! differentiable {
+    ($backward:expr, [$($parent:ident),+], $state:expr, $forward:expr) => {
+        match $backward.prepare::<C>([$($parent.node()),+]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                $(let $parent = $parent.into_primitive();)+
+                prep.finish($state, $forward)
+            }
+            OpsKind::UnTracked(prep) => {
+                $(let $parent = $parent.into_primitive();)+
+                prep.finish($forward)
+            }
+        }
+    };
+}
+
+impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        differentiable!(
+            Activate,
+            [x],
+            (x.clone(), activation),
+            Flex::activate(x, activation)
+        )
+    }
+
+    fn convolve(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            Convolve,
+            [images, weight, bias],
+            (images.clone(), weight.clone()),
+            Flex::convolve(images, weight, bias)
+        )
+    }
+
+    fn convolve_depthwise(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            ConvolveDepthwise,
+            [images, weight, bias],
+            (images.clone(), weight.clone()),
+            Flex::convolve_depthwise(images, weight, bias)
+        )
+    }
+
+    fn convolve_pointwise(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            ConvolvePointwise,
+            [images, weight, bias],
+            (images.clone(), weight.clone()),
+            Flex::convolve_pointwise(images, weight, bias)
+        )
+    }
+
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            Attend,
+            [query, key, value, bias],
+            Attention::new(
+                query.clone(),
+                key.clone(),
+                value.clone(),
+                bias.clone(),
+                scale
+            ),
+            Flex::attend(query, key, value, bias, scale)
+        )
+    }
+
+    fn normalize(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            Normalize,
+            [x, weight, bias],
+            (x.clone(), weight.clone(), epsilon),
+            Flex::normalize(x, weight, bias, epsilon)
+        )
+    }
+
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            Project,
+            [x, weight, bias],
+            (x.clone(), weight.clone()),
+            Flex::project(x, weight, bias)
+        )
+    }
+}
+
+#[derive(Debug)]
+struct Activate;
+
+impl Backward<Flex, 1> for Activate {
+    type State = (FlexTensor, Activation);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [parent] = ops.parents;
+        let mut gradient = taken(grads.consume::<Flex>(&ops.node));
+        if let Some(parent) = parent {
+            let (x, activation) = ops.state;
+            let x = in_one_piece(x);
+            activation::pull_back(values(&x), gradient.storage_mut(), activation);
+            grads.register::<Flex>(parent.id, gradient);
+        }
+    }
+}
+
+/// The way back of a kind of convolution: sizes, module of its gradients.
+macro_rules! convolution_backward {
+    ($name:ident, $sizes:ident, $kind:ident) => {
+        #[derive(Debug)]
+        struct $name;
+
+        impl Backward<Flex, 3> for $name {
+            type State = (FlexTensor, FlexTensor);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 3>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
+                let (images, weight) = ops.state;
+                let (images, weight) = (in_one_piece(images), in_one_piece(weight));
+                let sizes = $sizes(&images, &weight);
+                let [by_images, by_weight, by_bias] = ops.parents;
+                if let Some(parent) = by_images {
+                    let slope = $kind::image_gradient(sizes, values(&gradient), values(&weight));
+                    let shape = images.layout().shape().clone();
+                    grads.register::<Flex>(parent.id, with_values(slope, shape));
+                }
+                if let Some(parent) = by_weight {
+                    let slope = $kind::weight_gradient(sizes, values(&images), values(&gradient));
+                    let shape = weight.layout().shape().clone();
+                    grads.register::<Flex>(parent.id, with_values(slope, shape));
+                }
+                if let Some(parent) = by_bias {
+                    grads.register::<Flex>(parent.id, sum_over_pixels(gradient));
+                }
+            }
+        }
+    };
+}
+
+convolution_backward!(Convolve, conv_sizes, convolution);
+convolution_backward!(ConvolveDepthwise, depthwise_sizes, depthwise);
+convolution_backward!(ConvolvePointwise, pointwise_sizes, pointwise);
+
+/// The gradient of a bias: `[batch, channels, height, width]` to `[channels]`.
+fn sum_over_pixels(gradient: FlexTensor) -> FlexTensor {
+    let [_, channels, _, _] = dims(&gradient);
+    Flex::float_reshape(
+        Flex::float_sum_dims(gradient, &[0, 2, 3]),
+        [channels].into(),
+    )
+}
+
+#[derive(Debug)]
+struct Attend;
+
+impl Backward<Flex, 4> for Attend {
+    type State = Attention;
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = forwards(grads.consume::<Flex>(&ops.node));
+        let sizes = ops.state.sizes;
+        let slopes = attention::backward(sizes, ops.state.inputs(), view(&gradient));
+        let attention::Sizes {
+            groups,
+            heads,
+            positions,
+            width,
+            biases,
+        } = sizes;
+        // Computed head by head.
+        let grouped = |slope, size: [usize; 4]| with_values(slope, size).transpose(0, 1);
+        let mut register = |parent: usize, slope: FlexTensor| {
+            if let Some(parent) = &ops.parents[parent] {
+                grads.register::<Flex>(parent.id, slope);
+            }
+        };
+        let shape = [heads, groups, positions, width];
+        register(0, grouped(slopes.query, shape));
+        register(1, grouped(slopes.key, shape));
+        register(2, grouped(slopes.value, shape));
+        register(
+            3,
+            grouped(slopes.bias, [heads, biases, positions, positions]),
+        );
+    }
+}
+
+#[derive(Debug)]
+struct Normalize;
+
+impl Backward<Flex, 3> for Normalize {
+    type State = (FlexTensor, FlexTensor, f64);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut gradient = taken(grads.consume::<Flex>(&ops.node));
+        let (x, weight, epsilon) = ops.state;
+        let (x, weight) = (in_one_piece(x), in_one_piece(weight));
+        let slopes = layer_norm::backward(
+            values(&x),
+            values(&weight),
+            gradient.storage_mut(),
+            epsilon as f32,
+        );
+        let shape = weight.layout().shape().clone();
+        if let Some(parent) = &ops.parents[0] {
+            grads.register::<Flex>(parent.id, gradient);
+        }
+        if let Some(parent) = &ops.parents[1] {
+            grads.register::<Flex>(parent.id, with_values(slopes.weight, shape.clone()));
+        }
+        if let Some(parent) = &ops.parents[2] {
+            grads.register::<Flex>(parent.id, with_values(slopes.bias, shape));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Project;
+
+impl Backward<Flex, 3> for Project {
+    type State = (FlexTensor, FlexTensor);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
+        let (x, weight) = ops.state;
+        let (x, weight) = (in_one_piece(x), in_one_piece(weight));
+        let [outputs, inputs] = dims(&weight);
+        let rows = values(&x).len() / inputs;
+        let flat = gradient.reshape([rows, outputs].into());
+        if let Some(parent) = &ops.parents[0] {
+            let slope = Flex::float_matmul(flat.clone(), weight);
+            grads.register::<Flex>(parent.id, slope.reshape(x.layout().shape().clone()));
+        }
+        if let Some(parent) = &ops.parents[1] {
+            let x = x.reshape([rows, inputs].into());
+            let slope = Flex::float_matmul(flat.transpose(0, 1), x);
+            grads.register::<Flex>(parent.id, slope);
+        }
+        if let Some(parent) = &ops.parents[2] {
+            let slope = Flex::float_sum_dim(flat, 0);
+            grads.register::<Flex>(parent.id, slope.reshape([outputs].into()));
+        }
+    }
+}

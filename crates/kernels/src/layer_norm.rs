@@ -1,0 +1,124 @@
+//! Normalisation over the last axis.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Rows of one task; fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 64;
+/// Independent sums, so that they are added as vectors.
+const SUMS: usize = 32;
+
+/// `(x − mean) / sqrt(variance + epsilon) · weight + bias` of every row, in place.
+///
+/// # Shapes
+/// - rows: `[n, features]`
+/// - weight, bias: `[features]`
+pub fn forward(rows: &mut [f32], weight: &[f32], bias: Option<&[f32]>, epsilon: f32) {
+    let features = weight.len();
+    rows.par_chunks_mut(ROWS * features).for_each(|rows| {
+        Arch::new().dispatch(|| {
+            for row in rows.chunks_exact_mut(features) {
+                let (mean, inverse) = moments(row, epsilon);
+                match bias {
+                    Some(bias) => {
+                        for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+                            *x = (*x - mean) * inverse * weight + bias;
+                        }
+                    }
+                    None => {
+                        for (x, weight) in row.iter_mut().zip(weight) {
+                            *x = (*x - mean) * inverse * weight;
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Gradients of a norm's inputs.
+pub struct Gradients {
+    /// `[features]`.
+    pub weight: Vec<f32>,
+    /// `[features]`.
+    pub bias: Vec<f32>,
+}
+
+/// Replaces the gradients of the output by those of the rows.
+///
+/// # Shapes
+/// - rows, gradients: `[n, features]`
+pub fn backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: f32) -> Gradients {
+    let features = weight.len();
+    let pieces: Vec<Gradients> = gradients
+        .par_chunks_mut(ROWS * features)
+        .zip(rows.par_chunks(ROWS * features))
+        .map(|(gradients, rows)| piece_backward(rows, weight, gradients, epsilon))
+        .collect();
+    let mut total = Gradients {
+        weight: vec![0.0; features],
+        bias: vec![0.0; features],
+    };
+    for piece in pieces {
+        add(&mut total.weight, &piece.weight);
+        add(&mut total.bias, &piece.bias);
+    }
+    total
+}
+
+fn add(sums: &mut [f32], terms: &[f32]) {
+    for (sum, term) in sums.iter_mut().zip(terms) {
+        *sum += term;
+    }
+}
+
+fn piece_backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: f32) -> Gradients {
+    let features = weight.len();
+    let mut sums = Gradients {
+        weight: vec![0.0; features],
+        bias: vec![0.0; features],
+    };
+    Arch::new().dispatch(|| {
+        let pairs = gradients
+            .chunks_exact_mut(features)
+            .zip(rows.chunks_exact(features));
+        for (gradient, row) in pairs {
+            let (mean, inverse) = moments(row, epsilon);
+            for lane in 0..features {
+                sums.weight[lane] += gradient[lane] * (row[lane] - mean) * inverse;
+                sums.bias[lane] += gradient[lane];
+                gradient[lane] *= weight[lane];
+            }
+            let level = sum(features, |lane| gradient[lane]) / features as f32;
+            let tilt =
+                sum(features, |lane| gradient[lane] * (row[lane] - mean)) * inverse * inverse
+                    / features as f32;
+            for (gradient, x) in gradient.iter_mut().zip(row) {
+                *gradient = (*gradient - level - (x - mean) * tilt) * inverse;
+            }
+        }
+    });
+    sums
+}
+
+/// Mean and inverse root of variance plus epsilon.
+#[inline(always)]
+fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
+    let count = row.len() as f32;
+    let mean = sum(row.len(), |lane| row[lane]) / count;
+    let variance = sum(row.len(), |lane| (row[lane] - mean) * (row[lane] - mean)) / count;
+    (mean, 1.0 / (variance + epsilon).sqrt())
+}
+
+/// `Σ term(i)` for `i < count`, many sums at once.
+#[inline(always)]
+fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut sums = [0.0; SUMS];
+    let whole = count / SUMS * SUMS;
+    for start in (0..whole).step_by(SUMS) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+    }
+    (whole..count).map(term).sum::<f32>() + sums.iter().sum::<f32>()
+}

@@ -1,0 +1,65 @@
+//! Where a network's time goes, operation by operation.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+
+static RECORDING: AtomicBool = AtomicBool::new(false);
+static SPENT: Mutex<BTreeMap<&str, (u64, Duration)>> = Mutex::new(BTreeMap::new());
+
+/// One operation's share of the time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// The operation.
+    pub operation: &'static str,
+    /// How often it ran.
+    pub calls: u64,
+    /// How long all calls took.
+    pub seconds: f64,
+}
+
+/// Starts to record, from nothing. Devices are waited for after each operation, so that recording
+/// slows a graphics card down.
+pub fn start() {
+    SPENT.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    RECORDING.store(true, Ordering::Relaxed);
+}
+
+/// Ends the recording: operations of this crate, the longest first.
+pub fn finish() -> Vec<Share> {
+    RECORDING.store(false, Ordering::Relaxed);
+    let spent = std::mem::take(&mut *SPENT.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut shares: Vec<Share> = spent
+        .into_iter()
+        .map(|(operation, (calls, time))| Share {
+            operation,
+            calls,
+            seconds: time.as_secs_f64(),
+        })
+        .collect();
+    shares.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    shares
+}
+
+/// Runs one operation on `device` and books its time if somebody records.
+pub(crate) fn timed<T>(operation: &'static str, device: &Device, run: impl FnOnce() -> T) -> T {
+    if !RECORDING.load(Ordering::Relaxed) {
+        return run();
+    }
+    let wait = || {
+        // A device that failed says so when its results are read.
+        let _ = device.sync();
+    };
+    wait();
+    let began = Instant::now();
+    let result = run();
+    wait();
+    let mut spent = SPENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let (calls, time) = spent.entry(operation).or_default();
+    *calls += 1;
+    *time += began.elapsed();
+    result
+}

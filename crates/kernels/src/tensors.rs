@@ -1,0 +1,302 @@
+//! The operations on burn's tensors: on the processor by the kernels, elsewhere as burn has them.
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Dispatch, DispatchDevice, Flex};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Device, Tensor, activation as plain, module};
+
+use crate::Activation;
+use crate::operations::{Kernels, affine_forward, linear_forward};
+use crate::profile::timed;
+
+/// Whether the kernels serve a tensor: one of f32 on flex.
+fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let device = tensor.device().without_autodiff();
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && tensor.dtype() == DType::F32
+}
+
+/// Whether nothing records gradients of a tensor on flex, so that results may replace arguments.
+fn is_final<const D: usize>(tensor: &Tensor<D>) -> bool {
+    is_served(tensor) && !tensor.device().is_autodiff()
+}
+
+/// A layer's bias, zeros where it has none.
+fn or_zeros(bias: Option<Tensor<1>>, features: usize, device: &Device) -> Tensor<1> {
+    bias.unwrap_or_else(|| Tensor::zeros([features], device))
+}
+
+fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    tensor
+        .try_into_primitive::<Flex>()
+        .expect("the tensor lies on flex")
+}
+
+/// A function of every value.
+///
+/// # Shapes
+/// - input and output: any
+pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    let device = x.device();
+    timed("activation", &device, move || {
+        activated(x, Some(activation))
+    })
+}
+
+fn activated<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
+    match activation {
+        None => x,
+        Some(activation) if is_served(&x) => {
+            Tensor::from_dispatch(Dispatch::activate(x.into_dispatch(), activation))
+        }
+        Some(activation) => plain_activation(x, activation),
+    }
+}
+
+/// What burn makes of an activation.
+pub fn plain_activation<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::Relu => plain::relu(x),
+        Activation::Silu => plain::silu(x),
+        Activation::Gelu => plain::gelu(x),
+        Activation::GeluTanh => {
+            let scale = (2.0 / std::f64::consts::PI).sqrt();
+            let square = x.clone().square();
+            let inner = x.clone() * (square * 0.044_715 + 1.0) * scale;
+            x * (inner.tanh() + 1.0) * 0.5
+        }
+        Activation::Sigmoid => plain::sigmoid(x),
+    }
+}
+
+/// A 2D convolution; `torch.nn.functional.conv2d`.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weight: `[outputs, inputs / groups, kernel, kernel]`
+/// - bias: `[outputs]`
+/// - output: `[batch, outputs, …, …]`
+pub fn conv2d(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    let device = images.device();
+    let kind = kind_of(images.dims(), weight.dims(), &options);
+    timed(kind, &device, move || {
+        let same_device = images.device() == weight.device();
+        if !same_device || !is_served(&images) || !is_served(&weight) {
+            return module::conv2d(images, weight, bias, options);
+        }
+        let [_, inputs, height, width] = images.dims();
+        let [outputs, _, side, other] = weight.dims();
+        let keeps_size = side == other
+            && options.stride == [1, 1]
+            && options.dilation == [1, 1]
+            && options.padding_begin() == [side / 2; 2]
+            && options.padding_end() == [side / 2; 2]
+            && height * width > 0;
+        let depthwise = options.groups == inputs && outputs == inputs && inputs > 1;
+        let convolve = match side {
+            3 if keeps_size && options.groups == 1 => Dispatch::convolve,
+            3 | 5 | 7 if keeps_size && depthwise => Dispatch::convolve_depthwise,
+            1 if keeps_size && options.groups == 1 => Dispatch::convolve_pointwise,
+            _ if is_patches(images.dims(), weight.dims(), &options) => {
+                return convolve_patches(images, weight, bias);
+            }
+            _ => return module::conv2d(images, weight, bias, options),
+        };
+        let bias = or_zeros(bias, outputs, &images.device());
+        let parts = [
+            images.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        ];
+        let [images, weight, bias] = parts;
+        Tensor::from_dispatch(convolve(images, weight, bias))
+    })
+}
+
+/// Whether kernels meet without overlap, gap or border.
+fn is_patches(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> bool {
+    let side = weight[2];
+    weight[3] == side
+        && options.stride == [side; 2]
+        && options.dilation == [1, 1]
+        && options.padding_begin() == [0, 0]
+        && options.padding_end() == [0, 0]
+        && options.groups == 1
+        && images[2] % side == 0
+        && images[3] % side == 0
+}
+
+/// A convolution of patches that do not overlap: a linear layer of each patch.
+fn convolve_patches(images: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let [batch, inputs, height, width] = images.dims();
+    let [outputs, _, side, _] = weight.dims();
+    let (rows, columns) = (height / side, width / side);
+    let patches = images
+        .reshape([batch, inputs, rows, side, columns, side])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([batch, rows, columns, inputs * side * side]);
+    let weight = weight.reshape([outputs, inputs * side * side]);
+    projected(patches, weight, bias, None).permute([0, 3, 1, 2])
+}
+
+/// What a profile calls a convolution.
+fn kind_of(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> &'static str {
+    match (weight[2], options.groups) {
+        (_, groups) if groups > 1 && groups == images[1] => "depthwise convolution",
+        (1, _) => "convolution 1 × 1",
+        (3, 1) if options.stride == [1, 1] => "convolution 3 × 3",
+        _ => "other convolution",
+    }
+}
+
+/// Attention of the positions of each group: `softmax(scale · query · keyᵀ + bias) · value`.
+///
+/// # Shapes
+/// - query, key, value: `[groups, heads, positions, width]`
+/// - bias: `[n, heads, positions, positions]`, `n` dividing `groups`: group `g` takes that of
+///   `g % n`
+/// - output: `[groups, positions, heads × width]`
+pub fn attend(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    bias: Option<Tensor<4>>,
+    scale: f64,
+) -> Tensor<3> {
+    let device = query.device();
+    timed("attention", &device, move || {
+        let [groups, heads, positions, width] = query.dims();
+        let mixed = if is_served(&query) {
+            let none = || Tensor::zeros([0, heads, positions, positions], &query.device());
+            let bias = bias.unwrap_or_else(none);
+            Tensor::from_dispatch(Dispatch::attend(
+                query.into_dispatch(),
+                key.into_dispatch(),
+                value.into_dispatch(),
+                bias.into_dispatch(),
+                scale,
+            ))
+        } else {
+            plain_attention(query, key, value, bias, scale)
+        };
+        mixed
+            .swap_dims(1, 2)
+            .reshape([groups, positions, heads * width])
+    })
+}
+
+/// Attention step by step, `[groups, heads, positions, width]`.
+pub fn plain_attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    bias: Option<Tensor<4>>,
+    scale: f64,
+) -> Tensor<4> {
+    let [groups, heads, positions, _] = query.dims();
+    let mut scores = (query * scale).matmul(key.swap_dims(2, 3));
+    if let Some(bias) = bias {
+        let [biases, ..] = bias.dims();
+        let split = [groups / biases, biases * heads, positions, positions];
+        let bias = bias.reshape([1, biases * heads, positions, positions]);
+        scores = (scores.reshape(split) + bias).reshape([groups, heads, positions, positions]);
+    }
+    plain::softmax(scores, 3).matmul(value)
+}
+
+/// Normalisation over the last axis; `torch.nn.functional.layer_norm`.
+///
+/// # Shapes
+/// - input and output: `[..., features]`
+/// - weight, bias: `[features]`
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Option<Tensor<1>>,
+    epsilon: f64,
+) -> Tensor<D> {
+    let device = x.device();
+    timed("layer norm", &device, move || {
+        if !is_served(&x) {
+            return module::layer_norm(x, weight, bias, epsilon);
+        }
+        let bias = or_zeros(bias, weight.dims()[0], &weight.device());
+        let (x, weight, bias) = (
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        );
+        Tensor::from_dispatch(Dispatch::normalize(x, weight, bias, epsilon))
+    })
+}
+
+/// `activation(x · weightᵀ + bias)`; `torch.nn.functional.linear` and what follows it.
+///
+/// # Shapes
+/// - x: `[..., inputs]`
+/// - weight: `[outputs, inputs]`
+/// - bias: `[outputs]`
+/// - output: `[..., outputs]`
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Option<Activation>,
+) -> Tensor<D> {
+    let device = x.device();
+    timed("linear", &device, move || {
+        projected(x, weight, bias, activation)
+    })
+}
+
+fn projected<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Option<Activation>,
+) -> Tensor<D> {
+    if is_final(&x) && is_final(&weight) {
+        let (weight, bias) = (primitive(weight), bias.map(primitive));
+        let output = linear_forward(primitive(x), weight, bias, activation);
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    let product = if is_served(&x) {
+        let bias = or_zeros(bias, weight.dims()[0], &weight.device()).into_dispatch();
+        Tensor::from_dispatch(Dispatch::project(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias,
+        ))
+    } else {
+        module::linear(x, weight.transpose(), bias)
+    };
+    activated(product, activation)
+}
+
+/// `activation(factor · x + summand)`, one factor and summand for each channel.
+///
+/// # Shapes
+/// - x and output: `[batch, channels, height, width]`
+/// - factor, summand: `[channels]`
+pub fn affine(
+    x: Tensor<4>,
+    factor: Tensor<1>,
+    summand: Tensor<1>,
+    activation: Option<Activation>,
+) -> Tensor<4> {
+    let device = x.device();
+    timed("batch norm", &device, move || {
+        if is_final(&x) {
+            let (factor, summand) = (primitive(factor), primitive(summand));
+            let output = affine_forward(primitive(x), factor, summand, activation);
+            return Tensor::from_primitive::<Flex>(output);
+        }
+        let [channels] = factor.dims();
+        let along = |values: Tensor<1>| values.reshape([1, channels, 1, 1]);
+        activated(x * along(factor) + along(summand), activation)
+    })
+}

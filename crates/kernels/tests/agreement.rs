@@ -1,0 +1,411 @@
+//! Every operation, forward and backward, against burn's own on the same values: to 1e-4 of the
+//! values' spread.
+
+use burn::tensor::module;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use inkling_kernels::{
+    Activation, activate, affine, attend, conv2d, layer_norm, linear, plain_activation,
+    plain_attention,
+};
+use rand::{RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Numbers in `[-3, 3)`, the same for the same seed.
+fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| random.random_range(-3.0..3.0))
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+fn assert_close<const D: usize>(found: Tensor<D>, expected: Tensor<D>, what: &str) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let (found, expected) = (values(found), values(expected));
+    let squares: f64 = expected.iter().map(|&x| f64::from(x).powi(2)).sum();
+    let spread = (squares / expected.len() as f64).sqrt();
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let error = f64::from((found - expected).abs());
+        assert!(
+            error <= 1e-4 * spread,
+            "{what}[{index}]: {found} is not {expected}"
+        );
+    }
+}
+
+/// A weighted sum, so that every value's gradient differs.
+fn weighted<const D: usize>(output: Tensor<D>) -> Tensor<1> {
+    let weights = random(output.dims(), 99, &output.device());
+    (output * weights).sum()
+}
+
+/// Two ways to the same result: values and the gradients of all arguments.
+macro_rules! check {
+    ($what:expr, [$($argument:ident),+], $ours:expr, $plain:expr) => {{
+        $(let $argument = $argument.clone().require_grad();)+
+        let (ours, plain) = ($ours, $plain);
+        assert_close(ours.clone(), plain.clone(), $what);
+        let (ours, plain) = (weighted(ours).backward(), weighted(plain).backward());
+        $(
+            let name = format!("{} by {}", $what, stringify!($argument));
+            assert_close(
+                $argument.grad(&ours).unwrap(),
+                $argument.grad(&plain).unwrap(),
+                &name,
+            );
+        )+
+    }};
+}
+
+#[test]
+fn activations_agree() {
+    let device = Device::flex().autodiff();
+    let all = [
+        Activation::Relu,
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Sigmoid,
+    ];
+    for activation in all {
+        let x = random([3, 5, 701], 1, &device) * 2.0;
+        let x = x.detach();
+        check!(
+            &format!("{activation:?}"),
+            [x],
+            activate(x.clone(), activation),
+            plain_activation(x.clone(), activation)
+        );
+    }
+}
+
+fn options(side: usize, stride: usize, groups: usize) -> ConvOptions<2> {
+    ConvOptions::new([stride; 2], [side / 2; 2], [1, 1], groups)
+}
+
+#[test]
+fn convolutions_agree() {
+    let device = Device::flex().autodiff();
+    // Sizes below, at and above what fits in registers, narrow images, several images.
+    for [batch, inputs, outputs, height, width] in [
+        [1, 1, 1, 1, 1],
+        [2, 3, 5, 7, 4],
+        [1, 8, 8, 12, 12],
+        [3, 5, 17, 9, 50],
+        [1, 24, 40, 33, 31],
+    ] {
+        let images = random([batch, inputs, height, width], 2, &device);
+        let weight = random([outputs, inputs, 3, 3], 3, &device);
+        let bias = random([outputs], 4, &device);
+        check!(
+            &format!("{batch} × {inputs} → {outputs}, {height} × {width}"),
+            [images, weight, bias],
+            conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options(3, 1, 1)
+            ),
+            module::conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options(3, 1, 1)
+            )
+        );
+    }
+}
+
+#[test]
+fn depthwise_convolutions_agree() {
+    let device = Device::flex().autodiff();
+    for (side, [batch, channels, height, width]) in [
+        (3, [2, 4, 12, 12]),
+        (5, [1, 3, 9, 17]),
+        (7, [2, 5, 6, 7]),
+        (7, [1, 2, 40, 33]),
+        (3, [1, 2, 1, 70]),
+    ] {
+        let images = random([batch, channels, height, width], 5, &device);
+        let weight = random([channels, 1, side, side], 6, &device);
+        let bias = random([channels], 7, &device);
+        let options = options(side, 1, channels);
+        check!(
+            &format!("{side} × {side} over {channels} × {height} × {width}"),
+            [images, weight, bias],
+            conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            ),
+            module::conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            )
+        );
+    }
+}
+
+#[test]
+fn pointwise_convolutions_agree() {
+    let device = Device::flex().autodiff();
+    for [batch, inputs, outputs, side] in [[1, 3, 130, 5], [5, 8, 20, 9], [2, 1, 1, 1]] {
+        let images = random([batch, inputs, side, side], 30, &device);
+        let weight = random([outputs, inputs, 1, 1], 31, &device);
+        let bias = random([outputs], 32, &device);
+        let options = options(1, 1, 1);
+        check!(
+            &format!("{batch} × {inputs} → {outputs}"),
+            [images, weight, bias],
+            conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            ),
+            module::conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            )
+        );
+    }
+}
+
+#[test]
+fn convolutions_of_patches_agree() {
+    let device = Device::flex().autodiff();
+    let images = random([2, 3, 12, 8], 33, &device);
+    let weight = random([5, 3, 4, 4], 34, &device);
+    let bias = random([5], 35, &device);
+    let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
+    check!(
+        "patches of 4 × 4",
+        [images, weight, bias],
+        conv2d(
+            images.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            options.clone()
+        ),
+        module::conv2d(
+            images.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            options.clone()
+        )
+    );
+}
+
+#[test]
+fn other_convolutions_take_burn_s_way() {
+    let device = Device::flex().autodiff();
+    let images = random([1, 4, 9, 9], 8, &device);
+    let weight = random([6, 2, 3, 3], 9, &device);
+    check!(
+        "stride 2 in two groups",
+        [images, weight],
+        conv2d(images.clone(), weight.clone(), None, options(3, 2, 2)),
+        module::conv2d(images.clone(), weight.clone(), None, options(3, 2, 2))
+    );
+}
+
+#[test]
+fn attentions_agree() {
+    let device = Device::flex().autodiff();
+    for [groups, heads, positions, width, biases] in [
+        [4, 3, 9, 8, 1],
+        [6, 2, 49, 32, 3],
+        [2, 1, 70, 16, 2],
+        [1, 2, 1, 4, 1],
+    ] {
+        // Heads and positions exchanged, as projections leave them.
+        let part = |seed| random([groups, positions, heads, width], seed, &device);
+        let (query, key, value) = (part(10), part(11), part(12));
+        let bias = random([biases, heads, positions, positions], 13, &device);
+        let seen = |x: &Tensor<4>| x.clone().swap_dims(1, 2);
+        check!(
+            &format!("{groups} groups of {positions}"),
+            [query, key, value, bias],
+            attend(
+                seen(&query),
+                seen(&key),
+                seen(&value),
+                Some(bias.clone()),
+                0.3
+            ),
+            plain_attention(
+                seen(&query),
+                seen(&key),
+                seen(&value),
+                Some(bias.clone()),
+                0.3
+            )
+            .swap_dims(1, 2)
+            .reshape([groups, positions, heads * width])
+        );
+    }
+}
+
+#[test]
+fn attention_without_bias_agrees() {
+    let device = Device::flex().autodiff();
+    let part = |seed| random([2, 3, 11, 8], seed, &device);
+    let (query, key, value) = (part(14), part(15), part(16));
+    check!(
+        "no bias",
+        [query, key, value],
+        attend(query.clone(), key.clone(), value.clone(), None, 0.3),
+        plain_attention(query.clone(), key.clone(), value.clone(), None, 0.3)
+            .swap_dims(1, 2)
+            .reshape([2, 11, 24])
+    );
+}
+
+#[test]
+fn norms_agree() {
+    let device = Device::flex().autodiff();
+    for [rows, features] in [[1, 1], [5, 33], [200, 96]] {
+        let x = random([rows, features], 17, &device);
+        let weight = random([features], 18, &device);
+        let bias = random([features], 19, &device);
+        check!(
+            &format!("{rows} rows of {features}"),
+            [x, weight, bias],
+            layer_norm(x.clone(), weight.clone(), Some(bias.clone()), 0.1),
+            module::layer_norm(x.clone(), weight.clone(), Some(bias.clone()), 0.1)
+        );
+        check!(
+            "without bias",
+            [x, weight],
+            layer_norm(x.clone(), weight.clone(), None, 0.1),
+            module::layer_norm(x.clone(), weight.clone(), None, 0.1)
+        );
+    }
+}
+
+#[test]
+fn linear_layers_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 150, 24], 20, &device);
+    let weight = random([40, 24], 21, &device);
+    let bias = random([40], 22, &device);
+    check!(
+        "linear",
+        [x, weight, bias],
+        linear(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            Some(Activation::Gelu)
+        ),
+        plain_activation(
+            module::linear(x.clone(), weight.clone().transpose(), Some(bias.clone())),
+            Activation::Gelu
+        )
+    );
+}
+
+#[test]
+fn what_records_no_gradients_agrees_too() {
+    let device = Device::flex();
+    let x = random([2, 150, 24], 23, &device);
+    let weight = random([40, 24], 24, &device);
+    let product = module::linear(x.clone(), weight.clone().transpose(), None);
+    let expected = plain_activation(product, Activation::Silu);
+    let found = linear(x.clone(), weight, None, Some(Activation::Silu));
+    assert_close(found, expected, "linear");
+
+    let x = random([2, 7, 6, 5], 25, &device);
+    let (factor, summand) = (random([7], 26, &device), random([7], 27, &device));
+    let along = |values: &Tensor<1>| values.clone().reshape([1, 7, 1, 1]);
+    let sum = x.clone() * along(&factor) + along(&summand);
+    let found = affine(x.clone(), factor, summand, Some(Activation::Gelu));
+    assert_close(found, plain_activation(sum, Activation::Gelu), "affine");
+}
+
+#[test]
+fn arguments_that_others_hold_stay_as_they_are() {
+    let device = Device::flex();
+    let x = random([4, 6, 5, 5], 28, &device);
+    let before = values(x.clone());
+    let ones = Tensor::ones([6], &device);
+    drop(activate(x.clone(), Activation::Silu));
+    drop(affine(x.clone(), ones.clone() * 2.0, ones, None));
+    drop(layer_norm(
+        x.clone(),
+        Tensor::ones([5], &device),
+        None,
+        1e-6,
+    ));
+    // A part of a tensor shares its values with the whole.
+    drop(activate(
+        x.clone().slice([1..2, 0..6, 0..5, 0..5]),
+        Activation::Silu,
+    ));
+    assert_eq!(values(x), before);
+}
+
+#[test]
+fn an_activation_of_a_part_is_that_part_s() {
+    let device = Device::flex();
+    let x = random([4, 6], 29, &device);
+    let part = x.clone().slice([1..3, 0..6]);
+    let expected = plain_activation(part.clone(), Activation::Silu);
+    drop(x);
+    assert_close(activate(part, Activation::Silu), expected, "part");
+}
+
+/// Every operation once, forward and backward: all values and gradients.
+fn everything() -> Vec<f32> {
+    let device = Device::flex().autodiff();
+    let images = random([2, 24, 40, 31], 40, &device).require_grad();
+    let three = random([48, 24, 3, 3], 41, &device).require_grad();
+    let each = random([48, 1, 7, 7], 42, &device).require_grad();
+    let one = random([64, 48, 1, 1], 43, &device).require_grad();
+    let square = random([96, 64], 44, &device).require_grad();
+    let weight = random([64], 45, &device).require_grad();
+    let x = conv2d(images.clone(), three.clone(), None, options(3, 1, 1));
+    let x = conv2d(x, each.clone(), None, options(7, 1, 48));
+    let x = conv2d(x, one.clone(), None, options(1, 1, 1)) * 1e-3;
+    let x = x.reshape([2, 64, 1240]).swap_dims(1, 2);
+    let x = layer_norm(x, weight.clone(), None, 1e-6);
+    let x = linear(x, square.clone(), None, Some(Activation::Gelu));
+    let parts = [0, 1, 2].map(|part| {
+        let heads = x.clone().narrow(2, part * 32, 32).reshape([2, 1240, 4, 8]);
+        heads.swap_dims(1, 2)
+    });
+    let [query, key, value] = parts;
+    let y = attend(query, key, value, None, 0.1);
+    let mut all = values(y.clone());
+    let gradients = weighted(y).backward();
+    all.extend(values(images.grad(&gradients).unwrap()));
+    for weights in [three, each, one] {
+        all.extend(values(weights.grad(&gradients).unwrap()));
+    }
+    all.extend(values(square.grad(&gradients).unwrap()));
+    all.extend(values(weight.grad(&gradients).unwrap()));
+    all
+}
+
+#[test]
+fn results_are_the_same_bits_on_any_number_of_threads() {
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(everything)
+    };
+    let alone = on(1);
+    assert!(alone.iter().all(|value| value.is_finite()));
+    for threads in [2, 3, 7] {
+        assert!(on(threads) == alone, "{threads} threads");
+    }
+}

@@ -1,0 +1,111 @@
+use std::cell::Cell;
+
+use burn::tensor::{Device, FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// How exactly convolutions and linear layers multiply while a network trains. Weights, sums,
+/// norms, attention's softmax and products, losses and the optimiser stay in 32 bits.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with the range of 32; NVIDIA from Ampere on.
+    Bf16,
+    /// 16 bits with more digits and less range, which losses are scaled to.
+    F16,
+}
+
+thread_local! {
+    static CHOSEN: Cell<Precision> = const { Cell::new(Precision::F32) };
+}
+
+impl Precision {
+    /// Whether `device` computes in it.
+    pub fn is_on(self, device: &Device) -> bool {
+        device.supports_dtype(self.kind())
+    }
+
+    /// As settings spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// Does `work`, in which this thread's networks multiply in this precision;
+    /// `torch.autocast`.
+    pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
+        let before = CHOSEN.replace(self);
+        let result = work();
+        CHOSEN.set(before);
+        result
+    }
+
+    fn kind(self) -> FloatDType {
+        match self {
+            Self::F32 => FloatDType::F32,
+            Self::Bf16 => FloatDType::BF16,
+            Self::F16 => FloatDType::F16,
+        }
+    }
+}
+
+/// A layer's input, weight or bias, brought to the precision chosen.
+pub(crate) fn narrowed<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match CHOSEN.get() {
+        Precision::F32 => tensor,
+        chosen => tensor.cast(chosen.kind()),
+    }
+}
+
+/// A layer's output, back in 32 bits.
+pub(crate) fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match CHOSEN.get() {
+        Precision::F32 => tensor,
+        _ => tensor.cast(FloatDType::F32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::Conv2dConfig;
+
+    /// The products are rounded, the weights and their gradients are not.
+    #[test]
+    fn sixteen_bits_stay_within_a_layer() {
+        let device = Device::flex().autodiff();
+        let layer = Conv2dConfig::new([3, 4], 3).init(&device);
+        device.seed(1);
+        let input = Tensor::<4>::random(
+            [2, 3, 8, 8],
+            burn::tensor::Distribution::Normal(0.0, 1.0),
+            &device,
+        );
+        let run = |precision: Precision| {
+            let output = precision.within(|| layer.forward(input.clone()));
+            let gradients = output.clone().square().mean().backward();
+            let gradient = layer.weight.val().grad(&gradients).unwrap();
+            [output.inner().reshape([-1]), gradient.reshape([-1])].map(|tensor: Tensor<1>| {
+                let values: Vec<f32> = tensor.into_data().try_into_vec().unwrap();
+                values
+            })
+        };
+        let exact = run(Precision::F32);
+        for (precision, bound) in [(Precision::Bf16, 2e-2), (Precision::F16, 2e-3)] {
+            assert!(precision.is_on(&device));
+            for (found, expected) in run(precision).iter().zip(&exact) {
+                let size = expected.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+                let pairs = found.iter().zip(expected);
+                let off = pairs.fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / size;
+                assert!((1e-7..bound).contains(&off), "{precision:?}: {off}");
+            }
+        }
+    }
+}
