@@ -193,7 +193,7 @@ def main():
         pairs = []
         for _ in range(flags.rounds):
             pairs.append((our_steps(inkling, folder, flags.steps), their_steps(flags.steps)))
-            print(f"ours {pairs[-1][0]:.3f} s, PyTorch {pairs[-1][1]:.3f} s a step")
+            print(f"ours {pairs[-1][0]:.3f} s, PyTorch {pairs[-1][1]:.3f} s a step", flush=True)
     ours, theirs = (statistics.median(times) for times in zip(*pairs))
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)
     print(f"a step: ours {ours:.3f} s, PyTorch {theirs:.3f} s, ratio {ratio:.2f}")
