@@ -120,6 +120,36 @@ pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
     output
 }
 
+/// As [`forward`], task by head instead of group: for few groups.
+///
+/// # Shapes
+/// - output: `[heads, groups, positions, width]`
+pub fn forward_by_heads(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
+    let head = sizes.groups * sizes.positions * sizes.width;
+    let mut output = vec![0.0; sizes.len()];
+    output
+        .par_chunks_mut(head.max(1))
+        .enumerate()
+        .for_each_init(
+            || vec![0.0; sizes.area()],
+            |shares, (head, output)| {
+                let group_size = sizes.positions * sizes.width;
+                for (group, output) in output.chunks_exact_mut(group_size).enumerate() {
+                    inputs.shares(sizes, group, head, shares);
+                    multiply(
+                        [sizes.positions, sizes.positions, sizes.width],
+                        (shares, Place::rows(sizes.positions)),
+                        inputs.value.head(group, head),
+                        (output, Place::rows(sizes.width)),
+                        false,
+                        Threads::This,
+                    );
+                }
+            },
+        );
+    output
+}
+
 /// Gradients of an attention's inputs.
 pub struct Gradients {
     /// `[heads, groups, positions, width]`.

@@ -131,18 +131,21 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
 
 /// Weights as the inner loop takes them: `[outputs / MANY, inputs, taps, MANY]`, zeros beyond the
 /// last output.
-fn pack(sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
+fn pack(sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<f32> {
     let blocks = sizes.outputs.div_ceil(MANY);
-    let mut packed = vec![0.0; blocks * sizes.inputs * TAPS * MANY];
-    for (index, many) in packed.chunks_exact_mut(MANY).enumerate() {
-        let (block, rest) = (index / (sizes.inputs * TAPS), index % (sizes.inputs * TAPS));
-        for (lane, weight) in many.iter_mut().enumerate() {
-            let output = block * MANY + lane;
-            if output < sizes.outputs {
-                *weight = tap(output, rest / TAPS, rest % TAPS);
+    let size = sizes.inputs * TAPS * MANY;
+    let mut packed = vec![0.0; blocks * size];
+    let tasks = packed.par_chunks_mut(size).enumerate();
+    tasks.for_each(|(block, packed)| {
+        let outputs = block * MANY..sizes.outputs.min((block + 1) * MANY);
+        for (lane, output) in outputs.enumerate() {
+            for (input, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
+                for (index, packed) in packed.chunks_exact_mut(MANY).enumerate() {
+                    packed[lane] = tap(output, input, index);
+                }
             }
         }
-    }
+    });
     packed
 }
 

@@ -63,6 +63,9 @@ pub trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// Fewer groups than this leave threads idle; heads are shared out instead.
+const FEW_GROUPS: usize = 8;
+
 impl Kernels for Flex {
     fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
         let mut x = taken(x);
@@ -108,7 +111,6 @@ impl Kernels for Flex {
         scale: f64,
     ) -> FlexTensor {
         let attention = Attention::new(query, key, value, bias, scale);
-        let output = attention::forward(attention.sizes, attention.inputs());
         let attention::Sizes {
             groups,
             heads,
@@ -116,6 +118,11 @@ impl Kernels for Flex {
             width,
             ..
         } = attention.sizes;
+        if groups < FEW_GROUPS {
+            let output = attention::forward_by_heads(attention.sizes, attention.inputs());
+            return with_values(output, [heads, groups, positions, width]).transpose(0, 1);
+        }
+        let output = attention::forward(attention.sizes, attention.inputs());
         with_values(output, [groups, positions, heads, width]).transpose(1, 2)
     }
 
