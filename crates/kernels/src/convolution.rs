@@ -265,3 +265,49 @@ fn accumulate<S: Simd, const HELD: usize>(
         sums.copy_from_slice(held);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results under one width of vectors, without regard to what the processor has.
+    fn under(run: impl FnOnce(Task)) -> Vec<f32> {
+        let sizes = Sizes {
+            batch: 1,
+            inputs: 5,
+            outputs: 11,
+            height: 9,
+            width: 13,
+        };
+        let number = |index: usize| ((index * 37 + 11) % 101) as f32 / 50.0 - 1.0;
+        let images: Vec<f32> = (0..5 * 9 * 13).map(number).collect();
+        let weights: Vec<f32> = (0..11 * 5 * TAPS).map(number).collect();
+        let packed = pack(sizes, |output, input, tap| {
+            weights[(output * sizes.inputs + input) * TAPS + tap]
+        });
+        let frame = sizes.frame();
+        let mut planes = vec![0.0; 11 * frame.area()];
+        run(Task {
+            frame,
+            inputs: sizes.inputs,
+            padded: &frame.pad(&images),
+            packed: &packed,
+            bias: None,
+            planes: &mut planes,
+        });
+        planes
+    }
+
+    #[test]
+    fn narrow_vectors_give_what_wide_ones_give() {
+        let best = under(|task| Arch::new().dispatch(task));
+        let scalar = under(|task| task.with_simd(pulp::Scalar::new()));
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(close(&best, &scalar));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(narrow) = pulp::x86::V3::try_new() {
+            let half = under(|task| Simd::vectorize(narrow, task));
+            assert!(close(&best, &half));
+        }
+    }
+}
