@@ -20,16 +20,14 @@ pub fn values(tensor: &FlexTensor) -> &[f32] {
         .expect("a tensor of f32 in one piece has a slice")
 }
 
-/// A tensor's own values to change, copied if somebody else holds them too.
+/// A tensor whose values may be changed: its own, in one piece, nothing around them. What somebody
+/// else holds too is copied when it is changed.
 pub fn taken(tensor: FlexTensor) -> FlexTensor {
-    let whole = tensor.layout().start_offset() == 0
-        && tensor.bytes().len() == tensor.layout().num_elements() * size_of::<f32>();
+    let size = tensor.layout().num_elements() * size_of::<f32>();
+    let whole = tensor.layout().start_offset() == 0 && tensor.bytes().len() == size;
     match whole && tensor.is_contiguous() {
         true => tensor,
-        false => with_values(
-            values(&in_one_piece(tensor.clone())).to_vec(),
-            tensor.layout().shape().clone(),
-        ),
+        false => tensor.to_contiguous(),
     }
 }
 
