@@ -88,108 +88,15 @@ fn options(side: usize, stride: usize, groups: usize) -> ConvOptions<2> {
     ConvOptions::new([stride; 2], [side / 2; 2], [1, 1], groups)
 }
 
-#[test]
-fn convolutions_agree() {
+/// A convolution of random images by random kernels, both ways.
+fn check_convolution(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) {
     let device = Device::flex().autodiff();
-    // Sizes below, at and above what fits in registers, narrow images, several images.
-    for [batch, inputs, outputs, height, width] in [
-        [1, 1, 1, 1, 1],
-        [2, 3, 5, 7, 4],
-        [1, 8, 8, 12, 12],
-        [3, 5, 17, 9, 50],
-        [1, 24, 40, 33, 31],
-    ] {
-        let images = random([batch, inputs, height, width], 2, &device);
-        let weight = random([outputs, inputs, 3, 3], 3, &device);
-        let bias = random([outputs], 4, &device);
-        check!(
-            &format!("{batch} × {inputs} → {outputs}, {height} × {width}"),
-            [images, weight, bias],
-            conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options(3, 1, 1)
-            ),
-            module::conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options(3, 1, 1)
-            )
-        );
-    }
-}
-
-#[test]
-fn depthwise_convolutions_agree() {
-    let device = Device::flex().autodiff();
-    for (side, [batch, channels, height, width]) in [
-        (3, [2, 4, 12, 12]),
-        (5, [1, 3, 9, 17]),
-        (7, [2, 5, 6, 7]),
-        (7, [1, 2, 40, 33]),
-        (3, [1, 2, 1, 70]),
-    ] {
-        let images = random([batch, channels, height, width], 5, &device);
-        let weight = random([channels, 1, side, side], 6, &device);
-        let bias = random([channels], 7, &device);
-        let options = options(side, 1, channels);
-        check!(
-            &format!("{side} × {side} over {channels} × {height} × {width}"),
-            [images, weight, bias],
-            conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options.clone()
-            ),
-            module::conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options.clone()
-            )
-        );
-    }
-}
-
-#[test]
-fn pointwise_convolutions_agree() {
-    let device = Device::flex().autodiff();
-    for [batch, inputs, outputs, side] in [[1, 3, 130, 5], [5, 8, 20, 9], [2, 1, 1, 1]] {
-        let images = random([batch, inputs, side, side], 30, &device);
-        let weight = random([outputs, inputs, 1, 1], 31, &device);
-        let bias = random([outputs], 32, &device);
-        let options = options(1, 1, 1);
-        check!(
-            &format!("{batch} × {inputs} → {outputs}"),
-            [images, weight, bias],
-            conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options.clone()
-            ),
-            module::conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options.clone()
-            )
-        );
-    }
-}
-
-#[test]
-fn convolutions_of_patches_agree() {
-    let device = Device::flex().autodiff();
-    let images = random([2, 3, 12, 8], 33, &device);
-    let weight = random([5, 3, 4, 4], 34, &device);
-    let bias = random([5], 35, &device);
-    let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
+    let what = format!("{images:?} by {weight:?}, {options:?}");
+    let bias = random([weight[0]], 4, &device);
+    let images = random(images, 2, &device);
+    let weight = random(weight, 3, &device);
     check!(
-        "patches of 4 × 4",
+        &what,
         [images, weight, bias],
         conv2d(
             images.clone(),
@@ -204,6 +111,53 @@ fn convolutions_of_patches_agree() {
             options.clone()
         )
     );
+}
+
+#[test]
+fn convolutions_agree() {
+    // Sizes below, at and above what fits in registers, narrow images, several images.
+    for [batch, inputs, outputs, height, width] in [
+        [1, 1, 1, 1, 1],
+        [2, 3, 5, 7, 4],
+        [1, 8, 8, 12, 12],
+        [3, 5, 17, 9, 50],
+        [1, 24, 40, 33, 31],
+    ] {
+        let images = [batch, inputs, height, width];
+        check_convolution(images, [outputs, inputs, 3, 3], &options(3, 1, 1));
+    }
+}
+
+#[test]
+fn depthwise_convolutions_agree() {
+    for (side, [batch, channels, height, width]) in [
+        (3, [2, 4, 12, 12]),
+        (5, [1, 3, 9, 17]),
+        (7, [2, 5, 6, 7]),
+        (7, [1, 2, 40, 33]),
+        (3, [1, 2, 1, 70]),
+    ] {
+        let images = [batch, channels, height, width];
+        check_convolution(
+            images,
+            [channels, 1, side, side],
+            &options(side, 1, channels),
+        );
+    }
+}
+
+#[test]
+fn pointwise_convolutions_agree() {
+    for [batch, inputs, outputs, side] in [[1, 3, 130, 5], [5, 8, 20, 9], [2, 1, 1, 1]] {
+        let images = [batch, inputs, side, side];
+        check_convolution(images, [outputs, inputs, 1, 1], &options(1, 1, 1));
+    }
+}
+
+#[test]
+fn convolutions_of_patches_agree() {
+    let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
+    check_convolution([2, 3, 12, 8], [5, 3, 4, 4], &options);
 }
 
 #[test]
