@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use inkling_model::Precision;
 
 /// Finds ink that nobody can see: reads X-ray scans of carbonised papyrus, brings every patch to
 /// the same depth, trains networks on fragments whose ink is known, and paints the ink of those
@@ -319,6 +320,10 @@ pub struct Predict {
     /// Distance between tiles, as a share of their side.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub step: f64,
+    /// How exactly networks multiply: f32, bf16 or f16. Graphics cards and processors with AVX-512
+    /// BF16 are up to twice as fast in bf16, at an error of about 0.3 % of the logits' spread.
+    #[arg(long, default_value = "f32", value_name = "NAME", value_parser = precision)]
+    pub precision: Precision,
     /// A folder of depth maps (one folder per fragment in it), or auto to fit them first.
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
@@ -446,6 +451,9 @@ pub struct Forward {
     /// The logits, f32 [batch, height, width].
     #[arg(long, value_name = "NPY")]
     pub output: PathBuf,
+    /// How exactly the network multiplies: f32, bf16 or f16.
+    #[arg(long, default_value = "f32", value_name = "NAME", value_parser = precision)]
+    pub precision: Precision,
     /// Passes the patches so many times; the median time counts.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
@@ -528,6 +536,13 @@ pub enum Format {
     Zarr,
     /// surface_volume.zarr: Zarr 3, OME-Zarr 0.5.
     Zarr3,
+}
+
+/// Reads a precision's name.
+fn precision(text: &str) -> Result<Precision, String> {
+    let all = [Precision::F32, Precision::Bf16, Precision::F16];
+    let named = all.into_iter().find(|precision| precision.name() == text);
+    named.ok_or_else(|| format!("found {text}; expected f32, bf16 or f16"))
 }
 
 /// Reads a size in bytes: a number with K, M, G or nothing after it.

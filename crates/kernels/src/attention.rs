@@ -5,7 +5,9 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::exponential::exp;
-use crate::matrix::{Place, Threads, multiply};
+use crate::matrix::{
+    Left, Numbers, Panels, Place, Start, Strided, Threads, multiply, multiply_into,
+};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,88 +67,128 @@ pub struct Inputs<'a> {
     pub bias: &'a [f32],
     /// What products of queries and keys are multiplied by.
     pub scale: f32,
+    /// What the products multiply.
+    pub numbers: Numbers,
+}
+
+/// A head's keys and values, ready to be multiplied by.
+struct Packed {
+    keys: Panels,
+    values: Panels,
 }
 
 impl Inputs<'_> {
-    /// The softmax of one head's scores: `[positions, positions]` (query, key).
-    fn shares(&self, sizes: Sizes, group: usize, head: usize, shares: &mut [f32]) {
+    fn packed(&self, sizes: Sizes, group: usize, head: usize) -> Packed {
         let Sizes {
             positions, width, ..
         } = sizes;
         let (key, place) = self.key.head(group, head);
-        multiply(
-            [positions, width, positions],
-            self.query.head(group, head),
-            (key, place.transposed()),
-            (shares, Place::rows(positions)),
-            false,
-            Threads::This,
-        );
+        let keys = (key, place.transposed());
+        let value = self.value.head(group, head);
+        Packed {
+            keys: Panels::new(self.numbers, [width, positions], keys, Threads::This),
+            values: Panels::new(self.numbers, [positions, width], value, Threads::This),
+        }
+    }
+
+    /// The softmax of one head's scores, some queries by all keys, from query `first` on.
+    fn shares(
+        &self,
+        sizes: Sizes,
+        [group, head, first]: [usize; 3],
+        keys: &Panels,
+        shares: &mut [f32],
+    ) {
+        let Sizes {
+            positions, width, ..
+        } = sizes;
+        let queries = shares.len() / positions;
+        let (query, place) = self.query.head(group, head);
+        let place = place.at(place.start + first * place.row);
+        let query = Left::new(self.numbers, [queries, width], (query, place));
+        let scores = &mut Strided::new(&mut *shares, positions);
+        multiply_into(self.numbers, &query, keys, scores, Start::Nothing);
         let bias = match group.checked_rem(sizes.biases) {
-            Some(own) => &self.bias[(own * sizes.heads + head) * sizes.area()..][..sizes.area()],
+            Some(own) => {
+                let start = (own * sizes.heads + head) * sizes.area() + first * positions;
+                &self.bias[start..][..shares.len()]
+            }
             None => &[],
         };
         softmax(shares, positions, self.scale, bias);
     }
+
+    /// One head's results for some queries: its columns of `output`, `[queries, heads, width]`.
+    fn mix(
+        &self,
+        sizes: Sizes,
+        [group, head, first]: [usize; 3],
+        packed: &Packed,
+        shares: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let row = sizes.heads * sizes.width;
+        let queries = output.len() / row;
+        let shares = &mut shares[..queries * sizes.positions];
+        self.shares(sizes, [group, head, first], &packed.keys, shares);
+        let place = Place::rows(sizes.positions);
+        let shares = Left::new(self.numbers, [queries, sizes.positions], (shares, place));
+        let output = &mut Strided::new(&mut output[head * sizes.width..], row);
+        multiply_into(
+            self.numbers,
+            &shares,
+            &packed.values,
+            output,
+            Start::Nothing,
+        );
+    }
 }
+
+/// Fewer groups than this are shared out by queries, or threads would idle.
+const FEW_GROUPS: usize = 8;
+/// Queries whose scores stay in the second nearest cache.
+const QUERIES: usize = 64;
 
 /// `softmax(scale · query · keyᵀ + bias) · value`.
 ///
 /// # Shapes
 /// - output: `[groups, positions, heads, width]`
 pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
+    let mut output = vec![0.0; sizes.len()];
     let row = sizes.heads * sizes.width;
-    let mut output = vec![0.0; sizes.len()];
-    output
-        .par_chunks_mut((sizes.positions * row).max(1))
-        .enumerate()
-        .for_each_init(
-            || vec![0.0; sizes.area()],
-            |shares, (group, output)| {
-                for head in 0..sizes.heads {
-                    inputs.shares(sizes, group, head, shares);
-                    let mixed = Place::rows(row).at(head * sizes.width);
-                    multiply(
-                        [sizes.positions, sizes.positions, sizes.width],
-                        (shares, Place::rows(sizes.positions)),
-                        inputs.value.head(group, head),
-                        (&mut *output, mixed),
-                        false,
-                        Threads::This,
-                    );
+    let (piece, group_size) = ((QUERIES * row).max(1), (sizes.positions * row).max(1));
+    let scratch = || vec![0.0; QUERIES.min(sizes.positions) * sizes.positions];
+    if sizes.groups >= FEW_GROUPS {
+        let groups = output.par_chunks_mut(group_size).enumerate();
+        groups.for_each_init(scratch, |shares, (group, output)| {
+            for head in 0..sizes.heads {
+                let packed = inputs.packed(sizes, group, head);
+                for (index, output) in output.chunks_mut(piece).enumerate() {
+                    let place = [group, head, index * QUERIES];
+                    inputs.mix(sizes, place, &packed, shares, output);
                 }
-            },
-        );
-    output
-}
-
-/// As [`forward`], task by head instead of group: for few groups.
-///
-/// # Shapes
-/// - output: `[heads, groups, positions, width]`
-pub fn forward_by_heads(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
-    let head = sizes.groups * sizes.positions * sizes.width;
-    let mut output = vec![0.0; sizes.len()];
-    output
-        .par_chunks_mut(head.max(1))
-        .enumerate()
-        .for_each_init(
-            || vec![0.0; sizes.area()],
-            |shares, (head, output)| {
-                let group_size = sizes.positions * sizes.width;
-                for (group, output) in output.chunks_exact_mut(group_size).enumerate() {
-                    inputs.shares(sizes, group, head, shares);
-                    multiply(
-                        [sizes.positions, sizes.positions, sizes.width],
-                        (shares, Place::rows(sizes.positions)),
-                        inputs.value.head(group, head),
-                        (output, Place::rows(sizes.width)),
-                        false,
-                        Threads::This,
-                    );
-                }
-            },
-        );
+            }
+        });
+        return output;
+    }
+    for (group, output) in output.chunks_mut(group_size).enumerate() {
+        let heads = (0..sizes.heads).into_par_iter();
+        let packed: Vec<_> = heads
+            .map(|head| inputs.packed(sizes, group, head))
+            .collect();
+        let pieces = output.par_chunks_mut(piece).enumerate();
+        pieces.for_each_init(scratch, |shares, (index, output)| {
+            for (head, packed) in packed.iter().enumerate() {
+                inputs.mix(
+                    sizes,
+                    [group, head, index * QUERIES],
+                    packed,
+                    shares,
+                    output,
+                );
+            }
+        });
+    }
     output
 }
 
@@ -221,26 +263,30 @@ impl OneHead<'_> {
         let Sizes {
             positions, width, ..
         } = sizes;
-        inputs.shares(sizes, group, head, shares);
+        let packed = inputs.packed(sizes, group, head);
+        inputs.shares(sizes, [group, head, 0], &packed.keys, shares);
         let square = Place::rows(positions);
-        let own = Place::rows(width).at(group * positions * width);
+        let own = group * positions * width;
+        let numbers = inputs.numbers;
         let outer = gradient.head(group, head);
         let narrow = [positions, positions, width];
         multiply(
+            numbers,
             narrow,
             (shares, square.transposed()),
             outer,
-            (self.value, own),
+            (&mut self.value[own..], width),
             false,
             Threads::This,
         );
         let (value, place) = inputs.value.head(group, head);
         let wide = [positions, width, positions];
         multiply(
+            numbers,
             wide,
             outer,
             (value, place.transposed()),
-            (scores, square),
+            (scores, positions),
             false,
             Threads::This,
         );
@@ -256,19 +302,21 @@ impl OneHead<'_> {
         }
         let key = inputs.key.head(group, head);
         multiply(
+            numbers,
             narrow,
             (scores, square),
             key,
-            (self.query, own),
+            (&mut self.query[own..], width),
             false,
             Threads::This,
         );
         let query = inputs.query.head(group, head);
         multiply(
+            numbers,
             narrow,
             (scores, square.transposed()),
             query,
-            (self.key, own),
+            (&mut self.key[own..], width),
             false,
             Threads::This,
         );

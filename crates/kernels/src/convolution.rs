@@ -4,10 +4,10 @@
 //! The inner loop holds several output channels times three vectors of pixels in registers and
 //! adds up all taps of all input channels before anything is written.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::bytemuck;
 use rayon::prelude::*;
 
-use crate::matrix::{Place, Threads, multiply};
+use crate::matrix::{Dot, MANY_ROWS as MANY, Numbers, Place, Threads, Unit, WithDot, multiply};
 use crate::padded::Frame;
 
 /// Side of the kernels.
@@ -15,8 +15,6 @@ const SIDE: usize = 3;
 const TAPS: usize = SIDE * SIDE;
 /// Vectors of pixels in registers.
 const VECTORS: usize = 3;
-/// Output channels in registers: as many as leave room for the pixels.
-const MANY: usize = 8;
 /// Bytes of weights that a task goes over again and again.
 const WEIGHTS_AT_HAND: usize = 384 << 10;
 
@@ -61,11 +59,17 @@ impl Sizes {
 /// - weights: `[outputs, inputs, 3, 3]`
 /// - bias: `[outputs]`
 /// - output: `[batch, outputs, height, width]`
-pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+pub fn forward(
+    numbers: Numbers,
+    sizes: Sizes,
+    images: &[f32],
+    weights: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let tap = |output: usize, input: usize, tap: usize| {
         weights[(output * sizes.inputs + input) * TAPS + tap]
     };
-    run(sizes, &sizes.frame().pad(images), &pack(sizes, tap), bias)
+    run(Unit::of(numbers), sizes, images, tap, bias)
 }
 
 /// The gradient of the images, given that of the output: a convolution with the kernels turned by
@@ -75,17 +79,16 @@ pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: Option<&[f32
 /// - gradient: `[batch, outputs, height, width]`
 /// - weights: `[outputs, inputs, 3, 3]`
 /// - output: `[batch, inputs, height, width]`
-pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
+pub fn image_gradient(
+    numbers: Numbers,
+    sizes: Sizes,
+    gradient: &[f32],
+    weights: &[f32],
+) -> Vec<f32> {
     let tap = |input: usize, output: usize, tap: usize| {
         weights[(output * sizes.inputs + input) * TAPS + TAPS - 1 - tap]
     };
-    let reversed = sizes.reversed();
-    run(
-        reversed,
-        &sizes.frame().pad(gradient),
-        &pack(reversed, tap),
-        None,
-    )
+    run(Unit::of(numbers), sizes.reversed(), gradient, tap, None)
 }
 
 /// The gradient of the weights, given that of the output: for each tap the product of the gradient
@@ -95,9 +98,17 @@ pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f3
 /// - images: `[batch, inputs, height, width]`
 /// - gradient: `[batch, outputs, height, width]`
 /// - output: `[outputs, inputs, 3, 3]`
-pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f32> {
+pub fn weight_gradient(
+    numbers: Numbers,
+    sizes: Sizes,
+    images: &[f32],
+    gradient: &[f32],
+) -> Vec<f32> {
     let (frame, pairs) = (sizes.frame(), sizes.inputs * sizes.outputs);
-    let (images, gradient) = (frame.pad(images), frame.pad(gradient));
+    let singles = Unit::of(Numbers::F32);
+    let planes = frame.pad(singles, gradient, sizes.outputs);
+    let gradient: &[f32] = bytemuck::cast_slice(&planes);
+    let images = frame.pad_channels_last(images, sizes.inputs);
     let (plane, places) = (frame.plane(), frame.places());
     // The gradient's first pixel; the junk between its rows is the border's zeros.
     let corner = frame.pitch() + 1;
@@ -109,12 +120,13 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
         .for_each(|(sums, shift)| {
             for image in 0..sizes.batch {
                 let left = Place::rows(plane).at(image * sizes.outputs * plane + corner);
-                let right = Place::rows(plane).at(image * sizes.inputs * plane + shift);
+                let right = Place::rows(sizes.inputs).at((image * plane + shift) * sizes.inputs);
                 multiply(
+                    numbers,
                     [sizes.outputs, places, sizes.inputs],
-                    (&gradient, left),
-                    (&images, right.transposed()),
-                    (sums, Place::rows(sizes.inputs)),
+                    (gradient, left),
+                    (&images, right),
+                    (&mut *sums, sizes.inputs),
                     image > 0,
                     Threads::This,
                 );
@@ -129,19 +141,26 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
     weights
 }
 
-/// Weights as the inner loop takes them: `[outputs / MANY, inputs, taps, MANY]`, zeros beyond the
-/// last output.
-fn pack(sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<f32> {
+/// Weights as the inner loop takes them: `[outputs / MANY, words of inputs, taps, MANY]`, zeros
+/// beyond the last output.
+fn pack(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<u32> {
     let blocks = sizes.outputs.div_ceil(MANY);
-    let size = sizes.inputs * TAPS * MANY;
-    let mut packed = vec![0.0; blocks * size];
+    let per_word = unit.numbers_per_word();
+    let size = unit.words(sizes.inputs) * TAPS * MANY;
+    let mut packed = vec![0; blocks * size];
     let tasks = packed.par_chunks_mut(size).enumerate();
     tasks.for_each(|(block, packed)| {
         let outputs = block * MANY..sizes.outputs.min((block + 1) * MANY);
         for (lane, output) in outputs.enumerate() {
-            for (input, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
+            for (word, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
+                let first = word * per_word;
+                let inputs = first..sizes.inputs.min(first + per_word);
                 for (index, packed) in packed.chunks_exact_mut(MANY).enumerate() {
-                    packed[lane] = tap(output, input, index);
+                    let mut numbers = [0.0; 2];
+                    for (number, input) in numbers.iter_mut().zip(inputs.clone()) {
+                        *number = tap(output, input, index);
+                    }
+                    unit.convert(&numbers[..per_word], &mut packed[lane..=lane]);
                 }
             }
         }
@@ -150,9 +169,18 @@ fn pack(sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<f3
 }
 
 /// All tasks: an image times as many outputs as keep their weights at hand.
-fn run(sizes: Sizes, padded: &[f32], packed: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+fn run(
+    unit: Unit,
+    sizes: Sizes,
+    images: &[f32],
+    tap: impl Fn(usize, usize, usize) -> f32 + Sync,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let frame = sizes.frame();
-    let block = sizes.inputs * TAPS * MANY;
+    let padded = frame.pad(unit, images, sizes.inputs);
+    let packed = pack(unit, sizes, tap);
+    let inputs = unit.words(sizes.inputs);
+    let block = inputs * TAPS * MANY;
     let blocks = sizes.outputs.div_ceil(MANY);
     let fitting = (WEIGHTS_AT_HAND / (4 * block)).clamp(1, blocks);
     // Fewer images than threads: finer tasks, or some threads idle.
@@ -169,10 +197,10 @@ fn run(sizes: Sizes, padded: &[f32], packed: &[f32], bias: Option<&[f32]>) -> Ve
         })
         .collect();
     tasks.into_par_iter().for_each(|(image, first, planes)| {
-        let channels = sizes.inputs * frame.plane();
-        Arch::new().dispatch(Task {
+        let channels = inputs * frame.plane();
+        unit.run(Task {
             frame,
-            inputs: sizes.inputs,
+            inputs,
             padded: &padded[image * channels..][..channels],
             packed: &packed[first * block..],
             bias: bias.map(|bias| &bias[first * MANY..]),
@@ -185,31 +213,19 @@ fn run(sizes: Sizes, padded: &[f32], packed: &[f32], bias: Option<&[f32]>) -> Ve
 /// Some output channels of one image.
 struct Task<'a> {
     frame: Frame,
+    /// Words of the input channels.
     inputs: usize,
-    padded: &'a [f32],
-    packed: &'a [f32],
+    padded: &'a [u32],
+    packed: &'a [u32],
     bias: Option<&'a [f32]>,
     planes: &'a mut [f32],
 }
 
-impl WithSimd for Task<'_> {
-    type Output = ();
-
+impl WithDot for Task<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // Sixteen lanes come with 32 registers, which hold all of them; else half the outputs.
-        match S::F32_LANES {
-            16 => self.tiles::<S, MANY>(simd),
-            _ => self.tiles::<S, { MANY / 2 }>(simd),
-        }
-    }
-}
-
-impl Task<'_> {
-    #[inline(always)]
-    fn tiles<S: Simd, const HELD: usize>(self, simd: S) {
+    fn with_dot<D: Dot, const HELD: usize>(self, dot: D) {
         let (frame, area) = (self.frame, self.frame.area());
-        let tile = VECTORS * S::F32_LANES;
+        let tile = VECTORS * D::LANES;
         let taps = frame.taps(SIDE);
         let block = self.inputs * TAPS * MANY;
         let mut sums = [0.0; MANY * VECTORS * 16];
@@ -220,7 +236,7 @@ impl Task<'_> {
                 for held in (0..MANY).step_by(HELD) {
                     let sums = &mut sums[held * tile..][..HELD * tile];
                     let inputs = (self.padded, frame.plane(), first);
-                    accumulate::<S, HELD>(simd, inputs, &taps, &packed[held..], sums);
+                    accumulate::<D, HELD>(dot, inputs, &taps, &packed[held..], sums);
                 }
                 for (lane, plane) in planes.chunks_exact_mut(area).enumerate() {
                     let bias = self.bias.map_or(0.0, |bias| bias[index * MANY + lane]);
@@ -235,40 +251,37 @@ impl Task<'_> {
 /// Sums over all taps and input channels for `HELD` outputs at three vectors of places from
 /// `first` on.
 #[inline(always)]
-fn accumulate<S: Simd, const HELD: usize>(
-    simd: S,
-    (padded, plane, first): (&[f32], usize, usize),
+fn accumulate<D: Dot, const HELD: usize>(
+    dot: D,
+    (padded, plane, first): (&[u32], usize, usize),
     taps: &[usize],
-    packed: &[f32],
+    packed: &[u32],
     sums: &mut [f32],
 ) {
-    let lanes = S::F32_LANES;
-    let mut held = [[simd.splat_f32s(0.0); VECTORS]; HELD];
+    let lanes = D::LANES;
+    let mut held = [[dot.zero(); VECTORS]; HELD];
     let reach = taps[TAPS - 1] + VECTORS * lanes;
     let weights = packed.chunks(TAPS * MANY);
     for (input, weights) in padded.chunks_exact(plane).zip(weights) {
         let input = &input[first..][..reach];
         for (tap, &shift) in taps.iter().enumerate() {
-            let (pixels, _) = S::as_simd_f32s(&input[shift..][..VECTORS * lanes]);
+            let pixels = D::vectors(&input[shift..][..VECTORS * lanes]);
             let pixels = [pixels[0], pixels[1], pixels[2]];
             let weights = &weights[tap * MANY..][..HELD];
             for (held, &weight) in held.iter_mut().zip(weights) {
-                let weight = simd.splat_f32s(weight);
                 for (sum, &pixel) in held.iter_mut().zip(&pixels) {
-                    *sum = simd.mul_add_f32s(weight, pixel, *sum);
+                    *sum = dot.add(weight, pixel, *sum);
                 }
             }
         }
     }
-    let (sums, _) = S::as_mut_simd_f32s(sums);
-    for (sums, held) in sums.chunks_exact_mut(VECTORS).zip(&held) {
-        sums.copy_from_slice(held);
-    }
+    sums.copy_from_slice(bytemuck::cast_slice(held.as_flattened()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Singles;
 
     /// Results under one width of vectors, without regard to what the processor has.
     fn under(run: impl FnOnce(Task)) -> Vec<f32> {
@@ -279,10 +292,11 @@ mod tests {
             height: 9,
             width: 13,
         };
+        let unit = Unit::of(Numbers::F32);
         let number = |index: usize| ((index * 37 + 11) % 101) as f32 / 50.0 - 1.0;
         let images: Vec<f32> = (0..5 * 9 * 13).map(number).collect();
         let weights: Vec<f32> = (0..11 * 5 * TAPS).map(number).collect();
-        let packed = pack(sizes, |output, input, tap| {
+        let packed = pack(unit, sizes, |output, input, tap| {
             weights[(output * sizes.inputs + input) * TAPS + tap]
         });
         let frame = sizes.frame();
@@ -290,7 +304,7 @@ mod tests {
         run(Task {
             frame,
             inputs: sizes.inputs,
-            padded: &frame.pad(&images),
+            padded: &frame.pad(unit, &images, sizes.inputs),
             packed: &packed,
             bias: None,
             planes: &mut planes,
@@ -300,13 +314,18 @@ mod tests {
 
     #[test]
     fn narrow_vectors_give_what_wide_ones_give() {
-        let best = under(|task| Arch::new().dispatch(task));
-        let scalar = under(|task| task.with_simd(pulp::Scalar::new()));
+        let best = under(|task| Unit::of(Numbers::F32).run(task));
+        let scalar = under(|task| task.with_dot::<_, 4>(Singles(pulp::Scalar::new())));
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(close(&best, &scalar));
         #[cfg(target_arch = "x86_64")]
         if let Some(narrow) = pulp::x86::V3::try_new() {
-            let half = under(|task| Simd::vectorize(narrow, task));
+            let half = under(|task| {
+                narrow.vectorize(
+                    #[inline(always)]
+                    || task.with_dot::<_, 4>(Singles(narrow)),
+                );
+            });
             assert!(close(&best, &half));
         }
     }

@@ -11,7 +11,10 @@ use burn::backend::{Autodiff, Flex};
 
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
 use crate::operations::{Attention, Kernels, conv_sizes, depthwise_sizes, pointwise_sizes};
-use crate::{Activation, activation, attention, convolution, depthwise, layer_norm, pointwise};
+use crate::{
+    Activation, Numbers, activation, attention, convolution, depthwise, layer_norm, linear,
+    pointwise,
+};
 
 /// Registers `$forward` with `$backward` as its way back, keeping `$state`.
 macro_rules! differentiable {
@@ -43,12 +46,13 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        numbers: Numbers,
     ) -> FloatTensor<Self> {
         differentiable!(
             Convolve,
             [images, weight, bias],
-            (images.clone(), weight.clone()),
-            Flex::convolve(images, weight, bias)
+            (images.clone(), weight.clone(), numbers),
+            Flex::convolve(images, weight, bias, numbers)
         )
     }
 
@@ -69,12 +73,13 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        numbers: Numbers,
     ) -> FloatTensor<Self> {
         differentiable!(
             ConvolvePointwise,
             [images, weight, bias],
-            (images.clone(), weight.clone()),
-            Flex::convolve_pointwise(images, weight, bias)
+            (images.clone(), weight.clone(), numbers),
+            Flex::convolve_pointwise(images, weight, bias, numbers)
         )
     }
 
@@ -84,18 +89,18 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         scale: f64,
+        numbers: Numbers,
     ) -> FloatTensor<Self> {
         differentiable!(
             Attend,
             [query, key, value, bias],
             Attention::new(
-                query.clone(),
-                key.clone(),
-                value.clone(),
+                [query.clone(), key.clone(), value.clone()],
                 bias.clone(),
-                scale
+                scale,
+                numbers
             ),
-            Flex::attend(query, key, value, bias, scale)
+            Flex::attend(query, key, value, bias, scale, numbers)
         )
     }
 
@@ -117,12 +122,13 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        numbers: Numbers,
     ) -> FloatTensor<Self> {
         differentiable!(
             Project,
             [x, weight, bias],
-            (x.clone(), weight.clone()),
-            Flex::project(x, weight, bias)
+            (x.clone(), weight.clone(), numbers),
+            Flex::project(x, weight, bias, numbers)
         )
     }
 }
@@ -145,14 +151,15 @@ impl Backward<Flex, 1> for Activate {
     }
 }
 
-/// The way back of a kind of convolution: sizes, module of its gradients.
+/// The way back of a kind of convolution: sizes, module of its gradients, what the products
+/// multiply, if that can be chosen.
 macro_rules! convolution_backward {
-    ($name:ident, $sizes:ident, $kind:ident) => {
+    ($name:ident, $sizes:ident, $kind:ident $(, $numbers:ident: $type:ty)?) => {
         #[derive(Debug)]
         struct $name;
 
         impl Backward<Flex, 3> for $name {
-            type State = (FlexTensor, FlexTensor);
+            type State = (FlexTensor, FlexTensor $(, $type)?);
 
             fn backward(
                 self,
@@ -161,17 +168,18 @@ macro_rules! convolution_backward {
                 _: &mut Checkpointer,
             ) {
                 let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
-                let (images, weight) = ops.state;
+                let (images, weight $(, $numbers)?) = ops.state;
                 let (images, weight) = (in_one_piece(images), in_one_piece(weight));
                 let sizes = $sizes(&images, &weight);
                 let [by_images, by_weight, by_bias] = ops.parents;
+                let slopes = values(&gradient);
                 if let Some(parent) = by_images {
-                    let slope = $kind::image_gradient(sizes, values(&gradient), values(&weight));
+                    let slope = $kind::image_gradient($($numbers,)? sizes, slopes, values(&weight));
                     let shape = images.layout().shape().clone();
                     grads.register::<Flex>(parent.id, with_values(slope, shape));
                 }
                 if let Some(parent) = by_weight {
-                    let slope = $kind::weight_gradient(sizes, values(&images), values(&gradient));
+                    let slope = $kind::weight_gradient($($numbers,)? sizes, values(&images), slopes);
                     let shape = weight.layout().shape().clone();
                     grads.register::<Flex>(parent.id, with_values(slope, shape));
                 }
@@ -183,9 +191,9 @@ macro_rules! convolution_backward {
     };
 }
 
-convolution_backward!(Convolve, conv_sizes, convolution);
+convolution_backward!(Convolve, conv_sizes, convolution, numbers: Numbers);
 convolution_backward!(ConvolveDepthwise, depthwise_sizes, depthwise);
-convolution_backward!(ConvolvePointwise, pointwise_sizes, pointwise);
+convolution_backward!(ConvolvePointwise, pointwise_sizes, pointwise, numbers: Numbers);
 
 /// The gradient of a bias: `[batch, channels, height, width]` to `[channels]`.
 fn sum_over_pixels(gradient: FlexTensor) -> FlexTensor {
@@ -264,26 +272,26 @@ impl Backward<Flex, 3> for Normalize {
 struct Project;
 
 impl Backward<Flex, 3> for Project {
-    type State = (FlexTensor, FlexTensor);
+    type State = (FlexTensor, FlexTensor, Numbers);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
-        let (x, weight) = ops.state;
+        let (x, weight, numbers) = ops.state;
         let (x, weight) = (in_one_piece(x), in_one_piece(weight));
         let [outputs, inputs] = dims(&weight);
-        let rows = values(&x).len() / inputs;
-        let flat = gradient.reshape([rows, outputs].into());
+        let (size, slopes) = ([inputs, outputs], values(&gradient));
         if let Some(parent) = &ops.parents[0] {
-            let slope = Flex::float_matmul(flat.clone(), weight);
-            grads.register::<Flex>(parent.id, slope.reshape(x.layout().shape().clone()));
+            let slope = linear::row_gradient(numbers, slopes, values(&weight), size);
+            let shape = x.layout().shape().clone();
+            grads.register::<Flex>(parent.id, with_values(slope, shape));
         }
         if let Some(parent) = &ops.parents[1] {
-            let x = x.reshape([rows, inputs].into());
-            let slope = Flex::float_matmul(flat.transpose(0, 1), x);
-            grads.register::<Flex>(parent.id, slope);
+            let slope = linear::weight_gradient(numbers, values(&x), slopes, size);
+            grads.register::<Flex>(parent.id, with_values(slope, [outputs, inputs]));
         }
         if let Some(parent) = &ops.parents[2] {
-            let slope = Flex::float_sum_dim(flat, 0);
+            let rows = slopes.len() / outputs;
+            let slope = Flex::float_sum_dim(gradient.reshape([rows, outputs].into()), 0);
             grads.register::<Flex>(parent.id, slope.reshape([outputs].into()));
         }
     }

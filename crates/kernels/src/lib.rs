@@ -3,8 +3,9 @@
 //! Each is one function on tensors ([`activate`], [`conv2d`], [`attend`], [`layer_norm`],
 //! [`linear`], [`affine`]) that takes a faster way on flex, forward and backward, and burn's own
 //! elsewhere. Loops are written so that the compiler makes vectors of them; [`pulp`] compiles them
-//! for several generations of processors and picks one at run time. Matrix products are those of
-//! the `gemm` crate. Results do not depend on the number of threads.
+//! for several generations of processors and picks one at run time. Results do not
+//! depend on the number of threads. Products multiply numbers of 32 bits, or of 16 within
+//! [`Numbers::within`].
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -33,7 +34,9 @@ pub mod profile;
 mod tensors;
 
 pub use activation::Activation;
+pub use matrix::Numbers;
 pub use operations::Kernels;
 pub use tensors::{
-    activate, affine, attend, conv2d, layer_norm, linear, plain_activation, plain_attention,
+    activate, affine, attend, conv2d, is_served, layer_norm, linear, plain_activation,
+    plain_attention,
 };

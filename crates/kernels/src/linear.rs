@@ -2,13 +2,15 @@
 
 use rayon::prelude::*;
 
-use crate::activation::{Activation, apply, apply_here};
-use crate::matrix::{Place, Threads, multiply};
+use crate::activation::{Activation, apply_here};
+use crate::matrix::{
+    Left, MANY_ROWS, Numbers, Panels, Place, Start, Strided, Threads, multiply, multiply_into,
+};
 
-/// Rows of one task.
+/// Rows of one task, at most.
 const ROWS: usize = 192;
-/// Fewer rows than this make too few tasks: threads share one product instead.
-const FEW: usize = 8 * ROWS;
+/// Tasks, at least, if there are rows enough.
+const TASKS: usize = 16;
 
 /// `activation(rows · weightᵀ + bias)`.
 ///
@@ -18,6 +20,7 @@ const FEW: usize = 8 * ROWS;
 /// - bias: `[outputs]`
 /// - output: `[n, outputs]`
 pub fn forward(
+    numbers: Numbers,
     rows: &[f32],
     weight: &[f32],
     [inputs, outputs]: [usize; 2],
@@ -26,36 +29,84 @@ pub fn forward(
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
     let mut output = vec![0.0; count * outputs];
-    let piece = |rows: &[f32], output: &mut [f32], threads| {
-        if let Some(bias) = bias {
-            for row in output.chunks_exact_mut(outputs) {
-                row.copy_from_slice(bias);
-            }
-        }
-        multiply(
-            [rows.len() / inputs, inputs, outputs],
-            (rows, Place::rows(inputs)),
-            (weight, Place::rows(inputs).transposed()),
-            (output, Place::rows(outputs)),
-            bias.is_some(),
-            threads,
-        );
-    };
-    if count < FEW {
-        piece(rows, &mut output, Threads::All);
-        if let Some(activation) = activation {
-            apply(&mut output, activation);
-        }
-        return output;
-    }
+    let transposed = Place::rows(inputs).transposed();
+    let weight = Panels::new(
+        numbers,
+        [inputs, outputs],
+        (weight, transposed),
+        Threads::All,
+    );
+    let start = bias.map_or(Start::Nothing, Start::Columns);
+    let per_task = (count / TASKS)
+        .next_multiple_of(MANY_ROWS)
+        .clamp(MANY_ROWS, ROWS);
     output
-        .par_chunks_mut(ROWS * outputs)
-        .zip(rows.par_chunks(ROWS * inputs))
+        .par_chunks_mut(per_task * outputs)
+        .zip(rows.par_chunks(per_task * inputs))
         .for_each(|(output, rows)| {
-            piece(rows, output, Threads::This);
+            let size = [rows.len() / inputs, inputs];
+            let rows = Left::new(numbers, size, (rows, Place::rows(inputs)));
+            multiply_into(
+                numbers,
+                &rows,
+                &weight,
+                &mut Strided::new(output, outputs),
+                start,
+            );
             if let Some(activation) = activation {
                 apply_here(output, activation);
             }
         });
     output
+}
+
+/// The gradient of the rows, given that of the output.
+///
+/// # Shapes
+/// - gradient: `[n, outputs]`
+/// - weight: `[outputs, inputs]`
+/// - output: `[n, inputs]`
+pub fn row_gradient(
+    numbers: Numbers,
+    gradient: &[f32],
+    weight: &[f32],
+    [inputs, outputs]: [usize; 2],
+) -> Vec<f32> {
+    let count = gradient.len() / outputs;
+    let mut slope = vec![0.0; count * inputs];
+    multiply(
+        numbers,
+        [count, outputs, inputs],
+        (gradient, Place::rows(outputs)),
+        (weight, Place::rows(inputs)),
+        (&mut slope, inputs),
+        false,
+        Threads::All,
+    );
+    slope
+}
+
+/// The gradient of the weights, given that of the output.
+///
+/// # Shapes
+/// - rows: `[n, inputs]`
+/// - gradient: `[n, outputs]`
+/// - output: `[outputs, inputs]`
+pub fn weight_gradient(
+    numbers: Numbers,
+    rows: &[f32],
+    gradient: &[f32],
+    [inputs, outputs]: [usize; 2],
+) -> Vec<f32> {
+    let mut slope = vec![0.0; outputs * inputs];
+    multiply(
+        numbers,
+        [outputs, rows.len() / inputs, inputs],
+        (gradient, Place::rows(outputs).transposed()),
+        (rows, Place::rows(inputs)),
+        (&mut slope, inputs),
+        false,
+        Threads::All,
+    );
+    slope
 }

@@ -6,12 +6,13 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
 use crate::{
-    Activation, activation, attention, channels, convolution, depthwise, layer_norm, linear,
-    pointwise,
+    Activation, Numbers, activation, attention, channels, convolution, depthwise, layer_norm,
+    linear, pointwise,
 };
 
 /// Operations that flex has a faster way for. All tensors hold f32. A bias that a layer does not
-/// have is zeros, that of an attention empty: the macro knows no options.
+/// have is zeros, that of an attention empty: the macro knows no options. `numbers` are what the
+/// products multiply, forward and backward.
 #[backend_extension(Flex, Autodiff)]
 pub trait Kernels: Backend {
     /// [`crate::activate`]
@@ -22,6 +23,7 @@ pub trait Kernels: Backend {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        numbers: Numbers,
     ) -> FloatTensor<Self>;
 
     /// [`crate::conv2d`] of each channel by itself.
@@ -36,6 +38,7 @@ pub trait Kernels: Backend {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        numbers: Numbers,
     ) -> FloatTensor<Self>;
 
     /// [`crate::attend`]; the output is `[groups, heads, positions, width]`.
@@ -45,6 +48,7 @@ pub trait Kernels: Backend {
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         scale: f64,
+        numbers: Numbers,
     ) -> FloatTensor<Self>;
 
     /// [`crate::layer_norm`]
@@ -60,11 +64,9 @@ pub trait Kernels: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        numbers: Numbers,
     ) -> FloatTensor<Self>;
 }
-
-/// Fewer groups than this leave threads idle; heads are shared out instead.
-const FEW_GROUPS: usize = 8;
 
 impl Kernels for Flex {
     fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
@@ -73,12 +75,17 @@ impl Kernels for Flex {
         x
     }
 
-    fn convolve(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+    fn convolve(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        numbers: Numbers,
+    ) -> FlexTensor {
         let (images, weight) = (in_one_piece(images), in_one_piece(weight));
         let bias = in_one_piece(bias);
         let sizes = conv_sizes(&images, &weight);
         let bias = Some(values(&bias));
-        let output = convolution::forward(sizes, values(&images), values(&weight), bias);
+        let output = convolution::forward(numbers, sizes, values(&images), values(&weight), bias);
         with_values(
             output,
             [sizes.batch, sizes.outputs, sizes.height, sizes.width],
@@ -94,11 +101,22 @@ impl Kernels for Flex {
         with_values(output, images.layout().shape().clone())
     }
 
-    fn convolve_pointwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+    fn convolve_pointwise(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        numbers: Numbers,
+    ) -> FlexTensor {
         let (images, weight) = (in_one_piece(images), in_one_piece(weight));
         let bias = in_one_piece(bias);
         let sizes = pointwise_sizes(&images, &weight);
-        let output = pointwise::forward(sizes, values(&images), values(&weight), values(&bias));
+        let output = pointwise::forward(
+            numbers,
+            sizes,
+            values(&images),
+            values(&weight),
+            values(&bias),
+        );
         let [batch, _, height, width] = dims(&images);
         with_values(output, [batch, sizes.outputs, height, width])
     }
@@ -109,8 +127,9 @@ impl Kernels for Flex {
         value: FlexTensor,
         bias: FlexTensor,
         scale: f64,
+        numbers: Numbers,
     ) -> FlexTensor {
-        let attention = Attention::new(query, key, value, bias, scale);
+        let attention = Attention::new([query, key, value], bias, scale, numbers);
         let attention::Sizes {
             groups,
             heads,
@@ -118,10 +137,6 @@ impl Kernels for Flex {
             width,
             ..
         } = attention.sizes;
-        if groups < FEW_GROUPS {
-            let output = attention::forward_by_heads(attention.sizes, attention.inputs());
-            return with_values(output, [heads, groups, positions, width]).transpose(0, 1);
-        }
         let output = attention::forward(attention.sizes, attention.inputs());
         with_values(output, [groups, positions, heads, width]).transpose(1, 2)
     }
@@ -134,8 +149,13 @@ impl Kernels for Flex {
         x
     }
 
-    fn project(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        linear_forward(x, weight, Some(bias), None)
+    fn project(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        numbers: Numbers,
+    ) -> FlexTensor {
+        linear_forward(x, weight, Some(bias), None, numbers)
     }
 }
 
@@ -145,6 +165,7 @@ pub fn linear_forward(
     weight: FlexTensor,
     bias: Option<FlexTensor>,
     activation: Option<Activation>,
+    numbers: Numbers,
 ) -> FlexTensor {
     let (x, weight, bias) = (
         in_one_piece(x),
@@ -154,6 +175,7 @@ pub fn linear_forward(
     let [outputs, inputs] = dims(&weight);
     let bias = bias.as_ref().map(values);
     let output = linear::forward(
+        numbers,
         values(&x),
         values(&weight),
         [inputs, outputs],
@@ -233,18 +255,18 @@ pub struct Attention {
     value: FlexTensor,
     bias: FlexTensor,
     scale: f64,
+    numbers: Numbers,
     /// The sizes.
     pub sizes: attention::Sizes,
 }
 
 impl Attention {
-    /// Takes the tensors where they lie.
+    /// Takes queries, keys and values where they lie.
     pub fn new(
-        query: FlexTensor,
-        key: FlexTensor,
-        value: FlexTensor,
+        [query, key, value]: [FlexTensor; 3],
         bias: FlexTensor,
         scale: f64,
+        numbers: Numbers,
     ) -> Self {
         let [groups, heads, positions, width] = dims(&query);
         let [biases, ..]: [usize; 4] = dims(&bias);
@@ -254,6 +276,7 @@ impl Attention {
             value: forwards(value),
             bias: in_one_piece(bias),
             scale,
+            numbers,
             sizes: attention::Sizes {
                 groups,
                 heads,
@@ -272,6 +295,7 @@ impl Attention {
             value: view(&self.value),
             bias: values(&self.bias),
             scale: self.scale as f32,
+            numbers: self.numbers,
         }
     }
 }

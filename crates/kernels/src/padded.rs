@@ -3,6 +3,8 @@
 
 use rayon::prelude::*;
 
+use crate::matrix::Unit;
+
 /// Height, width and the border at each side of padded planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -45,17 +47,63 @@ impl Frame {
             .collect()
     }
 
-    /// Copies `planes` of the image's size into padded ones.
+    /// Copies images into padded planes of words, each of as many channels as a word has numbers.
     ///
     /// # Shapes
-    /// - planes: `[n, height, width]`
-    /// - output: `[n, plane]`
-    pub fn pad(self, planes: &[f32]) -> Vec<f32> {
-        let mut padded = vec![0.0; planes.len() / self.area() * self.plane()];
+    /// - images: `[n, channels, height, width]`
+    /// - output: `[n, words, plane]`
+    pub fn pad(self, unit: Unit, images: &[f32], channels: usize) -> Vec<u32> {
+        let per_word = unit.numbers_per_word();
+        let images: Vec<&[f32]> = images
+            .chunks_exact(channels * self.area())
+            .flat_map(|image| image.chunks(per_word * self.area()))
+            .collect();
+        let mut padded = vec![0; images.len() * self.plane()];
+        let planes = padded.par_chunks_mut(self.plane());
+        planes.zip(images).for_each(|(padded, planes)| {
+            let inner = padded[self.border * self.pitch() + self.border..].chunks_mut(self.pitch());
+            let (first, second) = planes.split_at(self.area());
+            let second = second.chunks_exact(self.width).map(Some);
+            let seconds = second.chain(std::iter::repeat(None));
+            let rows = first.chunks_exact(self.width).zip(seconds);
+            for ((first, second), padded) in rows.zip(inner) {
+                let padded = &mut padded[..self.width];
+                match second {
+                    Some(second) => unit.stack(&[first, second], padded),
+                    None => unit.stack(&[first], padded),
+                }
+            }
+        });
         padded
-            .par_chunks_mut(self.plane())
-            .zip(planes.par_chunks(self.area()))
-            .for_each(|(padded, plane)| self.pad_into(plane, padded));
+    }
+
+    /// Copies images into padded ones whose channels lie side by side.
+    ///
+    /// # Shapes
+    /// - images: `[n, channels, height, width]`
+    /// - output: `[n, plane, channels]`
+    pub fn pad_channels_last(self, images: &[f32], channels: usize) -> Vec<f32> {
+        let mut padded =
+            vec![0.0; images.len() / (channels * self.area()) * self.plane() * channels];
+        let tasks: Vec<_> = padded
+            .chunks_mut(self.plane() * channels)
+            .zip(images.chunks_exact(channels * self.area()))
+            .flat_map(|(padded, image)| {
+                let inner = &mut padded[self.border * self.pitch() * channels..];
+                let lines = inner.chunks_mut(self.pitch() * channels).take(self.height);
+                lines.enumerate().map(move |(y, line)| (image, y, line))
+            })
+            .collect();
+        tasks.into_par_iter().for_each(|(image, y, line)| {
+            let pixels = line[self.border * channels..].chunks_exact_mut(channels);
+            for (x, pixel) in pixels.take(self.width).enumerate() {
+                let first = y * self.width + x;
+                let values = image[first..].iter().step_by(self.area());
+                for (pixel, value) in pixel.iter_mut().zip(values) {
+                    *pixel = *value;
+                }
+            }
+        });
         padded
     }
 

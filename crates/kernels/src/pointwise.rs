@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::matrix::{Place, Threads, multiply};
+use crate::matrix::{Left, Numbers, Panels, Place, Start, Threads, multiply, multiply_into};
 
 /// Sizes of a pointwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Sizes {
     pub area: usize,
 }
 
-/// Fewer images than this are shared by all threads, more are taken one by one.
-const FEW: usize = 4;
+/// Pixels of one task: some panels of the product.
+const PIXELS: usize = 192;
 
 /// The convolution.
 ///
@@ -27,8 +27,15 @@ const FEW: usize = 4;
 /// - weights: `[outputs, inputs]`
 /// - bias: `[outputs]`
 /// - output: `[batch, outputs, area]`
-pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: &[f32]) -> Vec<f32> {
+pub fn forward(
+    numbers: Numbers,
+    sizes: Sizes,
+    images: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
     run(
+        numbers,
         sizes,
         images,
         (weights, Place::rows(sizes.inputs)),
@@ -42,54 +49,64 @@ pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: &[f32]) -> V
 /// - gradient: `[batch, outputs, area]`
 /// - weights: `[outputs, inputs]`
 /// - output: `[batch, inputs, area]`
-pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
+pub fn image_gradient(
+    numbers: Numbers,
+    sizes: Sizes,
+    gradient: &[f32],
+    weights: &[f32],
+) -> Vec<f32> {
     let reversed = Sizes {
         inputs: sizes.outputs,
         outputs: sizes.inputs,
         ..sizes
     };
     let transposed = Place::rows(sizes.inputs).transposed();
-    run(reversed, gradient, (weights, transposed), None)
+    run(numbers, reversed, gradient, (weights, transposed), None)
 }
 
 fn run(
+    numbers: Numbers,
     sizes: Sizes,
     images: &[f32],
-    (weights, place): (&[f32], Place),
+    weights: (&[f32], Place),
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    let area = sizes.area;
-    let mut output = vec![0.0; sizes.batch * sizes.outputs * area];
-    let one = |threads| {
-        move |(image, planes): (usize, &mut [f32])| {
-            if let Some(bias) = bias {
-                for (plane, &bias) in planes.chunks_exact_mut(area).zip(bias) {
-                    plane.fill(bias);
-                }
-            }
-            let rows = Place::rows(area);
-            multiply(
-                [sizes.outputs, sizes.inputs, area],
-                (weights, place),
-                (images, rows.at(image * sizes.inputs * area)),
-                (planes, rows),
-                bias.is_some(),
-                threads,
-            );
-        }
-    };
-    let image = sizes.outputs * area;
-    match sizes.batch {
-        0..FEW => output
-            .chunks_mut(image)
-            .enumerate()
-            .for_each(one(Threads::All)),
-        _ => {
-            let images = output.par_chunks_mut(image).enumerate();
-            images.for_each(one(Threads::This));
+    let Sizes {
+        inputs,
+        outputs,
+        area,
+        ..
+    } = sizes;
+    let mut output = vec![0.0; sizes.batch * outputs * area];
+    let weights = Left::new(numbers, [outputs, inputs], weights);
+    let start = bias.map_or(Start::Nothing, Start::Rows);
+    let tasks: Vec<_> = output
+        .chunks_mut(outputs * area)
+        .zip(images.chunks(inputs * area))
+        .flat_map(|(planes, image)| {
+            let strips = strips(planes, area).into_iter().enumerate();
+            strips.map(move |(index, strip)| (image, index * PIXELS, strip))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(image, first, mut strip)| {
+        let size = [inputs, PIXELS.min(area - first)];
+        let pixels = (image, Place::rows(area).at(first));
+        let pixels = Panels::new(numbers, size, pixels, Threads::This);
+        multiply_into(numbers, &weights, &pixels, &mut strip, start);
+    });
+    output
+}
+
+/// Planes cut at the same pixels: each strip has a piece of every plane.
+fn strips(planes: &mut [f32], area: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut strips: Vec<Vec<_>> = Vec::new();
+    strips.resize_with(area.div_ceil(PIXELS), Vec::new);
+    for plane in planes.chunks_mut(area) {
+        for (strip, piece) in strips.iter_mut().zip(plane.chunks_mut(PIXELS)) {
+            strip.push(piece);
         }
     }
-    output
+    strips
 }
 
 /// The gradient of the weights, given that of the output.
@@ -98,28 +115,25 @@ fn run(
 /// - images: `[batch, inputs, area]`
 /// - gradient: `[batch, outputs, area]`
 /// - output: `[outputs, inputs]`
-pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f32> {
+pub fn weight_gradient(
+    numbers: Numbers,
+    sizes: Sizes,
+    images: &[f32],
+    gradient: &[f32],
+) -> Vec<f32> {
     let rows = Place::rows(sizes.area);
-    let per_task = sizes.outputs.div_ceil(8).max(16);
     let mut weights = vec![0.0; sizes.outputs * sizes.inputs];
-    weights
-        .par_chunks_mut(per_task * sizes.inputs)
-        .enumerate()
-        .for_each(|(piece, weights)| {
-            for image in 0..sizes.batch {
-                let first = (image * sizes.outputs + piece * per_task) * sizes.area;
-                multiply(
-                    [weights.len() / sizes.inputs, sizes.area, sizes.inputs],
-                    (gradient, rows.at(first)),
-                    (
-                        images,
-                        rows.at(image * sizes.inputs * sizes.area).transposed(),
-                    ),
-                    (&mut *weights, Place::rows(sizes.inputs)),
-                    image > 0,
-                    Threads::This,
-                );
-            }
-        });
+    for image in 0..sizes.batch {
+        let pixels = rows.at(image * sizes.inputs * sizes.area);
+        multiply(
+            numbers,
+            [sizes.outputs, sizes.area, sizes.inputs],
+            (gradient, rows.at(image * sizes.outputs * sizes.area)),
+            (images, pixels.transposed()),
+            (&mut weights, sizes.inputs),
+            image > 0,
+            Threads::All,
+        );
+    }
     weights
 }

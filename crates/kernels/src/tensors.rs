@@ -5,12 +5,12 @@ use burn::backend::{Dispatch, DispatchDevice, Flex};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor, activation as plain, module};
 
-use crate::Activation;
 use crate::operations::{Kernels, affine_forward, linear_forward};
 use crate::profile::timed;
+use crate::{Activation, Numbers};
 
 /// Whether the kernels serve a tensor: one of f32 on flex.
-fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
     let device = tensor.device().without_autodiff();
     matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && tensor.dtype() == DType::F32
 }
@@ -97,24 +97,31 @@ pub fn conv2d(
             && options.padding_end() == [side / 2; 2]
             && height * width > 0;
         let depthwise = options.groups == inputs && outputs == inputs && inputs > 1;
-        let convolve = match side {
-            3 if keeps_size && options.groups == 1 => Dispatch::convolve,
-            3 | 5 | 7 if keeps_size && depthwise => Dispatch::convolve_depthwise,
-            1 if keeps_size && options.groups == 1 => Dispatch::convolve_pointwise,
+        let way = match side {
+            3 if keeps_size && options.groups == 1 => Way::Full,
+            3 | 5 | 7 if keeps_size && depthwise => Way::Depthwise,
+            1 if keeps_size && options.groups == 1 => Way::Pointwise,
             _ if is_patches(images.dims(), weight.dims(), &options) => {
                 return convolve_patches(images, weight, bias);
             }
             _ => return module::conv2d(images, weight, bias, options),
         };
-        let bias = or_zeros(bias, outputs, &images.device());
-        let parts = [
-            images.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-        ];
-        let [images, weight, bias] = parts;
-        Tensor::from_dispatch(convolve(images, weight, bias))
+        let bias = or_zeros(bias, outputs, &images.device()).into_dispatch();
+        let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
+        let numbers = Numbers::chosen();
+        Tensor::from_dispatch(match way {
+            Way::Full => Dispatch::convolve(images, weight, bias, numbers),
+            Way::Depthwise => Dispatch::convolve_depthwise(images, weight, bias),
+            Way::Pointwise => Dispatch::convolve_pointwise(images, weight, bias, numbers),
+        })
     })
+}
+
+/// The kernels of convolutions.
+enum Way {
+    Full,
+    Depthwise,
+    Pointwise,
 }
 
 /// Whether kernels meet without overlap, gap or border.
@@ -179,6 +186,7 @@ pub fn attend(
                 value.into_dispatch(),
                 bias.into_dispatch(),
                 scale,
+                Numbers::chosen(),
             ))
         } else {
             plain_attention(query, key, value, bias, scale)
@@ -261,7 +269,7 @@ fn projected<const D: usize>(
 ) -> Tensor<D> {
     if is_final(&x) && is_final(&weight) {
         let (weight, bias) = (primitive(weight), bias.map(primitive));
-        let output = linear_forward(primitive(x), weight, bias, activation);
+        let output = linear_forward(primitive(x), weight, bias, activation, Numbers::chosen());
         return Tensor::from_primitive::<Flex>(output);
     }
     let product = if is_served(&x) {
@@ -270,6 +278,7 @@ fn projected<const D: usize>(
             x.into_dispatch(),
             weight.into_dispatch(),
             bias,
+            Numbers::chosen(),
         ))
     } else {
         module::linear(x, weight.transpose(), bias)

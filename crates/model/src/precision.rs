@@ -1,10 +1,12 @@
 use std::cell::Cell;
 
 use burn::tensor::{Device, FloatDType, Tensor};
+use inkling_kernels::{Numbers, is_served};
 use serde::{Deserialize, Serialize};
 
-/// How exactly convolutions and linear layers multiply while a network trains. Weights, sums,
-/// norms, attention's softmax and products, losses and the optimiser stay in 32 bits.
+/// How exactly convolutions and linear layers multiply. Weights, sums, norms, attention's softmax,
+/// losses and the optimiser stay in 32 bits, and so do attention's products everywhere but on the
+/// processor.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -13,7 +15,8 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of 32; NVIDIA from Ampere on.
+    /// 16 bits with the range of 32; NVIDIA from Ampere on, processors with AVX-512 BF16 (others
+    /// take it at the pace of 32 bits).
     Bf16,
     /// 16 bits with more digits and less range, which losses are scaled to.
     F16,
@@ -41,8 +44,12 @@ impl Precision {
     /// Does `work`, in which this thread's networks multiply in this precision;
     /// `torch.autocast`.
     pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
+        let numbers = match self {
+            Self::Bf16 => Numbers::Bf16,
+            Self::F32 | Self::F16 => Numbers::F32,
+        };
         let before = CHOSEN.replace(self);
-        let result = work();
+        let result = numbers.within(work);
         CHOSEN.set(before);
         result
     }
@@ -56,10 +63,12 @@ impl Precision {
     }
 }
 
-/// A layer's input, weight or bias, brought to the precision chosen.
+/// A layer's input, weight or bias, brought to the precision chosen, unless the layer's kernel does
+/// that by itself.
 pub(crate) fn narrowed<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match CHOSEN.get() {
         Precision::F32 => tensor,
+        Precision::Bf16 if is_served(&tensor) => tensor,
         chosen => tensor.cast(chosen.kind()),
     }
 }

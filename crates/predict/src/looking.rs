@@ -1,6 +1,6 @@
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_model::Network;
+use inkling_model::{Network, Precision};
 use ndarray::Array3;
 
 use crate::settings::Average;
@@ -13,6 +13,7 @@ pub(crate) struct Looking<'a> {
     members: &'a [Member],
     passes: Vec<(Pass, Share)>,
     average: Average,
+    precision: Precision,
     channels: Channels,
     device: &'a Device,
 }
@@ -43,6 +44,7 @@ impl<'a> Looking<'a> {
             members,
             passes: shares(settings.passes(), side, device),
             average: settings.average,
+            precision: settings.precision,
             channels,
             device,
         }
@@ -58,7 +60,8 @@ impl<'a> Looking<'a> {
         let voxels: Vec<f32> = filled.flatten().copied().collect();
         let shape = [size.max(tiles.len()), depth, height, width];
         let batch = Tensor::from_data(TensorData::new(voxels, shape), self.device);
-        let images = self.images(batch).narrow(0, 0, tiles.len());
+        let images = self.precision.within(|| self.images(batch));
+        let images = images.narrow(0, 0, tiles.len());
         let images = images.into_data().try_to_vec();
         images.expect("probabilities are f32")
     }

@@ -1,3 +1,4 @@
+use inkling_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::tta::rotations;
@@ -17,6 +18,8 @@ pub struct PredictSettings {
     pub batch: usize,
     /// What is averaged over passes and models.
     pub average: Average,
+    /// How exactly networks multiply.
+    pub precision: Precision,
 }
 
 /// What is averaged over passes, tiles and models.
@@ -37,6 +40,7 @@ impl Default for PredictSettings {
             step: 0.5,
             batch: 4,
             average: Average::Probabilities,
+            precision: Precision::F32,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a prediction will take, measured on one pass over one tile.
 
 use inkling_fragment::Volume;
+use inkling_model::Precision;
 use inkling_predict::{Channels, Plan, PredictSettings, Tta};
 use serde_json::{Value, json};
 
@@ -24,10 +25,12 @@ impl Forecast {
         volume: &dyn Volume,
         places: &[(usize, usize)],
         batch: usize,
+        precision: Precision,
     ) -> anyhow::Result<Self> {
         let settings = PredictSettings {
             tta: Tta::None,
             batch,
+            precision,
             ..PredictSettings::default()
         };
         let places = &places[..batch.min(places.len())];
@@ -88,7 +91,7 @@ pub fn batch(
     }
     // One for each thread is all that a processor can use.
     let threads = rayon::current_num_threads();
-    let forecast = Forecast::measure(ensemble, volume, places, 1)?;
+    let forecast = Forecast::measure(ensemble, volume, places, 1, Precision::F32)?;
     let fitting = memory / forecast.bytes.max(1);
     Ok(fitting.clamp(1, threads))
 }

@@ -10,6 +10,7 @@ use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::precision::check;
 use super::timing::Timing;
 use crate::cli::Forward;
 use crate::failure::Usage;
@@ -19,11 +20,12 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(std::slice::from_ref(&flags.model), &flags.overrides)?;
     let model = &recipe.model;
     let device = context.open_device()?;
+    check(flags.precision, &device)?;
     let patch = read_patch(&flags.input, model, &device)?;
     let network = model.init(&device, 0)?;
     let tensors = Tensors::read(&flags.weights)?;
     let network = load_weights(network, &flags.weights, tensors)?;
-    let timing = Timing::of(&network, &patch, flags.repeat, flags.profile);
+    let timing = Timing::of(&network, &patch, flags);
     if let Some(folder) = &flags.features {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         for (index, map) in network.volume_features(patch).into_iter().enumerate() {

@@ -85,6 +85,7 @@ impl<'a> Job<'a> {
             self.volume.as_ref(),
             &self.plan.places(&self.mask),
             self.settings.batch,
+            self.settings.precision,
         )?;
         let told = forecast.of(&self.plan, &self.settings);
         self.context.console.say(format!(

@@ -20,6 +20,7 @@ mod judge;
 mod maps;
 mod merge;
 mod models;
+mod precision;
 mod predict;
 mod report;
 mod score;

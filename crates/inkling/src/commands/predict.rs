@@ -8,6 +8,7 @@ use super::Context;
 use super::ensemble::Ensemble;
 use super::job::Job;
 use super::join::{check_free, sum_up};
+use super::precision::check;
 use super::threshold::threshold;
 use crate::cli::Predict;
 use crate::failure::Usage;
@@ -21,6 +22,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         check_free(&flags.out, overwrite)?;
     }
     let device = context.open_device()?;
+    check(flags.precision, &device)?;
     let ensemble = Ensemble::load(&flags.models, &flags.weights, &device)?;
     if ensemble.input().aligned && flags.maps.is_none() {
         tracing::warn!(
@@ -54,6 +56,7 @@ fn settings(flags: &Predict) -> anyhow::Result<PredictSettings> {
         rotations: flags.tta_rotate,
         step: flags.step,
         average: average(&flags.tta_mean)?,
+        precision: flags.precision,
         ..PredictSettings::default()
     };
     settings.check()?;

@@ -5,6 +5,8 @@ use inkling_kernels::profile::{self, Share};
 use inkling_model::Network;
 use serde_json::{Value, json};
 
+use crate::cli::Forward;
+
 /// What passing a patch through a network gave and took.
 pub struct Timing {
     /// `[batch, height, width]`.
@@ -16,11 +18,13 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Passes `patch` through `network` `repeat` times.
-    pub fn of(network: &Network, patch: &Tensor<4>, repeat: u32, profiled: bool) -> Self {
+    /// Passes `patch` through `network` as often and as exactly as `flags` say.
+    pub fn of(network: &Network, patch: &Tensor<4>, flags: &Forward) -> Self {
+        let (repeat, profiled) = (flags.repeat, flags.profile);
         let pass = || {
             let began = Instant::now();
-            let logits = network.forward(patch.clone()).into_data();
+            let logits = flags.precision.within(|| network.forward(patch.clone()));
+            let logits = logits.into_data();
             (logits, began.elapsed().as_secs_f64())
         };
         let mut times: Vec<f64> = (1..repeat).map(|_| pass().1).collect();

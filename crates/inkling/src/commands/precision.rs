@@ -1,0 +1,16 @@
+use burn::tensor::Device;
+use inkling_model::Precision;
+
+use crate::failure::Usage;
+
+/// Refuses a precision that a device does not compute in.
+pub fn check(precision: Precision, device: &Device) -> Result<(), Usage> {
+    if precision.is_on(device) {
+        return Ok(());
+    }
+    let name = precision.name();
+    Err(Usage(format!(
+        "--precision {name}: this device does not compute in {name}. Mend: choose another \
+         precision, or another --device"
+    )))
+}

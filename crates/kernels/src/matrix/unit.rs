@@ -1,0 +1,242 @@
+//! The processor's ways to multiply a word by a vector of words and add up.
+//!
+//! A word has 32 bits: one number of 32, or two neighbours of 16 along the axis that is summed.
+
+use pulp::{Arch, Simd, WithSimd, bytemuck};
+
+use super::numbers::{Numbers, pair, rounded};
+
+/// Multiplies words and adds products up in registers.
+pub trait Dot: Copy {
+    /// Words of a vector.
+    const LANES: usize;
+    /// A vector of words.
+    type Words: Copy;
+    /// A vector of sums.
+    type Sums: Copy + bytemuck::Pod;
+
+    /// Sums of nothing.
+    fn zero(self) -> Self::Sums;
+    /// A slice as vectors; what is left over is dropped.
+    fn vectors(words: &[u32]) -> &[Self::Words];
+    /// `sums + one · words`.
+    fn add(self, one: u32, words: Self::Words, sums: Self::Sums) -> Self::Sums;
+}
+
+/// Words of one number.
+#[derive(Clone, Copy, Debug)]
+pub struct Singles<S>(pub S);
+
+impl<S: Simd> Dot for Singles<S> {
+    const LANES: usize = S::F32_LANES;
+    type Words = S::f32s;
+    type Sums = S::f32s;
+
+    #[inline(always)]
+    fn zero(self) -> S::f32s {
+        self.0.splat_f32s(0.0)
+    }
+
+    #[inline(always)]
+    fn vectors(words: &[u32]) -> &[S::f32s] {
+        S::as_simd_f32s(bytemuck::cast_slice(words)).0
+    }
+
+    #[inline(always)]
+    fn add(self, one: u32, words: S::f32s, sums: S::f32s) -> S::f32s {
+        let one = self.0.splat_f32s(f32::from_bits(one));
+        self.0.mul_add_f32s(one, words, sums)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pulp::simd_type! {
+    /// Words of two numbers, on processors with AVX-512 BF16.
+    pub struct Pairs {
+        foundation: "avx512f",
+        bytes: "avx512bw",
+        lengths: "avx512vl",
+        numbers: "avx512bf16",
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Dot for Pairs {
+    const LANES: usize = 16;
+    type Words = pulp::u32x16;
+    type Sums = pulp::f32x16;
+
+    #[inline(always)]
+    fn zero(self) -> pulp::f32x16 {
+        bytemuck::Zeroable::zeroed()
+    }
+
+    #[inline(always)]
+    fn vectors(words: &[u32]) -> &[pulp::u32x16] {
+        let whole = words.len() / Self::LANES * Self::LANES;
+        bytemuck::cast_slice(&words[..whole])
+    }
+
+    #[inline(always)]
+    fn add(self, one: u32, words: pulp::u32x16, sums: pulp::f32x16) -> pulp::f32x16 {
+        let one = self.foundation._mm512_set1_epi32(one.cast_signed());
+        #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]
+        // SAFETY: a value of this type exists only where the processor has the instruction.
+        let sums = unsafe {
+            std::arch::x86_64::_mm512_dpbf16_ps(
+                pulp::cast(sums),
+                pulp::cast(one),
+                pulp::cast(words),
+            )
+        };
+        pulp::cast(sums)
+    }
+}
+
+/// A way that this processor has.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    /// Numbers of 32 bits.
+    Singles(Arch),
+    /// Numbers rounded to 16 bits, multiplied as ones of 32.
+    Rounded(Arch),
+    /// Pairs of 16 bits.
+    #[cfg(target_arch = "x86_64")]
+    Pairs(Pairs),
+}
+
+/// Work that is written once for all units.
+pub trait WithDot {
+    /// Does it, holding the sums of `HELD` rows in registers.
+    fn with_dot<D: Dot, const HELD: usize>(self, dot: D);
+}
+
+/// Rows whose sums are held by processors with 32 registers, which come with sixteen lanes.
+pub const MANY_ROWS: usize = 8;
+const FEW_ROWS: usize = 4;
+
+impl Unit {
+    /// The best for these numbers.
+    pub fn of(numbers: Numbers) -> Self {
+        match numbers {
+            Numbers::F32 => Self::Singles(Arch::new()),
+            #[cfg(target_arch = "x86_64")]
+            Numbers::Bf16 if let Some(pairs) = Pairs::try_new() => Self::Pairs(pairs),
+            Numbers::Bf16 => Self::Rounded(Arch::new()),
+        }
+    }
+
+    /// Words that hold `count` numbers.
+    pub fn words(self, count: usize) -> usize {
+        count.div_ceil(self.numbers_per_word())
+    }
+
+    /// Numbers in a word.
+    pub fn numbers_per_word(self) -> usize {
+        match self {
+            Self::Singles(_) | Self::Rounded(_) => 1,
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs(_) => 2,
+        }
+    }
+
+    /// Words of a vector.
+    pub fn lanes(self) -> usize {
+        struct Lanes;
+        impl WithSimd for Lanes {
+            type Output = usize;
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        match self {
+            Self::Singles(arch) | Self::Rounded(arch) => arch.dispatch(Lanes),
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs(_) => Pairs::LANES,
+        }
+    }
+
+    /// Does `work` with this unit.
+    pub fn run(self, work: impl WithDot) {
+        match self {
+            Self::Singles(arch) | Self::Rounded(arch) => arch.dispatch(OnSingles(work)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs(pairs) => pairs.vectorize(
+                #[inline(always)]
+                || work.with_dot::<_, MANY_ROWS>(pairs),
+            ),
+        }
+    }
+
+    /// Neighbouring numbers as words.
+    ///
+    /// # Panics
+    /// When the lengths do not fit.
+    pub fn convert(self, numbers: &[f32], words: &mut [u32]) {
+        assert_eq!(self.words(numbers.len()), words.len());
+        match self {
+            Self::Singles(_) => words.copy_from_slice(bytemuck::cast_slice(numbers)),
+            Self::Rounded(arch) => arch.dispatch(|| {
+                for (word, &number) in words.iter_mut().zip(numbers) {
+                    *word = rounded(number);
+                }
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs(pairs) => pairs.vectorize(
+                #[inline(always)]
+                || {
+                    let (twos, odd) = numbers.as_chunks::<2>();
+                    for (word, &[first, second]) in words.iter_mut().zip(twos) {
+                        *word = pair(first, second);
+                    }
+                    if let ([.., last], [number]) = (words, odd) {
+                        *last = pair(*number, 0.0);
+                    }
+                },
+            ),
+        }
+    }
+
+    /// Words of numbers that lie in rows, one below the other: as many rows as a word has numbers,
+    /// or fewer, where the rest is 0.
+    ///
+    /// # Panics
+    /// When there is no row.
+    pub fn stack(self, rows: &[&[f32]], words: &mut [u32]) {
+        match (self, rows) {
+            #[cfg(target_arch = "x86_64")]
+            (Self::Pairs(pairs), [first, second]) => pairs.vectorize(
+                #[inline(always)]
+                || {
+                    for ((word, &first), &second) in words.iter_mut().zip(*first).zip(*second) {
+                        *word = pair(first, second);
+                    }
+                },
+            ),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Pairs(_), [only]) => {
+                for (word, &only) in words.iter_mut().zip(*only) {
+                    *word = pair(only, 0.0);
+                }
+            }
+            _ => self.convert(rows[0], words),
+        }
+    }
+}
+
+/// [`WithDot`] for `pulp`.
+struct OnSingles<W>(W);
+
+impl<W: WithDot> WithSimd for OnSingles<W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.0.with_dot::<_, MANY_ROWS>(Singles(simd)),
+            _ => self.0.with_dot::<_, FEW_ROWS>(Singles(simd)),
+        }
+    }
+}
