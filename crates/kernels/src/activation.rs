@@ -1,9 +1,9 @@
 //! Functions between layers, value and slope, over whole slices.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::exponential::{erf, exp, sigmoid};
+use crate::vectors::vectorized;
 
 /// A function between layers that has no weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,19 +61,25 @@ pub fn pull_back(arguments: &[f32], gradients: &mut [f32], activation: Activatio
 }
 
 fn map<C: Curve>(values: &mut [f32]) {
-    Arch::new().dispatch(|| {
-        for value in values.iter_mut() {
-            *value = C::value(*value);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for value in values.iter_mut() {
+                *value = C::value(*value);
+            }
+        },
+    );
 }
 
 fn scale<C: Curve>(arguments: &[f32], gradients: &mut [f32]) {
-    Arch::new().dispatch(|| {
-        for (gradient, &argument) in gradients.iter_mut().zip(arguments) {
-            *gradient *= C::slope(argument);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (gradient, &argument) in gradients.iter_mut().zip(arguments) {
+                *gradient *= C::slope(argument);
+            }
+        },
+    );
 }
 
 /// A function of one number and its derivative.

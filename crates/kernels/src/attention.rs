@@ -1,13 +1,13 @@
 //! Attention of many small groups: scores, softmax and the mix of values of one head stay in the
 //! nearest cache, and queries, keys and values are read where they lie.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::exponential::exp;
 use crate::matrix::{
     Left, Numbers, Panels, Place, Start, Strided, Threads, multiply, multiply_into,
 };
+use crate::vectors::{joined, total, vectorized};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,20 +325,23 @@ impl OneHead<'_> {
 
 /// Rows become `softmax(scale · row + bias)`; an empty bias is none.
 fn softmax(rows: &mut [f32], columns: usize, scale: f32, bias: &[f32]) {
-    Arch::new().dispatch(|| {
-        for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
-            match bias {
-                [] => row.iter_mut().for_each(|score| *score *= scale),
-                _ => {
-                    let bias = &bias[index * columns..][..columns];
-                    for (score, bias) in row.iter_mut().zip(bias) {
-                        *score = *score * scale + bias;
+    vectorized(
+        #[inline(always)]
+        || {
+            for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
+                match bias {
+                    [] => row.iter_mut().for_each(|score| *score *= scale),
+                    _ => {
+                        let bias = &bias[index * columns..][..columns];
+                        for (score, bias) in row.iter_mut().zip(bias) {
+                            *score = *score * scale + bias;
+                        }
                     }
                 }
+                softmax_row(row);
             }
-            softmax_row(row);
-        }
-    });
+        },
+    );
 }
 
 /// Independent sums, so that they are added as vectors.
@@ -350,13 +353,13 @@ fn softmax_row(row: &mut [f32]) {
     let (whole, rest) = row.as_chunks::<SUMS>();
     for chunk in whole {
         for (highest, &score) in highest.iter_mut().zip(chunk) {
-            *highest = if score > *highest { score } else { *highest };
+            *highest = larger(*highest, score);
         }
     }
-    let high = highest
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    let mut high = joined(highest, larger);
+    for &score in rest {
+        high = larger(high, score);
+    }
     let mut sums = [0.0; SUMS];
     let (whole, rest) = row.as_chunks_mut::<SUMS>();
     for chunk in whole {
@@ -370,30 +373,38 @@ fn softmax_row(row: &mut [f32]) {
         *score = exp(*score - high);
         sum += *score;
     }
-    let inverse = 1.0 / (sums.iter().sum::<f32>() + sum);
+    let inverse = 1.0 / (total(sums) + sum);
     for score in row {
         *score *= inverse;
     }
 }
 
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
 /// Gradients of shares become those of scores: `share · (gradient − Σ share · gradient)`.
 fn softmax_gradient(shares: &[f32], gradients: &mut [f32], columns: usize) {
-    Arch::new().dispatch(|| {
-        let rows = gradients.chunks_exact_mut(columns);
-        for (gradients, shares) in rows.zip(shares.chunks_exact(columns)) {
-            let mut sums = [0.0; SUMS];
-            let (whole, rest) = gradients.as_chunks::<SUMS>();
-            let (whole_shares, rest_shares) = shares.as_chunks::<SUMS>();
-            for (gradients, shares) in whole.iter().zip(whole_shares) {
-                for lane in 0..SUMS {
-                    sums[lane] += gradients[lane] * shares[lane];
+    vectorized(
+        #[inline(always)]
+        || {
+            let rows = gradients.chunks_exact_mut(columns);
+            for (gradients, shares) in rows.zip(shares.chunks_exact(columns)) {
+                let mut sums = [0.0; SUMS];
+                let (whole, rest) = gradients.as_chunks::<SUMS>();
+                let (whole_shares, rest_shares) = shares.as_chunks::<SUMS>();
+                for (gradients, shares) in whole.iter().zip(whole_shares) {
+                    for lane in 0..SUMS {
+                        sums[lane] += gradients[lane] * shares[lane];
+                    }
+                }
+                let tail: f32 = rest.iter().zip(rest_shares).map(|(g, s)| g * s).sum();
+                let mean = total(sums) + tail;
+                for (gradient, share) in gradients.iter_mut().zip(shares) {
+                    *gradient = share * (*gradient - mean);
                 }
             }
-            let tail: f32 = rest.iter().zip(rest_shares).map(|(g, s)| g * s).sum();
-            let mean = sums.iter().sum::<f32>() + tail;
-            for (gradient, share) in gradients.iter_mut().zip(shares) {
-                *gradient = share * (*gradient - mean);
-            }
-        }
-    });
+        },
+    );
 }

@@ -1,9 +1,9 @@
 //! One factor, one summand and a function for all pixels of a channel, in one pass.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::activation::{Activation, apply_here};
+use crate::vectors::vectorized;
 
 /// Pixels that stay in the nearest cache between the sum and the function.
 const PIECE: usize = 4096;
@@ -27,11 +27,14 @@ pub fn affine(
         .for_each(|(index, plane)| {
             let (factor, summand) = (factors[index % channels], summands[index % channels]);
             for piece in plane.chunks_mut(PIECE) {
-                Arch::new().dispatch(|| {
-                    for x in piece.iter_mut() {
-                        *x = *x * factor + summand;
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for x in piece.iter_mut() {
+                            *x = *x * factor + summand;
+                        }
+                    },
+                );
                 if let Some(activation) = activation {
                     apply_here(piece, activation);
                 }

@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::padded::Frame;
+use crate::vectors::{total, vectorized};
 
 /// Sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,19 +171,22 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
 fn correlate(frame: Frame, side: usize, image: &[f32], slope: &[f32], weights: &mut [f32]) {
     let corner = frame.border * frame.pitch() + frame.border;
     let slope = &slope[corner..][..frame.places()];
-    Arch::new().dispatch(|| {
-        for (weight, shift) in weights.iter_mut().zip(frame.taps(side)) {
-            let mut sums = [0.0; TILE];
-            let (slopes, rest) = slope.as_chunks::<TILE>();
-            let (pixels, _) = image[shift..].as_chunks::<TILE>();
-            for (slopes, pixels) in slopes.iter().zip(pixels) {
-                for lane in 0..TILE {
-                    sums[lane] += slopes[lane] * pixels[lane];
+    vectorized(
+        #[inline(always)]
+        || {
+            for (weight, shift) in weights.iter_mut().zip(frame.taps(side)) {
+                let mut sums = [0.0; TILE];
+                let (slopes, rest) = slope.as_chunks::<TILE>();
+                let (pixels, _) = image[shift..].as_chunks::<TILE>();
+                for (slopes, pixels) in slopes.iter().zip(pixels) {
+                    for lane in 0..TILE {
+                        sums[lane] += slopes[lane] * pixels[lane];
+                    }
                 }
+                let done = slopes.len() * TILE;
+                let tail = rest.iter().zip(&image[shift + done..]);
+                *weight += total(sums) + tail.map(|(a, b)| a * b).sum::<f32>();
             }
-            let done = slopes.len() * TILE;
-            let tail = rest.iter().zip(&image[shift + done..]);
-            *weight += sums.iter().sum::<f32>() + tail.map(|(a, b)| a * b).sum::<f32>();
-        }
-    });
+        },
+    );
 }

@@ -1,7 +1,8 @@
 //! Normalisation over the last axis.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::{total, vectorized};
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
@@ -16,23 +17,26 @@ const SUMS: usize = 32;
 pub fn forward(rows: &mut [f32], weight: &[f32], bias: Option<&[f32]>, epsilon: f32) {
     let features = weight.len();
     rows.par_chunks_mut(ROWS * features).for_each(|rows| {
-        Arch::new().dispatch(|| {
-            for row in rows.chunks_exact_mut(features) {
-                let (mean, inverse) = moments(row, epsilon);
-                match bias {
-                    Some(bias) => {
-                        for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
-                            *x = (*x - mean) * inverse * weight + bias;
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact_mut(features) {
+                    let (mean, inverse) = moments(row, epsilon);
+                    match bias {
+                        Some(bias) => {
+                            for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+                                *x = (*x - mean) * inverse * weight + bias;
+                            }
                         }
-                    }
-                    None => {
-                        for (x, weight) in row.iter_mut().zip(weight) {
-                            *x = (*x - mean) * inverse * weight;
+                        None => {
+                            for (x, weight) in row.iter_mut().zip(weight) {
+                                *x = (*x - mean) * inverse * weight;
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -78,26 +82,29 @@ fn piece_backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: 
         weight: vec![0.0; features],
         bias: vec![0.0; features],
     };
-    Arch::new().dispatch(|| {
-        let pairs = gradients
-            .chunks_exact_mut(features)
-            .zip(rows.chunks_exact(features));
-        for (gradient, row) in pairs {
-            let (mean, inverse) = moments(row, epsilon);
-            for lane in 0..features {
-                sums.weight[lane] += gradient[lane] * (row[lane] - mean) * inverse;
-                sums.bias[lane] += gradient[lane];
-                gradient[lane] *= weight[lane];
+    vectorized(
+        #[inline(always)]
+        || {
+            let pairs = gradients
+                .chunks_exact_mut(features)
+                .zip(rows.chunks_exact(features));
+            for (gradient, row) in pairs {
+                let (mean, inverse) = moments(row, epsilon);
+                for lane in 0..features {
+                    sums.weight[lane] += gradient[lane] * (row[lane] - mean) * inverse;
+                    sums.bias[lane] += gradient[lane];
+                    gradient[lane] *= weight[lane];
+                }
+                let level = sum(features, |lane| gradient[lane]) / features as f32;
+                let tilt =
+                    sum(features, |lane| gradient[lane] * (row[lane] - mean)) * inverse * inverse
+                        / features as f32;
+                for (gradient, x) in gradient.iter_mut().zip(row) {
+                    *gradient = (*gradient - level - (x - mean) * tilt) * inverse;
+                }
             }
-            let level = sum(features, |lane| gradient[lane]) / features as f32;
-            let tilt =
-                sum(features, |lane| gradient[lane] * (row[lane] - mean)) * inverse * inverse
-                    / features as f32;
-            for (gradient, x) in gradient.iter_mut().zip(row) {
-                *gradient = (*gradient - level - (x - mean) * tilt) * inverse;
-            }
-        }
-    });
+        },
+    );
     sums
 }
 
@@ -120,5 +127,5 @@ fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
             *sum += term(start + lane);
         }
     }
-    (whole..count).map(term).sum::<f32>() + sums.iter().sum::<f32>()
+    (whole..count).map(term).sum::<f32>() + total(sums)
 }

@@ -32,6 +32,7 @@ mod padded;
 mod pointwise;
 pub mod profile;
 mod tensors;
+mod vectors;
 
 pub use activation::Activation;
 pub use matrix::Numbers;

@@ -1,6 +1,8 @@
 //! Rows of words as columns, sixteen at a time.
 
-use pulp::{Arch, bytemuck};
+use pulp::bytemuck;
+
+use crate::vectors::{Loop, vectorized};
 
 /// Rows that are turned at once.
 pub const TURNED: usize = 16;
@@ -15,7 +17,7 @@ pub fn transpose(rows: &[u32], length: usize, count: usize, turned: &mut [u32], 
     #[cfg(target_arch = "x86_64")]
     if let (TURNED, Some(wide)) = (count, pulp::x86::V4::try_new()) {
         done = length / TURNED * TURNED;
-        wide.vectorize(
+        wide.vectorize(Loop(
             #[inline(always)]
             || {
                 for start in (0..done).step_by(TURNED) {
@@ -31,16 +33,19 @@ pub fn transpose(rows: &[u32], length: usize, count: usize, turned: &mut [u32], 
                     }
                 }
             },
-        );
+        ));
     }
-    Arch::new().dispatch(|| {
-        let lines = turned.chunks_mut(width).enumerate();
-        for (index, line) in lines.take(length).skip(done) {
-            for (lane, word) in line[..count].iter_mut().enumerate() {
-                *word = rows[lane * length + index];
+    vectorized(
+        #[inline(always)]
+        || {
+            let lines = turned.chunks_mut(width).enumerate();
+            for (index, line) in lines.take(length).skip(done) {
+                for (lane, word) in line[..count].iter_mut().enumerate() {
+                    *word = rows[lane * length + index];
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[cfg(target_arch = "x86_64")]

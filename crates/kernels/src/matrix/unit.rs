@@ -6,6 +6,8 @@ use pulp::{Arch, Simd, WithSimd, bytemuck};
 
 use super::numbers::{Numbers, pair, rounded};
 
+use crate::vectors::{Loop, vectorized};
+
 /// Multiplies words and adds products up in registers.
 pub trait Dot: Copy {
     /// Words of a vector.
@@ -57,6 +59,18 @@ pulp::simd_type! {
         bytes: "avx512bw",
         lengths: "avx512vl",
         numbers: "avx512bf16",
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Pairs {
+    /// Sixteen numbers as eight words.
+    #[inline(always)]
+    fn narrow(self, numbers: [f32; 16]) -> [u32; 8] {
+        #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]
+        // SAFETY: a value of this type exists only where the processor has the instruction.
+        let words = unsafe { std::arch::x86_64::_mm512_cvtneps_pbh(pulp::cast(numbers)) };
+        pulp::cast(words)
     }
 }
 
@@ -178,24 +192,31 @@ impl Unit {
         assert_eq!(self.words(numbers.len()), words.len());
         match self {
             Self::Singles(_) => words.copy_from_slice(bytemuck::cast_slice(numbers)),
-            Self::Rounded(arch) => arch.dispatch(|| {
-                for (word, &number) in words.iter_mut().zip(numbers) {
-                    *word = rounded(number);
-                }
-            }),
-            #[cfg(target_arch = "x86_64")]
-            Self::Pairs(pairs) => pairs.vectorize(
+            Self::Rounded(_) => vectorized(
                 #[inline(always)]
                 || {
-                    let (twos, odd) = numbers.as_chunks::<2>();
-                    for (word, &[first, second]) in words.iter_mut().zip(twos) {
-                        *word = pair(first, second);
-                    }
-                    if let ([.., last], [number]) = (words, odd) {
-                        *last = pair(*number, 0.0);
+                    for (word, &number) in words.iter_mut().zip(numbers) {
+                        *word = rounded(number);
                     }
                 },
             ),
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs(pairs) => pairs.vectorize(Loop(
+                #[inline(always)]
+                || {
+                    let (vectors, rest) = numbers.as_chunks::<16>();
+                    let (whole, last) = words.as_chunks_mut::<8>();
+                    for (words, &vector) in whole.iter_mut().zip(vectors) {
+                        *words = pairs.narrow(vector);
+                    }
+                    let last = whole.as_flattened_mut()[8 * vectors.len()..]
+                        .iter_mut()
+                        .chain(last);
+                    for (word, numbers) in last.zip(rest.chunks(2)) {
+                        *word = pair(numbers[0], numbers.get(1).copied().unwrap_or(0.0));
+                    }
+                },
+            )),
         }
     }
 
@@ -207,14 +228,14 @@ impl Unit {
     pub fn stack(self, rows: &[&[f32]], words: &mut [u32]) {
         match (self, rows) {
             #[cfg(target_arch = "x86_64")]
-            (Self::Pairs(pairs), [first, second]) => pairs.vectorize(
+            (Self::Pairs(pairs), [first, second]) => pairs.vectorize(Loop(
                 #[inline(always)]
                 || {
                     for ((word, &first), &second) in words.iter_mut().zip(*first).zip(*second) {
                         *word = pair(first, second);
                     }
                 },
-            ),
+            )),
             #[cfg(target_arch = "x86_64")]
             (Self::Pairs(_), [only]) => {
                 for (word, &only) in words.iter_mut().zip(*only) {

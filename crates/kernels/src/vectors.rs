@@ -1,0 +1,42 @@
+//! Plain loops for the processor's widest vectors.
+
+use pulp::{Arch, NullaryFnOnce};
+
+/// Runs `work`, compiled for several generations of processors. A closure marked
+/// `#[inline(always)]` becomes part of each; without the mark it may stay a function of its own,
+/// compiled for the oldest.
+pub fn vectorized(work: impl FnMut()) {
+    Arch::new().dispatch(Loop(work));
+}
+
+/// A loop for `vectorize` and `dispatch`, which take closures too, but call them through a function
+/// that need not be inlined.
+pub struct Loop<F>(pub F);
+
+impl<F: FnMut()> NullaryFnOnce for Loop<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        (self.0)();
+    }
+}
+
+/// All lanes as one, halves by halves, as vectors do it best.
+#[inline(always)]
+pub fn joined<const N: usize>(mut lanes: [f32; N], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = N / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = join(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The sum of all lanes, whose number is a power of two.
+#[inline(always)]
+pub fn total<const N: usize>(lanes: [f32; N]) -> f32 {
+    joined(lanes, |a, b| a + b)
+}
