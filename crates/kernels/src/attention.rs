@@ -356,24 +356,19 @@ fn softmax_row(row: &mut [f32]) {
             *highest = larger(*highest, score);
         }
     }
-    let mut high = joined(highest, larger);
-    for &score in rest {
-        high = larger(high, score);
+    // What is left over goes into lanes too: a single one could not be worked on as vectors.
+    for (highest, &score) in highest.iter_mut().zip(rest) {
+        *highest = larger(*highest, score);
     }
+    let high = joined(highest, larger);
     let mut sums = [0.0; SUMS];
-    let (whole, rest) = row.as_chunks_mut::<SUMS>();
-    for chunk in whole {
+    for chunk in row.chunks_mut(SUMS) {
         for (sum, score) in sums.iter_mut().zip(chunk) {
             *score = exp(*score - high);
             *sum += *score;
         }
     }
-    let mut sum = 0.0;
-    for score in rest {
-        *score = exp(*score - high);
-        sum += *score;
-    }
-    let inverse = 1.0 / (total(sums) + sum);
+    let inverse = 1.0 / total(sums);
     for score in row {
         *score *= inverse;
     }

@@ -154,13 +154,10 @@ fn pack(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Syn
         for (lane, output) in outputs.enumerate() {
             for (word, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
                 let first = word * per_word;
-                let inputs = first..sizes.inputs.min(first + per_word);
+                let second = (first + 1 < sizes.inputs).then_some(first + 1);
                 for (index, packed) in packed.chunks_exact_mut(MANY).enumerate() {
-                    let mut numbers = [0.0; 2];
-                    for (number, input) in numbers.iter_mut().zip(inputs.clone()) {
-                        *number = tap(output, input, index);
-                    }
-                    unit.convert(&numbers[..per_word], &mut packed[lane..=lane]);
+                    let second = second.map_or(0.0, |second| tap(output, second, index));
+                    packed[lane] = unit.word(tap(output, first, index), second);
                 }
             }
         }

@@ -127,5 +127,9 @@ fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
             *sum += term(start + lane);
         }
     }
-    (whole..count).map(term).sum::<f32>() + total(sums)
+    // Into lanes too: one sum could not be added as vectors.
+    for (sum, index) in sums.iter_mut().zip(whole..count) {
+        *sum += term(index);
+    }
+    total(sums)
 }

@@ -184,6 +184,17 @@ impl Unit {
         }
     }
 
+    /// One word: a number, and the one behind it where a word has two.
+    #[inline(always)]
+    pub fn word(self, first: f32, second: f32) -> u32 {
+        match self {
+            Self::Singles(_) => first.to_bits(),
+            Self::Rounded(_) => rounded(first),
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs(_) => pair(first, second),
+        }
+    }
+
     /// Neighbouring numbers as words.
     ///
     /// # Panics
