@@ -4,12 +4,13 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 
 use crate::attention::View;
+use crate::lattice::Lattice;
 
 /// The tensor with its values in one piece, in the order of its axes.
 pub fn in_one_piece(tensor: FlexTensor) -> FlexTensor {
     match tensor.is_contiguous() {
         true => tensor,
-        false => tensor.to_contiguous(),
+        false => copied(&tensor),
     }
 }
 
@@ -20,14 +21,55 @@ pub fn values(tensor: &FlexTensor) -> &[f32] {
         .expect("a tensor of f32 in one piece has a slice")
 }
 
-/// A tensor whose values may be changed: its own, in one piece, nothing around them. What somebody
-/// else holds too is copied when it is changed.
+/// A tensor whose values may be changed: its own, in one piece, nothing around them.
 pub fn taken(tensor: FlexTensor) -> FlexTensor {
+    match is_free(&tensor) {
+        true => tensor,
+        false => copied(&tensor),
+    }
+}
+
+/// Whether a tensor may be changed where it lies: nobody else holds it, and its values are all there
+/// is, in one piece.
+pub fn is_free(tensor: &FlexTensor) -> bool {
     let size = tensor.layout().num_elements() * size_of::<f32>();
     let whole = tensor.layout().start_offset() == 0 && tensor.bytes().len() == size;
-    match whole && tensor.is_contiguous() {
-        true => tensor,
-        false => tensor.to_contiguous(),
+    whole && tensor.is_contiguous() && tensor.is_unique()
+}
+
+/// A copy in one piece.
+fn copied(tensor: &FlexTensor) -> FlexTensor {
+    let Some(lattice) = lattice(tensor) else {
+        // Some axis runs backwards.
+        return taken(tensor.to_contiguous());
+    };
+    let mut values = vec![0.0; lattice.len()];
+    lattice.meet(&mut values, tensor.storage(), |target, value| {
+        *target = value;
+    });
+    with_values(values, tensor.layout().shape().clone())
+}
+
+/// Where a tensor's values lie in its storage, if no axis runs backwards.
+pub fn lattice(tensor: &FlexTensor) -> Option<Lattice> {
+    let layout = tensor.layout();
+    let strides = layout.strides().iter();
+    let steps: Option<Vec<usize>> = strides.map(|&step| usize::try_from(step).ok()).collect();
+    let sizes = (0..layout.num_dims()).map(|axis| layout.shape()[axis]);
+    Some(Lattice::new(layout.start_offset(), sizes.zip(steps?)))
+}
+
+/// The tensor under axes of other sizes, where it lies if it can be.
+pub fn reshaped(tensor: FlexTensor, sizes: &[usize]) -> FlexTensor {
+    let steps = lattice(&tensor).and_then(|lattice| lattice.steps(sizes));
+    let start = tensor.layout().start_offset();
+    let shape = Shape::from(sizes.to_vec());
+    match steps {
+        Some(steps) => {
+            let steps = steps.into_iter().map(usize::cast_signed).collect();
+            tensor.with_layout(Layout::new(shape, steps, start))
+        }
+        None => in_one_piece(tensor).reshape(shape),
     }
 }
 

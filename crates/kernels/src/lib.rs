@@ -24,6 +24,7 @@ mod convolution;
 mod depthwise;
 mod differentiable;
 mod exponential;
+mod lattice;
 mod layer_norm;
 mod linear;
 mod matrix;
