@@ -57,7 +57,12 @@ pub fn pull_back(arguments: &[f32], gradients: &mut [f32], activation: Activatio
     gradients
         .par_chunks_mut(PIECE)
         .zip(arguments.par_chunks(PIECE))
-        .for_each(|(gradients, arguments)| with_curve!(activation, scale(arguments, gradients)));
+        .for_each(|(gradients, arguments)| pull_back_here(arguments, gradients, activation));
+}
+
+/// [`pull_back`] on this thread.
+pub fn pull_back_here(arguments: &[f32], gradients: &mut [f32], activation: Activation) {
+    with_curve!(activation, scale(arguments, gradients));
 }
 
 fn map<C: Curve>(values: &mut [f32]) {

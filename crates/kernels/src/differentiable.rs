@@ -31,6 +31,7 @@ macro_rules! differentiable {
         }
     };
 }
+pub(crate) use differentiable;
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {

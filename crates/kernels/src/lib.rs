@@ -1,11 +1,11 @@
 //! Operations that burn's processor device, flex, is slow at.
 //!
-//! Each is one function on tensors ([`activate`], [`conv2d`], [`attend`], [`layer_norm`],
-//! [`linear`], [`affine`]) that takes a faster way on flex, forward and backward, and burn's own
-//! elsewhere. Loops are written so that the compiler makes vectors of them; [`pulp`] compiles them
-//! for several generations of processors and picks one at run time. Results do not
-//! depend on the number of threads. Products multiply numbers of 32 bits, or of 16 within
-//! [`Numbers::within`].
+//! Each is one function on tensors that takes a faster way on flex, forward and backward, and burn's
+//! own elsewhere: those that multiply ([`conv2d`], [`attend`], [`linear`]), and those that only pass
+//! over their values ([`activate`], [`layer_norm`], [`add`], [`rearrange`] …). Loops are written so
+//! that the compiler makes vectors of them; [`pulp`] compiles them for several generations of
+//! processors and picks one at run time. Results do not depend on the number of threads. Products
+//! multiply numbers of 32 bits, or of 16 within [`Numbers::within`].
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -23,22 +23,38 @@ mod channels;
 mod convolution;
 mod depthwise;
 mod differentiable;
+mod enlarge;
 mod exponential;
+mod features;
+mod gated;
 mod lattice;
 mod layer_norm;
+mod lengths;
 mod linear;
 mod matrix;
 mod operations;
 mod padded;
+mod passes;
+mod planes;
 mod pointwise;
 pub mod profile;
+mod response_norm;
+mod roll;
+mod rotary;
+mod star_relu;
 mod tensors;
+mod unfold;
 mod vectors;
 
 pub use activation::Activation;
 pub use matrix::Numbers;
 pub use operations::Kernels;
-pub use tensors::{
-    activate, affine, attend, conv2d, is_served, layer_norm, linear, plain_activation,
-    plain_attention,
+pub use passes::{
+    Passes, add, add_scaled, double_and_join, gate, mean_over_pixels, plain_turn, rearrange,
+    respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs, unfold_windows,
 };
+pub use tensors::{
+    activate, affine, attend, conv_transpose2d, conv2d, is_served, layer_norm, linear,
+    plain_activation, plain_attention,
+};
+pub use unfold::Window;

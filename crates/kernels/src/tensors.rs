@@ -2,10 +2,11 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Dispatch, DispatchDevice, Flex};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Device, Tensor, activation as plain, module};
 
 use crate::operations::{Kernels, affine_forward, linear_forward};
+use crate::passes::{rearrange, unfold_windows};
 use crate::profile::timed;
 use crate::{Activation, Numbers};
 
@@ -104,6 +105,9 @@ pub fn conv2d(
             _ if is_patches(images.dims(), weight.dims(), &options) => {
                 return convolve_patches(images, weight, bias);
             }
+            _ if is_windows(weight.dims(), &options) => {
+                return convolve_windows(images, weight, bias, &options);
+            }
             _ => return module::conv2d(images, weight, bias, options),
         };
         let bias = or_zeros(bias, outputs, &images.device()).into_dispatch();
@@ -142,12 +146,44 @@ fn convolve_patches(images: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>
     let [batch, inputs, height, width] = images.dims();
     let [outputs, _, side, _] = weight.dims();
     let (rows, columns) = (height / side, width / side);
-    let patches = images
-        .reshape([batch, inputs, rows, side, columns, side])
-        .permute([0, 2, 4, 1, 3, 5])
-        .reshape([batch, rows, columns, inputs * side * side]);
+    let size = [batch, rows, columns, inputs * side * side];
+    let split = [batch, inputs, rows, side, columns, side];
+    // Runs as long as they can be: of pixels, or of channels, which lie together between the layers
+    // of encoders that have many.
+    let (order, weight) = match inputs < side * side {
+        true => ([0, 2, 4, 1, 3, 5], weight),
+        false => ([0, 2, 4, 3, 5, 1], weight.permute([0, 2, 3, 1])),
+    };
+    let patches = rearrange(images, split, order, size);
     let weight = weight.reshape([outputs, inputs * side * side]);
     projected(patches, weight, bias, None).permute([0, 3, 1, 2])
+}
+
+/// Whether kernels move by more than a pixel, over borders alike at every side.
+fn is_windows(weight: [usize; 4], options: &ConvOptions<2>) -> bool {
+    let [border, stride] = [options.padding_begin()[0], options.stride[0]];
+    weight[3] == weight[2]
+        && stride > 1
+        && options.stride == [stride; 2]
+        && options.dilation == [1, 1]
+        && options.padding_begin() == [border; 2]
+        && options.padding_end() == [border; 2]
+        && options.groups == 1
+}
+
+/// A convolution as a linear layer of what its kernel sees.
+fn convolve_windows(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: &ConvOptions<2>,
+) -> Tensor<4> {
+    let [outputs, inputs, side, _] = weight.dims();
+    let images = images.permute([0, 2, 3, 1]);
+    let windows = unfold_windows(images, side, options.stride[0], options.padding_begin()[0]);
+    let weight = weight.permute([0, 2, 3, 1]);
+    let weight = weight.reshape([outputs, side * side * inputs]);
+    projected(windows, weight, bias, None).permute([0, 3, 1, 2])
 }
 
 /// What a profile calls a convolution.
@@ -307,5 +343,37 @@ pub fn affine(
         let [channels] = factor.dims();
         let along = |values: Tensor<1>| values.reshape([1, channels, 1, 1]);
         activated(x * along(factor) + along(summand), activation)
+    })
+}
+
+/// A transposed convolution whose squares do not overlap: every pixel becomes a square of
+/// `side × side`; `torch.nn.functional.conv_transpose2d` with kernel and stride alike.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weight: `[inputs, outputs, side, side]`
+/// - bias: `[outputs]`
+/// - output: `[batch, outputs, height × side, width × side]`
+pub fn conv_transpose2d(images: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let device = images.device();
+    timed("transposed convolution", &device, move || {
+        let [inputs, outputs, side, _] = weight.dims();
+        if !is_served(&images) || !is_served(&weight) {
+            let options = ConvTransposeOptions::new([side; 2], [0, 0], [0, 0], [1, 1], 1);
+            return module::conv_transpose2d(images, weight, Some(bias), options);
+        }
+        let [batch, _, height, width] = images.dims();
+        let area = side * side;
+        let weight = weight.permute([2, 3, 1, 0]);
+        let weight = weight.reshape([area * outputs, inputs]);
+        let bias = bias.repeat_dim(0, area);
+        let squares = projected(images.permute([0, 2, 3, 1]), weight, Some(bias), None);
+        rearrange(
+            squares,
+            [batch, height, width, side, side * outputs],
+            [0, 1, 3, 2, 4],
+            [batch, height * side, width * side, outputs],
+        )
+        .permute([0, 3, 1, 2])
     })
 }

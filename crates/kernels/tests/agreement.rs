@@ -1,12 +1,13 @@
 //! Every operation, forward and backward, against burn's own on the same values: to 1e-4 of the
 //! values' spread.
 
-use burn::tensor::module;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::module::{self, interpolate};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, activate, affine, attend, conv2d, layer_norm, linear, plain_activation,
-    plain_attention,
+    Activation, activate, add, add_scaled, affine, attend, conv_transpose2d, conv2d,
+    double_and_join, gate, layer_norm, linear, mean_over_pixels, plain_activation, plain_attention,
+    plain_turn, rearrange, respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -317,6 +318,320 @@ fn an_activation_of_a_part_is_that_part_s() {
     let expected = plain_activation(part.clone(), Activation::Silu);
     drop(x);
     assert_close(activate(part, Activation::Silu), expected, "part");
+}
+
+#[test]
+fn rearrangements_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 12, 30, 7], 50, &device);
+    check!(
+        "windows",
+        [x],
+        rearrange(
+            x.clone(),
+            [2, 3, 4, 5, 6, 7],
+            [0, 1, 3, 2, 4, 5],
+            [30, 24, 7]
+        ),
+        x.clone()
+            .reshape([2, 3, 4, 5, 6, 7])
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape([30, 24, 7])
+    );
+    // Channels last, seen channels first: nothing is copied twice.
+    let seen = |x: &Tensor<4>| x.clone().permute([0, 3, 1, 2]);
+    check!(
+        "patches of a permuted map",
+        [x],
+        rearrange(
+            seen(&x),
+            [2, 7, 3, 4, 5, 6],
+            [0, 2, 4, 3, 5, 1],
+            [2, 15, 168]
+        ),
+        seen(&x)
+            .reshape([2, 7, 3, 4, 5, 6])
+            .permute([0, 2, 4, 3, 5, 1])
+            .reshape([2, 15, 168])
+    );
+    check!(
+        "axes joined",
+        [x],
+        rearrange(seen(&x), [2, 7, 12, 30], [1, 0, 3, 2], [14, 360]),
+        seen(&x).permute([1, 0, 3, 2]).reshape([14, 360])
+    );
+}
+
+#[test]
+fn sums_agree() {
+    let device = Device::flex().autodiff();
+    let (x, y) = (
+        random([2, 20, 30, 7], 51, &device),
+        random([2, 7, 20, 30], 52, &device),
+    );
+    let seen = |y: &Tensor<4>| y.clone().permute([0, 2, 3, 1]);
+    check!(
+        "sum",
+        [x, y],
+        add(x.clone(), seen(&y)),
+        x.clone() + seen(&y)
+    );
+    let scale = random([7], 53, &device);
+    check!(
+        "scaled sum",
+        [x, y, scale],
+        add_scaled(x.clone(), seen(&y), scale.clone()),
+        x.clone() + seen(&y) * scale.clone().unsqueeze()
+    );
+    check!(
+        "sum with a scaled tensor",
+        [x, y, scale],
+        add_scaled(seen(&y), x.clone(), scale.clone()),
+        seen(&y) + x.clone() * scale.clone().unsqueeze()
+    );
+}
+
+#[test]
+fn sums_in_place_agree() {
+    let device = Device::flex();
+    let random = |seed| random([3, 40, 50], seed, &device);
+    let turned = |x: Tensor<3>| x.swap_dims(1, 2);
+    let expected = random(54) + turned(random(55).reshape([3, 50, 40]));
+    let other = || turned(random(55).reshape([3, 50, 40]));
+    assert_close(add(random(54), other()), expected.clone(), "own, turned");
+    assert_close(add(other(), random(54)), expected.clone(), "turned, own");
+    let held = random(54);
+    let before = values(held.clone());
+    assert_close(add(held.clone(), other()), expected, "held, turned");
+    drop(add_scaled(
+        held.clone(),
+        random(56),
+        Tensor::ones([50], &device),
+    ));
+    drop(star_rectify(
+        held.clone(),
+        Tensor::ones([1], &device),
+        Tensor::ones([1], &device),
+    ));
+    assert_eq!(values(held), before);
+}
+
+#[test]
+fn rotary_turns_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 37, 30], 57, &device);
+    let angles = random([35, 4], 58, &device).repeat_dim(1, 1);
+    // Both features of a pair turn alike.
+    let paired = |angles: Tensor<2>| {
+        angles
+            .reshape([35, 4, 1])
+            .repeat_dim(2, 2)
+            .reshape([35, 8])
+            .detach()
+    };
+    let (sines, cosines) = (paired(angles.clone().sin()), paired(angles.cos()));
+    check!(
+        "turn",
+        [x],
+        turn_pairs(x.clone(), sines.clone(), cosines.clone(), 24),
+        plain_turn(x.clone(), sines.clone(), cosines.clone(), 24)
+    );
+}
+
+#[test]
+fn gates_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 70, 34], 59, &device);
+    check!(
+        "gate",
+        [x],
+        gate(x.clone(), Activation::Silu),
+        plain_activation(x.clone().narrow(2, 0, 17), Activation::Silu)
+            * x.clone().narrow(2, 17, 17)
+    );
+}
+
+#[test]
+fn response_norms_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 15, 12, 33], 60, &device);
+    let (weight, bias) = (random([33], 61, &device), random([33], 62, &device));
+    check!(
+        "response norm",
+        [x, weight, bias],
+        respond(x.clone(), weight.clone(), bias.clone()),
+        {
+            let norm = x.clone().square().sum_dim(2).sum_dim(1).sqrt();
+            let share = norm.clone() / (norm.mean_dim(3) + 1e-6);
+            x.clone() + x.clone() * share * weight.clone().unsqueeze() + bias.clone().unsqueeze()
+        }
+    );
+}
+
+#[test]
+fn star_rectifiers_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([3, 5, 701], 63, &device);
+    let (scale, bias) = (random([1], 64, &device), random([1], 65, &device));
+    check!(
+        "star",
+        [x, scale, bias],
+        star_rectify(x.clone(), scale.clone(), bias.clone()),
+        activation::relu(x.clone()).square() * scale.clone().unsqueeze() + bias.clone().unsqueeze()
+    );
+}
+
+#[test]
+fn enlargements_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 5, 6, 7], 66, &device);
+    let skip = random([2, 12, 14, 3], 67, &device);
+    let seen = |skip: &Tensor<4>| skip.clone().permute([0, 3, 1, 2]);
+    let doubled = |x: &Tensor<4>| {
+        let options = InterpolateOptions::new(InterpolateMode::Nearest);
+        interpolate(x.clone(), options.with_output_size([12, 14]))
+    };
+    check!(
+        "enlarged and joined",
+        [x, skip],
+        double_and_join(x.clone(), Some(seen(&skip))),
+        Tensor::cat(vec![doubled(&x), seen(&skip)], 1)
+    );
+    check!(
+        "enlarged",
+        [x],
+        double_and_join(x.clone(), None),
+        doubled(&x)
+    );
+}
+
+#[test]
+fn convolutions_with_strides_agree() {
+    let device = Device::flex().autodiff();
+    for (side, stride, border, [height, width]) in [
+        (3, 2, 1, [13, 18]),
+        (7, 4, 2, [21, 16]),
+        (3, 2, 0, [9, 12]),
+        (1, 2, 0, [7, 8]),
+        (5, 3, 6, [2, 9]),
+    ] {
+        let options = ConvOptions::new([stride; 2], [border; 2], [1, 1], 1);
+        let images = random([2, 3, height, width], 68, &device);
+        let weight = random([6, 3, side, side], 69, &device);
+        let bias = random([6], 70, &device);
+        check!(
+            &format!("{side} × {side}, stride {stride}"),
+            [images, weight, bias],
+            conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            ),
+            module::conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options.clone()
+            )
+        );
+    }
+}
+
+#[test]
+fn convolutions_of_patches_with_many_channels_agree() {
+    let device = Device::flex().autodiff();
+    let options = ConvOptions::new([2, 2], [0, 0], [1, 1], 1);
+    let images = random([2, 6, 10, 9], 71, &device);
+    let weight = random([5, 9, 2, 2], 72, &device);
+    let seen = |images: &Tensor<4>| images.clone().permute([0, 3, 1, 2]);
+    check!(
+        "patches of channels",
+        [images, weight],
+        conv2d(seen(&images), weight.clone(), None, options.clone()),
+        module::conv2d(seen(&images), weight.clone(), None, options.clone())
+    );
+}
+
+#[test]
+fn transposed_convolutions_agree() {
+    let device = Device::flex().autodiff();
+    let images = random([2, 7, 4, 6], 78, &device);
+    let weight = random([7, 5, 2, 2], 79, &device);
+    let bias = random([5], 80, &device);
+    let options = ConvTransposeOptions::new([2, 2], [0, 0], [0, 0], [1, 1], 1);
+    check!(
+        "transposed",
+        [images, weight, bias],
+        conv_transpose2d(images.clone(), weight.clone(), bias.clone()),
+        module::conv_transpose2d(
+            images.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            options.clone()
+        )
+    );
+}
+
+#[test]
+fn rolls_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 6, 5, 3], 73, &device);
+    let turn = |x: Tensor<4>, axis: usize, by: usize| {
+        let size = x.dims()[axis];
+        let end = x.clone().narrow(axis, size - by, by);
+        Tensor::cat(vec![end, x.narrow(axis, 0, size - by)], axis)
+    };
+    let roll = |by| roll_maps(x.clone(), by);
+    assert_close(roll([6, 10]), x.clone(), "all around");
+    assert_close(roll([7, 0]), turn(x.clone(), 1, 1), "down");
+    assert_close(roll([0, 4]), turn(x.clone(), 2, 4), "right");
+    check!(
+        "roll",
+        [x],
+        roll_maps(x.clone(), [2, 3]),
+        turn(turn(x.clone(), 1, 2), 2, 3)
+    );
+}
+
+#[test]
+fn lengths_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([3, 41, 60], 74, &device);
+    let lengths = random([2], 75, &device);
+    check!(
+        "lengths",
+        [x, lengths],
+        set_lengths(x.clone(), lengths.clone(), 20),
+        {
+            let part = x.clone().narrow(2, 0, 40).reshape([3, 41, 2, 20]);
+            let own = part.clone().square().sum_dim(3).sqrt();
+            let part = part / own * lengths.clone().reshape([1, 1, 2, 1]);
+            Tensor::cat(
+                vec![part.reshape([3, 41, 40]), x.clone().narrow(2, 40, 20)],
+                2,
+            )
+        }
+    );
+}
+
+#[test]
+fn gates_of_channels_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 5, 9, 11], 76, &device);
+    let factors = random([2, 5, 1, 1], 77, &device);
+    check!(
+        "scaled planes",
+        [x, factors],
+        scale_planes(x.clone(), factors.clone()),
+        x.clone() * factors.clone()
+    );
+    check!(
+        "means",
+        [x],
+        mean_over_pixels(x.clone()),
+        x.clone().mean_dim(3).mean_dim(2)
+    );
 }
 
 /// Every operation once, forward and backward: all values and gradients.

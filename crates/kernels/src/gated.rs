@@ -1,0 +1,80 @@
+//! Half of the features, after an activation, times the other half.
+
+use rayon::prelude::*;
+
+use crate::activation::{Activation, apply_here, pull_back_here};
+
+/// Values of one task.
+const TASK: usize = 1 << 14;
+
+fn rows_of_a_task(hidden: usize) -> usize {
+    (TASK / hidden.max(1)).max(1)
+}
+
+/// `activation(gate) · value`.
+///
+/// # Shapes
+/// - both: `[rows, 2 × hidden]`, the gate first
+/// - output: `[rows, hidden]`
+pub fn forward(both: &[f32], hidden: usize, activation: Activation) -> Vec<f32> {
+    let mut output = vec![0.0; both.len() / 2];
+    let rows = rows_of_a_task(hidden);
+    output
+        .par_chunks_mut(rows * hidden)
+        .zip(both.par_chunks(rows * 2 * hidden))
+        .for_each(|(output, both)| {
+            let pairs = output.chunks_exact_mut(hidden);
+            for (output, both) in pairs.zip(both.chunks_exact(2 * hidden)) {
+                let (gate, value) = both.split_at(hidden);
+                output.copy_from_slice(gate);
+                apply_here(output, activation);
+                for (output, value) in output.iter_mut().zip(value) {
+                    *output *= value;
+                }
+            }
+        });
+    output
+}
+
+/// The gradient of both halves.
+///
+/// # Shapes
+/// - both and output: `[rows, 2 × hidden]`
+/// - gradients: `[rows, hidden]`
+pub fn backward(
+    both: &[f32],
+    gradients: &[f32],
+    hidden: usize,
+    activation: Activation,
+) -> Vec<f32> {
+    let mut slopes = vec![0.0; both.len()];
+    let rows = rows_of_a_task(hidden);
+    slopes
+        .par_chunks_mut(rows * 2 * hidden)
+        .zip(both.par_chunks(rows * 2 * hidden))
+        .zip(gradients.par_chunks(rows * hidden))
+        .for_each(|((slopes, both), gradients)| {
+            let rows = slopes
+                .chunks_exact_mut(2 * hidden)
+                .zip(both.chunks_exact(2 * hidden))
+                .zip(gradients.chunks_exact(hidden));
+            for ((slopes, both), gradient) in rows {
+                row_backward(slopes, both, gradient, activation);
+            }
+        });
+    slopes
+}
+
+fn row_backward(slopes: &mut [f32], both: &[f32], gradient: &[f32], activation: Activation) {
+    let (gate, value) = both.split_at(gradient.len());
+    let (by_gate, by_value) = slopes.split_at_mut(gradient.len());
+    for ((slope, gradient), value) in by_gate.iter_mut().zip(gradient).zip(value) {
+        *slope = gradient * value;
+    }
+    pull_back_here(gate, by_gate, activation);
+    by_value.copy_from_slice(gate);
+    apply_here(by_value, activation);
+    for (slope, gradient) in by_value.iter_mut().zip(gradient) {
+        *slope *= gradient;
+    }
+}

@@ -1,0 +1,107 @@
+//! Vectors brought to a given length.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Rows of one task; fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 64;
+/// Shorter vectors count as this long, as in `torch.nn.functional.normalize`.
+const SHORTEST: f32 = 1e-12;
+/// Independent sums, so that they are added as vectors.
+const SUMS: usize = 16;
+
+/// Brings the leading vectors of every row to `lengths`, in place.
+///
+/// # Shapes
+/// - rows: `[rows, features]`, vectors of `width` values
+/// - lengths: `[vectors]`, at most `features / width`
+pub fn set(rows: &mut [f32], features: usize, width: usize, lengths: &[f32]) {
+    rows.par_chunks_mut(ROWS * features).for_each(|rows| {
+        Arch::new().dispatch(|| {
+            for row in rows.chunks_exact_mut(features) {
+                for (vector, length) in row.chunks_exact_mut(width).zip(lengths) {
+                    let factor = length / length_of(vector);
+                    for x in vector.iter_mut() {
+                        *x *= factor;
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Replaces the gradients of the output by those of the rows; the gradient of the lengths.
+///
+/// # Shapes
+/// - rows, gradients: `[rows, features]`
+/// - output: `[vectors]`
+pub fn backward(
+    rows: &[f32],
+    gradients: &mut [f32],
+    features: usize,
+    width: usize,
+    lengths: &[f32],
+) -> Vec<f32> {
+    let pieces: Vec<Vec<f32>> = gradients
+        .par_chunks_mut(ROWS * features)
+        .zip(rows.par_chunks(ROWS * features))
+        .map(|(gradients, rows)| {
+            let mut sums = vec![0.0; lengths.len()];
+            Arch::new().dispatch(|| {
+                let pairs = gradients.chunks_exact_mut(features);
+                for (gradient, row) in pairs.zip(rows.chunks_exact(features)) {
+                    row_backward(row, gradient, width, lengths, &mut sums);
+                }
+            });
+            sums
+        })
+        .collect();
+    let mut total = vec![0.0; lengths.len()];
+    for piece in pieces {
+        for (sum, term) in total.iter_mut().zip(piece) {
+            *sum += term;
+        }
+    }
+    total
+}
+
+#[inline(always)]
+fn row_backward(
+    row: &[f32],
+    gradient: &mut [f32],
+    width: usize,
+    lengths: &[f32],
+    sums: &mut [f32],
+) {
+    let vectors = gradient
+        .chunks_exact_mut(width)
+        .zip(row.chunks_exact(width));
+    for ((gradient, vector), (length, sum)) in vectors.zip(lengths.iter().zip(sums)) {
+        let own = length_of(vector);
+        let along = product(gradient, vector) / own;
+        *sum += along;
+        let (factor, pull) = (length / own, length * along / (own * own));
+        for (gradient, x) in gradient.iter_mut().zip(vector) {
+            *gradient = *gradient * factor - x * pull;
+        }
+    }
+}
+
+#[inline(always)]
+fn length_of(vector: &[f32]) -> f32 {
+    product(vector, vector).sqrt().max(SHORTEST)
+}
+
+#[inline(always)]
+fn product(left: &[f32], right: &[f32]) -> f32 {
+    let mut sums = [0.0; SUMS];
+    let (whole, rest) = left.as_chunks::<SUMS>();
+    let (others, other_rest) = right.as_chunks::<SUMS>();
+    for (left, right) in whole.iter().zip(others) {
+        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+            *sum += left * right;
+        }
+    }
+    let rest: f32 = rest.iter().zip(other_rest).map(|(l, r)| l * r).sum();
+    rest + sums.iter().sum::<f32>()
+}

@@ -1,0 +1,74 @@
+//! Whole planes, each with one number: sums over pixels, a factor for all pixels.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Independent sums, so that they are added as vectors.
+const SUMS: usize = 32;
+
+/// `Σ` over each plane.
+///
+/// # Shapes
+/// - planes: `[n, area]`
+/// - output: `[n]`
+pub fn sums(planes: &[f32], area: usize) -> Vec<f32> {
+    let planes = planes.par_chunks(area);
+    planes
+        .map(|plane| Arch::new().dispatch(|| sum(plane.len(), |index| plane[index])))
+        .collect()
+}
+
+/// `Σ left · right` over each plane.
+///
+/// # Shapes
+/// - left, right: `[n, area]`
+/// - output: `[n]`
+pub fn sum_products(left: &[f32], right: &[f32], area: usize) -> Vec<f32> {
+    let pairs = left.par_chunks(area).zip(right.par_chunks(area));
+    pairs
+        .map(|(left, right)| {
+            Arch::new().dispatch(|| sum(left.len(), |index| left[index] * right[index]))
+        })
+        .collect()
+}
+
+/// `x · factor`, in place.
+///
+/// # Shapes
+/// - planes: `[n, area]`
+/// - factors: `[n]`
+pub fn scale(planes: &mut [f32], area: usize, factors: &[f32]) {
+    let pairs = planes.par_chunks_mut(area).zip(factors);
+    pairs.for_each(|(plane, factor)| {
+        Arch::new().dispatch(|| {
+            for x in plane.iter_mut() {
+                *x *= factor;
+            }
+        });
+    });
+}
+
+/// Planes of one number each.
+///
+/// # Shapes
+/// - numbers: `[n]`
+/// - output: `[n, area]`
+pub fn filled(numbers: &[f32], area: usize) -> Vec<f32> {
+    let mut planes = vec![0.0; numbers.len() * area];
+    let pairs = planes.par_chunks_mut(area).zip(numbers);
+    pairs.for_each(|(plane, &number)| plane.fill(number));
+    planes
+}
+
+/// `Σ term(i)` for `i < count`, many sums at once.
+#[inline(always)]
+fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut sums = [0.0; SUMS];
+    let whole = count / SUMS * SUMS;
+    for start in (0..whole).step_by(SUMS) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+    }
+    (whole..count).map(term).sum::<f32>() + sums.iter().sum::<f32>()
+}

@@ -1,0 +1,27 @@
+//! Maps moved, what leaves coming in on the other side.
+
+use rayon::prelude::*;
+
+/// Moves maps down by `rows` and right by `columns`.
+///
+/// # Shapes
+/// - maps and output: `[batch, size[0], size[1], channels]`
+pub fn roll(
+    maps: &[f32],
+    [height, width]: [usize; 2],
+    channels: usize,
+    [rows, columns]: [usize; 2],
+) -> Vec<f32> {
+    let line = width * channels;
+    let mut output = vec![0.0; maps.len()];
+    let tasks = output.par_chunks_mut(line).enumerate();
+    tasks.for_each(|(index, target)| {
+        let (map, y) = (index / height, index % height);
+        let from = map * height + (y + height - rows % height) % height;
+        let source = &maps[from * line..][..line];
+        let (kept, over) = source.split_at((width - columns % width) * channels);
+        target[..over.len()].copy_from_slice(over);
+        target[over.len()..].copy_from_slice(kept);
+    });
+    output
+}
