@@ -3,6 +3,7 @@ use burn::nn::Gelu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::Activation;
 
 use crate::layers::{BatchNorm2d, BatchNorm2dConfig, ConvTranspose2d};
 
@@ -39,8 +40,8 @@ impl SimplePyramid {
         let Ok([first, second, third, fourth]) = <[Tensor<4>; 4]>::try_from(features) else {
             unreachable!("a plain encoder gives four maps");
         };
-        let (double, norm, gelu, again) = &self.fpn1;
-        let first = again.forward(gelu.forward(norm.forward(double.forward(first))));
+        let (double, norm, _, again) = &self.fpn1;
+        let first = again.forward(norm.forward_activated(double.forward(first), Activation::Gelu));
         let second = self.fpn2.iter().fold(second, |x, double| double.forward(x));
         let halves = MaxPoolOptions::new([2, 2]).with_stride([2, 2]);
         vec![first, second, third, max_pool2d(fourth, halves)]

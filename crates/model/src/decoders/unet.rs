@@ -1,9 +1,9 @@
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::Activation;
+use inkling_kernels::{Activation, double_and_join};
 
-use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize, Scse};
+use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Scse};
 
 /// Configuration of a [`Unet`] decoder.
 #[derive(Clone, Debug)]
@@ -117,12 +117,7 @@ struct Block {
 
 impl Block {
     fn forward(&self, input: Tensor<4>, skip: Option<Tensor<4>>, attend: bool) -> Tensor<4> {
-        let [_, _, height, width] = input.dims();
-        let doubled = Resize::Nearest.to(input, [2 * height, 2 * width]);
-        let joined = match skip {
-            Some(skip) => Tensor::cat(vec![doubled, skip], 1),
-            None => doubled,
-        };
+        let joined = double_and_join(input, skip);
         let joined = match (&self.attention1, attend) {
             (Some(attention), true) => attention.forward(joined),
             _ => joined,

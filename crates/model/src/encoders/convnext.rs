@@ -4,7 +4,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::Activation;
+use inkling_kernels::{Activation, add, add_scaled};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -263,11 +263,11 @@ impl Block {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = channels_last(self.conv_dw.forward(channels_first(input.clone())));
         let x = self.mlp.forward(self.norm.forward(x));
-        let x = match &self.gamma {
-            Some(gamma) => x * gamma.val().unsqueeze(),
-            None => x,
-        };
-        input + self.drop_path.forward(x)
+        let x = self.drop_path.forward(x);
+        match &self.gamma {
+            Some(gamma) => add_scaled(input, x, gamma.val()),
+            None => add(x, input),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::attend;
+use inkling_kernels::{add, attend, rearrange};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -263,7 +263,8 @@ impl Eva {
         let [batch, _, tokens, width] = x.dims();
         let side = (tokens - 1).isqrt();
         let patches = x.narrow(2, 1, tokens - 1).squeeze_dim::<3>(1);
-        patches.swap_dims(1, 2).reshape([batch, width, side, side])
+        let split = [batch, side, side, width];
+        rearrange(patches, split, [0, 3, 1, 2], [batch, width, side, side])
     }
 }
 
@@ -306,9 +307,9 @@ impl Block {
     /// `[batch, 1 + patches, channels]` in and out.
     fn forward(&self, input: Tensor<3>, angles: &Angles) -> Tensor<3> {
         let attended = self.attn.forward(self.norm1.forward(input.clone()), angles);
-        let x = input + self.drop_path.forward(attended);
+        let x = add(self.drop_path.forward(attended), input);
         let mixed = self.mlp.forward(self.norm2.forward(x.clone()));
-        x + self.drop_path.forward(mixed)
+        add(self.drop_path.forward(mixed), x)
     }
 }
 
@@ -328,12 +329,11 @@ struct Attention {
 impl Attention {
     fn forward(&self, input: Tensor<3>, angles: &Angles) -> Tensor<3> {
         let [batch, positions, _] = input.dims();
-        let [query, key, value] = self.project(input).map(|x| {
+        let [query, key, value] = self.project(input, angles).map(|x| {
             x.reshape([batch, positions, self.heads, HEAD_WIDTH])
                 .swap_dims(1, 2)
         });
         let scale = (HEAD_WIDTH as f64).powf(-0.5);
-        let (query, key) = (angles.turn(query, 1), angles.turn(key, 1));
         let attended = attend(query, key, value, None, scale);
         let attended = match &self.norm {
             Some(norm) => norm.forward(attended),
@@ -342,22 +342,25 @@ impl Attention {
         self.proj.forward(attended)
     }
 
-    /// Queries, keys (which have no bias) and values, `[batch, positions, channels]` each.
-    fn project(&self, input: Tensor<3>) -> [Tensor<3>; 3] {
+    /// Queries, keys (which have no bias) and values, `[batch, positions, channels]` each, the
+    /// first two turned by their positions.
+    fn project(&self, input: Tensor<3>, angles: &Angles) -> [Tensor<3>; 3] {
+        let channels = input.dims()[2];
         if let (Some(query), Some(key), Some(value)) = (&self.q_proj, &self.k_proj, &self.v_proj) {
-            let (x, y) = (input.clone(), input.clone());
-            return [query.forward(x), key.forward(y), value.forward(input)];
+            let (query, key) = (query.forward(input.clone()), key.forward(input.clone()));
+            let value = value.forward(input);
+            return [
+                angles.turn(query, channels),
+                angles.turn(key, channels),
+                value,
+            ];
         }
         let (Some(qkv), Some(query), Some(value)) = (&self.qkv, &self.q_bias, &self.v_bias) else {
             unreachable!("an EVA-02 has either kind of projection");
         };
-        let channels = input.dims()[2];
-        let packed = qkv.forward(input);
-        let part = |index: usize| packed.clone().narrow(2, index * channels, channels);
-        [
-            part(0) + query.val().unsqueeze(),
-            part(1),
-            part(2) + value.val().unsqueeze(),
-        ]
+        let none = Tensor::zeros([channels], &input.device());
+        let bias = Tensor::cat(vec![query.val(), none, value.val()], 0);
+        let packed = angles.turn(qkv.with_bias(input, Some(bias), None), 2 * channels);
+        [0, 1, 2].map(|part| packed.clone().narrow(2, part * channels, channels))
     }
 }

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, attend};
+use inkling_kernels::{Activation, add, add_scaled, attend};
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderInfo, Family, multiply_adds};
@@ -542,7 +542,10 @@ impl MbConv {
         let x = self.conv2_kxk.forward(x);
         let x = self.norm2.forward_activated(x, self.activation);
         let x = self.se.forward(x);
-        self.drop_path.forward(self.conv3_1x1.forward(x)) + shortcut
+        // Channels last, as attention wants them next.
+        let x = self.drop_path.forward(self.conv3_1x1.forward(x));
+        let last = [0, 2, 3, 1];
+        add(x.permute(last), shortcut.permute(last)).permute([0, 3, 1, 2])
     }
 }
 
@@ -567,17 +570,18 @@ impl PartitionAttention {
         let attended = self
             .partition
             .join(self.attn.forward(groups), [height, width]);
-        let x = input + self.branch(&self.ls1, attended);
+        let x = self.add(input, &self.ls1, attended);
         let mixed = self.mlp.forward(self.norm2.forward(x.clone()));
-        x + self.branch(&self.ls2, mixed)
+        self.add(x, &self.ls2, mixed)
     }
 
-    fn branch(&self, scale: &Option<LayerScale>, x: Tensor<4>) -> Tensor<4> {
-        let x = match scale {
-            Some(scale) => scale.forward(x),
-            None => x,
-        };
-        self.drop_path.forward(x)
+    /// `x` and a branch, scaled.
+    fn add(&self, x: Tensor<4>, scale: &Option<LayerScale>, branch: Tensor<4>) -> Tensor<4> {
+        let branch = self.drop_path.forward(branch);
+        match scale {
+            Some(scale) => add_scaled(x, branch, scale.gamma.val()),
+            None => add(branch, x),
+        }
     }
 }
 

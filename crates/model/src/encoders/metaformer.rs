@@ -5,7 +5,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::attend;
+use inkling_kernels::{add, add_scaled, attend};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -254,10 +254,11 @@ struct Scale {
 }
 
 impl Scale {
-    fn forward(scale: &Option<Self>, x: Tensor<4>) -> Tensor<4> {
+    /// The shortcut `x`, scaled, and a branch.
+    fn add(scale: &Option<Self>, x: Tensor<4>, branch: Tensor<4>) -> Tensor<4> {
         match scale {
-            Some(scale) => x * scale.scale.val().unsqueeze(),
-            None => x,
+            Some(scale) => add_scaled(branch, x, scale.scale.val()),
+            None => add(branch, x),
         }
     }
 }
@@ -277,9 +278,9 @@ impl Block {
     /// `[batch, height, width, channels]` in and out.
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let mixed = self.token_mixer.forward(self.norm1.forward(input.clone()));
-        let x = Scale::forward(&self.res_scale1, input) + self.drop_path.forward(mixed);
+        let x = Scale::add(&self.res_scale1, input, self.drop_path.forward(mixed));
         let mixed = self.mlp.forward(self.norm2.forward(x.clone()));
-        Scale::forward(&self.res_scale2, x) + self.drop_path.forward(mixed)
+        Scale::add(&self.res_scale2, x, self.drop_path.forward(mixed))
     }
 }
 

@@ -5,7 +5,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Relu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use inkling_kernels::{Activation, activate, attend};
+use inkling_kernels::{Activation, activate, add, attend, rearrange, roll_maps, set_lengths};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -326,10 +326,12 @@ struct Downsample {
 impl Downsample {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = input.dims();
-        let merged = input
-            .reshape([batch, height / 2, 2, width / 2, 2, channels])
-            .permute([0, 1, 3, 4, 2, 5])
-            .reshape([batch, height / 2, width / 2, 4 * channels]);
+        let merged = rearrange(
+            input,
+            [batch, height / 2, 2, width / 2, 2, channels],
+            [0, 1, 3, 4, 2, 5],
+            [batch, height / 2, width / 2, 4 * channels],
+        );
         self.norm.forward(self.reduction.forward(merged))
     }
 }
@@ -351,19 +353,19 @@ impl Block {
     /// `[batch, height, width, channels]` in and out.
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let attended = self.norm1.forward(self.attend(input.clone()));
-        let x = input + self.drop_path.forward(attended);
+        let x = add(self.drop_path.forward(attended), input);
         let mixed = self.norm2.forward(self.mlp.forward(x.clone()));
-        x + self.drop_path.forward(mixed)
+        add(self.drop_path.forward(mixed), x)
     }
 
     fn attend(&self, input: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = input.dims();
         let device = input.device();
         let mask = (self.shift > 0).then(|| self.mask(height, width, &device));
-        let shifted = roll(input, height - self.shift, width - self.shift);
+        let shifted = roll_maps(input, [height - self.shift, width - self.shift]);
         let windows = self.attn.forward(self.partition.split(shifted), mask);
         let joined = self.partition.join(windows, [height, width]);
-        roll(joined, self.shift, self.shift)
+        roll_maps(joined, [self.shift; 2])
     }
 
     /// Scores to add in each window, `[windows, positions, positions]`: positions that the shift
@@ -396,25 +398,6 @@ impl Block {
     }
 }
 
-/// Moves maps down by `rows` and right by `columns`, what leaves coming in on the other side:
-/// `[batch, height, width, channels]`.
-fn roll(x: Tensor<4>, rows: usize, columns: usize) -> Tensor<4> {
-    let turn = |x: Tensor<4>, axis: usize, by: usize| {
-        let size = x.dims()[axis];
-        match by % size {
-            0 => x,
-            by => Tensor::cat(
-                vec![
-                    x.clone().narrow(axis, size - by, by),
-                    x.narrow(axis, 0, size - by),
-                ],
-                axis,
-            ),
-        }
-    };
-    turn(turn(x, 1, rows), 2, columns)
-}
-
 #[derive(Module, Debug)]
 struct Attention {
     logit_scale: Param<Tensor<3>>,
@@ -436,21 +419,24 @@ impl Attention {
         let device = input.device();
         let none = Tensor::zeros([channels], &device);
         let bias = Tensor::cat(vec![self.q_bias.val(), none, self.v_bias.val()], 0);
-        let qkv = self.qkv.forward(input) + bias.unsqueeze();
+        let scale = self.logit_scale.val().clamp_max(100.0_f64.ln()).exp();
+        // Queries as long as their head's scale, keys of length one.
+        let ones = Tensor::ones([self.heads], &device);
+        let lengths = Tensor::cat(vec![scale.reshape([self.heads]), ones], 0);
+        let qkv = self.qkv.with_bias(input, Some(bias), None);
+        let qkv = set_lengths(qkv, lengths, HEAD_WIDTH);
         let part = |index: usize| {
             qkv.clone()
                 .narrow(2, index * channels, channels)
                 .reshape([groups, positions, self.heads, HEAD_WIDTH])
                 .swap_dims(1, 2)
         };
-        let scale = self.logit_scale.val().clamp_max(100.0_f64.ln()).exp();
-        let query = unit(part(0)) * scale.unsqueeze();
         let bias = self.position_bias(&device).unsqueeze::<4>();
         let bias = match mask {
             Some(mask) => bias + mask.unsqueeze_dim(1),
             None => bias,
         };
-        let attended = attend(query, unit(part(1)), part(2), Some(bias), 1.0);
+        let attended = attend(part(0), part(1), part(2), Some(bias), 1.0);
         self.proj.forward(attended)
     }
 
@@ -489,10 +475,4 @@ impl Attention {
         let pairs = values.len();
         Tensor::from_data(TensorData::new(values, [pairs]), device)
     }
-}
-
-/// Vectors of length one along the last axis, as `torch.nn.functional.normalize`.
-fn unit(x: Tensor<4>) -> Tensor<4> {
-    let length = x.clone().square().sum_dim(3).sqrt().clamp_min(1e-12);
-    x / length
 }

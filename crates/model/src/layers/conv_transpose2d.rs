@@ -1,8 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::module::conv_transpose2d;
-use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::conv_transpose2d;
 
 use crate::precision::{narrowed, widened};
 
@@ -14,7 +13,6 @@ pub struct ConvTranspose2d {
     pub weight: Param<Tensor<4>>,
     /// `[outputs]`.
     pub bias: Param<Tensor<1>>,
-    side: usize,
 }
 
 impl ConvTranspose2d {
@@ -30,7 +28,6 @@ impl ConvTranspose2d {
         Self {
             weight: uniform.init([inputs, outputs, side, side], device),
             bias: uniform.init([outputs], device),
-            side,
         }
     }
 
@@ -38,9 +35,8 @@ impl ConvTranspose2d {
     /// - input: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, height × side, width × side]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let options = ConvTransposeOptions::new([self.side; 2], [0, 0], [0, 0], [1, 1], 1);
         let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
-        let bias = Some(narrowed(self.bias.val()));
-        widened(conv_transpose2d(input, weight, bias, options))
+        let bias = narrowed(self.bias.val());
+        widened(conv_transpose2d(input, weight, bias))
     }
 }

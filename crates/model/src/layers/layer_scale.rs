@@ -25,17 +25,9 @@ impl LayerScaleConfig {
 }
 
 /// A learnt factor per feature on a residual branch (Touvron et al., *Going deeper with image
-/// transformers*).
+/// transformers*), which multiplies the branch as it is added.
 #[derive(Module, Debug)]
 pub struct LayerScale {
     /// `[features]`.
     pub gamma: Param<Tensor<1>>,
-}
-
-impl LayerScale {
-    /// # Shapes
-    /// - input and output: `[..., features]`
-    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        input * self.gamma.val().unsqueeze()
-    }
 }

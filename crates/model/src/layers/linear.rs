@@ -92,7 +92,21 @@ impl Linear {
         input: Tensor<D>,
         activation: Option<Activation>,
     ) -> Tensor<D> {
-        let bias = self.bias.as_ref().map(Param::val);
+        self.with_bias(input, self.bias.as_ref().map(Param::val), activation)
+    }
+
+    /// [`apply`](Self::apply) with a bias that is kept elsewhere.
+    ///
+    /// # Shapes
+    /// - input: `[..., inputs]`
+    /// - bias: `[outputs]`
+    /// - output: `[..., outputs]`
+    pub fn with_bias<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        bias: Option<Tensor<1>>,
+        activation: Option<Activation>,
+    ) -> Tensor<D> {
         let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
         widened(linear(input, weight, bias.map(narrowed), activation))
     }

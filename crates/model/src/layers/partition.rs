@@ -1,4 +1,5 @@
 use burn::tensor::Tensor;
+use inkling_kernels::rearrange;
 
 /// Which positions attend to each other in MaxViT (Tu et al., *MaxViT: multi-axis vision
 /// transformer*).
@@ -28,18 +29,18 @@ impl Partition {
     /// - output: `[batch × groups, size × size, channels]`
     pub fn split(&self, input: Tensor<4>) -> Tensor<3> {
         let [batch, height, width, channels] = input.dims();
-        let (rows, columns) = (height / self.size, width / self.size);
-        let groups = match self.kind {
-            PartitionKind::Block => input
-                .reshape([batch * rows, self.size, columns, self.size * channels])
-                .swap_dims(1, 2),
-            PartitionKind::Grid => input
-                .reshape([batch * self.size, rows, self.size, columns * channels])
-                .reshape([batch, self.size, rows, self.size, columns, channels])
-                .permute([0, 2, 4, 1, 3, 5])
-                .reshape([batch, rows * columns, self.size * self.size, channels]),
-        };
-        groups.reshape([batch * rows * columns, self.size * self.size, channels])
+        let (rows, columns, size) = (height / self.size, width / self.size, self.size);
+        let groups = [batch * rows * columns, size * size, channels];
+        match self.kind {
+            PartitionKind::Block => {
+                let split = [batch * rows, size, columns, size * channels];
+                rearrange(input, split, [0, 2, 1, 3], groups)
+            }
+            PartitionKind::Grid => {
+                let split = [batch, size, rows, size, columns, channels];
+                rearrange(input, split, [0, 2, 4, 1, 3, 5], groups)
+            }
+        }
     }
 
     /// The inverse of [`split`](Self::split), for feature maps of `[height, width]`.
@@ -49,18 +50,19 @@ impl Partition {
     /// - output: `[batch, height, width, channels]`
     pub fn join(&self, input: Tensor<3>, [height, width]: [usize; 2]) -> Tensor<4> {
         let [groups, _, channels] = input.dims();
-        let (rows, columns) = (height / self.size, width / self.size);
+        let (rows, columns, size) = (height / self.size, width / self.size, self.size);
         let batch = groups / (rows * columns);
-        let joined = match self.kind {
-            PartitionKind::Block => input
-                .reshape([batch * rows, columns, self.size, self.size * channels])
-                .swap_dims(1, 2),
-            PartitionKind::Grid => input
-                .reshape([batch, rows, columns, self.size, self.size, channels])
-                .permute([0, 3, 1, 4, 2, 5])
-                .reshape([batch * self.size, rows, self.size, columns * channels]),
-        };
-        joined.reshape([batch, height, width, channels])
+        let map = [batch, height, width, channels];
+        match self.kind {
+            PartitionKind::Block => {
+                let split = [batch * rows, columns, size, size * channels];
+                rearrange(input, split, [0, 2, 1, 3], map)
+            }
+            PartitionKind::Grid => {
+                let split = [batch, rows, columns, size, size, channels];
+                rearrange(input, split, [0, 3, 1, 4, 2, 5], map)
+            }
+        }
     }
 }
 

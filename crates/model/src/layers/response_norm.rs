@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::respond;
 
 /// Configuration of a [`GlobalResponseNorm`].
 #[derive(Clone, Debug)]
@@ -37,9 +38,6 @@ impl GlobalResponseNorm {
     /// # Shapes
     /// - input and output: `[batch, height, width, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let norm = input.clone().square().sum_dim(2).sum_dim(1).sqrt();
-        let share = norm.clone() / (norm.mean_dim(3) + 1e-6);
-        let weighted = input.clone() * share * self.weight.val().unsqueeze();
-        input + weighted + self.bias.val().unsqueeze()
+        respond(input, self.weight.val(), self.bias.val())
     }
 }

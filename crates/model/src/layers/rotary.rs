@@ -1,4 +1,5 @@
 use burn::tensor::{Device, Tensor, TensorData};
+use inkling_kernels::turn_pairs;
 
 /// Rotary positions (Su et al., *RoFormer*) over a square grid of patches: each pair of features
 /// is turned by an angle that grows with the row (first half of the pairs) or the column (second
@@ -11,11 +12,11 @@ pub struct Rotary {
     width: usize,
 }
 
-/// Sines and cosines, each `[1, 1, patches, width]`.
+/// Sines and cosines, each `[patches, width]`.
 #[derive(Clone, Debug)]
 pub struct Angles {
-    sine: Tensor<4>,
-    cosine: Tensor<4>,
+    sines: Tensor<2>,
+    cosines: Tensor<2>,
 }
 
 /// The slowest pair turns by one radian in this many patches.
@@ -34,26 +35,27 @@ impl Rotary {
 
     /// The angles of every patch, row by row.
     pub fn angles(&self, device: &Device) -> Angles {
-        let (mut sine, mut cosine) = (Vec::new(), Vec::new());
-        for patch in 0..self.grid * self.grid {
-            for place in [patch / self.grid, patch % self.grid] {
-                // timm rounds at each of these steps.
-                let place = place as f32 / self.grid as f32 * self.reference as f32;
-                for band in self.bands() {
-                    let (sin, cos) = (place * band).sin_cos();
-                    sine.extend([sin, sin]);
-                    cosine.extend([cos, cos]);
-                }
-            }
-        }
-        let table = |values: Vec<f32>| {
-            let shape = [1, 1, self.grid * self.grid, self.width];
+        let lines: Vec<Vec<[f32; 2]>> = (0..self.grid).map(|place| self.line(place)).collect();
+        let table = |part: usize| {
+            let patches =
+                (0..self.grid).flat_map(|row| (0..self.grid).map(move |column| [row, column]));
+            let pairs = patches.flatten().flat_map(|place| &lines[place]);
+            let values: Vec<f32> = pairs.flat_map(|pair| [pair[part]; 2]).collect();
+            let shape = [self.grid * self.grid, self.width];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         Angles {
-            sine: table(sine),
-            cosine: table(cosine),
+            sines: table(0),
+            cosines: table(1),
         }
+    }
+
+    /// Sine and cosine of an axis's pairs at one of its patches.
+    fn line(&self, place: usize) -> Vec<[f32; 2]> {
+        // timm rounds at each of these steps.
+        let place = place as f32 / self.grid as f32 * self.reference as f32;
+        let turns = self.bands().map(|band| (place * band).sin_cos());
+        turns.map(|(sine, cosine)| [sine, cosine]).collect()
     }
 
     /// Radians per patch of an axis's pairs.
@@ -64,19 +66,12 @@ impl Rotary {
 }
 
 impl Angles {
-    /// Turns every pair of neighbouring features; the first `prefix` positions, which lie nowhere
-    /// in the image, stay as they are.
+    /// Turns every pair of neighbouring features among the first `turned`; positions before the
+    /// patches, which lie nowhere in the image, stay as they are.
     ///
     /// # Shapes
-    /// - input and output: `[batch, heads, prefix + patches, width]`
-    pub fn turn(&self, input: Tensor<4>, prefix: usize) -> Tensor<4> {
-        let [batch, heads, positions, width] = input.dims();
-        let patches = positions - prefix;
-        let x = input.clone().narrow(2, prefix, patches);
-        let pairs = x.clone().reshape([batch * heads, patches, width / 2, 2]);
-        let (first, second) = (pairs.clone().narrow(3, 0, 1), pairs.narrow(3, 1, 1));
-        let quarter = Tensor::cat(vec![-second, first], 3).reshape([batch, heads, patches, width]);
-        let turned = x * self.cosine.clone() + quarter * self.sine.clone();
-        Tensor::cat(vec![input.narrow(2, 0, prefix), turned], 2)
+    /// - input and output: `[batch, positions, features]`, heads one after another
+    pub fn turn(&self, input: Tensor<3>, turned: usize) -> Tensor<3> {
+        turn_pairs(input, self.sines.clone(), self.cosines.clone(), turned)
     }
 }

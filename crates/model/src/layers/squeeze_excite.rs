@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate};
+use inkling_kernels::{Activation, activate, mean_over_pixels, scale_planes};
 
 use super::{Conv2d, Conv2dConfig};
 
@@ -38,9 +38,9 @@ impl SqueezeExcite {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mean = input.clone().mean_dim(3).mean_dim(2);
+        let mean = mean_over_pixels(input.clone());
         let hidden = activate(self.fc1.forward(mean), Activation::Silu);
         let gate = activate(self.fc2.forward(hidden), Activation::Sigmoid);
-        input * gate
+        scale_planes(input, gate)
     }
 }

@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use inkling_kernels::star_rectify;
 
 /// `scale · relu(x)² + bias`, one learnt number each (Yu et al., *MetaFormer baselines for
 /// vision*).
@@ -23,7 +23,6 @@ impl StarRelu {
     /// # Shapes
     /// - input and output: `[...]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let squared = relu(input).square();
-        squared * self.scale.val().unsqueeze() + self.bias.val().unsqueeze()
+        star_rectify(input, self.scale.val(), self.bias.val())
     }
 }

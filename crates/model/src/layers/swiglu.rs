@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate};
+use inkling_kernels::{Activation, gate};
 
 use super::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 
@@ -85,9 +85,7 @@ pub struct PackedSwiGlu {
 impl PackedSwiGlu {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let both = self.fc1.forward(input);
-        let hidden = both.dims()[2] / 2;
-        let gate = activate(both.clone().narrow(2, 0, hidden), Activation::Silu);
-        self.fc2.forward(gate * both.narrow(2, hidden, hidden))
+        self.fc2.forward(gate(both, Activation::Silu))
     }
 }
 
