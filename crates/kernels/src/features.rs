@@ -1,7 +1,8 @@
 //! Rows of features: sums over rows, factors and summands for each feature.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::vectorized;
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 128;
@@ -17,14 +18,17 @@ pub fn sum_products(left: &[f32], right: &[f32], features: usize) -> Vec<f32> {
     let pieces: Vec<Vec<f32>> = tasks
         .map(|(left, right)| {
             let mut sums = vec![0.0; features];
-            Arch::new().dispatch(|| {
-                let rows = left.chunks_exact(features);
-                for (left, right) in rows.zip(right.chunks_exact(features)) {
-                    for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-                        *sum += left * right;
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = left.chunks_exact(features);
+                    for (left, right) in rows.zip(right.chunks_exact(features)) {
+                        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+                            *sum += left * right;
+                        }
                     }
-                }
-            });
+                },
+            );
             sums
         })
         .collect();
@@ -41,13 +45,16 @@ pub fn sum_rows(rows: &[f32], features: usize) -> Vec<f32> {
     let pieces: Vec<Vec<f32>> = tasks
         .map(|rows| {
             let mut sums = vec![0.0; features];
-            Arch::new().dispatch(|| {
-                for row in rows.chunks_exact(features) {
-                    for (sum, x) in sums.iter_mut().zip(row) {
-                        *sum += x;
+            vectorized(
+                #[inline(always)]
+                || {
+                    for row in rows.chunks_exact(features) {
+                        for (sum, x) in sums.iter_mut().zip(row) {
+                            *sum += x;
+                        }
                     }
-                }
-            });
+                },
+            );
             sums
         })
         .collect();
@@ -72,13 +79,16 @@ fn added(pieces: &[Vec<f32>], features: usize) -> Vec<f32> {
 pub fn scale_and_shift(rows: &mut [f32], factors: &[f32], summands: &[f32]) {
     let features = factors.len();
     rows.par_chunks_mut(ROWS * features).for_each(|rows| {
-        Arch::new().dispatch(|| {
-            for row in rows.chunks_exact_mut(features) {
-                for ((x, factor), summand) in row.iter_mut().zip(factors).zip(summands) {
-                    *x = *x * factor + summand;
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact_mut(features) {
+                    for ((x, factor), summand) in row.iter_mut().zip(factors).zip(summands) {
+                        *x = *x * factor + summand;
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -92,14 +102,17 @@ pub fn blend(rows: &mut [f32], others: &[f32], factors: &[f32], weights: &[f32])
     rows.par_chunks_mut(ROWS * features)
         .zip(others.par_chunks(ROWS * features))
         .for_each(|(rows, others)| {
-            Arch::new().dispatch(|| {
-                let rows = rows.chunks_exact_mut(features);
-                for (row, other) in rows.zip(others.chunks_exact(features)) {
-                    let terms = factors.iter().zip(weights);
-                    for ((x, y), (factor, weight)) in row.iter_mut().zip(other).zip(terms) {
-                        *x = *x * factor + weight * y;
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = rows.chunks_exact_mut(features);
+                    for (row, other) in rows.zip(others.chunks_exact(features)) {
+                        let terms = factors.iter().zip(weights);
+                        for ((x, y), (factor, weight)) in row.iter_mut().zip(other).zip(terms) {
+                            *x = *x * factor + weight * y;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
 }

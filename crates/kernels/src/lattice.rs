@@ -1,7 +1,8 @@
 //! Values that lie at regular steps, brought into one piece by all threads.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::vectorized;
 
 /// Values of one task.
 const TASK: usize = 1 << 14;
@@ -79,7 +80,10 @@ impl Lattice {
                 let source = &source[self.start..self.start + size];
                 let pieces = target.par_chunks_mut(TASK).zip(source.par_chunks(TASK));
                 pieces.for_each(|(target, source)| {
-                    Arch::new().dispatch(|| meet_run(target, source, combine));
+                    vectorized(
+                        #[inline(always)]
+                        || meet_run(target, source, combine),
+                    );
                 });
             }
             [.., (_, 1), (_, step)] if step != 1 => self.exchange(target, source, combine),
@@ -99,20 +103,23 @@ impl Lattice {
         let tasks = target.par_chunks_mut(rows * length).enumerate();
         tasks.for_each(|(task, target)| {
             let mut place = Place::of(outer, task * rows);
-            Arch::new().dispatch(|| {
-                for row in target.chunks_exact_mut(length) {
-                    let source = &source[self.start + place.offset..];
-                    match step {
-                        1 => meet_run(row, &source[..length], combine),
-                        _ => {
-                            for (index, target) in row.iter_mut().enumerate() {
-                                combine(target, source[index * step]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for row in target.chunks_exact_mut(length) {
+                        let source = &source[self.start + place.offset..];
+                        match step {
+                            1 => meet_run(row, &source[..length], combine),
+                            _ => {
+                                for (index, target) in row.iter_mut().enumerate() {
+                                    combine(target, source[index * step]);
+                                }
                             }
                         }
+                        place.advance();
                     }
-                    place.advance();
-                }
-            });
+                },
+            );
         });
     }
 
@@ -132,7 +139,10 @@ impl Lattice {
             let bands = target.par_chunks_mut(TILE * columns).enumerate();
             bands.for_each(|(band, target)| {
                 let source = &source[start + band * TILE..];
-                Arch::new().dispatch(|| exchange_band(target, source, columns, step, combine));
+                vectorized(
+                    #[inline(always)]
+                    || exchange_band(target, source, columns, step, combine),
+                );
             });
         });
     }

@@ -1,7 +1,8 @@
 //! Vectors brought to a given length.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::vectorized;
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
@@ -17,16 +18,19 @@ const SUMS: usize = 16;
 /// - lengths: `[vectors]`, at most `features / width`
 pub fn set(rows: &mut [f32], features: usize, width: usize, lengths: &[f32]) {
     rows.par_chunks_mut(ROWS * features).for_each(|rows| {
-        Arch::new().dispatch(|| {
-            for row in rows.chunks_exact_mut(features) {
-                for (vector, length) in row.chunks_exact_mut(width).zip(lengths) {
-                    let factor = length / length_of(vector);
-                    for x in vector.iter_mut() {
-                        *x *= factor;
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact_mut(features) {
+                    for (vector, length) in row.chunks_exact_mut(width).zip(lengths) {
+                        let factor = length / length_of(vector);
+                        for x in vector.iter_mut() {
+                            *x *= factor;
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -47,12 +51,15 @@ pub fn backward(
         .zip(rows.par_chunks(ROWS * features))
         .map(|(gradients, rows)| {
             let mut sums = vec![0.0; lengths.len()];
-            Arch::new().dispatch(|| {
-                let pairs = gradients.chunks_exact_mut(features);
-                for (gradient, row) in pairs.zip(rows.chunks_exact(features)) {
-                    row_backward(row, gradient, width, lengths, &mut sums);
-                }
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    let pairs = gradients.chunks_exact_mut(features);
+                    for (gradient, row) in pairs.zip(rows.chunks_exact(features)) {
+                        row_backward(row, gradient, width, lengths, &mut sums);
+                    }
+                },
+            );
             sums
         })
         .collect();

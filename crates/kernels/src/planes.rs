@@ -1,7 +1,8 @@
 //! Whole planes, each with one number: sums over pixels, a factor for all pixels.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::vectorized;
 
 /// Independent sums, so that they are added as vectors.
 const SUMS: usize = 32;
@@ -14,7 +15,12 @@ const SUMS: usize = 32;
 pub fn sums(planes: &[f32], area: usize) -> Vec<f32> {
     let planes = planes.par_chunks(area);
     planes
-        .map(|plane| Arch::new().dispatch(|| sum(plane.len(), |index| plane[index])))
+        .map(|plane| {
+            vectorized(
+                #[inline(always)]
+                || sum(plane.len(), |index| plane[index]),
+            )
+        })
         .collect()
 }
 
@@ -27,7 +33,10 @@ pub fn sum_products(left: &[f32], right: &[f32], area: usize) -> Vec<f32> {
     let pairs = left.par_chunks(area).zip(right.par_chunks(area));
     pairs
         .map(|(left, right)| {
-            Arch::new().dispatch(|| sum(left.len(), |index| left[index] * right[index]))
+            vectorized(
+                #[inline(always)]
+                || sum(left.len(), |index| left[index] * right[index]),
+            )
         })
         .collect()
 }
@@ -40,11 +49,14 @@ pub fn sum_products(left: &[f32], right: &[f32], area: usize) -> Vec<f32> {
 pub fn scale(planes: &mut [f32], area: usize, factors: &[f32]) {
     let pairs = planes.par_chunks_mut(area).zip(factors);
     pairs.for_each(|(plane, factor)| {
-        Arch::new().dispatch(|| {
-            for x in plane.iter_mut() {
-                *x *= factor;
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for x in plane.iter_mut() {
+                    *x *= factor;
+                }
+            },
+        );
     });
 }
 

@@ -1,7 +1,8 @@
 //! Pairs of neighbouring features turned by angles.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::vectorized;
 
 /// Rows of one task.
 const ROWS: usize = 32;
@@ -31,14 +32,17 @@ pub fn turn(rows: &mut [f32], features: usize, turns: Turns<'_>) {
     let positions = turns.prefix + turns.sines.len() / turns.width;
     let tasks = rows.par_chunks_mut(ROWS * features).enumerate();
     tasks.for_each(|(task, rows)| {
-        Arch::new().dispatch(|| {
-            for (index, row) in rows.chunks_exact_mut(features).enumerate() {
-                let position = (task * ROWS + index) % positions;
-                if position >= turns.prefix {
-                    turn_row(&mut row[..turns.turned], position - turns.prefix, turns);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (index, row) in rows.chunks_exact_mut(features).enumerate() {
+                    let position = (task * ROWS + index) % positions;
+                    if position >= turns.prefix {
+                        turn_row(&mut row[..turns.turned], position - turns.prefix, turns);
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 

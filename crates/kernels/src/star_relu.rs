@@ -1,7 +1,8 @@
 //! The squared rectifier, scaled and shifted by one number each.
 
-use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::vectors::vectorized;
 
 /// Values of one task; fixed, so that sums do not depend on the number of threads.
 const PIECE: usize = 8192;
@@ -11,13 +12,16 @@ const SUMS: usize = 16;
 /// `scale · max(x, 0)² + bias`, in place.
 pub fn forward(values: &mut [f32], scale: f32, bias: f32) {
     values.par_chunks_mut(PIECE).for_each(|piece| {
-        Arch::new().dispatch(|| {
-            for x in piece.iter_mut() {
-                // Not-a-number passes, as in PyTorch.
-                let positive = if *x < 0.0 { 0.0 } else { *x };
-                *x = scale * positive * positive + bias;
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for x in piece.iter_mut() {
+                    // Not-a-number passes, as in PyTorch.
+                    let positive = if *x < 0.0 { 0.0 } else { *x };
+                    *x = scale * positive * positive + bias;
+                }
+            },
+        );
     });
 }
 
@@ -37,16 +41,19 @@ pub fn backward(arguments: &[f32], gradients: &mut [f32], scale: f32) -> [f32; 2
 
 fn piece_backward(arguments: &[f32], gradients: &mut [f32], scale: f32) -> [f32; 2] {
     let mut sums = [[0.0; SUMS]; 2];
-    Arch::new().dispatch(|| {
-        let groups = gradients.chunks_mut(SUMS).zip(arguments.chunks(SUMS));
-        for (gradients, arguments) in groups {
-            for (lane, (gradient, x)) in gradients.iter_mut().zip(arguments).enumerate() {
-                let positive = x.max(0.0);
-                sums[0][lane] += *gradient * positive * positive;
-                sums[1][lane] += *gradient;
-                *gradient *= 2.0 * scale * positive;
+    vectorized(
+        #[inline(always)]
+        || {
+            let groups = gradients.chunks_mut(SUMS).zip(arguments.chunks(SUMS));
+            for (gradients, arguments) in groups {
+                for (lane, (gradient, x)) in gradients.iter_mut().zip(arguments).enumerate() {
+                    let positive = x.max(0.0);
+                    sums[0][lane] += *gradient * positive * positive;
+                    sums[1][lane] += *gradient;
+                    *gradient *= 2.0 * scale * positive;
+                }
             }
-        }
-    });
+        },
+    );
     sums.map(|lanes| lanes.iter().sum())
 }

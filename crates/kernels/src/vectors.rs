@@ -5,20 +5,20 @@ use pulp::{Arch, NullaryFnOnce};
 /// Runs `work`, compiled for several generations of processors. A closure marked
 /// `#[inline(always)]` becomes part of each; without the mark it may stay a function of its own,
 /// compiled for the oldest.
-pub fn vectorized(work: impl FnMut()) {
-    Arch::new().dispatch(Loop(work));
+pub fn vectorized<T>(work: impl FnMut() -> T) -> T {
+    Arch::new().dispatch(Loop(work))
 }
 
 /// A loop for `vectorize` and `dispatch`, which take closures too, but call them through a function
 /// that need not be inlined.
 pub struct Loop<F>(pub F);
 
-impl<F: FnMut()> NullaryFnOnce for Loop<F> {
-    type Output = ();
+impl<T, F: FnMut() -> T> NullaryFnOnce for Loop<F> {
+    type Output = T;
 
     #[inline(always)]
-    fn call(mut self) {
-        (self.0)();
+    fn call(mut self) -> T {
+        (self.0)()
     }
 }
 
