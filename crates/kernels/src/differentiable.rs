@@ -5,15 +5,14 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
 use crate::operations::{Attention, Kernels, conv_sizes, depthwise_sizes, pointwise_sizes};
 use crate::{
-    Activation, Numbers, activation, attention, convolution, depthwise, layer_norm, linear,
-    pointwise,
+    Activation, Numbers, activation, attention, convolution, depthwise, features, layer_norm,
+    linear, planes, pointwise,
 };
 
 /// Registers `$forward` with `$backward` as its way back, keeping `$state`.
@@ -198,11 +197,10 @@ convolution_backward!(ConvolvePointwise, pointwise_sizes, pointwise, numbers: Nu
 
 /// The gradient of a bias: `[batch, channels, height, width]` to `[channels]`.
 fn sum_over_pixels(gradient: FlexTensor) -> FlexTensor {
-    let [_, channels, _, _] = dims(&gradient);
-    Flex::float_reshape(
-        Flex::float_sum_dims(gradient, &[0, 2, 3]),
-        [channels].into(),
-    )
+    let [_, channels, height, width] = dims(&gradient);
+    let gradient = in_one_piece(gradient);
+    let sums = planes::sums(values(&gradient), height * width);
+    with_values(planes::by_channel(&sums, channels), [channels])
 }
 
 #[derive(Debug)]
@@ -291,9 +289,8 @@ impl Backward<Flex, 3> for Project {
             grads.register::<Flex>(parent.id, with_values(slope, [outputs, inputs]));
         }
         if let Some(parent) = &ops.parents[2] {
-            let rows = slopes.len() / outputs;
-            let slope = Flex::float_sum_dim(gradient.reshape([rows, outputs].into()), 0);
-            grads.register::<Flex>(parent.id, slope.reshape([outputs].into()));
+            let slope = features::sum_rows(slopes, outputs);
+            grads.register::<Flex>(parent.id, with_values(slope, [outputs]));
         }
     }
 }

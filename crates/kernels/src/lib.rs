@@ -18,6 +18,7 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod buffers;
 mod channels;
 mod convolution;
@@ -47,11 +48,13 @@ mod unfold;
 mod vectors;
 
 pub use activation::Activation;
+pub use batch_norm::Scales;
 pub use matrix::Numbers;
 pub use operations::Kernels;
 pub use passes::{
-    Passes, add, add_scaled, double_and_join, gate, mean_over_pixels, plain_turn, rearrange,
-    respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs, unfold_windows,
+    Passes, add, add_scaled, batch_norm_train, double_and_join, gate, mean_over_pixels, plain_turn,
+    rearrange, respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs,
+    unfold_windows,
 };
 pub use tensors::{
     activate, affine, attend, conv_transpose2d, conv2d, is_served, layer_norm, linear,

@@ -41,6 +41,21 @@ pub fn sum_products(left: &[f32], right: &[f32], area: usize) -> Vec<f32> {
         .collect()
 }
 
+/// What the planes of a channel have together.
+///
+/// # Shapes
+/// - numbers: `[batch, channels]`
+/// - output: `[channels]`
+pub fn by_channel(numbers: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; channels];
+    for image in numbers.chunks_exact(channels) {
+        for (sum, number) in sums.iter_mut().zip(image) {
+            *sum += number;
+        }
+    }
+    sums
+}
+
 /// `x · factor`, in place.
 ///
 /// # Shapes
@@ -74,7 +89,7 @@ pub fn filled(numbers: &[f32], area: usize) -> Vec<f32> {
 
 /// `Σ term(i)` for `i < count`, many sums at once.
 #[inline(always)]
-fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+pub fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     let mut sums = [0.0; SUMS];
     let whole = count / SUMS * SUMS;
     for start in (0..whole).step_by(SUMS) {

@@ -26,7 +26,7 @@ fn or_zeros(bias: Option<Tensor<1>>, features: usize, device: &Device) -> Tensor
     bias.unwrap_or_else(|| Tensor::zeros([features], device))
 }
 
-fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     tensor
         .try_into_primitive::<Flex>()
         .expect("the tensor lies on flex")

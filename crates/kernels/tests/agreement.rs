@@ -5,9 +5,10 @@ use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, activate, add, add_scaled, affine, attend, conv_transpose2d, conv2d,
-    double_and_join, gate, layer_norm, linear, mean_over_pixels, plain_activation, plain_attention,
-    plain_turn, rearrange, respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs,
+    Activation, activate, add, add_scaled, affine, attend, batch_norm_train, conv_transpose2d,
+    conv2d, double_and_join, gate, layer_norm, linear, mean_over_pixels, plain_activation,
+    plain_attention, plain_turn, rearrange, respond, roll_maps, scale_planes, set_lengths,
+    star_rectify, turn_pairs,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -571,6 +572,24 @@ fn transposed_convolutions_agree() {
             options.clone()
         )
     );
+}
+
+#[test]
+fn batch_norms_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([3, 5, 9, 11], 81, &device) + 4.0;
+    let x = x.detach();
+    let (weight, bias) = (random([5], 82, &device), random([5], 83, &device));
+    check!(
+        "batch norm",
+        [x, weight, bias],
+        batch_norm_train(x.clone(), weight.clone(), bias.clone(), 0.1).0,
+        module::batch_norm_train(x.clone(), weight.clone(), bias.clone(), 0.1).output
+    );
+    let (_, [mean, variance]) = batch_norm_train(x.clone(), weight.clone(), bias.clone(), 0.1);
+    let expected = module::batch_norm_train(x, weight, bias, 0.1);
+    assert_close(mean, expected.mean, "mean");
+    assert_close(variance, expected.variance, "variance");
 }
 
 #[test]

@@ -9,10 +9,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
 use super::{Passes, last_of, turned_pairs};
+use crate::batch_norm::Scales;
 use crate::buffers::{dims, in_one_piece, taken, values, with_values};
 use crate::differentiable::differentiable;
 use crate::unfold::{Window, fold};
-use crate::{Activation, enlarge, features, gated, lengths, planes, response_norm, star_relu};
+use crate::{
+    Activation, batch_norm, enlarge, features, gated, lengths, planes, response_norm, star_relu,
+};
 
 impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
     fn rearrange(
@@ -137,6 +140,20 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
             [x, factors],
             (x.clone(), factors.clone()),
             Flex::scale_planes(x, factors)
+        )
+    }
+
+    fn normalize_channels(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        scales: Scales,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            NormalizeChannels,
+            [x, weight, bias],
+            (x.clone(), weight.clone(), scales.clone()),
+            Flex::normalize_channels(x, weight, bias, scales)
         )
     }
 }
@@ -366,5 +383,31 @@ way_back!(
         }
         planes::scale(gradient.storage_mut(), height * width, values(&factors));
         register!(grads, ops.parents[0], gradient);
+    }
+);
+
+way_back!(
+    NormalizeChannels,
+    3,
+    (FlexTensor, FlexTensor, Scales),
+    |ops, grads, gradient| {
+        let (x, weight, scales) = ops.state;
+        let (x, weight) = (in_one_piece(x), in_one_piece(weight));
+        let mut gradient = taken(gradient);
+        let [_, channels, height, width] = dims(&x);
+        let slopes = batch_norm::backward(
+            values(&x),
+            gradient.storage_mut(),
+            height * width,
+            &scales,
+            values(&weight),
+        );
+        register!(grads, ops.parents[0], gradient);
+        register!(
+            grads,
+            ops.parents[1],
+            with_values(slopes.weight, [channels])
+        );
+        register!(grads, ops.parents[2], with_values(slopes.bias, [channels]));
     }
 );

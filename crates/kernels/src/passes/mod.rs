@@ -8,16 +8,19 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
+use crate::batch_norm::Scales;
 use crate::buffers::{dims, in_one_piece, is_free, lattice, reshaped, taken, values, with_values};
 use crate::rotary::{Turns, turn};
 use crate::unfold::Window;
 use crate::{
-    Activation, enlarge, features, gated, lengths, planes, response_norm, roll, star_relu, unfold,
+    Activation, batch_norm, enlarge, features, gated, lengths, planes, response_norm, roll,
+    star_relu, unfold,
 };
 
 pub use tensors::{
-    add, add_scaled, double_and_join, gate, mean_over_pixels, plain_turn, rearrange, respond,
-    roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs, unfold_windows,
+    add, add_scaled, batch_norm_train, double_and_join, gate, mean_over_pixels, plain_turn,
+    rearrange, respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs,
+    unfold_windows,
 };
 
 /// Operations bound by memory. All tensors hold f32.
@@ -87,6 +90,14 @@ pub trait Passes: Backend {
 
     /// [`crate::scale_planes`]
     fn scale_planes(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// [`crate::batch_norm_train`], by what the batch's channels were measured to be.
+    fn normalize_channels(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        scales: Scales,
+    ) -> FloatTensor<Self>;
 }
 
 impl Passes for Flex {
@@ -214,6 +225,19 @@ impl Passes for Flex {
         let [_, _, height, width] = dims(&x);
         let (mut x, factors) = (taken(x), in_one_piece(factors));
         planes::scale(x.storage_mut(), height * width, values(&factors));
+        x
+    }
+
+    fn normalize_channels(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        scales: Scales,
+    ) -> FlexTensor {
+        let [_, _, height, width] = dims(&x);
+        let (mut x, weight, bias) = (taken(x), in_one_piece(weight), in_one_piece(bias));
+        let (weight, bias) = (values(&weight), values(&bias));
+        batch_norm::forward(x.storage_mut(), height * width, &scales, weight, bias);
         x
     }
 }

@@ -2,14 +2,16 @@
 //! has them.
 
 use burn::backend::Dispatch;
-use burn::tensor::module::{interpolate, unfold4d};
+use burn::tensor::module::{self, interpolate, unfold4d};
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions, UnfoldOptions};
-use burn::tensor::{Tensor, activation as plain};
+use burn::tensor::{Tensor, TensorData, activation as plain};
 
 use super::Passes;
 use crate::Activation;
+use crate::batch_norm::{Moments, Scales};
+use crate::buffers::{in_one_piece, values};
 use crate::profile::timed;
-use crate::tensors::{is_served, plain_activation};
+use crate::tensors::{is_served, plain_activation, primitive};
 use crate::unfold::Window;
 
 /// Splits axes, puts them in another order and joins them, in one copy at most.
@@ -303,5 +305,41 @@ pub fn scale_planes(x: Tensor<4>, factors: Tensor<4>) -> Tensor<4> {
         }
         let (x, factors) = (x.into_dispatch(), factors.into_dispatch());
         Tensor::from_dispatch(Dispatch::scale_planes(x, factors))
+    })
+}
+
+/// Normalisation of every channel over the batch, and what the batch's channels are like: mean and
+/// (biased) variance, through which no gradient flows.
+///
+/// # Shapes
+/// - x and output: `[batch, channels, height, width]`
+/// - weight, bias, mean, variance: `[channels]`
+pub fn batch_norm_train(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+) -> (Tensor<4>, [Tensor<1>; 2]) {
+    let device = x.device();
+    timed("batch norm", &device, move || {
+        if !is_served(&x) || !is_served(&weight) {
+            let result = module::batch_norm_train(x, weight, bias, epsilon);
+            return (result.output, [result.mean, result.variance]);
+        }
+        let [_, channels, height, width] = x.dims();
+        let seen = in_one_piece(primitive(x.clone().without_autodiff()));
+        let moments = Moments::new(values(&seen), channels, height * width);
+        drop(seen);
+        let scales = Scales {
+            inverses: moments.inverses(epsilon as f32),
+            means: moments.means.clone(),
+        };
+        let statistics = [moments.means, moments.variances].map(|values| {
+            let data = TensorData::new(values, [channels]);
+            Tensor::from_data(data, &x.device())
+        });
+        let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
+        let output = Dispatch::normalize_channels(x.into_dispatch(), weight, bias, scales);
+        (Tensor::from_dispatch(output), statistics)
     })
 }

@@ -1,8 +1,7 @@
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::nn::Initializer;
-use burn::tensor::module::batch_norm_train;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate, affine};
+use inkling_kernels::{Activation, activate, affine, batch_norm_train};
 
 /// Configuration of a [`BatchNorm2d`].
 #[derive(Clone, Debug)]
@@ -96,12 +95,13 @@ impl BatchNorm2d {
         }
         let [batch, _, height, width] = input.dims();
         let values = (batch * height * width) as f64;
-        let result = batch_norm_train(input, self.weight.val(), self.bias.val(), self.epsilon);
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (output, [mean, variance]) = batch_norm_train(input, weight, bias, self.epsilon);
         // PyTorch keeps the unbiased variance; the batch itself is normalised by the biased one.
-        let variance = result.variance * (values / (values - 1.0).max(1.0));
-        self.blend(&self.running_mean, result.mean);
+        let variance = variance * (values / (values - 1.0).max(1.0));
+        self.blend(&self.running_mean, mean);
         self.blend(&self.running_var, variance);
-        result.output
+        output
     }
 
     /// As [`forward_train`](Self::forward_train), with the statistics of all ranks' batches taken
