@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Times `inkling forward` on the processor beside PyTorch (eager f32 and bf16 autocast) and ONNX
-Runtime: the same weights, one window, the same number of threads, in turn within one run.
+"""Times `inkling forward` on the processor, in f32 and bf16, beside PyTorch (eager f32 and bf16
+autocast) and ONNX Runtime: the same weights, one window, the same number of threads, in turn within
+one run.
 
     pip install torch timm segmentation_models_pytorch safetensors onnx onnxruntime numpy
     oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [ENCODER:SIZE ...]
 
-Prints a Markdown table of medians and ratios, our time by theirs. Without onnxruntime its column
+Prints two Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
+f32 logits, and the most memory that a process of its own ever held. Without onnxruntime its column
 stays empty.
 """
 import argparse
@@ -13,13 +15,14 @@ import json
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from check_networks import randomise
 from model_reference import Network
@@ -32,6 +35,8 @@ CASES = [
     "eva02_tiny_patch14_336:336",
 ]
 WINDOW = 3
+# Passes of one round, of which the median counts.
+REPEAT = 3
 DECODER = [256, 128, 64]
 
 
@@ -57,18 +62,37 @@ def session(network, volume, folder, threads):
     return lambda: made.run(None, {name: volume.numpy()})
 
 
-def ours(binary, folder, threads, repeat):
+def ours(binary, folder, threads, repeat, precision):
     command = [binary, "forward", "--model", folder / "recipe.toml", "--weights", folder / "weights.safetensors"]
-    command += ["--input", folder / "in.npy", "--output", folder / "out.npy", "--force", "--json", "-q"]
-    command += ["--threads", str(threads), "--repeat", str(repeat), "--device", "flex"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["seconds"]
+    command += ["--input", folder / "in.npy", "--output", folder / f"{precision}.npy", "--force", "--json", "-q"]
+    command += ["--threads", str(threads), "--repeat", str(repeat), "--device", "flex", "--precision", precision]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def peak(folder, encoder, size, threads):
+    """Bytes that a process of PyTorch's holds at most while it loads the weights and passes thrice."""
+    command = [sys.executable, __file__, "-", f"{encoder}:{size}", "--peak-in", str(folder), "--threads", str(threads)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_peak(folder, case):
+    encoder, size = case.split(":")
+    network = Network(encoder, int(size), WINDOW, WINDOW, DECODER).eval()
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    volume = torch.from_numpy(np.load(folder / "in.npy")[:, 0]).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        for _ in range(3):
+            network(volume)
+    status = pathlib.Path("/proc/self/status").read_text()
+    print(1024 * int(status.split("VmHWM:")[1].split()[0]))
 
 
 def bench(binary, encoder, size, threads, rounds):
+    """The rows of both tables."""
     network = Network(encoder, size, WINDOW, WINDOW, DECODER).eval()
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
     network = randomise(network, volume)
-    times = {"f32": [], "bf16": [], "onnx": [], "ours": []}
+    times = {"f32": [], "bf16": [], "onnx": [], "our f32": [], "our bf16": []}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder = pathlib.Path(folder)
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
@@ -78,22 +102,36 @@ def bench(binary, encoder, size, threads, rounds):
         np.save(folder / "in.npy", np.ascontiguousarray(volume.permute(0, 2, 3, 1)[:, None].numpy()))
         expected = network(volume)
         onnx = session(network, volume, folder, threads)
+        memory = 0
         for _ in range(rounds):
-            times["ours"].append(ours(binary, folder, threads, 3))
+            for precision in ("f32", "bf16"):
+                figures = ours(binary, folder, threads, REPEAT, precision)
+                times[f"our {precision}"].append(figures["seconds"])
+                if precision == "f32":
+                    memory = max(memory, figures["memory_bytes"])
             network(volume)
-            times["f32"].append(seconds(lambda: network(volume)))
+            times["f32"].append(statistics.median(seconds(lambda: network(volume)) for _ in range(REPEAT)))
             with torch.autocast("cpu", torch.bfloat16):
-                network(volume)
-                times["bf16"].append(seconds(lambda: network(volume)))
+                rough = network(volume)
+                times["bf16"].append(statistics.median(seconds(lambda: network(volume)) for _ in range(REPEAT)))
             if onnx:
                 onnx()
-                times["onnx"].append(seconds(onnx))
-        found = torch.from_numpy(np.load(folder / "out.npy"))
-    error = float((found - expected).abs().max() / expected.std())
+                times["onnx"].append(statistics.median(seconds(onnx) for _ in range(REPEAT)))
+        found = [torch.from_numpy(np.load(folder / f"{precision}.npy")) for precision in ("f32", "bf16")]
+        theirs = peak(folder, encoder, size, threads)
+    error = [float((logits.float() - expected).abs().max() / expected.std()) for logits in (*found, rough)]
     medians = {name: statistics.median(values) if values else float("nan") for name, values in times.items()}
-    own = medians["ours"]
-    theirs = " | ".join(f"{medians[name]:.3f} s ({own / medians[name]:.2f})" for name in ("f32", "bf16", "onnx"))
-    print(f"| {encoder} | {size} | {own:.3f} s | {theirs} | {error:.0e} |", flush=True)
+
+    def beside(name, own):
+        return f"{medians[name]:.3f} s ({medians[own] / medians[name]:.2f})"
+
+    cells = [f"{medians['our f32']:.3f} s", beside("f32", "our f32"), beside("onnx", "our f32")]
+    cells += [f"{medians['our bf16']:.3f} s", beside("bf16", "our bf16")]
+    first = f"| {encoder} | {size} | " + " | ".join(cells) + " |"
+    errors = " | ".join(f"{value:.0e}" for value in error)
+    second = f"| {encoder} | {errors} | {memory / 2**20:.0f} | {theirs / 2**20:.0f} ({memory / theirs:.2f}) |"
+    print(first, flush=True)
+    return second
 
 
 if __name__ == "__main__":
@@ -102,11 +140,20 @@ if __name__ == "__main__":
     parser.add_argument("cases", nargs="*", default=CASES)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peak-in", type=pathlib.Path, help=argparse.SUPPRESS)
     flags = parser.parse_intermixed_args()
     torch.set_num_threads(flags.threads)
+    if flags.peak_in:
+        print_peak(flags.peak_in, flags.cases[0])
+        sys.exit()
     # Of tracing for ONNX.
     warnings.simplefilter("ignore")
-    print("| encoder | px | ours | PyTorch f32 | PyTorch bf16 | ONNX Runtime | error |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| encoder | px | ours, f32 | PyTorch f32 | ONNX Runtime f32 | ours, bf16 | PyTorch bf16 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    rows = []
     for case in flags.cases or CASES:
         encoder, size = case.split(":")
-        bench(flags.binary, encoder, int(size), flags.threads, flags.rounds)
+        rows.append(bench(flags.binary, encoder, int(size), flags.threads, flags.rounds))
+    print("\n| encoder | error, ours f32 | ours bf16 | PyTorch bf16 | peak memory, MiB | PyTorch's |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    print("\n".join(rows))

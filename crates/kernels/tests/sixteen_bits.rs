@@ -86,9 +86,8 @@ fn nothing_is_lost_where_nothing_is_rounded() {
 #[test]
 fn what_does_not_fit_is_rounded() {
     let (x, weight) = (random([40, 65], 3) * 0.37, random([30, 65], 4) * 0.37);
-    let both = [Numbers::F32, Numbers::Bf16].map(|numbers| {
-        values(numbers.within(|| linear(x.clone(), weight.clone(), None, None)))
-    });
+    let both = [Numbers::F32, Numbers::Bf16]
+        .map(|numbers| values(numbers.within(|| linear(x.clone(), weight.clone(), None, None))));
     let error = error(&both[1], &both[0]);
     assert!((1e-4..1e-2).contains(&error), "{error:e}");
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::ensemble::Ensemble;
+use super::memory::{in_use, peak};
 use crate::failure::Usage;
 
 /// Where devices beside the processor begin; they halve it when their memory is full.
@@ -35,14 +36,14 @@ impl Forecast {
         };
         let places = &places[..batch.min(places.len())];
         let predictor = ensemble.predictor(&settings, Channels::default())?;
-        let before = memory_in_use();
+        let before = in_use();
         let mut seconds = f64::INFINITY;
         // The second pass is the one that counts: the first makes ready.
         for _ in 0..2 {
             let timings = predictor.look_at(volume, places, &mut |_, _| Ok(()))?;
             seconds = seconds.min(timings.whole / places.len().max(1) as f64);
         }
-        let bytes = peak_memory().saturating_sub(before) / batch;
+        let bytes = peak().saturating_sub(before) / batch;
         Ok(Self { seconds, bytes })
     }
 
@@ -61,7 +62,7 @@ impl Forecast {
             "batches": plan.tiles.div_ceil(settings.batch),
             "passes": passes * plan.models.len(),
             "seconds": self.seconds * (plan.tiles * passes) as f64,
-            "memory_bytes": memory_in_use() + self.bytes * settings.batch + sheet + sums,
+            "memory_bytes": in_use() + self.bytes * settings.batch + sheet + sums,
             "disk_bytes": plan.tiles * 4 * images * plan.image_size * plan.image_size,
             "plan": plan,
         })
@@ -94,21 +95,4 @@ pub fn batch(
     let forecast = Forecast::measure(ensemble, volume, places, 1, Precision::F32)?;
     let fitting = memory / forecast.bytes.max(1);
     Ok(fitting.clamp(1, threads))
-}
-
-/// Bytes that this process holds; 0 where the system does not say.
-fn memory_in_use() -> usize {
-    status("VmRSS:")
-}
-
-/// The most that it ever held.
-fn peak_memory() -> usize {
-    status("VmHWM:")
-}
-
-fn status(key: &str) -> usize {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(key));
-    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }

@@ -9,9 +9,9 @@ use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 
-use super::Context;
 use super::precision::check;
 use super::timing::Timing;
+use super::{Context, memory};
 use crate::cli::Forward;
 use crate::failure::Usage;
 use crate::recipe::Recipe;
@@ -37,7 +37,11 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let console = &context.console;
     console.say(format!("{}: {seconds:.3} s", flags.output.display()));
     timing.lines().for_each(|line| console.say(line));
-    let mut figures = json!({ "output": flags.output, "seconds": seconds });
+    let mut figures = json!({
+        "output": flags.output,
+        "seconds": seconds,
+        "memory_bytes": memory::peak(),
+    });
     if flags.profile {
         figures["profile"] = timing.figures();
     }

@@ -18,6 +18,7 @@ mod job;
 mod join;
 mod judge;
 mod maps;
+mod memory;
 mod merge;
 mod models;
 mod precision;
