@@ -1,9 +1,9 @@
 //! Normalisation of every channel over a batch, while a network trains.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::planes::{by_channel, sum};
+use crate::vectors::vectorized;
 
 /// A channel's mean and variance over a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,10 @@ impl Moments {
         let means = mean_of(crate::planes::sums(planes, area));
         let squares = planes.par_chunks(area).enumerate().map(|(index, plane)| {
             let mean = means[index % channels];
-            Arch::new().dispatch(|| sum(area, |i| (plane[i] - mean) * (plane[i] - mean)))
+            vectorized(
+                #[inline(always)]
+                || sum(area, |i| (plane[i] - mean) * (plane[i] - mean)),
+            )
         });
         let variances = mean_of(squares.collect());
         Self { means, variances }
@@ -58,11 +61,14 @@ pub fn forward(planes: &mut [f32], area: usize, scales: &Scales, weight: &[f32],
         let channel = index % weight.len();
         let factor = scales.inverses[channel] * weight[channel];
         let (mean, bias) = (scales.means[channel], bias[channel]);
-        Arch::new().dispatch(|| {
-            for x in plane.iter_mut() {
-                *x = (*x - mean) * factor + bias;
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for x in plane.iter_mut() {
+                    *x = (*x - mean) * factor + bias;
+                }
+            },
+        );
     });
 }
 
@@ -92,7 +98,10 @@ pub fn backward(
     let along = pairs.enumerate().map(|(index, (gradient, plane))| {
         let channel = index % channels;
         let (mean, inverse) = (scales.means[channel], scales.inverses[channel]);
-        Arch::new().dispatch(|| sum(area, |i| gradient[i] * (plane[i] - mean)) * inverse)
+        vectorized(
+            #[inline(always)]
+            || sum(area, |i| gradient[i] * (plane[i] - mean)) * inverse,
+        )
     });
     let by_weight = by_channel(&along.collect::<Vec<f32>>(), channels);
     let pairs = gradients.par_chunks_mut(area).zip(planes.par_chunks(area));
@@ -102,11 +111,14 @@ pub fn backward(
         let level = bias[channel] / count;
         let tilt = by_weight[channel] / count * inverse;
         let factor = inverse * weight[channel];
-        Arch::new().dispatch(|| {
-            for (gradient, x) in gradient.iter_mut().zip(plane) {
-                *gradient = (*gradient - level - (x - mean) * tilt) * factor;
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for (gradient, x) in gradient.iter_mut().zip(plane) {
+                    *gradient = (*gradient - level - (x - mean) * tilt) * factor;
+                }
+            },
+        );
     });
     Gradients {
         weight: by_weight,

@@ -52,24 +52,36 @@ impl Sizes {
     }
 }
 
+/// Weights as the inner loop takes them: `[outputs / MANY, words of inputs, taps, MANY]`, zeros
+/// beyond the last output.
+#[derive(Debug)]
+pub struct Packed(Vec<u32>);
+
+/// Weights as [`forward`] takes them.
+///
+/// # Shapes
+/// - weights: `[outputs, inputs, 3, 3]`
+pub fn pack(numbers: Numbers, sizes: Sizes, weights: &[f32]) -> Packed {
+    pack_taps(Unit::of(numbers), sizes, |output, input, tap| {
+        weights[(output * sizes.inputs + input) * TAPS + tap]
+    })
+}
+
 /// The convolution.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
-/// - weights: `[outputs, inputs, 3, 3]`
+/// - weights: `[outputs, inputs, 3, 3]`, [packed](pack) for the same numbers
 /// - bias: `[outputs]`
 /// - output: `[batch, outputs, height, width]`
 pub fn forward(
     numbers: Numbers,
     sizes: Sizes,
     images: &[f32],
-    weights: &[f32],
+    weights: &Packed,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    let tap = |output: usize, input: usize, tap: usize| {
-        weights[(output * sizes.inputs + input) * TAPS + tap]
-    };
-    run(Unit::of(numbers), sizes, images, tap, bias)
+    run(Unit::of(numbers), sizes, images, weights, bias)
 }
 
 /// The gradient of the images, given that of the output: a convolution with the kernels turned by
@@ -88,7 +100,14 @@ pub fn image_gradient(
     let tap = |input: usize, output: usize, tap: usize| {
         weights[(output * sizes.inputs + input) * TAPS + TAPS - 1 - tap]
     };
-    run(Unit::of(numbers), sizes.reversed(), gradient, tap, None)
+    let (unit, reversed) = (Unit::of(numbers), sizes.reversed());
+    run(
+        unit,
+        reversed,
+        gradient,
+        &pack_taps(unit, reversed, tap),
+        None,
+    )
 }
 
 /// The gradient of the weights, given that of the output: for each tap the product of the gradient
@@ -141,9 +160,7 @@ pub fn weight_gradient(
     weights
 }
 
-/// Weights as the inner loop takes them: `[outputs / MANY, words of inputs, taps, MANY]`, zeros
-/// beyond the last output.
-fn pack(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<u32> {
+fn pack_taps(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Packed {
     let blocks = sizes.outputs.div_ceil(MANY);
     let per_word = unit.numbers_per_word();
     let size = unit.words(sizes.inputs) * TAPS * MANY;
@@ -162,7 +179,7 @@ fn pack(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Syn
             }
         }
     });
-    packed
+    Packed(packed)
 }
 
 /// All tasks: an image times as many outputs as keep their weights at hand.
@@ -170,12 +187,11 @@ fn run(
     unit: Unit,
     sizes: Sizes,
     images: &[f32],
-    tap: impl Fn(usize, usize, usize) -> f32 + Sync,
+    Packed(packed): &Packed,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let frame = sizes.frame();
     let padded = frame.pad(unit, images, sizes.inputs);
-    let packed = pack(unit, sizes, tap);
     let inputs = unit.words(sizes.inputs);
     let block = inputs * TAPS * MANY;
     let blocks = sizes.outputs.div_ceil(MANY);
@@ -293,9 +309,7 @@ mod tests {
         let number = |index: usize| ((index * 37 + 11) % 101) as f32 / 50.0 - 1.0;
         let images: Vec<f32> = (0..5 * 9 * 13).map(number).collect();
         let weights: Vec<f32> = (0..11 * 5 * TAPS).map(number).collect();
-        let packed = pack(unit, sizes, |output, input, tap| {
-            weights[(output * sizes.inputs + input) * TAPS + tap]
-        });
+        let Packed(packed) = pack(Numbers::F32, sizes, &weights);
         let frame = sizes.frame();
         let mut planes = vec![0.0; 11 * frame.area()];
         run(Task {

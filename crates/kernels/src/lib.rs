@@ -34,6 +34,7 @@ mod lengths;
 mod linear;
 mod matrix;
 mod operations;
+mod packed;
 mod padded;
 mod passes;
 mod planes;

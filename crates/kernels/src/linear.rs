@@ -12,30 +12,37 @@ const ROWS: usize = 192;
 /// Tasks, at least, if there are rows enough.
 const TASKS: usize = 16;
 
+/// Weights as [`forward`] takes them.
+///
+/// # Shapes
+/// - weight: `[outputs, inputs]`
+pub fn pack(numbers: Numbers, weight: &[f32], [inputs, outputs]: [usize; 2]) -> Panels {
+    let transposed = Place::rows(inputs).transposed();
+    Panels::new(
+        numbers,
+        [inputs, outputs],
+        (weight, transposed),
+        Threads::All,
+    )
+}
+
 /// `activation(rows · weightᵀ + bias)`.
 ///
 /// # Shapes
 /// - rows: `[n, inputs]`
-/// - weight: `[outputs, inputs]`
+/// - weight: `[outputs, inputs]`, [packed](pack) for the same numbers
 /// - bias: `[outputs]`
 /// - output: `[n, outputs]`
 pub fn forward(
     numbers: Numbers,
     rows: &[f32],
-    weight: &[f32],
+    weight: &Panels,
     [inputs, outputs]: [usize; 2],
     bias: Option<&[f32]>,
     activation: Option<Activation>,
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
     let mut output = vec![0.0; count * outputs];
-    let transposed = Place::rows(inputs).transposed();
-    let weight = Panels::new(
-        numbers,
-        [inputs, outputs],
-        (weight, transposed),
-        Threads::All,
-    );
     let start = bias.map_or(Start::Nothing, Start::Columns);
     let per_task = (count / TASKS)
         .next_multiple_of(MANY_ROWS)
@@ -49,7 +56,7 @@ pub fn forward(
             multiply_into(
                 numbers,
                 &rows,
-                &weight,
+                weight,
                 &mut Strided::new(output, outputs),
                 start,
             );

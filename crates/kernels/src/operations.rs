@@ -1,10 +1,14 @@
 //! The operations as an extension of burn's backends: what they compute on the processor.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
+use crate::packed::packed;
 use crate::{
     Activation, Numbers, activation, attention, channels, convolution, depthwise, layer_norm,
     linear, pointwise,
@@ -81,15 +85,7 @@ impl Kernels for Flex {
         bias: FlexTensor,
         numbers: Numbers,
     ) -> FlexTensor {
-        let (images, weight) = (in_one_piece(images), in_one_piece(weight));
-        let bias = in_one_piece(bias);
-        let sizes = conv_sizes(&images, &weight);
-        let bias = Some(values(&bias));
-        let output = convolution::forward(numbers, sizes, values(&images), values(&weight), bias);
-        with_values(
-            output,
-            [sizes.batch, sizes.outputs, sizes.height, sizes.width],
-        )
+        convolve_forward(images, weight, bias, numbers, Weights::Change)
     }
 
     fn convolve_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -155,8 +151,52 @@ impl Kernels for Flex {
         bias: FlexTensor,
         numbers: Numbers,
     ) -> FlexTensor {
-        linear_forward(x, weight, Some(bias), None, numbers)
+        linear_forward(x, weight, Some(bias), None, (numbers, Weights::Change))
     }
+}
+
+/// Whether weights are worth keeping as the inner loops take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// They change before they are used again.
+    Change,
+    /// They stay.
+    Stay,
+}
+
+impl Weights {
+    fn packed<T: Any + Send + Sync>(
+        self,
+        weight: &FlexTensor,
+        numbers: Numbers,
+        pack: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        match self {
+            Self::Change => Arc::new(pack()),
+            Self::Stay => packed(weight, numbers, pack),
+        }
+    }
+}
+
+/// A 3 × 3 convolution.
+pub fn convolve_forward(
+    images: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    numbers: Numbers,
+    weights: Weights,
+) -> FlexTensor {
+    let (images, bias) = (in_one_piece(images), in_one_piece(bias));
+    let weight = in_one_piece(weight);
+    let sizes = conv_sizes(&images, &weight);
+    let pack = || convolution::pack(numbers, sizes, values(&weight));
+    let packed = weights.packed(&weight, numbers, pack);
+    let bias = Some(values(&bias));
+    let output = convolution::forward(numbers, sizes, values(&images), &packed, bias);
+    with_values(
+        output,
+        [sizes.batch, sizes.outputs, sizes.height, sizes.width],
+    )
 }
 
 /// A linear layer with an activation behind it.
@@ -165,7 +205,7 @@ pub fn linear_forward(
     weight: FlexTensor,
     bias: Option<FlexTensor>,
     activation: Option<Activation>,
-    numbers: Numbers,
+    (numbers, weights): (Numbers, Weights),
 ) -> FlexTensor {
     let (x, weight, bias) = (
         in_one_piece(x),
@@ -173,15 +213,11 @@ pub fn linear_forward(
         bias.map(in_one_piece),
     );
     let [outputs, inputs] = dims(&weight);
+    let size = [inputs, outputs];
+    let pack = || linear::pack(numbers, values(&weight), size);
+    let packed = weights.packed(&weight, numbers, pack);
     let bias = bias.as_ref().map(values);
-    let output = linear::forward(
-        numbers,
-        values(&x),
-        values(&weight),
-        [inputs, outputs],
-        bias,
-        activation,
-    );
+    let output = linear::forward(numbers, values(&x), &packed, size, bias, activation);
     let mut shape = x.layout().shape().clone();
     let last = shape.num_dims() - 1;
     shape[last] = outputs;

@@ -5,7 +5,7 @@ use burn::backend::{Dispatch, DispatchDevice, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Device, Tensor, activation as plain, module};
 
-use crate::operations::{Kernels, affine_forward, linear_forward};
+use crate::operations::{Kernels, Weights, affine_forward, convolve_forward, linear_forward};
 use crate::passes::{rearrange, unfold_windows};
 use crate::profile::timed;
 use crate::{Activation, Numbers};
@@ -110,9 +110,14 @@ pub fn conv2d(
             }
             _ => return module::conv2d(images, weight, bias, options),
         };
-        let bias = or_zeros(bias, outputs, &images.device()).into_dispatch();
+        let (bias, numbers) = (or_zeros(bias, outputs, &images.device()), Numbers::chosen());
+        if matches!(way, Way::Full) && is_final(&images) && is_final(&weight) {
+            let (images, weight, bias) = (primitive(images), primitive(weight), primitive(bias));
+            let output = convolve_forward(images, weight, bias, numbers, Weights::Stay);
+            return Tensor::from_primitive::<Flex>(output);
+        }
         let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
-        let numbers = Numbers::chosen();
+        let bias = bias.into_dispatch();
         Tensor::from_dispatch(match way {
             Way::Full => Dispatch::convolve(images, weight, bias, numbers),
             Way::Depthwise => Dispatch::convolve_depthwise(images, weight, bias),
@@ -305,7 +310,13 @@ fn projected<const D: usize>(
 ) -> Tensor<D> {
     if is_final(&x) && is_final(&weight) {
         let (weight, bias) = (primitive(weight), bias.map(primitive));
-        let output = linear_forward(primitive(x), weight, bias, activation, Numbers::chosen());
+        let output = linear_forward(
+            primitive(x),
+            weight,
+            bias,
+            activation,
+            (Numbers::chosen(), Weights::Stay),
+        );
         return Tensor::from_primitive::<Flex>(output);
     }
     let product = if is_served(&x) {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// The numbers that products of convolutions, linear layers and attention multiply. They are added
 /// up in 32 bits in either case, and what lies between layers has 32 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Numbers {
     /// 32 bits.
     #[default]
