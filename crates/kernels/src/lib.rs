@@ -40,6 +40,7 @@ mod passes;
 mod planes;
 mod pointwise;
 pub mod profile;
+mod relative;
 mod response_norm;
 mod roll;
 mod rotary;
@@ -54,9 +55,10 @@ pub use matrix::Numbers;
 pub use operations::Kernels;
 pub use passes::{
     Passes, add, add_scaled, batch_norm_train, double_and_join, gate, mean_over_pixels, plain_turn,
-    rearrange, respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs,
-    unfold_windows,
+    rearrange, respond, roll_maps, scale_planes, set_lengths, spread_positions, star_rectify,
+    turn_pairs, unfold_windows,
 };
+pub use relative::pair_index;
 pub use tensors::{
     activate, affine, attend, conv_transpose2d, conv2d, is_served, layer_norm, linear,
     plain_activation, plain_attention,

@@ -3,12 +3,12 @@
 
 use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
     Activation, activate, add, add_scaled, affine, attend, batch_norm_train, conv_transpose2d,
-    conv2d, double_and_join, gate, layer_norm, linear, mean_over_pixels, plain_activation,
-    plain_attention, plain_turn, rearrange, respond, roll_maps, scale_planes, set_lengths,
-    star_rectify, turn_pairs,
+    conv2d, double_and_join, gate, layer_norm, linear, mean_over_pixels, pair_index,
+    plain_activation, plain_attention, plain_turn, rearrange, respond, roll_maps, scale_planes,
+    set_lengths, spread_positions, star_rectify, turn_pairs,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -590,6 +590,27 @@ fn batch_norms_agree() {
     let expected = module::batch_norm_train(x, weight, bias, 0.1);
     assert_close(mean, expected.mean, "mean");
     assert_close(variance, expected.variance, "variance");
+}
+
+#[test]
+fn spread_positions_agree() {
+    let device = Device::flex().autodiff();
+    for size in [1, 2, 5] {
+        let (reach, area) = (2 * size - 1, size * size);
+        let table = random([reach * reach, 3], 90, &device);
+        let pairs = TensorData::new(pair_index(size), [area * area]);
+        let pairs = Tensor::<1, Int>::from_data(pairs, &device);
+        check!(
+            "positions",
+            [table],
+            spread_positions(table.clone(), size),
+            table
+                .clone()
+                .select(0, pairs)
+                .reshape([area, area, 3])
+                .permute([2, 0, 1])
+        );
+    }
 }
 
 #[test]

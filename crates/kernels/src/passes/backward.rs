@@ -14,7 +14,8 @@ use crate::buffers::{dims, in_one_piece, taken, values, with_values};
 use crate::differentiable::differentiable;
 use crate::unfold::{Window, fold};
 use crate::{
-    Activation, batch_norm, enlarge, features, gated, lengths, planes, response_norm, star_relu,
+    Activation, batch_norm, enlarge, features, gated, lengths, planes, relative, response_norm,
+    star_relu,
 };
 
 impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
@@ -110,6 +111,15 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
 
     fn roll_maps(x: FloatTensor<Self>, by: [usize; 2]) -> FloatTensor<Self> {
         differentiable!(RollMaps, [x], by, Flex::roll_maps(x, by))
+    }
+
+    fn spread_positions(table: FloatTensor<Self>, size: usize) -> FloatTensor<Self> {
+        differentiable!(
+            SpreadPositions,
+            [table],
+            size,
+            Flex::spread_positions(table, size)
+        )
     }
 
     fn set_lengths(
@@ -337,6 +347,14 @@ way_back!(RollMaps, 1, [usize; 2], |ops, grads, gradient| {
     let [rows, columns] = ops.state;
     let back = [height - rows % height, width - columns % width];
     register!(grads, ops.parents[0], Flex::roll_maps(gradient, back));
+});
+
+way_back!(SpreadPositions, 1, usize, |ops, grads, gradient| {
+    let gradient = in_one_piece(gradient);
+    let [heads, ..]: [usize; 3] = dims(&gradient);
+    let table = relative::gather(values(&gradient), ops.state, heads);
+    let shape = [table.len() / heads, heads];
+    register!(grads, ops.parents[0], with_values(table, shape));
 });
 
 way_back!(

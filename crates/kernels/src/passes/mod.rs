@@ -13,14 +13,14 @@ use crate::buffers::{dims, in_one_piece, is_free, lattice, reshaped, taken, valu
 use crate::rotary::{Turns, turn};
 use crate::unfold::Window;
 use crate::{
-    Activation, batch_norm, enlarge, features, gated, lengths, planes, response_norm, roll,
-    star_relu, unfold,
+    Activation, batch_norm, enlarge, features, gated, lengths, planes, relative, response_norm,
+    roll, star_relu, unfold,
 };
 
 pub use tensors::{
     add, add_scaled, batch_norm_train, double_and_join, gate, mean_over_pixels, plain_turn,
-    rearrange, respond, roll_maps, scale_planes, set_lengths, star_rectify, turn_pairs,
-    unfold_windows,
+    rearrange, respond, roll_maps, scale_planes, set_lengths, spread_positions, star_rectify,
+    turn_pairs, unfold_windows,
 };
 
 /// Operations bound by memory. All tensors hold f32.
@@ -77,6 +77,9 @@ pub trait Passes: Backend {
 
     /// [`crate::roll_maps`]
     fn roll_maps(x: FloatTensor<Self>, by: [usize; 2]) -> FloatTensor<Self>;
+
+    /// [`crate::spread_positions`]
+    fn spread_positions(table: FloatTensor<Self>, size: usize) -> FloatTensor<Self>;
 
     /// [`crate::set_lengths`]
     fn set_lengths(
@@ -201,6 +204,13 @@ impl Passes for Flex {
         let [_, height, width, channels] = dims(&x);
         let moved = roll::roll(values(&x), [height, width], channels, by);
         with_values(moved, x.layout().shape().clone())
+    }
+
+    fn spread_positions(table: FlexTensor, size: usize) -> FlexTensor {
+        let table = in_one_piece(table);
+        let [_, heads] = dims(&table);
+        let biases = relative::spread(values(&table), size, heads);
+        with_values(biases, [heads, size * size, size * size])
     }
 
     fn set_lengths(x: FlexTensor, lengths: FlexTensor, width: usize) -> FlexTensor {

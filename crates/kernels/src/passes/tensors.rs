@@ -11,6 +11,7 @@ use crate::Activation;
 use crate::batch_norm::{Moments, Scales};
 use crate::buffers::{in_one_piece, values};
 use crate::profile::timed;
+use crate::relative::pair_index;
 use crate::tensors::{is_served, plain_activation, primitive};
 use crate::unfold::Window;
 
@@ -252,6 +253,25 @@ fn plain_roll(x: Tensor<4>, axis: usize, by: usize) -> Tensor<4> {
             axis,
         ),
     }
+}
+
+/// A table of relative positions, spread over all pairs of a `size × size` window's positions.
+///
+/// # Shapes
+/// - table: `[(2 size − 1)², heads]`, rows by `(dy, dx)` of query minus key
+/// - output: `[heads, size², size²]` (query, key)
+pub fn spread_positions(table: Tensor<2>, size: usize) -> Tensor<3> {
+    let device = table.device();
+    timed("positions", &device, move || {
+        if is_served(&table) {
+            return Tensor::from_dispatch(Dispatch::spread_positions(table.into_dispatch(), size));
+        }
+        let ([_, heads], area) = (table.dims(), size * size);
+        let pairs = TensorData::new(pair_index(size), [area * area]);
+        let pairs = Tensor::from_data(pairs, &table.device());
+        let biases = table.select(0, pairs).reshape([area, area, heads]);
+        biases.permute([2, 0, 1])
+    })
 }
 
 /// Brings the leading vectors of the last axis to given lengths.

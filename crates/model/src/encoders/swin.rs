@@ -4,8 +4,10 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Relu};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use inkling_kernels::{Activation, activate, add, attend, rearrange, roll_maps, set_lengths};
+use burn::tensor::{Device, Tensor, TensorData};
+use inkling_kernels::{
+    Activation, activate, add, attend, rearrange, roll_maps, set_lengths, spread_positions,
+};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
@@ -444,13 +446,8 @@ impl Attention {
     fn position_bias(&self, device: &Device) -> Tensor<3> {
         let (first, _, second) = &self.cpb_mlp;
         let hidden = first.forward_activated(self.log_distances(device), Activation::Relu);
-        let table = second.forward(hidden);
-        let area = self.window * self.window;
-        let bias = table
-            .select(0, self.pair_index(device))
-            .reshape([area, area, self.heads])
-            .permute([2, 0, 1]);
-        activate(bias, Activation::Sigmoid) * 16.0
+        let table = activate(second.forward(hidden), Activation::Sigmoid) * 16.0;
+        spread_positions(table, self.window)
     }
 
     /// Every relative distance `(dy, dx)` by the window of pretraining, log-spaced:
@@ -467,12 +464,5 @@ impl Attention {
             .collect();
         let rows = values.len() / 2;
         Tensor::from_data(TensorData::new(values, [rows, 2]), device)
-    }
-
-    /// Which distance each (query, key) pair has: `[area²]`.
-    fn pair_index(&self, device: &Device) -> Tensor<1, Int> {
-        let values = crate::layers::pair_index(self.window);
-        let pairs = values.len();
-        Tensor::from_data(TensorData::new(values, [pairs]), device)
     }
 }

@@ -34,7 +34,7 @@ pub use linear::{Linear, LinearConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use partition::{Partition, PartitionKind};
 pub use projection::Projection;
-pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig, pair_index};
+pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};
 pub use relative_position_table::RelativePositionTable;
 pub use resize::Resize;
 pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};

@@ -1,8 +1,8 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use inkling_kernels::Activation;
+use inkling_kernels::{Activation, spread_positions};
 
 use super::{Linear, LinearConfig};
 
@@ -73,11 +73,7 @@ impl RelativePositionMlp {
         let fc1 = &self.mlp.fc1;
         let hidden = fc1.forward_activated(self.log_distances(device), Activation::Relu);
         let table = self.mlp.fc2.forward(self.mlp.drop.forward(hidden));
-        let area = self.size * self.size;
-        table
-            .select(0, self.pair_index(device))
-            .reshape([area, area, self.heads])
-            .permute([2, 0, 1])
+        spread_positions(table, self.size)
     }
 
     /// Every relative distance `(dy, dx)`, log-spaced: `[(2 size − 1)², 2]`.
@@ -90,22 +86,4 @@ impl RelativePositionMlp {
         let rows = values.len() / 2;
         Tensor::from_data(TensorData::new(values, [rows, 2]), device)
     }
-
-    /// Which distance each (query, key) pair has: `[area²]`.
-    fn pair_index(&self, device: &Device) -> Tensor<1, Int> {
-        let values = pair_index(self.size);
-        let pairs = values.len();
-        Tensor::from_data(TensorData::new(values, [pairs]), device)
-    }
-}
-
-/// For each (query, key) pair of a `size × size` window, the row of their relative distance in a
-/// table of all `(2 size − 1)²` of them: `[size⁴]`, the query slowest.
-pub fn pair_index(size: usize) -> Vec<i64> {
-    let place = move |p: usize| (p / size, p % size);
-    (0..size * size)
-        .flat_map(|q| (0..size * size).map(move |k| (place(q), place(k))))
-        .map(|((qy, qx), (ky, kx))| (qy + size - 1 - ky) * (2 * size - 1) + qx + size - 1 - kx)
-        .map(|index| index as i64)
-        .collect()
 }

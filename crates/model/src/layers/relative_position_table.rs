@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::pair_index;
+use inkling_kernels::pair_index;
 
 /// Attention biases read from a table of relative positions, as the authors' MaxViT has them
 /// (timm's `RelPosBiasTf`).
