@@ -3,6 +3,7 @@
 //! This crate turns flags and settings into calls of the libraries, one file per command, and
 //! their results into words, figures and exit codes. `inkling --help` lists the commands.
 
+mod allocator;
 mod cli;
 mod commands;
 mod console;
@@ -14,12 +15,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Networks ask for megabytes and give them back thousands of times a second; the system's
-/// allocator hands each piece back to the kernel, which fills the next one with zeros.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_free_memory();
     let cli = cli::Cli::parse();
     let (ranks, joined) = match ranks::launched(&cli.command) {
         Ok(launched) => launched,
