@@ -237,34 +237,52 @@ struct Task<'a> {
 impl WithDot for Task<'_> {
     #[inline(always)]
     fn with_dot<D: Dot, const HELD: usize>(self, dot: D) {
-        let (frame, area) = (self.frame, self.frame.area());
-        let tile = VECTORS * D::LANES;
-        let taps = frame.taps(SIDE);
-        let block = self.inputs * TAPS * MANY;
-        let mut sums = [0.0; MANY * VECTORS * 16];
+        let (places, lanes) = (self.frame.places(), D::LANES);
+        let mut task = self;
         let mut first = 0;
-        while first < frame.places() {
-            for (index, planes) in self.planes.chunks_mut(MANY * area).enumerate() {
-                let packed = &self.packed[index * block..][..block];
-                for held in (0..MANY).step_by(HELD) {
-                    let sums = &mut sums[held * tile..][..HELD * tile];
-                    let inputs = (self.padded, frame.plane(), first);
-                    accumulate::<D, HELD>(dot, inputs, &taps, &packed[held..], sums);
-                }
-                for (lane, plane) in planes.chunks_exact_mut(area).enumerate() {
-                    let bias = self.bias.map_or(0.0, |bias| bias[index * MANY + lane]);
-                    frame.unpad(&sums[lane * tile..][..tile], first, bias, plane);
-                }
-            }
-            first += tile;
+        while first < places {
+            // The last tile is no wider than it must be.
+            first += match (places - first).div_ceil(lanes) {
+                1 => task.tile::<D, HELD, 1>(dot, first),
+                2 => task.tile::<D, HELD, 2>(dot, first),
+                _ => task.tile::<D, HELD, VECTORS>(dot, first),
+            };
         }
     }
 }
 
-/// Sums over all taps and input channels for `HELD` outputs at three vectors of places from
-/// `first` on.
+impl Task<'_> {
+    /// All outputs at `WIDE` vectors of places from `first` on; how many places these are.
+    #[inline(always)]
+    fn tile<D: Dot, const HELD: usize, const WIDE: usize>(
+        &mut self,
+        dot: D,
+        first: usize,
+    ) -> usize {
+        let (frame, area, tile) = (self.frame, self.frame.area(), WIDE * D::LANES);
+        let taps = frame.taps(SIDE);
+        let block = self.inputs * TAPS * MANY;
+        let mut sums = [0.0; MANY * VECTORS * 16];
+        for (index, planes) in self.planes.chunks_mut(MANY * area).enumerate() {
+            let packed = &self.packed[index * block..][..block];
+            for held in (0..MANY).step_by(HELD) {
+                let sums = &mut sums[held * tile..][..HELD * tile];
+                let inputs = (self.padded, frame.plane(), first);
+                accumulate::<D, HELD, WIDE>(dot, inputs, &taps, &packed[held..], sums);
+            }
+            for (lane, plane) in planes.chunks_exact_mut(area).enumerate() {
+                let bias = self.bias.map_or(0.0, |bias| bias[index * MANY + lane]);
+                frame.unpad(&sums[lane * tile..][..tile], first, bias, plane);
+            }
+        }
+        tile
+    }
+}
+
+/// Sums over all taps and input channels for `HELD` outputs at `WIDE` vectors of places from `first`
+/// on.
 #[inline(always)]
-fn accumulate<D: Dot, const HELD: usize>(
+fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
     dot: D,
     (padded, plane, first): (&[u32], usize, usize),
     taps: &[usize],
@@ -272,14 +290,14 @@ fn accumulate<D: Dot, const HELD: usize>(
     sums: &mut [f32],
 ) {
     let lanes = D::LANES;
-    let mut held = [[dot.zero(); VECTORS]; HELD];
-    let reach = taps[TAPS - 1] + VECTORS * lanes;
+    let mut held = [[dot.zero(); WIDE]; HELD];
+    let reach = taps[TAPS - 1] + WIDE * lanes;
     let weights = packed.chunks(TAPS * MANY);
     for (input, weights) in padded.chunks_exact(plane).zip(weights) {
         let input = &input[first..][..reach];
         for (tap, &shift) in taps.iter().enumerate() {
-            let pixels = D::vectors(&input[shift..][..VECTORS * lanes]);
-            let pixels = [pixels[0], pixels[1], pixels[2]];
+            let pixels = D::vectors(&input[shift..][..WIDE * lanes]);
+            let pixels: [D::Words; WIDE] = std::array::from_fn(|vector| pixels[vector]);
             let weights = &weights[tap * MANY..][..HELD];
             for (held, &weight) in held.iter_mut().zip(weights) {
                 for (sum, &pixel) in held.iter_mut().zip(&pixels) {

@@ -4,7 +4,6 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::padded::Frame;
-use crate::vectors::{total, vectorized};
 
 /// Sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,6 @@ impl Sizes {
 
 /// Vectors of places that are summed in registers at once.
 const VECTORS: usize = 8;
-/// Products that are summed at once.
-const TILE: usize = 64;
 
 /// The convolution.
 ///
@@ -123,22 +120,40 @@ impl<const SIDE: usize> WithSimd for Plane<'_, SIDE> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (pitch, tile) = (self.frame.pitch(), VECTORS * S::F32_LANES);
-        for first in (0..self.frame.places()).step_by(tile) {
-            let mut sums = [simd.splat_f32s(0.0); VECTORS];
-            for y in 0..SIDE {
-                for x in 0..SIDE {
-                    let weight = simd.splat_f32s(self.kernel[y * SIDE + x]);
-                    let pixels = &self.padded[first + y * pitch + x..][..tile];
-                    let (pixels, _) = S::as_simd_f32s(pixels);
-                    for (sum, &pixel) in sums.iter_mut().zip(pixels) {
-                        *sum = simd.mul_add_f32s(weight, pixel, *sum);
-                    }
+        let mut plane = self;
+        let places = plane.frame.places();
+        let mut first = 0;
+        while first < places {
+            // The last tile is no wider than it must be.
+            first += match (places - first).div_ceil(S::F32_LANES) {
+                1 => plane.tile::<S, 1>(simd, first),
+                2 => plane.tile::<S, 2>(simd, first),
+                3..=4 => plane.tile::<S, 4>(simd, first),
+                _ => plane.tile::<S, VECTORS>(simd, first),
+            };
+        }
+    }
+}
+
+impl<const SIDE: usize> Plane<'_, SIDE> {
+    /// `WIDE` vectors of places from `first` on; how many places these are.
+    #[inline(always)]
+    fn tile<S: Simd, const WIDE: usize>(&mut self, simd: S, first: usize) -> usize {
+        let (pitch, tile) = (self.frame.pitch(), WIDE * S::F32_LANES);
+        let mut sums = [simd.splat_f32s(0.0); WIDE];
+        for y in 0..SIDE {
+            for x in 0..SIDE {
+                let weight = simd.splat_f32s(self.kernel[y * SIDE + x]);
+                let pixels = &self.padded[first + y * pitch + x..][..tile];
+                let (pixels, _) = S::as_simd_f32s(pixels);
+                for (sum, &pixel) in sums.iter_mut().zip(pixels) {
+                    *sum = simd.mul_add_f32s(weight, pixel, *sum);
                 }
             }
-            let sums = pulp::bytemuck::cast_slice(&sums);
-            self.frame.unpad(sums, first, self.bias, self.output);
         }
+        let sums = pulp::bytemuck::cast_slice(&sums);
+        self.frame.unpad(sums, first, self.bias, self.output);
+        tile
     }
 }
 
@@ -160,7 +175,12 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
                     let start = (index * sizes.channels + channel) * frame.area();
                     frame.pad_into(&images[start..][..frame.area()], image);
                     frame.pad_into(&gradient[start..][..frame.area()], slope);
-                    correlate(frame, sizes.side, image, slope, weights);
+                    match sizes.side {
+                        3 => correlate::<3>(frame, image, slope, weights),
+                        5 => correlate::<5>(frame, image, slope, weights),
+                        7 => correlate::<7>(frame, image, slope, weights),
+                        side => unreachable!("a kernel of side {side}"),
+                    }
                 }
             },
         );
@@ -168,25 +188,50 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
 }
 
 /// Adds `Σ gradient · shifted image` for each tap.
-fn correlate(frame: Frame, side: usize, image: &[f32], slope: &[f32], weights: &mut [f32]) {
+fn correlate<const SIDE: usize>(frame: Frame, image: &[f32], slope: &[f32], weights: &mut [f32]) {
     let corner = frame.border * frame.pitch() + frame.border;
-    let slope = &slope[corner..][..frame.places()];
-    vectorized(
-        #[inline(always)]
-        || {
-            for (weight, shift) in weights.iter_mut().zip(frame.taps(side)) {
-                let mut sums = [0.0; TILE];
-                let (slopes, rest) = slope.as_chunks::<TILE>();
-                let (pixels, _) = image[shift..].as_chunks::<TILE>();
-                for (slopes, pixels) in slopes.iter().zip(pixels) {
-                    for lane in 0..TILE {
-                        sums[lane] += slopes[lane] * pixels[lane];
-                    }
+    Arch::new().dispatch(Correlation::<SIDE> {
+        pitch: frame.pitch(),
+        image,
+        // What lies behind the last place is the border's zeros.
+        slope: &slope[corner..],
+        places: frame.places(),
+        weights,
+    });
+}
+
+struct Correlation<'a, const SIDE: usize> {
+    pitch: usize,
+    image: &'a [f32],
+    slope: &'a [f32],
+    places: usize,
+    weights: &'a mut [f32],
+}
+
+impl<const SIDE: usize> WithSimd for Correlation<'_, SIDE> {
+    type Output = ();
+
+    /// One row of taps after another: each vector of the gradient serves all taps of a row.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let lanes = S::F32_LANES;
+        let vectors = self.places.div_ceil(lanes);
+        let (slopes, _) = S::as_simd_f32s(&self.slope[..vectors * lanes]);
+        for (y, weights) in self.weights.chunks_exact_mut(SIDE).enumerate() {
+            // Two sums a tap: one alone would wait for itself.
+            let mut sums = [[simd.splat_f32s(0.0); 2]; SIDE];
+            let row = &self.image[y * self.pitch..][..vectors * lanes + SIDE];
+            for (index, &slope) in slopes.iter().enumerate() {
+                let pixels = &row[index * lanes..][..lanes + SIDE];
+                for (x, sums) in sums.iter_mut().enumerate() {
+                    let (pixel, _) = S::as_simd_f32s(&pixels[x..][..lanes]);
+                    let sum = &mut sums[index % 2];
+                    *sum = simd.mul_add_f32s(slope, pixel[0], *sum);
                 }
-                let done = slopes.len() * TILE;
-                let tail = rest.iter().zip(&image[shift + done..]);
-                *weight += total(sums) + tail.map(|(a, b)| a * b).sum::<f32>();
             }
-        },
-    );
+            for (weight, [even, odd]) in weights.iter_mut().zip(sums) {
+                *weight += simd.reduce_sum_f32s(simd.add_f32s(even, odd));
+            }
+        }
+    }
 }

@@ -20,14 +20,15 @@ pub struct Frame {
 const SLACK: usize = 160;
 
 impl Frame {
-    /// From one row of a padded plane to the next.
+    /// From one row of a padded plane to the next: the border at a row's right is that at the next
+    /// row's left.
     pub fn pitch(self) -> usize {
-        self.width + 2 * self.border
+        self.width + self.border
     }
 
     /// Values of a padded plane and its slack.
     pub fn plane(self) -> usize {
-        (self.height + 2 * self.border) * self.pitch() + SLACK
+        (self.height + 2 * self.border) * self.pitch() + self.border + SLACK
     }
 
     /// Places to compute so that every pixel is among them: whole rows of the pitch.
