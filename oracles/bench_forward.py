@@ -36,7 +36,7 @@ CASES = [
 ]
 WINDOW = 3
 # Passes of one round, of which the median counts.
-REPEAT = 3
+REPEAT = 9
 DECODER = [256, 128, 64]
 
 

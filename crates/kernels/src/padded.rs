@@ -16,6 +16,8 @@ pub struct Frame {
     pub border: usize,
 }
 
+/// Channels that are laid side by side at once.
+const SOME: usize = 16;
 /// Places behind a plane that a vector may read but whose results nobody takes.
 const SLACK: usize = 160;
 
@@ -96,12 +98,16 @@ impl Frame {
             })
             .collect();
         tasks.into_par_iter().for_each(|(image, y, line)| {
-            let pixels = line[self.border * channels..].chunks_exact_mut(channels);
-            for (x, pixel) in pixels.take(self.width).enumerate() {
-                let first = y * self.width + x;
-                let values = image[first..].iter().step_by(self.area());
-                for (pixel, value) in pixel.iter_mut().zip(values) {
-                    *pixel = *value;
+            let pixels = &mut line[self.border * channels..][..self.width * channels];
+            for first in (0..channels).step_by(SOME) {
+                let count = SOME.min(channels - first);
+                let rows = |channel| &image[(first + channel) * self.area() + y * self.width..];
+                let rows: [&[f32]; SOME] =
+                    std::array::from_fn(|channel| &rows(channel.min(count - 1))[..self.width]);
+                for (x, pixel) in pixels.chunks_exact_mut(channels).enumerate() {
+                    for (value, row) in pixel[first..][..count].iter_mut().zip(rows) {
+                        *value = row[x];
+                    }
                 }
             }
         });
