@@ -7,6 +7,7 @@
 use pulp::bytemuck;
 use rayon::prelude::*;
 
+use crate::channels::Affine;
 use crate::matrix::{Dot, MANY_ROWS as MANY, Numbers, Place, Threads, Unit, WithDot, multiply};
 use crate::padded::Frame;
 
@@ -73,15 +74,16 @@ pub fn pack(numbers: Numbers, sizes: Sizes, weights: &[f32]) -> Packed {
 /// - images: `[batch, inputs, height, width]`
 /// - weights: `[outputs, inputs, 3, 3]`, [packed](pack) for the same numbers
 /// - bias: `[outputs]`
-/// - output: `[batch, outputs, height, width]`
+/// - output: `[batch, outputs, height, width]`, and `after` it what follows
 pub fn forward(
     numbers: Numbers,
     sizes: Sizes,
     images: &[f32],
     weights: &Packed,
     bias: Option<&[f32]>,
+    after: Option<Affine>,
 ) -> Vec<f32> {
-    run(Unit::of(numbers), sizes, images, weights, bias)
+    run(Unit::of(numbers), sizes, images, weights, (bias, after))
 }
 
 /// The gradient of the images, given that of the output: a convolution with the kernels turned by
@@ -106,7 +108,7 @@ pub fn image_gradient(
         reversed,
         gradient,
         &pack_taps(unit, reversed, tap),
-        None,
+        (None, None),
     )
 }
 
@@ -188,7 +190,7 @@ fn run(
     sizes: Sizes,
     images: &[f32],
     Packed(packed): &Packed,
-    bias: Option<&[f32]>,
+    (bias, after): (Option<&[f32]>, Option<Affine>),
 ) -> Vec<f32> {
     let frame = sizes.frame();
     let padded = frame.pad(unit, images, sizes.inputs);
@@ -217,8 +219,14 @@ fn run(
             padded: &padded[image * channels..][..channels],
             packed: &packed[first * block..],
             bias: bias.map(|bias| &bias[first * MANY..]),
-            planes,
+            planes: &mut *planes,
         });
+        if let Some(after) = after {
+            // While the planes are at hand.
+            for (index, plane) in planes.chunks_exact_mut(frame.area()).enumerate() {
+                after.apply(first * MANY + index, plane);
+            }
+        }
     });
     output
 }

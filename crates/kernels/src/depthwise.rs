@@ -3,6 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::channels::Affine;
 use crate::padded::Frame;
 
 /// Sizes of a depthwise convolution.
@@ -43,9 +44,15 @@ const VECTORS: usize = 8;
 /// - images: `[batch, channels, height, width]`
 /// - weights: `[channels, 1, side, side]`
 /// - bias: `[channels]`
-/// - output: `[batch, channels, height, width]`
-pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    run(sizes, images, bias, |channel| {
+/// - output: `[batch, channels, height, width]`, and `after` it what follows
+pub fn forward(
+    sizes: Sizes,
+    images: &[f32],
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    after: Option<Affine>,
+) -> Vec<f32> {
+    run(sizes, images, (bias, after), |channel| {
         weights[channel * sizes.taps()..][..sizes.taps()].to_vec()
     })
 }
@@ -55,7 +62,7 @@ pub fn forward(sizes: Sizes, images: &[f32], weights: &[f32], bias: Option<&[f32
 /// # Shapes
 /// - gradient, output: `[batch, channels, height, width]`
 pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
-    run(sizes, gradient, None, |channel| {
+    run(sizes, gradient, (None, None), |channel| {
         let kernel = &weights[channel * sizes.taps()..][..sizes.taps()];
         kernel.iter().rev().copied().collect()
     })
@@ -64,7 +71,7 @@ pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f3
 fn run(
     sizes: Sizes,
     images: &[f32],
-    bias: Option<&[f32]>,
+    (bias, after): (Option<&[f32]>, Option<Affine>),
     kernel: impl Fn(usize) -> Vec<f32> + Sync,
 ) -> Vec<f32> {
     let frame = sizes.frame();
@@ -85,6 +92,9 @@ fn run(
                     5 => plane::<5>(frame, padded, &kernel, bias, output),
                     7 => plane::<7>(frame, padded, &kernel, bias, output),
                     side => unreachable!("a kernel of side {side}"),
+                }
+                if let Some(after) = after {
+                    after.apply(channel, output);
                 }
             },
         );

@@ -60,7 +60,7 @@ pub use passes::{
 };
 pub use relative::pair_index;
 pub use tensors::{
-    activate, affine, attend, conv_transpose2d, conv2d, is_served, layer_norm, linear,
-    plain_activation, plain_attention,
+    activate, affine, attend, conv_transpose2d, conv2d, conv2d_affine, is_served, layer_norm,
+    linear, plain_activation, plain_attention,
 };
 pub use unfold::Window;

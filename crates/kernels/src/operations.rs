@@ -8,10 +8,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
+use crate::channels::Affine;
 use crate::packed::packed;
 use crate::{
-    Activation, Numbers, activation, attention, channels, convolution, depthwise, layer_norm,
-    linear, pointwise,
+    Activation, Numbers, activation, attention, convolution, depthwise, layer_norm, linear,
+    pointwise,
 };
 
 /// Operations that flex has a faster way for. All tensors hold f32. A bias that a layer does not
@@ -85,16 +86,13 @@ impl Kernels for Flex {
         bias: FlexTensor,
         numbers: Numbers,
     ) -> FlexTensor {
-        convolve_forward(images, weight, bias, numbers, Weights::Change)
+        let kernel = (weight, bias);
+        convolve_forward(Way::Full, images, kernel, None, (numbers, Weights::Change))
     }
 
     fn convolve_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        let (images, weight) = (in_one_piece(images), in_one_piece(weight));
-        let bias = in_one_piece(bias);
-        let sizes = depthwise_sizes(&images, &weight);
-        let bias = Some(values(&bias));
-        let output = depthwise::forward(sizes, values(&images), values(&weight), bias);
-        with_values(output, images.layout().shape().clone())
+        let kept = (Numbers::F32, Weights::Change);
+        convolve_forward(Way::Depthwise, images, (weight, bias), None, kept)
     }
 
     fn convolve_pointwise(
@@ -103,18 +101,14 @@ impl Kernels for Flex {
         bias: FlexTensor,
         numbers: Numbers,
     ) -> FlexTensor {
-        let (images, weight) = (in_one_piece(images), in_one_piece(weight));
-        let bias = in_one_piece(bias);
-        let sizes = pointwise_sizes(&images, &weight);
-        let output = pointwise::forward(
-            numbers,
-            sizes,
-            values(&images),
-            values(&weight),
-            values(&bias),
-        );
-        let [batch, _, height, width] = dims(&images);
-        with_values(output, [batch, sizes.outputs, height, width])
+        let kernel = (weight, bias);
+        convolve_forward(
+            Way::Pointwise,
+            images,
+            kernel,
+            None,
+            (numbers, Weights::Change),
+        )
     }
 
     fn attend(
@@ -178,25 +172,61 @@ impl Weights {
     }
 }
 
-/// A 3 × 3 convolution.
+/// The kernels of convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// 3 × 3, all channels with all.
+    Full,
+    /// Each channel by itself.
+    Depthwise,
+    /// 1 × 1.
+    Pointwise,
+}
+
+/// What follows a convolution: factors and summands of its channels, `[channels]` each, and an
+/// activation.
+pub type After = (FlexTensor, FlexTensor, Option<Activation>);
+
+/// A convolution that keeps the images' size, with weights and bias.
 pub fn convolve_forward(
+    way: Way,
     images: FlexTensor,
-    weight: FlexTensor,
-    bias: FlexTensor,
-    numbers: Numbers,
-    weights: Weights,
+    (weight, bias): (FlexTensor, FlexTensor),
+    after: Option<After>,
+    (numbers, weights): (Numbers, Weights),
 ) -> FlexTensor {
-    let (images, bias) = (in_one_piece(images), in_one_piece(bias));
-    let weight = in_one_piece(weight);
-    let sizes = conv_sizes(&images, &weight);
-    let pack = || convolution::pack(numbers, sizes, values(&weight));
-    let packed = weights.packed(&weight, numbers, pack);
-    let bias = Some(values(&bias));
-    let output = convolution::forward(numbers, sizes, values(&images), &packed, bias);
-    with_values(
-        output,
-        [sizes.batch, sizes.outputs, sizes.height, sizes.width],
-    )
+    let (images, weight) = (in_one_piece(images), in_one_piece(weight));
+    let bias = in_one_piece(bias);
+    let after = after.map(|(factors, summands, activation)| {
+        (in_one_piece(factors), in_one_piece(summands), activation)
+    });
+    let after = after
+        .as_ref()
+        .map(|(factors, summands, activation)| Affine {
+            factors: values(factors),
+            summands: values(summands),
+            activation: *activation,
+        });
+    let [batch, _, height, width] = dims(&images);
+    let [outputs, ..]: [usize; 4] = dims(&weight);
+    let (pixels, kernel, bias) = (values(&images), values(&weight), values(&bias));
+    let output = match way {
+        Way::Full => {
+            let sizes = conv_sizes(&images, &weight);
+            let pack = || convolution::pack(numbers, sizes, kernel);
+            let packed = weights.packed(&weight, numbers, pack);
+            convolution::forward(numbers, sizes, pixels, &packed, Some(bias), after)
+        }
+        Way::Depthwise => {
+            let sizes = depthwise_sizes(&images, &weight);
+            depthwise::forward(sizes, pixels, kernel, Some(bias), after)
+        }
+        Way::Pointwise => {
+            let sizes = pointwise_sizes(&images, &weight);
+            pointwise::forward(numbers, sizes, pixels, kernel, bias, after)
+        }
+    };
+    with_values(output, [batch, outputs, height, width])
 }
 
 /// A linear layer with an activation behind it.
@@ -234,14 +264,12 @@ pub fn affine_forward(
     let (factors, summands) = (in_one_piece(factors), in_one_piece(summands));
     let [_, _, height, width] = dims(&x);
     let mut x = taken(x);
-    let planes = x.storage_mut();
-    channels::affine(
-        planes,
-        height * width,
-        values(&factors),
-        values(&summands),
+    let affine = Affine {
+        factors: values(&factors),
+        summands: values(&summands),
         activation,
-    );
+    };
+    affine.apply_to_all(x.storage_mut(), height * width);
     x
 }
 

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::channels::Affine;
 use crate::matrix::{Left, Numbers, Panels, Place, Start, Threads, multiply, multiply_into};
 
 /// Sizes of a pointwise convolution.
@@ -26,20 +27,21 @@ const PIXELS: usize = 192;
 /// - images: `[batch, inputs, area]`
 /// - weights: `[outputs, inputs]`
 /// - bias: `[outputs]`
-/// - output: `[batch, outputs, area]`
+/// - output: `[batch, outputs, area]`, and `after` it what follows
 pub fn forward(
     numbers: Numbers,
     sizes: Sizes,
     images: &[f32],
     weights: &[f32],
     bias: &[f32],
+    after: Option<Affine>,
 ) -> Vec<f32> {
     run(
         numbers,
         sizes,
         images,
         (weights, Place::rows(sizes.inputs)),
-        Some(bias),
+        (Some(bias), after),
     )
 }
 
@@ -61,7 +63,13 @@ pub fn image_gradient(
         ..sizes
     };
     let transposed = Place::rows(sizes.inputs).transposed();
-    run(numbers, reversed, gradient, (weights, transposed), None)
+    run(
+        numbers,
+        reversed,
+        gradient,
+        (weights, transposed),
+        (None, None),
+    )
 }
 
 fn run(
@@ -69,7 +77,7 @@ fn run(
     sizes: Sizes,
     images: &[f32],
     weights: (&[f32], Place),
-    bias: Option<&[f32]>,
+    (bias, after): (Option<&[f32]>, Option<Affine>),
 ) -> Vec<f32> {
     let Sizes {
         inputs,
@@ -93,6 +101,12 @@ fn run(
         let pixels = (image, Place::rows(area).at(first));
         let pixels = Panels::new(numbers, size, pixels, Threads::This);
         multiply_into(numbers, &weights, &pixels, &mut strip, start);
+        if let Some(after) = after {
+            // While the strip is at hand.
+            for (channel, pixels) in strip.into_iter().enumerate() {
+                after.apply(channel, pixels);
+            }
+        }
     });
     output
 }

@@ -5,7 +5,7 @@ use burn::backend::{Dispatch, DispatchDevice, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Device, Tensor, activation as plain, module};
 
-use crate::operations::{Kernels, Weights, affine_forward, convolve_forward, linear_forward};
+use crate::operations::{Kernels, Way, Weights, affine_forward, convolve_forward, linear_forward};
 use crate::passes::{rearrange, unfold_windows};
 use crate::profile::timed;
 use crate::{Activation, Numbers};
@@ -85,52 +85,108 @@ pub fn conv2d(
     let device = images.device();
     let kind = kind_of(images.dims(), weight.dims(), &options);
     timed(kind, &device, move || {
-        let same_device = images.device() == weight.device();
-        if !same_device || !is_served(&images) || !is_served(&weight) {
-            return module::conv2d(images, weight, bias, options);
-        }
-        let [_, inputs, height, width] = images.dims();
-        let [outputs, _, side, other] = weight.dims();
-        let keeps_size = side == other
-            && options.stride == [1, 1]
-            && options.dilation == [1, 1]
-            && options.padding_begin() == [side / 2; 2]
-            && options.padding_end() == [side / 2; 2]
-            && height * width > 0;
-        let depthwise = options.groups == inputs && outputs == inputs && inputs > 1;
-        let way = match side {
-            3 if keeps_size && options.groups == 1 => Way::Full,
-            3 | 5 | 7 if keeps_size && depthwise => Way::Depthwise,
-            1 if keeps_size && options.groups == 1 => Way::Pointwise,
-            _ if is_patches(images.dims(), weight.dims(), &options) => {
-                return convolve_patches(images, weight, bias);
-            }
-            _ if is_windows(weight.dims(), &options) => {
-                return convolve_windows(images, weight, bias, &options);
-            }
-            _ => return module::conv2d(images, weight, bias, options),
-        };
-        let (bias, numbers) = (or_zeros(bias, outputs, &images.device()), Numbers::chosen());
-        if matches!(way, Way::Full) && is_final(&images) && is_final(&weight) {
-            let (images, weight, bias) = (primitive(images), primitive(weight), primitive(bias));
-            let output = convolve_forward(images, weight, bias, numbers, Weights::Stay);
-            return Tensor::from_primitive::<Flex>(output);
-        }
-        let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
-        let bias = bias.into_dispatch();
-        Tensor::from_dispatch(match way {
-            Way::Full => Dispatch::convolve(images, weight, bias, numbers),
-            Way::Depthwise => Dispatch::convolve_depthwise(images, weight, bias),
-            Way::Pointwise => Dispatch::convolve_pointwise(images, weight, bias, numbers),
-        })
+        convolved(images, weight, bias, options, None)
     })
 }
 
-/// The kernels of convolutions.
-enum Way {
-    Full,
-    Depthwise,
-    Pointwise,
+/// [`conv2d`], then `activation(factor · x + summand)`, one factor and summand for each channel, in
+/// the same pass where nothing records gradients: what a batch norm does outside training.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weight: `[outputs, inputs / groups, kernel, kernel]`
+/// - bias, factor, summand: `[outputs]`
+/// - output: `[batch, outputs, …, …]`
+pub fn conv2d_affine(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    [factor, summand]: [Tensor<1>; 2],
+    activation: Option<Activation>,
+) -> Tensor<4> {
+    let device = images.device();
+    let kind = kind_of(images.dims(), weight.dims(), &options);
+    timed(kind, &device, move || {
+        let after = Some(([factor, summand], activation));
+        convolved(images, weight, bias, options, after)
+    })
+}
+
+type AfterTensors = ([Tensor<1>; 2], Option<Activation>);
+
+fn convolved(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: Option<AfterTensors>,
+) -> Tensor<4> {
+    let finished = |x: Tensor<4>, after: Option<AfterTensors>| match after {
+        Some(([factor, summand], activation)) => scaled(x, factor, summand, activation),
+        None => x,
+    };
+    let way = match way_of(&images, &weight, &options) {
+        Ok(way) => way,
+        Err(Other::Patches) => return finished(convolve_patches(images, weight, bias), after),
+        Err(Other::Windows) => {
+            return finished(convolve_windows(images, weight, bias, &options), after);
+        }
+        Err(Other::Any) => return finished(module::conv2d(images, weight, bias, options), after),
+    };
+    let [outputs, ..] = weight.dims();
+    let (bias, numbers) = (or_zeros(bias, outputs, &images.device()), Numbers::chosen());
+    if is_final(&images) && is_final(&weight) {
+        let kernel = (primitive(weight), primitive(bias));
+        let after = after.map(|([factor, summand], activation)| {
+            (primitive(factor), primitive(summand), activation)
+        });
+        let kept = (numbers, Weights::Stay);
+        let output = convolve_forward(way, primitive(images), kernel, after, kept);
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
+    let bias = bias.into_dispatch();
+    let output = Tensor::from_dispatch(match way {
+        Way::Full => Dispatch::convolve(images, weight, bias, numbers),
+        Way::Depthwise => Dispatch::convolve_depthwise(images, weight, bias),
+        Way::Pointwise => Dispatch::convolve_pointwise(images, weight, bias, numbers),
+    });
+    finished(output, after)
+}
+
+/// Convolutions that no kernel of their own serves.
+enum Other {
+    /// Kernels that meet without overlap, gap or border.
+    Patches,
+    /// Windows that are unfolded first.
+    Windows,
+    Any,
+}
+
+/// The kernel that serves a convolution.
+fn way_of(images: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> Result<Way, Other> {
+    let same_device = images.device() == weight.device();
+    if !same_device || !is_served(images) || !is_served(weight) {
+        return Err(Other::Any);
+    }
+    let [_, inputs, height, width] = images.dims();
+    let [outputs, _, side, other] = weight.dims();
+    let keeps_size = side == other
+        && options.stride == [1, 1]
+        && options.dilation == [1, 1]
+        && options.padding_begin() == [side / 2; 2]
+        && options.padding_end() == [side / 2; 2]
+        && height * width > 0;
+    let depthwise = options.groups == inputs && outputs == inputs && inputs > 1;
+    match side {
+        3 if keeps_size && options.groups == 1 => Ok(Way::Full),
+        3 | 5 | 7 if keeps_size && depthwise => Ok(Way::Depthwise),
+        1 if keeps_size && options.groups == 1 => Ok(Way::Pointwise),
+        _ if is_patches(images.dims(), weight.dims(), options) => Err(Other::Patches),
+        _ if is_windows(weight.dims(), options) => Err(Other::Windows),
+        _ => Err(Other::Any),
+    }
 }
 
 /// Whether kernels meet without overlap, gap or border.
@@ -346,15 +402,24 @@ pub fn affine(
 ) -> Tensor<4> {
     let device = x.device();
     timed("batch norm", &device, move || {
-        if is_final(&x) {
-            let (factor, summand) = (primitive(factor), primitive(summand));
-            let output = affine_forward(primitive(x), factor, summand, activation);
-            return Tensor::from_primitive::<Flex>(output);
-        }
-        let [channels] = factor.dims();
-        let along = |values: Tensor<1>| values.reshape([1, channels, 1, 1]);
-        activated(x * along(factor) + along(summand), activation)
+        scaled(x, factor, summand, activation)
     })
+}
+
+fn scaled(
+    x: Tensor<4>,
+    factor: Tensor<1>,
+    summand: Tensor<1>,
+    activation: Option<Activation>,
+) -> Tensor<4> {
+    if is_final(&x) {
+        let (factor, summand) = (primitive(factor), primitive(summand));
+        let output = affine_forward(primitive(x), factor, summand, activation);
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    let [channels] = factor.dims();
+    let along = |values: Tensor<1>| values.reshape([1, channels, 1, 1]);
+    activated(x * along(factor) + along(summand), activation)
 }
 
 /// A transposed convolution whose squares do not overlap: every pixel becomes a square of

@@ -6,7 +6,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, Inte
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
     Activation, activate, add, add_scaled, affine, attend, batch_norm_train, conv_transpose2d,
-    conv2d, double_and_join, gate, layer_norm, linear, mean_over_pixels, pair_index,
+    conv2d, conv2d_affine, double_and_join, gate, layer_norm, linear, mean_over_pixels, pair_index,
     plain_activation, plain_attention, plain_turn, rearrange, respond, roll_maps, scale_planes,
     set_lengths, spread_positions, star_rectify, turn_pairs,
 };
@@ -590,6 +590,40 @@ fn batch_norms_agree() {
     let expected = module::batch_norm_train(x, weight, bias, 0.1);
     assert_close(mean, expected.mean, "mean");
     assert_close(variance, expected.variance, "variance");
+}
+
+#[test]
+fn what_follows_a_convolution_agrees() {
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        let images = random([2, 12, 9, 14], 91, &device);
+        let (factor, summand) = (random([12], 92, &device), random([12], 93, &device));
+        let bias = random([12], 94, &device);
+        for (side, stride, groups) in [(3, 1, 1), (1, 1, 1), (5, 1, 12), (3, 2, 1), (3, 1, 2)] {
+            let weight = random([12, 12 / groups, side, side], 95, &device);
+            for activation in [None, Some(Activation::Silu)] {
+                let options = || options(side, stride, groups);
+                let (images, weight) = (images.clone(), weight.clone());
+                let bias = Some(bias.clone());
+                let scales = [factor.clone(), summand.clone()];
+                let found = conv2d_affine(
+                    images.clone(),
+                    weight.clone(),
+                    bias.clone(),
+                    options(),
+                    scales.clone(),
+                    activation,
+                );
+                let plain = module::conv2d(images, weight, bias, options());
+                let [factor, summand] = scales.map(|values| values.reshape([1, 12, 1, 1]));
+                let plain = plain * factor + summand;
+                let plain = match activation {
+                    Some(activation) => plain_activation(plain, activation),
+                    None => plain,
+                };
+                assert_close(found, plain, &format!("{side} {stride} {groups}"));
+            }
+        }
+    }
 }
 
 #[test]

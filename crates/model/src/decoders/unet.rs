@@ -74,7 +74,7 @@ fn conv_norm(channels: [usize; 2], device: &Device) -> ConvNorm {
 }
 
 fn conv_norm_relu((conv, norm): &ConvNorm, input: Tensor<4>) -> Tensor<4> {
-    norm.forward_activated(conv.forward(input), Activation::Relu)
+    conv.forward_normed(input, norm, Some(Activation::Relu))
 }
 
 /// The decoder of segmentation_models_pytorch's U-Net (Ronneberger et al., *U-Net*), of any

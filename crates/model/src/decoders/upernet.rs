@@ -130,7 +130,7 @@ impl ConvModule {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.bn
-            .forward_activated(self.conv.forward(input), Activation::Relu)
+        self.conv
+            .forward_normed(input, &self.bn, Some(Activation::Relu))
     }
 }

@@ -474,8 +474,8 @@ struct Stem {
 
 impl Stem {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let first = self.conv1.forward(input);
-        let first = self.norm1.forward_activated(first, self.activation);
+        let activation = Some(self.activation);
+        let first = self.conv1.forward_normed(input, &self.norm1, activation);
         self.conv2.forward(first)
     }
 }
@@ -537,10 +537,9 @@ impl MbConv {
             Some(shortcut) => shortcut.forward(input.clone()),
             None => input.clone(),
         };
-        let x = self.conv1_1x1.forward(self.pre_norm.forward(input));
-        let x = self.norm1.forward_activated(x, self.activation);
-        let x = self.conv2_kxk.forward(x);
-        let x = self.norm2.forward_activated(x, self.activation);
+        let (x, activation) = (self.pre_norm.forward(input), Some(self.activation));
+        let x = self.conv1_1x1.forward_normed(x, &self.norm1, activation);
+        let x = self.conv2_kxk.forward_normed(x, &self.norm2, activation);
         let x = self.se.forward(x);
         // Channels last, as attention wants them next.
         let x = self.drop_path.forward(self.conv3_1x1.forward(x));

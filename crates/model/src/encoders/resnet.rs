@@ -211,8 +211,8 @@ impl ResNet {
     /// - output: `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8, 16 and 32
     pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         let Some(stage) = stage.checked_sub(1) else {
-            let x = self.conv1.forward(input);
-            return self.bn1.forward_activated(x, Activation::Relu);
+            let activation = Some(Activation::Relu);
+            return self.conv1.forward_normed(input, &self.bn1, activation);
         };
         let input = match (stage, block) {
             (0, 0) => {
@@ -242,16 +242,17 @@ struct Block {
 impl Block {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(conv.forward(input.clone())),
+            Some((conv, norm)) => conv.forward_normed(input.clone(), norm, None),
             None => input.clone(),
         };
-        let x = self
-            .bn1
-            .forward_activated(self.conv1.forward(input), Activation::Relu);
-        let x = self.bn2.forward(self.conv2.forward(x));
+        let rectified = Some(Activation::Relu);
+        let x = self.conv1.forward_normed(input, &self.bn1, rectified);
         let x = match (&self.conv3, &self.bn3) {
-            (Some(conv), Some(norm)) => norm.forward(conv.forward(activate(x, Activation::Relu))),
-            _ => x,
+            (Some(conv), Some(norm)) => {
+                let x = self.conv2.forward_normed(x, &self.bn2, rectified);
+                conv.forward_normed(x, norm, None)
+            }
+            _ => self.conv2.forward_normed(x, &self.bn2, None),
         };
         activate(self.drop_path.forward(x) + shortcut, Activation::Relu)
     }

@@ -63,10 +63,7 @@ impl BatchNorm2d {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        if self.training.is_enabled() && input.device().is_autodiff() {
-            return self.forward_train(input);
-        }
-        self.forward_running(input, None)
+        self.apply(input, None)
     }
 
     /// [`forward`](Self::forward) and a function of the result.
@@ -74,18 +71,34 @@ impl BatchNorm2d {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward_activated(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
-        if self.training.is_enabled() && input.device().is_autodiff() {
-            return activate(self.forward_train(input), activation);
-        }
-        self.forward_running(input, Some(activation))
+        self.apply(input, Some(activation))
     }
 
-    /// By the running statistics, which are one factor and one summand per channel.
-    fn forward_running(&self, input: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+    /// Both of the above.
+    ///
+    /// # Shapes
+    /// - input and output: `[batch, channels, height, width]`
+    pub fn apply(&self, input: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+        if let Some([factor, summand]) = self.running_scales(&input.device()) {
+            return affine(input, factor, summand, activation);
+        }
+        let normed = self.forward_train(input);
+        match activation {
+            Some(activation) => activate(normed, activation),
+            None => normed,
+        }
+    }
+
+    /// The running statistics as one factor and one summand per channel, `[channels]` each; none
+    /// where the batch's count.
+    pub fn running_scales(&self, device: &Device) -> Option<[Tensor<1>; 2]> {
+        if self.training.is_enabled() && device.is_autodiff() {
+            return None;
+        }
         let variance = self.running_var.value_sync() + self.epsilon;
         let factor = self.weight.val() / variance.sqrt();
         let summand = self.bias.val() - self.running_mean.value_sync() * factor.clone();
-        affine(input, factor, summand, activation)
+        Some([factor, summand])
     }
 
     fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {

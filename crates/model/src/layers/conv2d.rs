@@ -2,8 +2,9 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::conv2d;
+use inkling_kernels::{Activation, conv2d, conv2d_affine, is_served};
 
+use super::BatchNorm2d;
 use crate::precision::{narrowed, widened};
 
 /// Configuration of a [`Conv2d`] with a square kernel.
@@ -116,11 +117,39 @@ impl Conv2d {
     /// - input: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, height / stride, width / stride]` (with the default padding)
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups);
-        let bias = self.bias.as_ref().map(Param::val);
-        let input = if self.same { self.pad(input) } else { input };
-        let (input, weight) = (narrowed(input), narrowed(self.weight.val()));
-        widened(conv2d(input, weight, bias.map(narrowed), options))
+        let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
+        let (input, weight) = (narrowed(self.padded(input)), narrowed(self.weight.val()));
+        widened(conv2d(input, weight, bias, self.options()))
+    }
+
+    /// [`forward`](Self::forward), a norm and an activation, in one pass where the norm takes its
+    /// running statistics.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s
+    pub fn forward_normed(
+        &self,
+        input: Tensor<4>,
+        norm: &BatchNorm2d,
+        activation: Option<Activation>,
+    ) -> Tensor<4> {
+        let scales = norm.running_scales(&input.device());
+        match scales {
+            Some(scales) if is_served(&input) => {
+                let bias = self.bias.as_ref().map(Param::val);
+                let (input, weight) = (self.padded(input), self.weight.val());
+                conv2d_affine(input, weight, bias, self.options(), scales, activation)
+            }
+            _ => norm.apply(self.forward(input), activation),
+        }
+    }
+
+    fn options(&self) -> ConvOptions<2> {
+        ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups)
+    }
+
+    fn padded(&self, input: Tensor<4>) -> Tensor<4> {
+        if self.same { self.pad(input) } else { input }
     }
 
     fn pad(&self, input: Tensor<4>) -> Tensor<4> {
