@@ -320,8 +320,8 @@ pub struct Predict {
     /// Distance between tiles, as a share of their side.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub step: f64,
-    /// How exactly networks multiply: f32, bf16 or f16. Graphics cards and processors with AVX-512
-    /// BF16 are up to twice as fast in bf16, at an error of about 0.3 % of the logits' spread.
+    /// How exactly networks multiply: f32, bf16 or f16. Graphics cards, and processors with AVX-512
+    /// BF16, are faster in bf16; probabilities change in the third digit.
     #[arg(long, default_value = "f32", value_name = "NAME", value_parser = precision)]
     pub precision: Precision,
     /// A folder of depth maps (one folder per fragment in it), or auto to fit them first.
