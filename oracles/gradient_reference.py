@@ -40,9 +40,9 @@ BATCH = 4
 # As in crates/model/tests/gradients.rs.
 TOLERANCE = 1e-3
 FAINT = 1e-4
-ROUNDINGS = 16 * 2.0**-24
-SHAKES = 8
-INPUTS = 100
+ROUNDINGS = 64 * 2.0**-24
+SHAKES = 16
+INPUTS = 400
 
 
 def make(case):

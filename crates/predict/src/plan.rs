@@ -2,6 +2,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use inkling_model::Precision;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub rotations: usize,
     /// What is averaged over passes.
     pub average: Average,
+    /// How exactly networks multiply.
+    pub precision: Precision,
     /// What is told of a tile.
     pub channels: Channels,
     /// The models, by the hash of their weights.

@@ -265,6 +265,7 @@ fn plan(
         tta: settings.tta,
         rotations: settings.rotations,
         average: settings.average,
+        precision: settings.precision,
         channels: Channels {
             square: flags.uncertainty,
             members: flags.per_model,
