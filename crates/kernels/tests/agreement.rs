@@ -508,7 +508,6 @@ fn enlargements_agree() {
 
 #[test]
 fn convolutions_with_strides_agree() {
-    let device = Device::flex().autodiff();
     for (side, stride, border, [height, width]) in [
         (3, 2, 1, [13, 18]),
         (7, 4, 2, [21, 16]),
@@ -517,25 +516,7 @@ fn convolutions_with_strides_agree() {
         (5, 3, 6, [2, 9]),
     ] {
         let options = ConvOptions::new([stride; 2], [border; 2], [1, 1], 1);
-        let images = random([2, 3, height, width], 68, &device);
-        let weight = random([6, 3, side, side], 69, &device);
-        let bias = random([6], 70, &device);
-        check!(
-            &format!("{side} × {side}, stride {stride}"),
-            [images, weight, bias],
-            conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options.clone()
-            ),
-            module::conv2d(
-                images.clone(),
-                weight.clone(),
-                Some(bias.clone()),
-                options.clone()
-            )
-        );
+        check_convolution([2, 3, height, width], [6, 3, side, side], &options);
     }
 }
 
@@ -740,15 +721,49 @@ fn everything() -> Vec<f32> {
     all
 }
 
+/// What passes over memory once, forward and backward: all values and gradients. Every sum runs over
+/// more than one task.
+fn every_pass() -> Vec<f32> {
+    let device = Device::flex().autodiff();
+    let maps = random([3, 16, 46, 38], 50, &device).require_grad();
+    let per_channel = |seed| random([16], seed, &device).require_grad();
+    let per_feature = |seed| random([32], seed, &device).require_grad();
+    let one = |seed| random([1], seed, &device).require_grad();
+    let table = random([81, 2], 51, &device).require_grad();
+    let (scale, shift) = (per_channel(52), per_channel(53));
+    let (slope, start) = (one(54), one(55));
+    let (weight, bias) = (per_feature(56), per_feature(57));
+    let lengths = random([2], 58, &device).require_grad();
+    let (x, _) = batch_norm_train(maps.clone(), scale.clone(), shift.clone(), 1e-5);
+    let x = x.clone() * mean_over_pixels(x);
+    let x = double_and_join(x, Some(random([3, 16, 92, 76], 59, &device)));
+    let x = respond(x.permute([0, 2, 3, 1]), weight.clone(), bias.clone());
+    let x = add_scaled(x.clone(), roll_maps(x, [5, 9]), weight.clone());
+    let x = star_rectify(x, slope.clone(), start.clone());
+    let x = gate(x.reshape([3, 6992, 32]), Activation::Silu);
+    let x = set_lengths(x, lengths.clone(), 8);
+    let positions = spread_positions(table.clone(), 5);
+    let mut all = [values(x.clone()), values(positions.clone())].concat();
+    let gradients = (weighted(x) + weighted(positions)).backward();
+    all.extend(values(maps.grad(&gradients).unwrap()));
+    all.extend(values(table.grad(&gradients).unwrap()));
+    for weights in [scale, shift, slope, start, weight, bias, lengths] {
+        all.extend(values(weights.grad(&gradients).unwrap()));
+    }
+    all
+}
+
 #[test]
 fn results_are_the_same_bits_on_any_number_of_threads() {
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build().unwrap().install(everything)
-    };
-    let alone = on(1);
-    assert!(alone.iter().all(|value| value.is_finite()));
-    for threads in [2, 3, 7] {
-        assert!(on(threads) == alone, "{threads} threads");
+    for work in [everything, every_pass] {
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(work)
+        };
+        let alone = on(1);
+        assert!(alone.iter().all(|value| value.is_finite()));
+        for threads in [2, 3, 7] {
+            assert!(on(threads) == alone, "{threads} threads");
+        }
     }
 }
