@@ -272,3 +272,40 @@ impl<W: WithDot> WithSimd for OnSingles<W> {
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    /// Both ways of 16 bits hold the same numbers, whichever of them this processor takes.
+    #[test]
+    fn pairs_hold_what_rounding_gives() {
+        let Unit::Pairs(pairs) = Unit::of(Numbers::Bf16) else {
+            return;
+        };
+        let numbers: Vec<f32> = (0..37).map(|i| (i as f32 * 0.737).sin() * 3.0).collect();
+        let singly = |numbers: &[f32]| {
+            let mut words = vec![0; numbers.len()];
+            Unit::Rounded(Arch::new()).convert(numbers, &mut words);
+            words
+        };
+        let halves = |words: Vec<u32>| -> Vec<u32> {
+            let halves = words
+                .into_iter()
+                .flat_map(|word| [word << 16, word & 0xffff_0000]);
+            halves.collect()
+        };
+        let unit = Unit::Pairs(pairs);
+        for count in [1, 2, 15, 16, 17, 31, 32, 37] {
+            let mut words = vec![0; unit.words(count)];
+            unit.convert(&numbers[..count], &mut words);
+            assert_eq!(halves(words)[..count], singly(&numbers[..count]), "{count}");
+        }
+        let (above, below) = numbers.split_at(18);
+        let mut words = vec![0; 18];
+        unit.stack(&[above, &below[..18]], &mut words);
+        let expected = singly(above).into_iter().zip(singly(below));
+        let expected: Vec<u32> = expected.flat_map(|(a, b)| [a, b]).collect();
+        assert_eq!(halves(words), expected);
+    }
+}
