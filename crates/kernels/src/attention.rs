@@ -7,7 +7,7 @@ use crate::exponential::exp;
 use crate::matrix::{
     Left, Numbers, Panels, Place, Start, Strided, Threads, multiply, multiply_into,
 };
-use crate::vectors::{joined, total, vectorized};
+use crate::vectors::{joined, sum, total, vectorized};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -386,16 +386,7 @@ fn softmax_gradient(shares: &[f32], gradients: &mut [f32], columns: usize) {
         || {
             let rows = gradients.chunks_exact_mut(columns);
             for (gradients, shares) in rows.zip(shares.chunks_exact(columns)) {
-                let mut sums = [0.0; SUMS];
-                let (whole, rest) = gradients.as_chunks::<SUMS>();
-                let (whole_shares, rest_shares) = shares.as_chunks::<SUMS>();
-                for (gradients, shares) in whole.iter().zip(whole_shares) {
-                    for lane in 0..SUMS {
-                        sums[lane] += gradients[lane] * shares[lane];
-                    }
-                }
-                let tail: f32 = rest.iter().zip(rest_shares).map(|(g, s)| g * s).sum();
-                let mean = total(sums) + tail;
+                let mean = sum(columns, |column| gradients[column] * shares[column]);
                 for (gradient, share) in gradients.iter_mut().zip(shares) {
                     *gradient = share * (*gradient - mean);
                 }

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::planes::{by_channel, sum};
-use crate::vectors::vectorized;
+use crate::planes::by_channel;
+use crate::vectors::{sum, vectorized};
 
 /// A channel's mean and variance over a batch.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::{total, vectorized};
+use crate::vectors::{sum, vectorized};
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
-/// Independent sums, so that they are added as vectors.
-const SUMS: usize = 32;
 
 /// `(x − mean) / sqrt(variance + epsilon) · weight + bias` of every row, in place.
 ///
@@ -115,21 +113,4 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let mean = sum(row.len(), |lane| row[lane]) / count;
     let variance = sum(row.len(), |lane| (row[lane] - mean) * (row[lane] - mean)) / count;
     (mean, 1.0 / (variance + epsilon).sqrt())
-}
-
-/// `Σ term(i)` for `i < count`, many sums at once.
-#[inline(always)]
-fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut sums = [0.0; SUMS];
-    let whole = count / SUMS * SUMS;
-    for start in (0..whole).step_by(SUMS) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(start + lane);
-        }
-    }
-    // Into lanes too: one sum could not be added as vectors.
-    for (sum, index) in sums.iter_mut().zip(whole..count) {
-        *sum += term(index);
-    }
-    total(sums)
 }

@@ -2,14 +2,12 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::vectorized;
+use crate::vectors::{sum, vectorized};
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
 /// Shorter vectors count as this long, as in `torch.nn.functional.normalize`.
 const SHORTEST: f32 = 1e-12;
-/// Independent sums, so that they are added as vectors.
-const SUMS: usize = 16;
 
 /// Brings the leading vectors of every row to `lengths`, in place.
 ///
@@ -101,14 +99,5 @@ fn length_of(vector: &[f32]) -> f32 {
 
 #[inline(always)]
 fn product(left: &[f32], right: &[f32]) -> f32 {
-    let mut sums = [0.0; SUMS];
-    let (whole, rest) = left.as_chunks::<SUMS>();
-    let (others, other_rest) = right.as_chunks::<SUMS>();
-    for (left, right) in whole.iter().zip(others) {
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum += left * right;
-        }
-    }
-    let rest: f32 = rest.iter().zip(other_rest).map(|(l, r)| l * r).sum();
-    rest + sums.iter().sum::<f32>()
+    sum(left.len(), |index| left[index] * right[index])
 }

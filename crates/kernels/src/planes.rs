@@ -2,10 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::vectorized;
-
-/// Independent sums, so that they are added as vectors.
-const SUMS: usize = 32;
+use crate::vectors::{sum, vectorized};
 
 /// `Σ` over each plane.
 ///
@@ -85,17 +82,4 @@ pub fn filled(numbers: &[f32], area: usize) -> Vec<f32> {
     let pairs = planes.par_chunks_mut(area).zip(numbers);
     pairs.for_each(|(plane, &number)| plane.fill(number));
     planes
-}
-
-/// `Σ term(i)` for `i < count`, many sums at once.
-#[inline(always)]
-pub fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut sums = [0.0; SUMS];
-    let whole = count / SUMS * SUMS;
-    for start in (0..whole).step_by(SUMS) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(start + lane);
-        }
-    }
-    (whole..count).map(term).sum::<f32>() + sums.iter().sum::<f32>()
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::vectorized;
+use crate::vectors::{total, vectorized};
 
 /// Values of one task; fixed, so that sums do not depend on the number of threads.
 const PIECE: usize = 8192;
@@ -55,5 +55,5 @@ fn piece_backward(arguments: &[f32], gradients: &mut [f32], scale: f32) -> [f32;
             }
         },
     );
-    sums.map(|lanes| lanes.iter().sum())
+    sums.map(total)
 }

@@ -40,3 +40,23 @@ pub fn joined<const N: usize>(mut lanes: [f32; N], join: impl Fn(f32, f32) -> f3
 pub fn total<const N: usize>(lanes: [f32; N]) -> f32 {
     joined(lanes, |a, b| a + b)
 }
+
+/// Independent sums, so that they are added as vectors.
+const SUMS: usize = 32;
+
+/// `Σ term(i)` for `i < count`, many sums at once.
+#[inline(always)]
+pub fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut sums = [0.0; SUMS];
+    let whole = count / SUMS * SUMS;
+    for start in (0..whole).step_by(SUMS) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+    }
+    // Into lanes too: one sum could not be added as vectors.
+    for (sum, index) in sums.iter_mut().zip(whole..count) {
+        *sum += term(index);
+    }
+    total(sums)
+}
