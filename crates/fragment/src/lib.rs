@@ -24,6 +24,7 @@
 //! ```
 
 mod columns;
+mod decode_guard;
 mod error;
 mod float_tiff;
 mod fragment;
@@ -45,6 +46,7 @@ mod zarr_volume;
 mod zarr_writer;
 
 pub use columns::Columns;
+pub use decode_guard::{guard_decoder, panic_text, panics_are_caught};
 pub use error::Error;
 pub use fragment::Fragment;
 pub use maps::{DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};
