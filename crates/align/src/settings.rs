@@ -57,8 +57,17 @@ impl Default for AlignSettings {
     }
 }
 
+/// Largest side of a patch, in pixels.
+const LARGEST_PATCH: usize = 65_536;
+/// Most layers of a target, and the largest shift.
+const MOST_LAYERS: usize = 1_024;
+/// Least memory for voxels, in bytes.
+const LEAST_MEMORY: usize = 16 << 20;
+
 impl AlignSettings {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// # Errors
+    /// [`Error::Setting`] for the first value out of its range.
+    pub fn check(&self) -> Result<(), Error> {
         let wrong = |key, found: String, expected| {
             Err(Error::Setting {
                 key,
@@ -66,26 +75,25 @@ impl AlignSettings {
                 expected,
             })
         };
-        if self.patch < 2 {
-            return wrong("patch", self.patch.to_string(), "at least 2 px");
+        if !(2..=LARGEST_PATCH).contains(&self.patch) {
+            let expected = "2 to 65,536 px, more than a sheet's side";
+            return wrong("patch", self.patch.to_string(), expected);
         }
-        if self.layers[0] + 4 > self.layers[1] {
-            return wrong(
-                "layers",
-                format!("{:?}", self.layers),
-                "a range of at least 5 layers",
-            );
+        let [first, last] = self.layers;
+        if last > MOST_LAYERS || first.saturating_add(4) > last {
+            let expected = "a range of at least 5 layers, up to layer 1,024";
+            return wrong("layers", format!("{:?}", self.layers), expected);
         }
         let [low, high] = self.scales;
-        if !(low > 0.0 && low <= high && high.is_finite()) {
-            return wrong(
-                "scales",
-                format!("{:?}", self.scales),
-                "a rising range above 0",
-            );
+        if !(low >= 0.01 && low <= high && high <= 100.0) {
+            let expected =
+                "a rising range within 0.01 and 100: beyond, a scan is one layer or none";
+            return wrong("scales", format!("{:?}", self.scales), expected);
         }
-        if !(self.max_shift > 0.0 && self.max_shift.is_finite()) {
-            return wrong("max_shift", self.max_shift.to_string(), "a number above 0");
+        let shift = self.max_shift;
+        if !(shift > 0.0 && shift <= MOST_LAYERS as f64) {
+            let expected = "a number above 0, up to 1,024 layers, more than a sheet's scan has";
+            return wrong("max_shift", shift.to_string(), expected);
         }
         if !(self.smoothness >= 0.0 && self.smoothness.is_finite()) {
             return wrong(
@@ -94,6 +102,40 @@ impl AlignSettings {
                 "a number of at least 0",
             );
         }
+        if self.memory < LEAST_MEMORY {
+            let expected = "at least 16777216 bytes (16 MiB)";
+            return wrong("memory", self.memory.to_string(), expected);
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_beyond_reason_are_refused_by_name() {
+        type Change = fn(&mut AlignSettings);
+        let changes: [(&str, Change); 11] = [
+            ("patch", |s| s.patch = 1_000_000_000),
+            ("patch", |s| s.patch = 1),
+            ("layers", |s| s.layers = [44, 20]),
+            ("layers", |s| s.layers = [usize::MAX, usize::MAX]),
+            ("layers", |s| s.layers = [0, 1_000_000_000]),
+            ("max_shift", |s| s.max_shift = f64::NAN),
+            ("max_shift", |s| s.max_shift = 1e18),
+            ("scales", |s| s.scales = [-1.0, 2.0]),
+            ("scales", |s| s.scales = [0.3, f64::INFINITY]),
+            ("smoothness", |s| s.smoothness = -0.1),
+            ("memory", |s| s.memory = 0),
+        ];
+        for (key, change) in changes {
+            let mut settings = AlignSettings::default();
+            change(&mut settings);
+            let message = settings.check().unwrap_err().to_string();
+            assert!(message.contains(&format!("align.{key}")), "{message}");
+        }
+        AlignSettings::default().check().unwrap();
     }
 }

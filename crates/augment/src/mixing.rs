@@ -84,8 +84,9 @@ impl Mixing {
         )?;
         let holds = cut > 0.0 && cut <= 1.0;
         require("mixing.cut_side", cut, holds, "a share above 0, up to 1")?;
-        let holds = alpha > 0.0 && alpha.is_finite();
-        require("mixing.alpha", alpha, holds, "a number above 0")
+        let holds = (1e-3..=1e6).contains(&alpha);
+        let expected = "0.001, where shares are 0 or 1, to 1,000,000, where all are a half";
+        require("mixing.alpha", alpha, holds, expected)
     }
 
     /// Whether and how a patch of `side` px is mixed.

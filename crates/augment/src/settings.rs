@@ -158,11 +158,14 @@ impl AugmentSettings {
         }
     }
 
+    /// Whether samples of `depth` layers of `image_size`² px can be made so.
+    ///
     /// # Errors
     /// [`Error::Setting`] for the first value out of its range.
-    pub(crate) fn check(&self, image_size: usize) -> Result<(), Error> {
+    pub fn check(&self, image_size: usize, depth: usize) -> Result<(), Error> {
         self.check_probabilities()?;
         self.check_geometry(image_size)?;
+        self.check_crop(image_size, depth)?;
         self.check_intensities()?;
         let size = self.dropout_size;
         let holds = rising(size, 0.0) && size[1] <= 1.0;
@@ -197,9 +200,7 @@ impl AugmentSettings {
             let holds = rising(range, 0.0) && range[1] <= LARGEST_CROP;
             require(key, range, holds, "a rising range above 0, up to 16")?;
         }
-        let z = self.z_scale_limit;
-        let holds = (1.0..=LARGEST_CROP).contains(&z);
-        require("z_scale_limit", z, holds, "1 to 16")?;
+        require_z_scale(self.z_scale_limit)?;
         let tilt = self.tilt_limit;
         require("tilt_limit", tilt, within(tilt, 90.0), "0 to 90")?;
         let rotate = self.rotate_limit;
@@ -216,6 +217,18 @@ impl AugmentSettings {
         require("grid_limit", grid, within(grid, 1.0), "0 to 1")
     }
 
+    /// The largest crop is held in memory.
+    fn check_crop(&self, image_size: usize, depth: usize) -> Result<(), Error> {
+        let side = image_size as f64 * self.scale[1];
+        let bytes = 2.0 * side * side * depth as f64 * self.z_scale_limit;
+        require(
+            "scale",
+            self.scale,
+            bytes <= LARGEST_CROP_BYTES,
+            "crops of at most 4 GiB: a smaller scale, z_scale_limit or patch",
+        )
+    }
+
     fn check_intensities(&self) -> Result<(), Error> {
         let limits = [
             ("brightness_limit", self.brightness_limit),
@@ -225,8 +238,9 @@ impl AugmentSettings {
             require(key, limit, within(limit, 1.0), "0 to 1")?;
         }
         let noise = self.noise_variance;
-        let holds = rising(noise, -1.0) && noise[0] >= 0.0;
-        require("noise_variance", noise, holds, "a rising range from 0")?;
+        let holds = rising(noise, -1.0) && noise[0] >= 0.0 && noise[1] <= LARGEST_VARIANCE;
+        let expected = "a rising range from 0 to 65536², the square of the full range";
+        require("noise_variance", noise, holds, expected)?;
         let blur = self.gaussian_blur;
         let expected = "a rising range of sides from 3 to 255, the last odd";
         let holds = kernel(blur) && blur[1] % 2 == 1;
@@ -240,6 +254,11 @@ impl AugmentSettings {
 
 /// Most times that a crop may be larger than a patch.
 const LARGEST_CROP: f64 = 16.0;
+
+/// Most bytes of 16-bit voxels in a crop.
+const LARGEST_CROP_BYTES: f64 = (1_u64 << 32) as f64;
+/// Largest variance of noise.
+const LARGEST_VARIANCE: f64 = 65_536.0 * 65_536.0;
 
 /// # Errors
 /// [`Error::Setting`] unless the value `holds`.
@@ -259,6 +278,13 @@ pub(crate) fn require(
     }
 }
 
+/// # Errors
+/// [`Error::Setting`] unless crops may be so many times as deep as a patch.
+pub(crate) fn require_z_scale(limit: f64) -> Result<(), Error> {
+    let holds = (1.0..=LARGEST_CROP).contains(&limit);
+    require("z_scale_limit", limit, holds, "1 to 16")
+}
+
 fn rising([low, high]: [f64; 2], above: f64) -> bool {
     above < low && low <= high && high.is_finite()
 }
@@ -269,4 +295,47 @@ fn within(value: f64, limit: f64) -> bool {
 
 fn kernel([low, high]: [usize; 2]) -> bool {
     3 <= low && low <= high && high <= 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_beyond_reason_are_refused_by_name() {
+        type Change = fn(&mut AugmentSettings);
+        let changes: [(&str, Change); 17] = [
+            ("scale", |s| s.scale = [0.5, 1e9]),
+            ("scale", |s| s.scale = [f64::NAN, 1.0]),
+            ("scale", |s| {
+                (s.scale, s.z_scale_limit) = ([16.0, 16.0], 16.0)
+            }),
+            ("ratio", |s| s.ratio = [0.0, 1.0]),
+            ("z_scale_limit", |s| s.z_scale_limit = -1.33),
+            ("z_scale_limit", |s| s.z_scale_limit = f64::NAN),
+            ("z_scale_limit", |s| s.z_scale_limit = 1e9),
+            ("tilt_limit", |s| s.tilt_limit = f64::NAN),
+            ("rotate_limit", |s| s.rotate_limit = 1e9),
+            ("noise_variance", |s| {
+                s.noise_variance = [f64::NAN, f64::NAN]
+            }),
+            ("noise_variance", |s| s.noise_variance = [-4.0, 1.0]),
+            ("noise_variance", |s| s.noise_variance = [1.0, 1e300]),
+            ("gaussian_blur", |s| s.gaussian_blur = [3, 1_000_000_001]),
+            ("motion_blur", |s| s.motion_blur = [usize::MAX, usize::MAX]),
+            ("grid_steps", |s| s.grid_steps = 1_000_000_000),
+            ("dropout_size", |s| s.dropout_size = [0.3, 1e9]),
+            ("mixing.alpha", |s| s.mixing.alpha = 1e-300),
+        ];
+        for (key, change) in changes {
+            let mut settings = AugmentSettings::default();
+            change(&mut settings);
+            let message = settings.check(384, 18).unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("augment.{key}: found")),
+                "{message}"
+            );
+        }
+        AugmentSettings::default().check(384, 18).unwrap();
+    }
 }

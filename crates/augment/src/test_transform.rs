@@ -6,6 +6,7 @@ use ndarray::{Array3, s};
 use crate::Error;
 use crate::layer_taps::LayerTaps;
 use crate::normalize::normalize;
+use crate::settings::require_z_scale;
 
 /// The write-up's test transform: the central layers, resized to the patch's depth, normalised.
 #[derive(Clone, Debug)]
@@ -20,13 +21,19 @@ impl TestTransform {
     /// `ceil(depth × z_scale_limit)` layers of `z`.
     ///
     /// # Errors
-    /// [`Error::Layers`] when `z` has fewer layers than that and than the patch.
+    /// [`Error::Layers`] when `z` has fewer layers than that and than the patch; [`Error::Setting`] for a
+    /// limit below 1 or above 16; [`Error::Patch`] for a patch of nothing.
     pub fn new(
         image_size: usize,
         depth: usize,
         z_scale_limit: f64,
         z: Range<usize>,
     ) -> Result<Self, Error> {
+        if image_size == 0 || depth == 0 {
+            let side = image_size;
+            return Err(Error::Patch { depth, side });
+        }
+        require_z_scale(z_scale_limit)?;
         if z.len() < depth {
             return Err(Error::Layers {
                 first: z.start,

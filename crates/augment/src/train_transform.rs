@@ -34,7 +34,7 @@ impl TrainTransform {
                 side: image_size,
             });
         }
-        settings.check(image_size)?;
+        settings.check(image_size, depth)?;
         Ok(Self {
             settings,
             image_size,

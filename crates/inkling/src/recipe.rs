@@ -60,6 +60,22 @@ impl Default for DataSettings {
     }
 }
 
+/// Most layers of a scan; 16-bit numbers count them with room to spare.
+const MOST_LAYERS: usize = 65_536;
+
+impl DataSettings {
+    fn check(&self) -> Result<(), Usage> {
+        let [first, end] = self.layers;
+        match first < end && end <= MOST_LAYERS {
+            true => Ok(()),
+            false => Err(Usage(format!(
+                "data.layers: found [{first}, {end}]; expected the first layer and the one after the \
+                 last, rising, up to {MOST_LAYERS}. Mend: change them in [data]"
+            ))),
+        }
+    }
+}
+
 impl Recipe {
     /// Reads `files` in order, later ones over earlier ones, then `overrides` (`key=value`).
     ///
@@ -94,10 +110,23 @@ impl Recipe {
                 values: nested(&key, value),
             });
         }
-        let recipe = layers
+        let recipe: Self = layers
             .extract()
             .map_err(|error| anyhow::Error::new(Usage(explain(&error))))?;
+        recipe.check()?;
         Ok((recipe, Origins(layers)))
+    }
+
+    /// Refuses values out of their range before anything is read, allocated or written.
+    fn check(&self) -> anyhow::Result<()> {
+        self.data.check()?;
+        self.align.check()?;
+        self.model.check()?;
+        let (size, depth) = (self.model.image_size, self.model.depth);
+        self.augment.check(size, depth)?;
+        self.train.check()?;
+        self.predict.check()?;
+        Ok(())
     }
 
     /// The settings as TOML, to be kept beside a result.

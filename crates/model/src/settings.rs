@@ -96,6 +96,13 @@ impl Default for ModelSettings {
     }
 }
 
+/// Most voxels of a patch.
+const MOST_VOXELS: usize = 1 << 30;
+/// Largest side of a patch whose depth is to blame, in pixels.
+const LARGEST_SIDE: usize = 4_096;
+/// Most channels of a decoder.
+const WIDEST: usize = 4_096;
+
 impl ModelSettings {
     /// How many windows a patch is cut into.
     pub fn windows(&self) -> usize {
@@ -133,7 +140,10 @@ impl ModelSettings {
     }
 
     /// Checks everything that does not need the encoder.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first value out of its range.
+    pub fn check(&self) -> Result<(), Error> {
         let wrong = |key, found: String, expected: &str| {
             Err(Error::Setting {
                 key,
@@ -142,16 +152,36 @@ impl ModelSettings {
             })
         };
         if self.depth == 0 {
-            return wrong("depth", "0".to_owned(), "at least one layer");
+            return wrong("depth", "0".to_owned(), "at least 1 layer");
+        }
+        if self.image_size == 0 {
+            return wrong("image_size", "0".to_owned(), "at least 1 pixel");
+        }
+        let side = self.image_size;
+        let voxels = side.saturating_mul(side).saturating_mul(self.depth);
+        if voxels > MOST_VOXELS {
+            let (key, value) = match side > LARGEST_SIDE {
+                true => ("image_size", side),
+                false => ("depth", self.depth),
+            };
+            let expected = "a patch of at most 2^30 voxels (depth × image_size²), which take 4 GiB";
+            return wrong(key, value.to_string(), expected);
         }
         let splits = self.window > 0 && self.depth.is_multiple_of(self.window);
         if self.approach == Approach::Aggregate && !splits {
             let expected = format!("a divisor of model.depth = {}", self.depth);
             return wrong("window", self.window.to_string(), &expected);
         }
-        if self.decoder.is_empty() || self.decoder.len() > 5 || self.decoder.contains(&0) {
-            let found = format!("{:?}", self.decoder);
-            return wrong("decoder", found, "one to five widths above 0");
+        let widths = self
+            .decoder
+            .iter()
+            .all(|width| (1..=WIDEST).contains(width));
+        if !(1..=5).contains(&self.decoder.len()) || !widths {
+            let shown: Vec<_> = self.decoder.iter().take(6).collect();
+            let found = format!("{shown:?}");
+            let expected = "one to five widths from 1 to 4,096, four times the widest published: a \
+                            3 × 3 convolution between them takes 600 MB";
+            return wrong("decoder", found, expected);
         }
         if self.architecture == Architecture::UperNet && self.decoder.len() != 1 {
             let found = format!("{:?}", self.decoder);
@@ -198,5 +228,75 @@ impl ModelSettings {
             return wrong("decoder", found, expected);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_beyond_reason_are_refused_by_name() {
+        type Change = fn(&mut ModelSettings);
+        let changes: [(&str, Change); 11] = [
+            ("image_size", |s| s.image_size = 1_000_000_000),
+            ("image_size", |s| s.image_size = usize::MAX),
+            ("image_size", |s| s.image_size = 0),
+            ("depth", |s| (s.depth, s.window) = (3_000_000_000, 3)),
+            ("window", |s| s.window = 1_000_000_000),
+            ("window", |s| s.window = 0),
+            ("decoder", |s| s.decoder = vec![256, 1_000_000_000]),
+            ("decoder", |s| s.decoder = vec![8; 65_536]),
+            ("drop_path", |s| s.drop_path = f64::NAN),
+            ("dropout", |s| s.dropout = -0.1),
+            ("pretrained", |s| s.pretrained = Pretrained::Random(true)),
+        ];
+        for (key, change) in changes {
+            let mut settings = ModelSettings::default();
+            change(&mut settings);
+            let message = settings.check().unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("model.{key}: found")),
+                "{message}"
+            );
+            assert!(message.len() < 400, "{message}");
+        }
+        ModelSettings::default().check().unwrap();
+    }
+
+    /// Shapes are checked before a tensor is made.
+    #[test]
+    fn a_maxvit_beyond_reason_is_refused() {
+        let shape = MaxVitShape {
+            stem: [8, 8],
+            channels: [8, 16, 16, 32],
+            blocks: [1; 4],
+            head_width: 8,
+            position_hidden: 16,
+            position_dropout: 0.0,
+            layer_scale: None,
+        };
+        let named = |change: fn(&mut MaxVitShape)| {
+            let mut shape = shape.clone();
+            change(&mut shape);
+            let settings = ModelSettings {
+                maxvit: Some(shape),
+                ..ModelSettings::default()
+            };
+            settings.encoder_config().map(|_| ())
+        };
+        named(|_| {}).unwrap();
+        let changes: [fn(&mut MaxVitShape); 7] = [
+            |shape| shape.channels[3] = 1 << 30,
+            |shape| shape.stem[0] = 1_000_000_000,
+            |shape| shape.blocks[2] = 65_536,
+            |shape| shape.position_hidden = 1_000_000_000,
+            |shape| (shape.channels, shape.blocks) = ([4_096; 4], [256; 4]),
+            |shape| shape.layer_scale = Some(f64::NAN),
+            |shape| shape.head_width = 0,
+        ];
+        for change in changes {
+            assert!(matches!(named(change), Err(Error::Shape { .. })));
+        }
     }
 }

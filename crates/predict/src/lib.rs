@@ -52,5 +52,5 @@ pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
 pub use settings::{Average, PredictSettings};
 pub use submission::{run_lengths, submission};
 pub use tile_store::{PartWriter, TileStore};
-pub use tiles::tiles;
+pub use tiles::{check_count, tiles};
 pub use tta::{Pass, Tta};

@@ -101,13 +101,18 @@ impl fmt::Display for Part {
     }
 }
 
+/// Most parts: more than any cluster has processes, and few enough to be looked for one by one.
+const MOST_PARTS: usize = 100_000;
+
 impl FromStr for Part {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (number, of) = text.split_once('/').unwrap_or((text, ""));
         match (number.parse(), of.parse()) {
-            (Ok(number), Ok(of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            (Ok(number), Ok(of)) if (1..=of).contains(&number) && of <= MOST_PARTS => {
+                Ok(Self { number, of })
+            }
             _ => Err(Error::Part {
                 found: text.to_owned(),
             }),
@@ -135,7 +140,16 @@ mod tests {
     #[test]
     fn parts_are_written_as_k_of_n() {
         assert_eq!("2/8".parse::<Part>().unwrap(), Part { number: 2, of: 8 });
-        for wrong in ["0/8", "9/8", "2", "a/b", "2/", "-1/3"] {
+        for wrong in [
+            "0/8",
+            "9/8",
+            "2",
+            "a/b",
+            "2/",
+            "-1/3",
+            "1/1000000000",
+            "1/18446744073709551615",
+        ] {
             assert!(wrong.parse::<Part>().is_err(), "{wrong}");
         }
     }

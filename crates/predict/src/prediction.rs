@@ -2,7 +2,7 @@ use inkling_fragment::Volume;
 use ndarray::{Array2, s};
 
 use crate::blend::Rows;
-use crate::{Blend, Error, Predictor, Timings, tiles};
+use crate::{Blend, Error, Predictor, Timings, check_count, tiles};
 
 /// A painted sheet.
 pub struct Prediction {
@@ -27,6 +27,8 @@ impl Predictor<'_> {
     ) -> Result<Prediction, Error> {
         self.settings.check()?;
         let side = self.image_size;
+        let (height, width) = mask.dim();
+        check_count([height, width], side, self.settings.step_of(side))?;
         let places = tiles(mask, side, self.settings.step_of(side));
         let mut blend = Blend::new(mask, side, self.channels.count(self.members.len()));
         let mut probability = Array2::zeros(mask.dim());

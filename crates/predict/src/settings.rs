@@ -45,6 +45,13 @@ impl Default for PredictSettings {
     }
 }
 
+/// Shortest distance between tiles, as a share of their side.
+const SMALLEST_STEP: f64 = 1.0 / 32.0;
+/// Most tiles in work at once.
+const MOST_AT_ONCE: usize = 65_536;
+/// Most passes at free angles.
+const MOST_ROTATIONS: usize = 360;
+
 impl PredictSettings {
     /// All passes, those of `tta` first.
     pub fn passes(&self) -> Vec<Pass> {
@@ -68,12 +75,47 @@ impl PredictSettings {
                 expected,
             })
         };
-        if !(self.step > 0.0 && self.step <= 1.0) {
-            return wrong("step", self.step.to_string(), "a share above 0, at most 1");
+        if !(SMALLEST_STEP..=1.0).contains(&self.step) {
+            let expected = "a share from 1/32, where every pixel is seen 1,024 times, to 1";
+            return wrong("step", self.step.to_string(), expected);
         }
-        if self.batch == 0 {
-            return wrong("batch", "0".to_owned(), "at least 1");
+        if !(1..=MOST_AT_ONCE).contains(&self.batch) {
+            let expected = "1 to 65,536 tiles, more than any device holds";
+            return wrong("batch", self.batch.to_string(), expected);
+        }
+        if self.rotations > MOST_ROTATIONS {
+            let expected = "at most 360, one for each degree";
+            return wrong("rotations", self.rotations.to_string(), expected);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_beyond_reason_are_refused_by_name() {
+        type Change = fn(&mut PredictSettings);
+        let changes: [(&str, Change); 7] = [
+            ("step", |s| s.step = f64::NAN),
+            ("step", |s| s.step = 1e-9),
+            ("step", |s| s.step = -0.5),
+            ("step", |s| s.step = 1.5),
+            ("batch", |s| s.batch = 0),
+            ("batch", |s| s.batch = 1_000_000_000),
+            ("rotations", |s| s.rotations = usize::MAX),
+        ];
+        for (key, change) in changes {
+            let mut settings = PredictSettings::default();
+            change(&mut settings);
+            let message = settings.check().unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("predict.{key}: found")),
+                "{message}"
+            );
+        }
+        PredictSettings::default().check().unwrap();
     }
 }

@@ -30,7 +30,7 @@ pub struct TrainSettings {
     /// How exactly convolutions and linear layers multiply: "f32", "bf16" or "f16", where the
     /// device has it. Weights and optimiser stay in 32 bits; with "f16" losses are scaled.
     pub precision: Precision,
-    /// Threads that prepare samples; 0 takes all but one.
+    /// How many of the threads may prepare samples at once; 0 takes all but one.
     pub loaders: usize,
     /// What is not trained, and until when.
     pub freeze: Vec<Freeze>,
@@ -69,20 +69,38 @@ impl Default for TrainSettings {
     }
 }
 
+const MOST_EPOCHS: &str = "1 to 1,000,000, which no training reaches";
+const MOST_PASSED: &str = "1 to 65,536, more samples than any device holds or a step gains from";
+const MOST_SAMPLES: &str = "0 to 10,000,000, since an epoch's samples are listed in memory";
+const MOST_KEPT: &str = "1 to 9,999, since the kept files are numbered by four digits";
+const MOST_LOADERS: &str = "0 to 1,024, the most threads that --threads gives";
+
 impl TrainSettings {
     /// # Errors
     /// [`Error::Setting`] naming the first value out of its range.
     pub fn check(&self) -> Result<(), Error> {
-        let at_least_one = [
-            ("epochs", self.epochs as usize),
-            ("batch", self.batch),
-            ("accumulate", self.accumulate),
-            ("validate_every", self.validate_every as usize),
-            ("keep", self.keep),
+        let counts = [
+            ("epochs", self.epochs as usize, 1..=1_000_000, MOST_EPOCHS),
+            ("batch", self.batch, 1..=65_536, MOST_PASSED),
+            ("accumulate", self.accumulate, 1..=65_536, MOST_PASSED),
+            (
+                "samples_per_epoch",
+                self.samples_per_epoch,
+                0..=10_000_000,
+                MOST_SAMPLES,
+            ),
+            (
+                "validate_every",
+                self.validate_every as usize,
+                1..=1_000_000,
+                MOST_EPOCHS,
+            ),
+            ("keep", self.keep, 1..=9_999, MOST_KEPT),
+            ("loaders", self.loaders, 0..=1_024, MOST_LOADERS),
         ];
-        for (key, value) in at_least_one {
-            if value == 0 {
-                return Err(Error::setting(key, value, "at least 1"));
+        for (key, value, range, expected) in counts {
+            if !range.contains(&value) {
+                return Err(Error::setting(key, value, expected));
             }
         }
         if self.best.is_empty() {
@@ -120,6 +138,32 @@ mod tests {
             ..settings
         };
         assert_eq!(fixed.epoch_samples(&[100, 101], 10), 7);
+    }
+
+    #[test]
+    fn counts_beyond_reason_are_refused_by_name() {
+        type Change = fn(&mut TrainSettings);
+        let changes: [(&str, Change); 10] = [
+            ("epochs", |s| s.epochs = 1_000_000_000),
+            ("epochs", |s| s.epochs = 0),
+            ("batch", |s| s.batch = 1_000_000_000),
+            ("accumulate", |s| s.accumulate = usize::MAX),
+            ("samples_per_epoch", |s| s.samples_per_epoch = 1_000_000_000),
+            ("validate_every", |s| s.validate_every = u32::MAX),
+            ("keep", |s| s.keep = 1_000_000_000),
+            ("loaders", |s| s.loaders = 1_000_000_000),
+            ("ema", |s| s.ema = f64::NAN),
+            ("optimizer.epsilon", |s| s.optimizer.epsilon = f64::INFINITY),
+        ];
+        for (key, change) in changes {
+            let mut settings = TrainSettings::default();
+            change(&mut settings);
+            let message = settings.check().unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("train.{key}: found")),
+                "{message}"
+            );
+        }
     }
 
     #[test]

@@ -7,13 +7,21 @@ use crate::failure::Usage;
 
 pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
     let (height, width) = size(&flags.size)?;
+    let seeds = flags.seed.checked_add(flags.fragments - 1);
+    let seeds = flags.seed..=seeds.ok_or_else(|| {
+        let most = u64::MAX - (flags.fragments - 1);
+        Usage(format!(
+            "--seed {}: expected at most {most}, since each of {} fragments takes the next seed",
+            flags.seed, flags.fragments
+        ))
+    })?;
     let mut paths = Vec::new();
-    for index in 0..flags.fragments {
+    for (index, seed) in seeds.enumerate() {
         let settings = PhantomSettings {
             height,
             width,
-            depth: flags.depth,
-            seed: flags.seed + index,
+            depth: usize::from(flags.depth),
+            seed,
             scale: flags.scale,
             ..PhantomSettings::default()
         };
@@ -29,14 +37,19 @@ pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
     Ok(json!({ "fragments": paths }))
 }
 
+/// Most pixels of a layer: a sheet of 16,384 px a side.
+const MOST_PIXELS: usize = 1 << 28;
+
 fn size(text: &str) -> Result<(usize, usize), Usage> {
     let parsed = text.split_once(['x', 'X']).and_then(|(height, width)| {
         let number = |text: &str| text.parse().ok().filter(|&size: &usize| size > 0);
-        Some((number(height)?, number(width)?))
+        let (height, width): (usize, usize) = (number(height)?, number(width)?);
+        (height.checked_mul(width)? <= MOST_PIXELS).then_some((height, width))
     });
     parsed.ok_or_else(|| {
         Usage(format!(
-            "--size {text}: expected height x width in pixels, such as 768x640"
+            "--size {text}: expected height x width in pixels, such as 768x640, of at most \
+             {MOST_PIXELS} pixels together, since a phantom's relief and ink are held in memory"
         ))
     })
 }

@@ -13,7 +13,7 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
     let fragment = Fragment::open(&flags.fragment)?;
     let maps = MapFiles::open(&flags.maps)?;
     let z = match &flags.z {
-        Some(text) => layers(text)?,
+        Some(text) => layers(text, fragment.depth())?,
         None => 0..fragment.depth(),
     };
     let options = context.write_options(flags.format);
@@ -36,10 +36,19 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
     Ok(json!({ "fragment": warped.path(), "layers": count, "seconds": seconds }))
 }
 
-fn layers(text: &str) -> Result<Range<usize>, Usage> {
+/// Most layers of a target, for scans of a quarter as many or fewer.
+const MOST_LAYERS: usize = 1_024;
+
+/// Layers of the target, of which a scan of `depth` may fill more than it has.
+fn layers(text: &str, depth: usize) -> Result<Range<usize>, Usage> {
+    let most = MOST_LAYERS.max(depth.saturating_mul(4));
     let parsed = text.split_once("..").and_then(|(first, end)| {
         let range = first.trim().parse().ok()?..end.trim().parse().ok()?;
-        (range.start < range.end).then_some(range)
+        (range.start < range.end && range.end <= most).then_some(range)
     });
-    parsed.ok_or_else(|| Usage(format!("--z {text}: expected FIRST..END, such as 20..44")))
+    parsed.ok_or_else(|| {
+        Usage(format!(
+            "--z {text}: expected FIRST..END, such as 20..44, with END up to {most}"
+        ))
+    })
 }

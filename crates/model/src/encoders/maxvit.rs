@@ -40,6 +40,39 @@ pub struct MaxVitShape {
     pub layer_scale: Option<f64>,
 }
 
+impl MaxVitShape {
+    /// Most channels anywhere: twice the widest published.
+    const WIDEST: usize = 4_096;
+    /// Most blocks of a stage: ten times the deepest published.
+    const DEEPEST: usize = 256;
+    /// Most parameters: four times the largest published; 8 GB.
+    const MOST_PARAMETERS: usize = 2_000_000_000;
+
+    /// Why no machine could hold such a network.
+    fn beyond_reason(&self) -> Option<&'static str> {
+        let widths = self.stem.iter().chain(&self.channels);
+        let mut widths = widths.chain([&self.head_width, &self.position_hidden]);
+        if widths.any(|&width| width > Self::WIDEST) {
+            return Some("stem, channels, head_width and position_hidden must be at most 4,096");
+        }
+        if self.blocks.iter().any(|&blocks| blocks > Self::DEEPEST) {
+            return Some("blocks must be at most 256 in each stage");
+        }
+        // A block's convolutions have about 8 weights for each pair of channels, its two attentions 24.
+        let stages = self.blocks.iter().zip(&self.channels);
+        let parameters: usize = stages
+            .map(|(blocks, width)| 32 * blocks * width * width)
+            .sum();
+        if parameters > Self::MOST_PARAMETERS {
+            return Some("blocks and channels must make at most 2,000,000,000 parameters");
+        }
+        match self.layer_scale {
+            Some(scale) if !scale.is_finite() => Some("layer_scale must be a number"),
+            _ => None,
+        }
+    }
+}
+
 /// What timm's own variants and the authors' do differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
@@ -225,6 +258,9 @@ impl MaxVitConfig {
             || shape.stem.contains(&0);
         if zero {
             return wrong("stem, channels, blocks, head_width and position_hidden must be above 0");
+        }
+        if let Some(reason) = shape.beyond_reason() {
+            return wrong(reason);
         }
         if !(0.0..1.0).contains(&shape.position_dropout) {
             return wrong("position_dropout must lie in [0, 1)");
