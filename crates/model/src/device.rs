@@ -1,14 +1,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
+use inkling_fragment::catch_panic;
 
 use crate::Error;
 
 /// A device as people name it: `auto`, `flex`, `cuda:1`, `libtorch:cuda:0`, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceName {
-    /// The fastest device that this build has.
+    /// The fastest device that this build has and that answers on this machine.
     Auto,
     /// The processor, in pure Rust.
     Flex,
@@ -25,6 +26,18 @@ pub enum DeviceName {
     /// LibTorch on an NVIDIA GPU.
     LibTorchCuda(usize),
 }
+
+/// A device that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundDevice {
+    /// Its name, never `auto`.
+    pub name: DeviceName,
+    /// Faster ones of this build that did not answer, and why.
+    pub silent: Vec<(DeviceName, String)>,
+}
+
+/// Numbers that are tried when devices of a kind are to be named.
+const MOST_NUMBERED: usize = 8;
 
 impl FromStr for DeviceName {
     type Err = Error;
@@ -72,7 +85,100 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// Opens the device.
+    /// Looks for the device on this machine: `auto` becomes the fastest one that answers, and any other
+    /// must answer.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when this build lacks the device, whose cargo feature the mend then names, or
+    /// when it does not answer, naming those of its kind that do.
+    pub fn find(self) -> Result<FoundDevice, Error> {
+        if !matches!(self, Self::Auto) {
+            // A build without the device names its feature.
+            catch_panic(|| self.open().map(|_| ())).unwrap_or(Ok(()))?;
+        }
+        self.find_among(&Self::built(), &mut Self::probe)
+    }
+
+    /// As [`find`](Self::find), with devices of a build, fastest first, and a `probe` that says why one
+    /// does not answer.
+    fn find_among(
+        self,
+        built: &[Self],
+        probe: &mut dyn FnMut(Self) -> Result<(), String>,
+    ) -> Result<FoundDevice, Error> {
+        let mut silent = Vec::new();
+        if self == Self::Auto {
+            for &name in built {
+                match probe(name) {
+                    Ok(()) => return Ok(FoundDevice { name, silent }),
+                    Err(reason) => silent.push((name, reason)),
+                }
+            }
+            let name = Self::Flex;
+            return Ok(FoundDevice { name, silent });
+        }
+        let Err(reason) = probe(self) else {
+            return Ok(FoundDevice { name: self, silent });
+        };
+        let others = self.kin().into_iter().filter(|&name| name != self);
+        let mut there: Vec<String> = others
+            .filter(|&name| probe(name).is_ok())
+            .map(|name| name.to_string())
+            .collect();
+        there.push("flex".to_owned());
+        Err(Error::Device {
+            found: self.to_string(),
+            expected: format!("a device that answers, which it does not ({reason})"),
+            mend: format!("choose one of {}, which do", there.join(", ")),
+        })
+    }
+
+    /// The devices that this build looks for by itself, fastest first.
+    fn built() -> Vec<Self> {
+        let devices = [
+            (cfg!(feature = "libtorch"), Self::LibTorchCuda(0)),
+            (cfg!(feature = "cuda"), Self::Cuda(0)),
+            (cfg!(feature = "rocm"), Self::Rocm(0)),
+            (cfg!(feature = "metal"), Self::Metal),
+            (cfg!(feature = "vulkan"), Self::Vulkan(None)),
+            (true, Self::Flex),
+        ];
+        let built = devices.into_iter().filter(|(built, _)| *built);
+        built.map(|(_, name)| name).collect()
+    }
+
+    /// The first devices of the same kind, by number.
+    fn kin(self) -> Vec<Self> {
+        let number: fn(usize) -> Self = match self {
+            Self::Cuda(_) => Self::Cuda,
+            Self::Vulkan(_) => |index| Self::Vulkan(Some(index)),
+            Self::Rocm(_) => Self::Rocm,
+            Self::LibTorchCuda(_) => Self::LibTorchCuda,
+            Self::Auto | Self::Flex | Self::Metal | Self::LibTorch => return Vec::new(),
+        };
+        (0..MOST_NUMBERED).map(number).collect()
+    }
+
+    /// Adds a few numbers on the device; backends say by panics that there is none.
+    fn probe(self) -> Result<(), String> {
+        if self == Self::Flex {
+            return Ok(());
+        }
+        let sum = catch_panic(|| {
+            let device = self.open().map_err(|error| error.to_string())?;
+            Ok((Tensor::<1>::ones([4], &device) + 1.0)
+                .sum()
+                .into_scalar::<f32>())
+        });
+        match sum {
+            Ok(Ok(8.0)) => Ok(()),
+            Ok(Ok(sum)) => Err(format!("four times 2 are {sum} there")),
+            Ok(Err(reason)) => Err(reason),
+            Err(panic) => Err(first_line(panic.text())),
+        }
+    }
+
+    /// Opens the device, without asking whether it answers.
     ///
     /// # Errors
     /// [`Error::Device`] when this build lacks it; the mend names the cargo feature.
@@ -82,7 +188,7 @@ impl DeviceName {
     )]
     pub fn open(self) -> Result<Device, Error> {
         match self {
-            Self::Auto => Ok(Device::default()),
+            Self::Auto => self.find()?.name.open(),
             Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => Ok(Device::cuda(index)),
@@ -105,20 +211,10 @@ impl DeviceName {
         }
     }
 
-    /// Whether this is the processor, whose memory is the machine's.
+    /// Whether this is the processor, whose memory is the machine's. Ask it of a device that was
+    /// [found](Self::find).
     pub fn is_processor(self) -> bool {
-        let only_processor = !cfg!(any(
-            feature = "cuda",
-            feature = "vulkan",
-            feature = "metal",
-            feature = "rocm",
-            feature = "libtorch"
-        ));
-        match self {
-            Self::Auto => only_processor,
-            Self::Flex | Self::LibTorch => true,
-            _ => false,
-        }
+        matches!(self, Self::Flex | Self::LibTorch)
     }
 
     /// Whether several processes can train on such devices together.
@@ -147,9 +243,64 @@ impl DeviceName {
     }
 }
 
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BUILT: [DeviceName; 3] = [
+        DeviceName::Cuda(0),
+        DeviceName::Vulkan(None),
+        DeviceName::Flex,
+    ];
+
+    /// A machine on which only `there` answer.
+    fn machine(there: &[DeviceName]) -> impl FnMut(DeviceName) -> Result<(), String> {
+        |name| match there.contains(&name) {
+            true => Ok(()),
+            false => Err(format!("no {name} here")),
+        }
+    }
+
+    #[test]
+    fn auto_takes_the_fastest_that_answers_and_tells_of_the_others() {
+        let find = |there: &[DeviceName]| {
+            let found = DeviceName::Auto.find_among(&BUILT, &mut machine(there));
+            found.unwrap()
+        };
+        let all = find(&BUILT);
+        assert_eq!((all.name, all.silent.len()), (DeviceName::Cuda(0), 0));
+        let some = find(&BUILT[1..]);
+        assert_eq!(some.name, DeviceName::Vulkan(None));
+        let reason = "no cuda:0 here".to_owned();
+        assert_eq!(some.silent, [(DeviceName::Cuda(0), reason)]);
+        let processor = find(&BUILT[2..]);
+        assert_eq!(processor.name, DeviceName::Flex);
+        assert_eq!(processor.silent.len(), 2);
+        assert!(processor.name.is_processor());
+        assert_eq!(find(&[]).name, DeviceName::Flex);
+    }
+
+    #[test]
+    fn a_device_that_does_not_answer_is_refused_by_naming_those_that_do() {
+        let there = [DeviceName::Cuda(0), DeviceName::Cuda(1), DeviceName::Flex];
+        let found = DeviceName::Cuda(7).find_among(&BUILT, &mut machine(&there));
+        let error = found.unwrap_err().to_string();
+        for word in ["cuda:7", "no cuda:7 here", "cuda:0, cuda:1, flex"] {
+            assert!(error.contains(word), "{error}");
+        }
+        let found = DeviceName::Cuda(1).find_among(&BUILT, &mut machine(&there));
+        assert_eq!(found.unwrap().name, DeviceName::Cuda(1));
+    }
+
+    #[test]
+    fn the_processor_always_answers() {
+        assert_eq!(DeviceName::Flex.find().unwrap().name, DeviceName::Flex);
+        assert!(DeviceName::Auto.find().is_ok());
+    }
 
     #[test]
     fn names_are_read() {

@@ -52,7 +52,7 @@ pub mod weights;
 
 #[cfg(feature = "ranks")]
 pub use across_ranks::{count_in_statistics, join_ranks};
-pub use device::DeviceName;
+pub use device::{DeviceName, FoundDevice};
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use name_pattern::NamePattern;
