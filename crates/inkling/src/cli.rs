@@ -18,9 +18,9 @@ pub struct Cli {
     /// the process's place on its machine under mpirun.
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Threads on the processor; all by default.
-    #[arg(long, global = true, value_name = "N")]
-    pub threads: Option<usize>,
+    /// Threads that work at once; as many as the machine has processors by default.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::threads::MOST)))]
+    pub threads: Option<u16>,
     /// Prints the figures as one JSON object on stdout; words go to stderr.
     #[arg(long, global = true)]
     pub json: bool,
@@ -95,7 +95,7 @@ pub struct Synth {
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
     /// How many, numbered from 1.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=9_999))]
     pub fragments: u64,
     /// Height and width in pixels.
     #[arg(long, default_value = "768x640", value_name = "HxW")]
@@ -104,11 +104,11 @@ pub struct Synth {
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
     /// Depth scale of the papyrus: 1 for thin sheets, 0.6 for thick ones.
-    #[arg(long, default_value_t = 1.0, value_name = "Z")]
+    #[arg(long, default_value_t = 1.0, value_name = "Z", value_parser = depth_scale)]
     pub scale: f32,
     /// Layers.
-    #[arg(long, default_value_t = 65, value_name = "D")]
-    pub depth: usize,
+    #[arg(long, default_value_t = 65, value_name = "D", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub depth: u16,
 }
 
 /// Flags of `curves`.
@@ -241,8 +241,8 @@ pub struct Augment {
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u64,
     /// Finished samples to show.
-    #[arg(long, default_value_t = 12, value_name = "N")]
-    pub count: usize,
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1000))]
+    pub count: u16,
     /// Applies one transform after another, as the reference does, instead of sampling once.
     #[arg(long)]
     pub exact: bool,
@@ -270,6 +270,10 @@ pub struct Train {
     /// Goes on although fragments are not what they were at the last checkpoint.
     #[arg(long, requires = "resume")]
     pub allow_changed_data: bool,
+    /// Memory for the weights, samples and voxels, as 512M or 2G; three quarters of the machine's by
+    /// default. Voxels that do not fit are read as they are needed.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<usize>,
 }
 
 /// Flags of `cv`.
@@ -291,6 +295,10 @@ pub struct Cv {
     /// Goes on although fragments are not what they were at the last checkpoint.
     #[arg(long, requires = "resume")]
     pub allow_changed_data: bool,
+    /// Memory for the weights, samples and voxels, as 512M or 2G; three quarters of the machine's by
+    /// default. Voxels that do not fit are read as they are needed.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<usize>,
 }
 
 /// Flags of `predict`.
@@ -331,7 +339,7 @@ pub struct Predict {
     /// fits them into --memory.
     #[arg(long, default_value = "auto", value_name = "N|auto")]
     pub batch: String,
-    /// Memory for the tiles in work, as 512M or 2G.
+    /// Memory for the tiles in work and what networks make of them, as 512M or 2G.
     #[arg(long, default_value = "2G", value_name = "SIZE", value_parser = memory)]
     pub memory: usize,
     /// Makes only the Kth of N equal parts; `merge` joins them.
@@ -455,7 +463,7 @@ pub struct Forward {
     #[arg(long, default_value = "f32", value_name = "NAME", value_parser = precision)]
     pub precision: Precision,
     /// Passes the patches so many times; the median time counts.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub repeat: u32,
     /// Says where the time of the last pass went, operation by operation.
     #[arg(long)]
@@ -543,6 +551,17 @@ fn precision(text: &str) -> Result<Precision, String> {
     let all = [Precision::F32, Precision::Bf16, Precision::F16];
     let named = all.into_iter().find(|precision| precision.name() == text);
     named.ok_or_else(|| format!("found {text}; expected f32, bf16 or f16"))
+}
+
+/// Reads a phantom's depth scale.
+fn depth_scale(text: &str) -> Result<f32, String> {
+    let scale = text
+        .parse()
+        .ok()
+        .filter(|scale| (0.05..=20.0).contains(scale));
+    scale.ok_or_else(|| {
+        format!("found {text}; expected a number from 0.05, a sheet of one layer, to 20")
+    })
 }
 
 /// Reads a size in bytes: a number with K, M, G or nothing after it.

@@ -1,7 +1,7 @@
 //! What people see while work goes on, and the figures that scripts read.
 
-use std::io::IsTerminal;
-use std::sync::{Mutex, OnceLock};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
@@ -12,6 +12,8 @@ pub struct Console {
     json: bool,
     quiet: bool,
     bars: MultiProgress,
+    /// Why stdout did not take what was written to it.
+    lost: Mutex<Option<io::Error>>,
 }
 
 impl Console {
@@ -27,10 +29,16 @@ impl Console {
             .with_max_level(level)
             .with_target(false)
             .without_time()
-            .with_writer(std::io::stderr)
+            // Said by a macro that panics where stderr is closed.
+            .log_internal_errors(false)
+            .with_writer(io::stderr)
             .init();
-        let bars = MultiProgress::new();
-        Self { json, quiet, bars }
+        Self {
+            json,
+            quiet,
+            bars: MultiProgress::new(),
+            lost: Mutex::new(None),
+        }
     }
 
     /// A line for people.
@@ -39,28 +47,51 @@ impl Console {
             return;
         }
         self.bars.suspend(|| match self.json {
-            true => eprintln!("{}", text.as_ref()),
-            false => println!("{}", text.as_ref()),
+            true => to_stderr(text.as_ref()),
+            false => self.to_stdout(text.as_ref()),
         });
     }
 
     /// The figures for scripts.
-    pub fn finish(&self, figures: &Value) {
+    ///
+    /// # Errors
+    /// Whatever was to go to stdout and could not, unless nobody listens any more.
+    pub fn finish(&self, figures: &Value) -> anyhow::Result<()> {
         if self.json {
-            println!("{figures}");
+            self.to_stdout(&figures.to_string());
+        }
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        match lost.take() {
+            None => Ok(()),
+            Some(error) => Err(anyhow::anyhow!(
+                "stdout: {error}; expected to write there. Mend: make space, or send the output \
+                 elsewhere; what the command wrote into files is there"
+            )),
         }
     }
 
     /// The error and, in further lines, its causes.
     pub fn fail(&self, error: &anyhow::Error) {
-        eprintln!("error: {error}");
+        to_stderr(&format!("error: {error}"));
         let mut said = error.to_string();
         for cause in error.chain().skip(1) {
             let text = cause.to_string();
             if !said.contains(&text) {
-                eprintln!("  because {text}");
+                to_stderr(&format!("  because {text}"));
                 said.push_str(&text);
             }
+        }
+    }
+
+    /// A line on stdout. Whoever reads may have heard enough and closed the pipe, which is no reason to
+    /// stop the work; any other failure is kept for the end.
+    fn to_stdout(&self, line: &str) {
+        let mut stdout = io::stdout().lock();
+        let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+        let Err(error) = written else { return };
+        if error.kind() != ErrorKind::BrokenPipe {
+            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.get_or_insert(error);
         }
     }
 
@@ -75,7 +106,7 @@ impl Console {
     /// A bar for a part of a task: on a terminal only.
     pub fn bar(&self, name: &str) -> Task {
         let shown = !self.quiet;
-        let bar = match shown && std::io::stderr().is_terminal() {
+        let bar = match shown && io::stderr().is_terminal() {
             true => self.bars.add(ProgressBar::new(0)),
             false => ProgressBar::hidden(),
         };
@@ -144,11 +175,11 @@ impl Task {
             .elapsed()
             .mul_f64((total - done.min(total)) as f64 / done.saturating_sub(first).max(1) as f64);
         let note = self.bar.message();
-        eprintln!(
+        to_stderr(&format!(
             "{}: {done}/{total}, {} left {note}",
             self.name,
             HumanDuration(left)
-        );
+        ));
     }
 }
 
@@ -156,4 +187,9 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A line on stderr, if somebody listens.
+fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -5,6 +5,16 @@
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// A panic, which no input should bring about, as an error.
+pub fn fault(panic: inkling_fragment::Panic) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{panic}. This is a fault of Inkling {}. Mend: report it at {}/issues, with the command, this \
+         message, and what RUST_BACKTRACE=1 in the environment adds to it",
+        env!("INKLING_VERSION"),
+        env!("CARGO_PKG_REPOSITORY"),
+    )
+}
+
 /// 2 when the mend lies in the flags or the settings, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let settings = error.chain().any(|cause| {

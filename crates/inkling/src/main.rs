@@ -10,13 +10,16 @@ mod console;
 mod failure;
 mod ranks;
 mod recipe;
+mod threads;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use inkling_fragment::{catch_panic, silence_panics};
 
 fn main() -> ExitCode {
     allocator::keep_free_memory();
+    silence_panics();
     let cli = cli::Cli::parse();
     let (ranks, joined) = match ranks::launched(&cli.command) {
         Ok(launched) => launched,
@@ -27,12 +30,14 @@ fn main() -> ExitCode {
     };
     let first = ranks.is_first();
     let console = console::Console::new(cli.json && first, cli.verbose, cli.quiet || !first);
-    let outcome = commands::run(&cli, &console, &ranks);
+    let run = || threads::within(cli.threads, || commands::run(&cli, &console, &ranks));
+    let outcome = catch_panic(run)
+        .map_err(failure::fault)
+        .flatten()
+        .flatten()
+        .and_then(|figures| console.finish(&figures));
     match outcome {
-        Ok(figures) => {
-            console.finish(&figures);
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.fail(&error);
             if let Some(joined) = joined

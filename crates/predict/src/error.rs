@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A part that is none.
     #[error(
-        "--part {found}: expected K/N with K from 1 to N, such as 2/8. Mend: number the parts from 1"
+        "--part {found}: expected K/N with K from 1 to N and N up to 100,000, such as 2/8. Mend: number the parts from 1"
     )]
     Part {
         /// What was given.
@@ -131,6 +131,16 @@ pub enum Error {
         "the device's memory: found too little for one tile; expected room for one. Mend: predict with fewer models at once, or on another --device"
     )]
     Memory,
+    /// A thread that works for prediction failed where no failure was foreseen.
+    #[error(
+        "{what}: found a fault of this program: {panic}. Mend: report it, with the command and this message"
+    )]
+    Fault {
+        /// What was being made.
+        what: String,
+        /// What it said.
+        panic: inkling_fragment::Panic,
+    },
     /// Reading or writing failed.
     #[error(transparent)]
     Fragment(#[from] inkling_fragment::Error),

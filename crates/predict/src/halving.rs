@@ -1,6 +1,6 @@
-use std::any::Any;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use inkling_fragment::{Panic, catch_panic};
 
 use crate::Error;
 
@@ -8,7 +8,7 @@ use crate::Error;
 /// memory is full: then `limit` is halved, for good, and the rest is tried again.
 ///
 /// # Errors
-/// [`Error::Memory`] when not even one fits; those of `look`.
+/// [`Error::Memory`] when not even one fits; [`Error::Fault`] for any other panic; those of `look`.
 pub(crate) fn in_halves(
     count: usize,
     limit: &mut usize,
@@ -17,12 +17,15 @@ pub(crate) fn in_halves(
     let mut first = 0;
     while first < count {
         let end = count.min(first + *limit);
-        match catch_unwind(AssertUnwindSafe(|| look(first..end, *limit))) {
+        match catch_panic(|| look(first..end, *limit)) {
             Ok(outcome) => {
                 outcome?;
                 first = end;
             }
-            Err(panic) if !is_out_of_memory(panic.as_ref()) => resume_unwind(panic),
+            Err(panic) if !is_out_of_memory(&panic) => {
+                let what = format!("a batch of {}", end - first);
+                return Err(Error::Fault { what, panic });
+            }
             Err(_) if *limit == 1 => return Err(Error::Memory),
             Err(_) => *limit /= 2,
         }
@@ -30,13 +33,8 @@ pub(crate) fn in_halves(
     Ok(())
 }
 
-fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or_default()
-        .to_lowercase();
+fn is_out_of_memory(panic: &Panic) -> bool {
+    let text = panic.text().to_lowercase();
     [
         "out of memory",
         "outofmemory",
@@ -67,10 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_fit_is_an_error_and_other_panics_go_on() {
+    fn one_that_does_not_fit_and_other_panics_are_errors() {
         let never = in_halves(3, &mut 2, |_, _| panic!("device out of memory"));
         assert!(matches!(never, Err(Error::Memory)));
-        let other = catch_unwind(|| in_halves(3, &mut 2, |_, _| panic!("a bug")));
-        assert!(other.is_err());
+        let other = in_halves(3, &mut 2, |_, _| panic!("a bug"));
+        assert!(other.unwrap_err().to_string().contains("a bug"));
     }
 }

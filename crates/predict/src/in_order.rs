@@ -1,75 +1,98 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
+use inkling_fragment::{Panic, catch_panic};
+
 /// Things that a thread makes ahead of need.
 const AHEAD: usize = 1;
 
-/// Things that several threads make ahead of need and that are handed out in order: thread `t` of
-/// `n` makes every `n`th.
-pub(crate) struct InOrder<T> {
-    threads: Vec<Receiver<T>>,
+/// So many things, made by several makers and handed out in order: maker `m` of `n` makes every `n`th.
+///
+/// A maker that panics gives the panic in its thing's place; one that ends early gives an error in
+/// place of what it owes.
+pub(crate) struct InOrder<I: Iterator> {
+    makers: Vec<Maker<I>>,
     next: usize,
+    due: usize,
 }
 
-impl<T: Send> InOrder<T> {
-    /// Starts so many threads; `make` gives what thread number so and so makes.
-    pub fn start<'scope, I>(
+enum Maker<I: Iterator> {
+    /// Makes a thing when it is taken, on the thread that takes it.
+    Here(I),
+    /// Makes things ahead on a thread of its own.
+    Aside(Receiver<Result<I::Item, Panic>>),
+}
+
+impl<I: Iterator> InOrder<I> {
+    /// `due` things by `makers` makers, `make` giving what maker number so and so makes. The first has
+    /// no thread of its own, so that as many threads work as there are makers.
+    pub fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        threads: usize,
+        makers: usize,
+        due: usize,
         make: impl Fn(usize) -> I,
     ) -> Self
     where
-        T: 'scope,
-        I: Iterator<Item = T> + Send + 'scope,
+        I: Send + 'scope,
+        I::Item: Send + 'scope,
     {
-        let threads = (0..threads).map(|thread| spawn(scope, make(thread)));
-        Self {
-            threads: threads.collect(),
-            next: 0,
-        }
+        let aside = (1..makers).map(|maker| Maker::Aside(spawn(scope, make(maker))));
+        let mut makers: Vec<_> = aside.collect();
+        makers.insert(0, Maker::Here(make(0)));
+        let next = 0;
+        Self { makers, next, due }
     }
 
-    /// Makes something of each, on further threads, one behind each of the first; `maker` gives
-    /// each its means.
-    pub fn then<'scope, U, F>(
-        self,
+    /// As [`start`](Self::start), with a thread for each maker: whoever takes the things has work of
+    /// its own.
+    pub fn aside<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        maker: impl Fn() -> F,
-    ) -> InOrder<U>
+        makers: usize,
+        due: usize,
+        make: impl Fn(usize) -> I,
+    ) -> Self
     where
-        T: 'scope,
-        U: Send + 'scope,
-        F: FnMut(T) -> U + Send + 'scope,
+        I: Send + 'scope,
+        I::Item: Send + 'scope,
     {
-        let threads = self.threads.into_iter();
-        let threads = threads.map(|things| spawn(scope, things.into_iter().map(maker())));
-        InOrder {
-            threads: threads.collect(),
-            next: self.next,
+        let makers = (0..makers).map(|maker| Maker::Aside(spawn(scope, make(maker))));
+        let (makers, next) = (makers.collect(), 0);
+        Self { makers, next, due }
+    }
+}
+
+impl<I: Iterator> Iterator for InOrder<I> {
+    type Item = Result<I::Item, Panic>;
+
+    /// The next thing, or `None` after the last that is due.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.due {
+            return None;
         }
-    }
-}
-
-impl<T> Iterator for InOrder<T> {
-    type Item = T;
-
-    /// The next thing, or `None` after the last.
-    fn next(&mut self) -> Option<T> {
-        let thread = self.next % self.threads.len();
+        let maker = self.next % self.makers.len();
         self.next += 1;
-        self.threads[thread].recv().ok()
+        let thing = match &mut self.makers[maker] {
+            Maker::Here(things) => catch_panic(|| things.next()).transpose(),
+            Maker::Aside(things) => things.recv().ok(),
+        };
+        Some(thing.unwrap_or_else(|| Err(Panic::new("a worker ended before its work"))))
     }
 }
 
-fn spawn<'scope, T: Send + 'scope>(
+fn spawn<'scope, I>(
     scope: &'scope Scope<'scope, '_>,
-    things: impl Iterator<Item = T> + Send + 'scope,
-) -> Receiver<T> {
+    mut things: I,
+) -> Receiver<Result<I::Item, Panic>>
+where
+    I: Iterator + Send + 'scope,
+    I::Item: Send + 'scope,
+{
     let (sender, receiver) = sync_channel(AHEAD);
     scope.spawn(move || {
-        for thing in things {
+        while let Some(thing) = catch_panic(|| things.next()).transpose() {
+            let last = thing.is_err();
             // A closed channel means that whoever wanted them stopped early.
-            if sender.send(thing).is_err() {
+            if sender.send(thing).is_err() || last {
                 return;
             }
         }
@@ -83,13 +106,13 @@ mod tests {
 
     #[test]
     fn things_come_in_order_whatever_the_threads() {
-        for threads in 1..5 {
+        for makers in 1..5 {
             std::thread::scope(|scope| {
-                let things = InOrder::start(scope, threads, |thread| {
-                    (0..23).skip(thread).step_by(threads)
-                });
-                let squares = things.then(scope, || |thing| thing * thing);
-                assert!(squares.eq((0..23).map(|thing| thing * thing)));
+                let every = |maker| (0..23).skip(maker).step_by(makers);
+                let things = InOrder::start(scope, makers, 23, every);
+                assert!(things.map(Result::unwrap).eq(0..23));
+                let things = InOrder::aside(scope, makers, 23, every);
+                assert!(things.map(Result::unwrap).eq(0..23));
             });
         }
     }
@@ -97,9 +120,35 @@ mod tests {
     #[test]
     fn stopping_early_ends_the_threads() {
         std::thread::scope(|scope| {
-            let things = InOrder::start(scope, 2, |_| 0..);
-            let mut further = things.then(scope, || |thing: i32| thing + 1);
-            assert_eq!(further.next(), Some(1));
+            let mut things = InOrder::start(scope, 3, usize::MAX, |maker| maker..);
+            assert_eq!(things.next(), Some(Ok(0)));
         });
+    }
+
+    #[test]
+    fn a_panic_and_an_early_end_are_errors_in_the_place_of_what_is_due() {
+        let make = |maker: usize, makers: usize| {
+            let own = (0..9).skip(maker).step_by(makers);
+            own.map(|thing| match thing {
+                4 => panic!("thing {thing} is torn"),
+                thing => thing,
+            })
+        };
+        for makers in 1..4 {
+            std::thread::scope(|scope| {
+                let things = InOrder::start(scope, makers, 9, |maker| make(maker, makers));
+                let things: Vec<_> = things.take(5).collect();
+                assert!(things[..4].iter().all(Result::is_ok));
+                let panic = things[4].as_ref().unwrap_err();
+                assert!(panic.text().contains("thing 4 is torn"), "{panic}");
+
+                let short = |maker| (0..9).skip(maker).step_by(makers);
+                let things = InOrder::aside(scope, makers, 12, short);
+                let things: Vec<_> = things.collect();
+                assert_eq!(things.len(), 12);
+                assert!(things[..9].iter().all(Result::is_ok));
+                assert!(things[9..].iter().all(Result::is_err));
+            });
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use inkling_augment::TestTransform;
-use inkling_fragment::Volume;
+use inkling_fragment::{Panic, Volume};
 use inkling_model::Network;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::in_order::InOrder;
 use crate::looking::Looking;
 use crate::{Error, PredictSettings};
 
-/// Threads that read tiles for a device.
+/// Most threads that read tiles for a device.
 const READERS: usize = 2;
 
 /// A network and how much it counts.
@@ -160,33 +160,49 @@ impl Predictor<'_> {
     fn one_by_one(&self, walk: &Walk, callers: usize, seen: &mut Seen) -> Result<(), Error> {
         let each = (rayon::current_num_threads() / callers).max(1);
         std::thread::scope(|scope| {
-            let tiles = InOrder::start(scope, callers, |thread| self.tiles(walk, thread, callers));
-            let images = tiles.then(scope, || {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(each).build();
-                move |tile: Result<Array3<f32>, Error>| {
-                    let look = |tile| walk.network.time(|| walk.looking.look(&[tile], 1));
-                    tile.map(|tile| match &pool {
-                        Ok(pool) => pool.install(|| look(tile)),
-                        Err(_) => look(tile),
-                    })
-                }
+            let images = InOrder::start(scope, callers, walk.places.len(), |caller| {
+                let pool = (callers > 1)
+                    .then(|| rayon::ThreadPoolBuilder::new().num_threads(each).build())
+                    .and_then(Result::ok);
+                let own = walk.places.iter().skip(caller).step_by(callers);
+                own.map(move |&place| match &pool {
+                    Some(pool) => pool.install(|| self.look_alone(walk, place)),
+                    None => self.look_alone(walk, place),
+                })
             });
             for (first, images) in images.enumerate() {
+                let images = images.map_err(|panic| fault(walk, first, panic))?;
                 self.tell(&images?, first, walk, seen)?;
             }
             Ok(())
         })
     }
 
+    /// Reads the tile at `place` and passes it through the networks.
+    fn look_alone(&self, walk: &Walk, place: (usize, usize)) -> Result<Vec<f32>, Error> {
+        let tile = self.read(walk, place)?;
+        Ok(walk.network.time(|| walk.looking.look(&[tile], 1)))
+    }
+
     /// The way of devices that are fed by batches, as large as their memory allows.
     fn by_batches(&self, walk: &Walk, seen: &mut Seen) -> Result<(), Error> {
         let mut limit = self.settings.batch;
+        let due = walk.places.len();
+        let readers = READERS.min(rayon::current_num_threads() - 1);
         std::thread::scope(|scope| {
-            let mut feed =
-                InOrder::start(scope, READERS, |thread| self.tiles(walk, thread, READERS));
+            let mut feed = match readers {
+                0 => InOrder::start(scope, 1, due, |_| self.tiles(walk, 0, 1)),
+                _ => InOrder::aside(scope, readers, due, |reader| {
+                    self.tiles(walk, reader, readers)
+                }),
+            };
             let mut first = 0;
-            while first < walk.places.len() {
-                let tiles = feed.by_ref().take(limit).collect::<Result<Vec<_>, _>>()?;
+            while first < due {
+                let mut tiles = Vec::new();
+                for tile in feed.by_ref().take(limit) {
+                    let place = first + tiles.len();
+                    tiles.push(tile.map_err(|panic| fault(walk, place, panic))??);
+                }
                 in_halves(tiles.len(), &mut limit, |range, limit| {
                     let own = &tiles[range.clone()];
                     let images = walk.network.time(|| walk.looking.look(own, limit));
@@ -198,18 +214,20 @@ impl Predictor<'_> {
         })
     }
 
-    /// The tiles that reader number `thread` of `threads` reads.
+    /// The tiles that reader number `reader` of `readers` reads.
     fn tiles<'w>(
         &'w self,
         walk: &'w Walk,
-        thread: usize,
-        threads: usize,
+        reader: usize,
+        readers: usize,
     ) -> impl Iterator<Item = Result<Array3<f32>, Error>> + Send + 'w {
-        let own = walk.places.iter().skip(thread).step_by(threads);
-        own.map(|&(y, x)| {
-            let read = || self.transform.read(walk.volume, y, x);
-            walk.reading.time(read).map_err(Error::from)
-        })
+        let own = walk.places.iter().skip(reader).step_by(readers);
+        own.map(|&place| self.read(walk, place))
+    }
+
+    fn read(&self, walk: &Walk, (y, x): (usize, usize)) -> Result<Array3<f32>, Error> {
+        let read = || self.transform.read(walk.volume, y, x);
+        walk.reading.time(read).map_err(Error::from)
     }
 
     fn tell(
@@ -231,5 +249,14 @@ impl Predictor<'_> {
             walk.telling.time(|| seen(first + index, images))?;
         }
         Ok(())
+    }
+}
+
+/// The error of a worker that failed over the tile in `place` of the list.
+fn fault(walk: &Walk, place: usize, panic: Panic) -> Error {
+    let (y, x) = walk.places[place];
+    Error::Fault {
+        what: format!("the tile at ({y}, {x})"),
+        panic,
     }
 }

@@ -29,7 +29,7 @@ fn fragment() -> TrainingFragment {
 /// Milliseconds that each batch was waited for.
 fn waits(examples: &Examples, network: Duration) -> Vec<f64> {
     let indices: Vec<usize> = (0..BATCH * STEPS).collect();
-    std::thread::scope(|scope| {
+    rayon::in_place_scope(|scope| {
         let mut loader = Loader::start(scope, examples, 0, &indices, 1, BATCH + 1);
         let step = |_| {
             let began = Instant::now();

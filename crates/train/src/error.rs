@@ -99,6 +99,26 @@ pub enum Error {
     /// The network could not be made, read or written.
     #[error(transparent)]
     Model(#[from] inkling_model::Error),
+    /// A thread that works for training failed where no failure was foreseen.
+    #[error(
+        "{what}: found a fault of this program: {panic}. Mend: report it, with the command and this message"
+    )]
+    Fault {
+        /// What was being made.
+        what: String,
+        /// What it said.
+        panic: inkling_fragment::Panic,
+    },
+    /// Fewer samples were made than are due.
+    #[error(
+        "a batch: found {found} samples; expected {expected}. Mend: report it, with the command and this message"
+    )]
+    Short {
+        /// Samples that were made.
+        found: usize,
+        /// Samples that are due.
+        expected: usize,
+    },
     /// Validation failed.
     #[error("validation: {0}")]
     Validation(Box<dyn std::error::Error + Send + Sync>),

@@ -90,6 +90,11 @@ impl Examples {
         Ok(self.transform.sample(&source, key, scratch)?)
     }
 
+    /// The name of the fragment that sample `index` of `epoch` is cut from.
+    pub fn fragment_of(&self, epoch: u32, index: usize) -> &str {
+        &self.fragments[self.draw_fragment(epoch, index)].id
+    }
+
     fn draw_fragment(&self, epoch: u32, index: usize) -> usize {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         // A stream of its own per address, apart from those of the transforms.

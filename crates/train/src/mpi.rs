@@ -1,5 +1,6 @@
 //! Ranks over MPI, which `mpirun` or Slurm starts.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use mpi::Threading;
@@ -113,7 +114,8 @@ fn wait<'a, S: Scope<'a>>(
         };
         let waited = began.elapsed();
         if waited > patience {
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "error: rank {}: found no answer from the other ranks for {} s; expected one \
                  within {PATIENCE}. Mend: see which rank was lost, then give the command again \
                  with --resume, on any number of ranks",
@@ -140,7 +142,8 @@ fn speak_when_ended(rank: usize, size: usize) -> Result<(), Error> {
     })?;
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "error: rank {rank} of {size}: ended by the launcher, as happens when another rank \
                  is lost. Finished epochs are kept. Mend: give the command again with --resume, on \
                  any number of ranks"

@@ -4,6 +4,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_augment::Sample;
+use inkling_fragment::catch_panic;
 use inkling_model::{ModelSettings, Network, save};
 
 use crate::average::Average;
@@ -94,7 +95,12 @@ impl Training<'_> {
         let (mut state, mut events) = self.ranks.agree(begun)?;
         self.agree_on_start(&state)?;
         while state.progress.epochs < self.settings.epochs {
-            let (next, epoch) = self.epoch(state, validate, watch, &mut events)?;
+            let number = state.progress.epochs + 1;
+            let epoch = catch_panic(|| self.epoch(state, validate, watch, &mut events));
+            let (next, epoch) = epoch.unwrap_or_else(|panic| {
+                let what = format!("epoch {number}");
+                Err(Error::Fault { what, panic })
+            })?;
             state = next;
             watch.epoch(&epoch);
         }
@@ -319,11 +325,12 @@ impl Training<'_> {
         let epoch = state.progress.epochs;
         let samples = self.samples();
         let per_step = self.settings.batch * self.settings.accumulate;
-        std::thread::scope(|scope| {
-            let threads = self.loader_threads();
-            let ahead = per_step.div_ceil(threads) + 1;
+        rayon::in_place_scope(|scope| {
+            let makers = self.makers();
+            // No more than the next batch, beside what is in work.
+            let ahead = self.settings.batch + makers;
             let own = self.own_samples(samples);
-            let mut loader = Loader::start(scope, self.examples, epoch, &own, threads, ahead);
+            let mut loader = Loader::start(scope, self.examples, epoch, &own, makers, ahead);
             for first in (0..samples).step_by(per_step) {
                 let count = per_step.min(samples - first);
                 state = self.step(state, &mut loader, count, tally, events)?;
@@ -405,8 +412,7 @@ impl Training<'_> {
         while taken < count {
             let size = self.settings.batch.min(count - taken);
             let own = self.ranks.share(size).len();
-            let samples = (0..own).filter_map(|_| loader.next_sample()).collect();
-            let samples: Vec<Sample> = self.ranks.agree(samples)?;
+            let samples: Vec<Sample> = self.ranks.agree(self.take(loader, own))?;
             let weight = f64::from(scale) * own as f64 / count as f64;
             mean += self.propagate(
                 network,
@@ -424,6 +430,19 @@ impl Training<'_> {
         let mean = sum_over_ranks(self.ranks, &mut sum, mean);
         sum.divide(scale);
         Ok((sum, mean))
+    }
+
+    /// The next `count` samples.
+    fn take(&self, loader: &mut Loader, count: usize) -> Result<Vec<Sample>, Error> {
+        let samples = std::iter::from_fn(|| loader.next_sample()).take(count);
+        let samples = samples.collect::<Result<Vec<_>, _>>()?;
+        match samples.len() == count {
+            true => Ok(samples),
+            false => Err(Error::Short {
+                found: samples.len(),
+                expected: count,
+            }),
+        }
     }
 
     /// One pass forward and back: adds to `sum` the gradients of the mean loss over `samples` times
@@ -507,12 +526,13 @@ impl Training<'_> {
             ^ rank.wrapping_mul(0xD1B5_4A32_D192_ED03)
     }
 
-    fn loader_threads(&self) -> usize {
-        match self.settings.loaders {
-            0 => {
-                std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1))
-            }
-            threads => threads,
+    /// Threads that may make samples at once; none beside a lone thread, which makes each sample when
+    /// it is wanted.
+    fn makers(&self) -> usize {
+        match (rayon::current_num_threads(), self.settings.loaders) {
+            (1, _) => 0,
+            (threads, 0) => threads - 1,
+            (threads, loaders) => loaders.min(threads),
         }
     }
 }

@@ -10,6 +10,7 @@ use inkling_report::{Gallery, GalleryPicture, GallerySection, SampleView, sample
 use serde_json::{Value, json};
 
 use super::fold::taught;
+use super::memory::Budget;
 use super::{Context, maps};
 use crate::cli::Augment;
 use crate::recipe::Recipe;
@@ -19,7 +20,10 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let fragment = Fragment::open(&flags.fragment)?;
     let volume = maps::aligned(&fragment, recipe.data.maps.as_deref())?;
     let [first, end] = recipe.data.layers;
-    let (volume, z) = maps::kept(volume, first..end)?;
+    let (volume, z) = {
+        let mut budget = Budget::new(None);
+        maps::kept(volume, first..end, fragment.id(), &mut budget, context)?
+    };
     let before = first - z.start;
     let mask = taught(&fragment)?;
     let labels = fragment.ink_labels()?;
@@ -37,10 +41,10 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let task = context.console.task("samples");
     let (mut samples, mut addresses) = (Vec::new(), Vec::new());
     for index in 0..flags.count {
-        let (picture, entry) = painter.finished(index as u64)?;
+        let (picture, entry) = painter.finished(u64::from(index))?;
         samples.push(picture);
         addresses.push(entry);
-        task.at(index as u64 + 1, flags.count as u64);
+        task.at(u64::from(index) + 1, u64::from(flags.count));
     }
     drop(task);
     let gallery = gallery(&fragment, flags, before, transforms, samples);

@@ -36,6 +36,7 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     let going = Going {
         resume: flags.resume,
         allow_changed_data: flags.allow_changed_data,
+        memory: flags.memory,
     };
     for fold in &chosen {
         let run = flags.out.join(&fold.name);

@@ -4,7 +4,6 @@ use std::time::Instant;
 use anyhow::Context as _;
 use inkling_align::{AlignSettings, Target, measure_curves};
 use inkling_fragment::{Fragment, write_bytes};
-use inkling_model::DeviceName;
 use inkling_predict::{Score, score, to_image};
 use inkling_report::{ReportData, render};
 use inkling_synth::{PhantomSettings, write_phantom};
@@ -18,6 +17,7 @@ use super::{Context, align, curves, fold};
 use crate::cli::Demo;
 use crate::failure::Usage;
 use crate::recipe::Recipe;
+use crate::threads::in_two_halves;
 
 /// The demo's recipe: the write-up's network, narrow enough for two cores.
 const RECIPE: &str = include_str!("../../../../configs/demo.toml");
@@ -93,13 +93,11 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
     let mut aligned_recipe = recipe.clone();
     aligned_recipe.data.maps = Some(out.join("maps"));
     // The demo's network is too narrow to keep two cores busy; two trainings do.
-    let (aligned, unaligned) = std::thread::scope(|scope| {
-        let plain = scope.spawn(|| read("unaligned", &recipe, &fragments, out, context));
-        let aligned = read("aligned", &aligned_recipe, &fragments, out, context);
-        (aligned, plain.join())
-    });
-    let aligned = aligned?;
-    let unaligned = unaligned.map_err(|_| anyhow::anyhow!("the unaligned training panicked"))??;
+    let (aligned, unaligned) = in_two_halves(
+        || read("aligned", &aligned_recipe, &fragments, out, context),
+        || read("unaligned", &recipe, &fragments, out, context),
+    )?;
+    let (aligned, unaligned) = (aligned?, unaligned?);
     let seconds = began.elapsed().as_secs_f64();
 
     let mut measured = Vec::new();
@@ -132,7 +130,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
         figure(
             "Time",
             format!("{seconds:.0} s"),
-            format!("phantoms to readings, on {}", device_name(context.device)),
+            format!("phantoms to readings, on {}", context.device()?),
         ),
     ];
     let report = out.join("report.html");
@@ -223,8 +221,4 @@ fn read(
         score,
         image,
     })
-}
-
-fn device_name(device: DeviceName) -> String {
-    format!("{device:?}").to_lowercase()
 }

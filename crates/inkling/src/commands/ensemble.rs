@@ -102,6 +102,17 @@ impl Ensemble {
         self.patch[0]
     }
 
+    /// Bytes of a patch of 32-bit numbers.
+    pub fn patch_bytes(&self) -> usize {
+        let [side, depth] = self.patch;
+        4 * side * side * depth
+    }
+
+    /// Whether tiles go through the networks one by one, a few at a time.
+    pub fn is_on_processor(&self) -> bool {
+        self.device == Device::flex()
+    }
+
     /// All models, to predict with.
     pub fn predictor<'a>(
         &'a self,
@@ -130,9 +141,10 @@ fn check_weights(weights: &[f64], models: usize) -> Result<(), Usage> {
              as many as --model, or none"
         )));
     }
-    match weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
+    match weights.iter().find(|w| !(1e-6..=1e6).contains(*w)) {
         Some(wrong) => Err(Usage(format!(
-            "--weights: found {wrong}; expected numbers above 0. Mend: leave models out instead"
+            "--weights: found {wrong}; expected numbers from 0.000001 to 1,000,000, since only their \
+             ratios count. Mend: leave models out that are to count for nothing"
         ))),
         None => Ok(()),
     }

@@ -7,15 +7,18 @@ use anyhow::Context as _;
 use burn::tensor::Device;
 use inkling_augment::{TestTransform, TrainTransform};
 use inkling_fragment::{Fragment, write_whole};
+use inkling_model::weights::parameter_count;
 use inkling_model::{Hub, Network, Pretrained, load_encoder};
 use inkling_predict::HeldOut;
 use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
 
 use super::identity::identity;
 use super::judge::Judge;
+use super::memory::{Budget, PROGRAM};
 use super::report::write_run_report;
 use super::train::best_epoch;
 use super::{Context, maps};
+use crate::allocator::peak;
 use crate::console::Task;
 use crate::failure::Usage;
 use crate::recipe::Recipe;
@@ -50,6 +53,8 @@ pub struct Going {
     pub resume: bool,
     /// Goes on with other data than the checkpoint's.
     pub allow_changed_data: bool,
+    /// Bytes that the training may hold; three quarters of the machine's by default.
+    pub memory: Option<usize>,
 }
 
 /// Trains with a fold's fragments kept back, into the run `out`.
@@ -73,7 +78,7 @@ pub fn train(
         network,
         examples,
         mut judge,
-    } = ranks.agree(start(recipe, fragments, fold, context))?;
+    } = ranks.agree(start(recipe, fragments, fold, going, context))?;
     if ranks.is_first() {
         keep_settings(recipe, out)?;
     }
@@ -103,6 +108,7 @@ pub fn train(
         name: name.into_owned(),
         run: out,
         epochs: recipe.train.epochs,
+        limit: going.memory,
         best: best_epoch(&run.epochs().unwrap_or_default()).map_or(0.0, |(_, best)| best.f05),
     };
     Ok(training.train(network, &mut judge, &mut bar)?)
@@ -128,25 +134,28 @@ fn start(
     recipe: &Recipe,
     fragments: &[Fragment],
     fold: &Fold,
+    going: Going,
     context: &Context,
 ) -> anyhow::Result<Start> {
     let device = context.open_device()?;
-    if context.ranks.size() > 1 && !context.device.trains_over_ranks() {
+    if context.ranks.size() > 1 && !context.device()?.trains_over_ranks() {
         return Err(Usage(format!(
             "--device {}: found a device that trains on one rank only; expected flex or libtorch \
              for {} ranks. Mend: choose one of them, or leave mpirun out",
-            context.device,
+            context.device()?,
             context.ranks.size()
         ))
         .into());
     }
     let network = first_network(recipe, context)?;
+    let mut budget = Budget::new(going.memory);
+    reserve(&mut budget, recipe, &network, fragments, context)?;
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
     for (index, fragment) in fragments.iter().enumerate() {
         if !fold.held_out.contains(&index) {
-            learnt_from.push(training_fragment(recipe, fragment)?);
+            learnt_from.push(training_fragment(recipe, fragment, &mut budget, context)?);
         } else if context.ranks.is_first() {
-            let sheet = held_out_fragment(recipe, fragment, context)?;
+            let sheet = held_out_fragment(recipe, fragment, &mut budget, context)?;
             held_out.push((fragment.id().to_owned(), sheet));
         }
     }
@@ -158,6 +167,35 @@ fn start(
         examples: Examples::new(learnt_from, transform, recipe.train.seed)?,
         judge: Judge::new(held_out),
     })
+}
+
+/// Bytes for each weight while training: itself, its gradient, and the optimiser's two moments.
+const PER_WEIGHT: usize = 4 * 4;
+/// Bytes for each pixel of a fragment: mask and labels, and of a held-out one its probabilities, their
+/// levels and the sums that they are blended in.
+const PER_PIXEL: usize = 2 + 12;
+
+/// Takes from `budget` what a training cannot do without, which voxels may not fill.
+fn reserve(
+    budget: &mut Budget,
+    recipe: &Recipe,
+    network: &Network,
+    fragments: &[Fragment],
+    context: &Context,
+) -> anyhow::Result<()> {
+    budget.require(PROGRAM, "the program")?;
+    if context.device()?.is_processor() {
+        let weights = parameter_count(network) * PER_WEIGHT;
+        budget.require(weights, "the weights and the optimiser")?;
+    }
+    let pixels: usize = fragments.iter().map(|f| f.height() * f.width()).sum();
+    budget.require(pixels * PER_PIXEL, "masks, labels and predictions")?;
+    let (size, depth) = (recipe.model.image_size, recipe.model.depth);
+    // Voxels, labels and validity; as samples, as the next batch's samples, as tensors.
+    let sample = 4 * (depth + 2) * size * size;
+    let batch = sample.saturating_mul(3 * recipe.train.batch);
+    budget.require(batch, &format!("a batch of {} samples", recipe.train.batch))?;
+    Ok(())
 }
 
 fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> {
@@ -188,9 +226,15 @@ fn counted(what: &str, names: &[String]) -> String {
     }
 }
 
-fn training_fragment(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<TrainingFragment> {
+fn training_fragment(
+    recipe: &Recipe,
+    fragment: &Fragment,
+    budget: &mut Budget,
+    context: &Context,
+) -> anyhow::Result<TrainingFragment> {
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
-    let (volume, layers) = maps::kept(volume, recipe.data.layers[0]..recipe.data.layers[1])?;
+    let layers = recipe.data.layers[0]..recipe.data.layers[1];
+    let (volume, layers) = maps::kept(volume, layers, fragment.id(), budget, context)?;
     Ok(TrainingFragment {
         id: fragment.id().to_owned(),
         volume,
@@ -203,11 +247,12 @@ fn training_fragment(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<Tra
 fn held_out_fragment(
     recipe: &Recipe,
     fragment: &Fragment,
+    budget: &mut Budget,
     context: &Context,
 ) -> anyhow::Result<HeldOut> {
     let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
-    let (volume, z) = maps::kept(volume, layers)?;
+    let (volume, z) = maps::kept(volume, layers, fragment.id(), budget, context)?;
     let (size, depth) = (recipe.model.image_size, recipe.model.depth);
     Ok(HeldOut {
         volume,
@@ -272,11 +317,30 @@ struct Bar<'a> {
     name: String,
     run: &'a Path,
     epochs: u32,
+    /// Bytes asked for, until the first step has shown what it takes.
+    limit: Option<usize>,
     best: f64,
+}
+
+impl Bar<'_> {
+    /// Says it when the first step took more memory than was asked for.
+    fn compare_memory(&mut self) {
+        if let Some(limit) = self.limit.take()
+            && PROGRAM + peak() > limit
+        {
+            tracing::warn!(
+                "--memory: the first step took {} MiB, and {} were given; a smaller train.batch, or \
+                 train.checkpoint_gradients = \"blocks\", takes less",
+                (PROGRAM + peak()) >> 20,
+                limit >> 20
+            );
+        }
+    }
 }
 
 impl Watch for Bar<'_> {
     fn step(&mut self, step: &Step) {
+        self.compare_memory();
         self.task.note(format!(
             "epoch {}/{} loss {:.4} best F0.5 {:.3}",
             step.epoch, step.epochs, step.loss, self.best

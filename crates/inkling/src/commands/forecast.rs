@@ -7,16 +7,23 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::ensemble::Ensemble;
-use super::memory::{in_use, peak};
+use super::memory::PROGRAM;
+use crate::allocator::{forget_peak, in_use, peak};
 use crate::failure::Usage;
 
 /// Where devices beside the processor begin; they halve it when their memory is full.
 const FIRST_ELSEWHERE: usize = 32;
 
+/// Most tiles in work at once.
+const MOST: usize = 65_536;
+
 /// One pass over one tile with all models.
 pub struct Forecast {
     seconds: f64,
+    /// For each tile in work.
     bytes: usize,
+    /// Tiles that were in work at once.
+    at_once: usize,
 }
 
 impl Forecast {
@@ -36,15 +43,27 @@ impl Forecast {
         };
         let places = &places[..batch.min(places.len())];
         let predictor = ensemble.predictor(&settings, Channels::default())?;
-        let before = in_use();
         let mut seconds = f64::INFINITY;
+        let mut bytes = 0;
         // The second pass is the one that counts: the first makes ready.
         for _ in 0..2 {
+            let before = in_use();
+            forget_peak();
             let timings = predictor.look_at(volume, places, &mut |_, _| Ok(()))?;
             seconds = seconds.min(timings.whole / places.len().max(1) as f64);
+            bytes = peak().saturating_sub(before);
         }
-        let bytes = peak().saturating_sub(before) / batch;
-        Ok(Self { seconds, bytes })
+        let at_once = batch.min(places.len());
+        let at_once = match ensemble.is_on_processor() {
+            true => at_once.min(rayon::current_num_threads()),
+            false => at_once,
+        };
+        let bytes = bytes / at_once.max(1);
+        Ok(Self {
+            seconds,
+            bytes,
+            at_once,
+        })
     }
 
     /// What `plan` will take.
@@ -62,7 +81,7 @@ impl Forecast {
             "batches": plan.tiles.div_ceil(settings.batch),
             "passes": passes * plan.models.len(),
             "seconds": self.seconds * (plan.tiles * passes) as f64,
-            "memory_bytes": in_use() + self.bytes * settings.batch + sheet + sums,
+            "memory_bytes": PROGRAM + in_use() + self.bytes * self.at_once + sheet + sums,
             "disk_bytes": plan.tiles * 4 * images * plan.image_size * plan.image_size,
             "plan": plan,
         })
@@ -76,23 +95,49 @@ pub fn batch(
     ensemble: &Ensemble,
     volume: &dyn Volume,
     places: &[(usize, usize)],
+    precision: Precision,
     context: &Context,
 ) -> anyhow::Result<usize> {
+    let on_processor = context.device()?.is_processor();
     if asked != "auto" {
-        let batch = asked.parse().ok().filter(|&batch| batch > 0);
-        return batch.ok_or_else(|| {
+        let batch = asked
+            .parse()
+            .ok()
+            .filter(|batch| (1..=MOST).contains(batch));
+        let batch = batch.ok_or_else(|| {
             Usage(format!(
-                "--batch {asked}: expected a number from 1, or auto"
+                "--batch {asked}: expected a number from 1 to {MOST}, more than any device holds, or \
+                 auto"
             ))
-            .into()
-        });
+        })?;
+        // A processor has one for each thread in work, however many are asked for.
+        let at_once = match on_processor {
+            true => batch.min(rayon::current_num_threads()),
+            false => batch,
+        };
+        let needed = at_once.saturating_mul(ensemble.patch_bytes());
+        return match needed <= memory {
+            true => Ok(batch),
+            false => Err(too_little(memory, needed, at_once).into()),
+        };
     }
-    if !context.device.is_processor() {
+    if !on_processor {
         return Ok(FIRST_ELSEWHERE);
     }
     // One for each thread is all that a processor can use.
     let threads = rayon::current_num_threads();
-    let forecast = Forecast::measure(ensemble, volume, places, 1, Precision::F32)?;
-    let fitting = memory / forecast.bytes.max(1);
-    Ok(fitting.clamp(1, threads))
+    let forecast = Forecast::measure(ensemble, volume, places, 1, precision)?;
+    match memory / forecast.bytes.max(1) {
+        0 => Err(too_little(memory, forecast.bytes, 1).into()),
+        fitting => Ok(fitting.min(threads)),
+    }
+}
+
+fn too_little(memory: usize, needed: usize, tiles: usize) -> Usage {
+    Usage(format!(
+        "--memory: found {} MiB; expected {} for {tiles} tiles in work. Mend: give more, a smaller \
+         --batch, or fewer models",
+        memory >> 20,
+        needed.div_ceil(1 << 20),
+    ))
 }

@@ -9,9 +9,10 @@ use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 
+use super::Context;
 use super::precision::check;
 use super::timing::Timing;
-use super::{Context, memory};
+use crate::allocator::peak;
 use crate::cli::Forward;
 use crate::failure::Usage;
 use crate::recipe::Recipe;
@@ -40,7 +41,7 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let mut figures = json!({
         "output": flags.output,
         "seconds": seconds,
-        "memory_bytes": memory::peak(),
+        "memory_bytes": peak(),
     });
     if flags.profile {
         figures["profile"] = timing.figures();

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use inkling_align::{AlignSettings, Target};
 use inkling_fragment::{Fragment, Volume, read_gray, write_bytes};
 use inkling_predict::{
-    Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, run_lengths,
+    Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, check_count,
+    run_lengths,
 };
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -63,6 +64,7 @@ impl<'a> Job<'a> {
             ensemble,
             volume.as_ref(),
             &plan.places(&mask),
+            settings.precision,
             context,
         )?;
         Ok(Self {
@@ -214,19 +216,25 @@ impl<'a> Job<'a> {
             left.len(),
             timings.whole
         ));
-        Ok(self.figures(part, left.len(), before, &timings))
+        self.figures(part, left.len(), before, &timings)
     }
 
-    fn figures(&self, part: Part, tiles: usize, before: usize, timings: &Timings) -> Value {
-        json!({
+    fn figures(
+        &self,
+        part: Part,
+        tiles: usize,
+        before: usize,
+        timings: &Timings,
+    ) -> anyhow::Result<Value> {
+        Ok(json!({
             "id": self.plan.id,
             "part": part.to_string(),
             "tiles": tiles,
             "resumed_after": before,
             "batch": self.settings.batch,
-            "device": self.context.device.to_string(),
+            "device": self.context.device()?.to_string(),
             "timings": timings,
-        })
+        }))
     }
 }
 
@@ -256,6 +264,7 @@ fn plan(
     ensemble: &Ensemble,
 ) -> anyhow::Result<Plan> {
     let side = ensemble.image_size();
+    check_count([mask.nrows(), mask.ncols()], side, settings.step_of(side))?;
     let mut plan = Plan {
         id: fragment.id().to_owned(),
         size: [mask.nrows(), mask.ncols()],

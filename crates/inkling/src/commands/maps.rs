@@ -7,8 +7,8 @@ use std::sync::Arc;
 use inkling_align::Warped;
 use inkling_fragment::{Columns, Fragment, MapFiles, Region, Volume};
 
-/// Volumes up to this size are read once and kept; larger ones are read as they are needed.
-const KEPT_BYTES: usize = 2 << 30;
+use super::Context;
+use super::memory::{Budget, bytes_of};
 
 /// `fragment` through the maps in `maps`/<id>, where a folder is given.
 pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<dyn Volume>> {
@@ -27,13 +27,26 @@ pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<d
 /// Layers of the built-in target: an aligned fragment has at least these.
 const TARGET_LAYERS: usize = 65;
 
-/// The layers `z` of `volume`, in memory when they fit, and where they are then.
+/// The layers `z` of the volume of fragment `id`, in memory when the budget allows, and where they
+/// are then; otherwise they are read as they are needed.
 pub fn kept(
     volume: Box<dyn Volume>,
     z: Range<usize>,
+    id: &str,
+    budget: &mut Budget,
+    context: &Context,
 ) -> anyhow::Result<(Box<dyn Volume>, Range<usize>)> {
     let [depth, height, width] = volume.shape();
-    if z.end > depth || 2 * z.len() * height * width > KEPT_BYTES {
+    if z.end > depth {
+        return Ok((volume, z));
+    }
+    let bytes = bytes_of(volume.as_ref(), z.len());
+    if !budget.take(bytes) {
+        context.console.say(format!(
+            "{id}: {} MiB of voxels do not fit into --memory and are read as they are needed, which is \
+             slower",
+            bytes >> 20
+        ));
         return Ok((volume, z));
     }
     let region = Region::new(z.clone(), 0..height, 0..width);

@@ -1,18 +1,94 @@
-//! The memory of this process, as far as the system tells.
+//! How much memory a command may take, and what is left of it.
 
-/// Bytes that this process holds; 0 where the system does not say.
-pub fn in_use() -> usize {
-    status("VmRSS:")
+use inkling_fragment::Volume;
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use crate::failure::Usage;
+
+/// What the program itself takes, with its threads' stacks and small pieces, in bytes.
+pub const PROGRAM: usize = 64 << 20;
+
+/// Memory that is shared out between what a training holds.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    limit: usize,
+    left: usize,
 }
 
-/// The most that it ever held.
-pub fn peak() -> usize {
-    status("VmHWM:")
+impl Budget {
+    /// As many bytes as `asked` for, or three quarters of the machine's.
+    pub fn new(asked: Option<usize>) -> Self {
+        let limit = asked.unwrap_or_else(|| machine() / 4 * 3);
+        Self { limit, left: limit }
+    }
+
+    /// Takes what cannot be done without.
+    ///
+    /// # Errors
+    /// When there is less left.
+    pub fn require(&mut self, bytes: usize, what: &str) -> Result<(), Usage> {
+        if self.take(bytes) {
+            return Ok(());
+        }
+        Err(Usage(format!(
+            "--memory: found {} MiB, of which {} are left for {what}; expected {} for it. Mend: give \
+             more, or lower train.batch, model.image_size or model.depth",
+            self.limit >> 20,
+            self.left >> 20,
+            bytes.div_ceil(1 << 20),
+        )))
+    }
+
+    /// Takes `bytes` if they are left.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.left;
+        if fits {
+            self.left -= bytes;
+        }
+        fits
+    }
 }
 
-fn status(key: &str) -> usize {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(key));
-    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kilobytes.unwrap_or(0) * 1024
+/// Bytes of the machine's memory, or of the share of it that this process is confined to.
+fn machine() -> usize {
+    let ram = MemoryRefreshKind::nothing().with_ram();
+    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(ram));
+    let all = system.total_memory();
+    let own = system
+        .cgroup_limits()
+        .map_or(all, |group| group.total_memory);
+    // 0 where a system does not say.
+    match usize::try_from(all.min(own)).unwrap_or(usize::MAX) {
+        0 => 8 << 30,
+        bytes => bytes,
+    }
+}
+
+/// Bytes that the layers `z` of `volume` take in memory.
+pub fn bytes_of(volume: &dyn Volume, layers: usize) -> usize {
+    let [_, height, width] = volume.shape();
+    height.saturating_mul(width).saturating_mul(2 * layers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_gives_no_more_than_it_has() {
+        let mut budget = Budget::new(Some(100 << 20));
+        budget.require(40 << 20, "the network").unwrap();
+        assert!(!budget.take(61 << 20));
+        assert!(budget.take(60 << 20));
+        let error = budget.require(1, "a batch").unwrap_err().to_string();
+        assert!(
+            error.contains("found 100 MiB, of which 0 are left for a batch"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_machine_has_memory() {
+        assert!((64 << 20..1 << 50).contains(&machine()), "{}", machine());
+    }
 }

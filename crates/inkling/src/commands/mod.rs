@@ -33,6 +33,8 @@ mod timing;
 mod train;
 mod warp;
 
+use std::sync::OnceLock;
+
 use burn::tensor::Device;
 use inkling_fragment::{WriteOptions, ZarrVersion};
 use inkling_model::DeviceName;
@@ -46,8 +48,10 @@ use crate::console::Console;
 pub struct Context<'a> {
     /// Where words go.
     pub console: &'a Console,
-    /// The device's name, opened when a network is needed.
-    pub device: DeviceName,
+    /// The device asked for, looked for when a network is needed.
+    asked: DeviceName,
+    /// The device that was found.
+    found: OnceLock<DeviceName>,
     /// Whether files may be overwritten.
     pub force: bool,
     /// The processes that train together.
@@ -55,9 +59,24 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The device that networks run on, looked for on this machine the first time.
+    pub fn device(&self) -> anyhow::Result<DeviceName> {
+        if let Some(&name) = self.found.get() {
+            return Ok(name);
+        }
+        let found = self.asked.find()?;
+        for (name, reason) in &found.silent {
+            tracing::warn!(
+                "--device auto: {name} does not answer ({reason}); {} is used",
+                found.name
+            );
+        }
+        Ok(*self.found.get_or_init(|| found.name))
+    }
+
     /// Opens the device.
     pub fn open_device(&self) -> anyhow::Result<Device> {
-        Ok(self.device.open()?)
+        Ok(self.device()?.open()?)
     }
 
     /// How fragments are written.
@@ -78,16 +97,13 @@ const RANK: &str = "{rank}";
 
 /// Does what the command line asks for and gives its figures.
 pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value> {
-    if let Some(threads) = cli.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build_global()?;
-    }
     let context = Context {
         console,
-        device: cli
+        asked: cli
             .device
             .replace(RANK, &ranks.local().to_string())
             .parse()?,
+        found: OnceLock::new(),
         force: cli.force,
         ranks,
     };

@@ -3,7 +3,9 @@ use serde_json::{Value, json};
 
 use super::fold::Going;
 use super::folds::{choose, folds, open_fragments};
+use super::memory::PROGRAM;
 use super::{Context, fold};
+use crate::allocator::peak;
 use crate::cli::Train;
 use crate::recipe::Recipe;
 
@@ -14,6 +16,7 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     let going = Going {
         resume: flags.resume,
         allow_changed_data: flags.allow_changed_data,
+        memory: flags.memory,
     };
     let epochs = fold::train(&recipe, &fragments, &fold, &flags.out, going, context)?;
     if !context.ranks.is_first() {
@@ -27,6 +30,7 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
         "epochs": epochs.len(),
         "best_epoch": best.map(|(epoch, _)| epoch),
         "f05": best.map(|(_, validation)| validation.f05),
+        "memory_bytes": PROGRAM + peak(),
         "validation": best.map(|(_, validation)| validation),
     }))
 }

@@ -6,6 +6,7 @@ mod events;
 mod export;
 mod foreign_fragments;
 mod gallery;
+mod limits;
 mod painting_mistakes;
 mod parts;
 #[cfg(feature = "mpi")]
