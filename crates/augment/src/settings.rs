@@ -308,7 +308,7 @@ mod tests {
             ("scale", |s| s.scale = [0.5, 1e9]),
             ("scale", |s| s.scale = [f64::NAN, 1.0]),
             ("scale", |s| {
-                (s.scale, s.z_scale_limit) = ([16.0, 16.0], 16.0)
+                (s.scale, s.z_scale_limit) = ([16.0, 16.0], 16.0);
             }),
             ("ratio", |s| s.ratio = [0.0, 1.0]),
             ("z_scale_limit", |s| s.z_scale_limit = -1.33),
@@ -317,7 +317,7 @@ mod tests {
             ("tilt_limit", |s| s.tilt_limit = f64::NAN),
             ("rotate_limit", |s| s.rotate_limit = 1e9),
             ("noise_variance", |s| {
-                s.noise_variance = [f64::NAN, f64::NAN]
+                s.noise_variance = [f64::NAN, f64::NAN];
             }),
             ("noise_variance", |s| s.noise_variance = [-4.0, 1.0]),
             ("noise_variance", |s| s.noise_variance = [1.0, 1e300]),

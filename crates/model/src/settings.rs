@@ -242,7 +242,9 @@ mod tests {
             ("image_size", |s| s.image_size = 1_000_000_000),
             ("image_size", |s| s.image_size = usize::MAX),
             ("image_size", |s| s.image_size = 0),
-            ("depth", |s| (s.depth, s.window) = (3_000_000_000, 3)),
+            ("depth", |s| {
+                (s.depth, s.window) = (3_000_000_000, 3);
+            }),
             ("window", |s| s.window = 1_000_000_000),
             ("window", |s| s.window = 0),
             ("decoder", |s| s.decoder = vec![256, 1_000_000_000]),
@@ -291,7 +293,9 @@ mod tests {
             |shape| shape.stem[0] = 1_000_000_000,
             |shape| shape.blocks[2] = 65_536,
             |shape| shape.position_hidden = 1_000_000_000,
-            |shape| (shape.channels, shape.blocks) = ([4_096; 4], [256; 4]),
+            |shape| {
+                (shape.channels, shape.blocks) = ([4_096; 4], [256; 4]);
+            },
             |shape| shape.layer_scale = Some(f64::NAN),
             |shape| shape.head_width = 0,
         ];
