@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inkling_fragment::{
-    Error as ReadError, Fragment, FragmentWriter, Maps, Provenance, Region, Volume, WriteOptions,
+    Error as ReadError, Fragment, FragmentWriter, Maps, Part, Provenance, Region, Volume,
+    WriteOptions,
 };
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rayon::prelude::*;
@@ -205,7 +206,7 @@ pub struct WarpSeconds {
 /// Blocks need not be larger: fresh memory costs more than another read.
 const BLOCK_BYTES: usize = 48 << 20;
 
-/// Writes layers `z` of the aligned `fragment` as a fragment folder at `target`, with its mask,
+/// Writes layers `z` of the aligned `fragment` as a fragment folder at `target`, with its masks,
 /// labels and photograph, in blocks of rows that take up to `memory` bytes.
 ///
 /// # Errors
@@ -241,14 +242,8 @@ pub fn write_warped(
         spent[2] += applied.elapsed();
         progress(end as u64, height as u64);
     }
-    writer.write_mask(&fragment.mask()?)?;
-    if let Some(labels) = fragment.ink_labels()? {
-        writer.write_ink_labels(&labels)?;
-    }
-    if let Some(infrared) = fragment.infrared()? {
-        writer.write_infrared(&infrared)?;
-    }
-    Provenance::of(fragment)?.write(writer.folder())?;
+    writer.copy_side_images(fragment, &Part::downscaled(fragment, 1))?;
+    Provenance::of(fragment)?.write(&writer.folder())?;
     let [reading, warping, writing] = spent.map(|time| time.as_secs_f64());
     let seconds = WarpSeconds {
         reading,

@@ -37,6 +37,7 @@ impl Sheet {
             volume: &self.volume,
             mask: &self.mask,
             labels: Some(&self.labels),
+            supervision: None,
             z: 3..21,
         }
     }

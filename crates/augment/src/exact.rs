@@ -19,6 +19,7 @@ pub(crate) struct Stage {
     pub volume: Array3<u16>,
     pub labels: Array2<bool>,
     pub validity: Array2<bool>,
+    pub supervision: Option<Array2<bool>>,
 }
 
 impl Stage {
@@ -78,6 +79,7 @@ impl Stage {
             volume: tilt(&self.volume, degrees),
             labels: tilt_mask(&self.labels, depth, degrees),
             validity: tilt_mask(&self.validity, depth, degrees),
+            supervision: (self.supervision).map(|mask| tilt_mask(&mask, depth, degrees)),
         }
     }
 
@@ -115,18 +117,21 @@ impl Stage {
             tone: *tone,
             noise: None,
         };
+        let mut volume = Array3::zeros((taps.below.len(), output[0], output[1]));
+        // Labels stand in where nothing else does.
+        let counts = self.supervision.as_ref();
         let masks = MaskCrops {
-            masks: [&self.labels, &self.validity],
+            masks: [&self.labels, &self.validity, counts.unwrap_or(&self.labels)],
             first: [0, 0],
         };
-        let mut volume = Array3::zeros((taps.below.len(), output[0], output[1]));
-        let mut marks = [(); 2].map(|()| Array2::zeros(output));
+        let mut marks = [(); 3].map(|()| Array2::zeros(output));
         sample(crop, masks, plan, rows, &mut volume, marks.each_mut());
-        let [labels, validity] = marks.map(|marks| marks.mapv(|mark| mark > 0.5));
+        let [labels, validity, counted] = marks.map(|marks| marks.mapv(|mark| mark > 0.5));
         Self {
             volume: rounded(&volume),
             labels,
             validity,
+            supervision: counts.map(|_| counted),
         }
     }
 
@@ -136,6 +141,7 @@ impl Stage {
             volume: self.volume.mapv(|voxel| normalize(f32::from(voxel))),
             labels: self.labels.mapv(number),
             validity: self.validity.mapv(number),
+            supervision: self.supervision.map(|mask| mask.mapv(number)),
         };
         sample.drop_out(params);
         sample

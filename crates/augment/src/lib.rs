@@ -13,7 +13,7 @@
 //!
 //! let volume = Array3::<u16>::from_elem((24, 90, 80), 30_000);
 //! let mask = Array2::from_elem((90, 80), true);
-//! let source = Source { volume: &volume, mask: &mask, labels: None, z: 0..24 };
+//! let source = Source { volume: &volume, mask: &mask, labels: None, supervision: None, z: 0..24 };
 //! let transform = TrainTransform::new(AugmentSettings::default(), 32, 18)?;
 //! let key = SampleKey { seed: 1, epoch: 0, index: 5 };
 //! let params = transform.draw(&source, key)?;

@@ -132,12 +132,19 @@ impl Mix {
                     .assign(&second.labels.slice(cut));
                 let validity = second.validity.slice(cut);
                 first.validity.slice_mut(cut).assign(&validity);
+                if let (Some(own), Some(other)) = (&mut first.supervision, &second.supervision) {
+                    own.slice_mut(cut).assign(&other.slice(cut));
+                }
             }
             Self::MixUp { share } => {
                 let mix = |a: &mut f32, &b: &f32| *a = share * *a + (1.0 - share) * b;
                 first.volume.zip_mut_with(&second.volume, mix);
                 first.labels.zip_mut_with(&second.labels, mix);
                 first.validity.zip_mut_with(&second.validity, mix);
+                // A pixel that is half unknown is unknown.
+                if let (Some(own), Some(other)) = (&mut first.supervision, &second.supervision) {
+                    own.zip_mut_with(other, |own, &other| *own = own.min(other));
+                }
             }
             Self::CopyPaste => paste_ink(first, second),
         }
@@ -188,7 +195,8 @@ fn paste_ink(first: &mut Sample, second: &Sample) {
                 }
             });
     }
-    for image in [&mut first.labels, &mut first.validity] {
+    let images = [&mut first.labels, &mut first.validity].into_iter();
+    for image in images.chain(&mut first.supervision) {
         image.zip_mut_with(&pasted, |value, &pasted| {
             if pasted {
                 *value = 1.0;

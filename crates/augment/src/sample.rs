@@ -14,6 +14,8 @@ pub struct Source<'a> {
     pub mask: &'a Array2<bool>,
     /// Where there is ink, (y, x); of the mask's size.
     pub labels: Option<&'a Array2<bool>>,
+    /// Where labels count, (y, x), of the mask's size; everywhere without it.
+    pub supervision: Option<&'a Array2<bool>>,
     /// The layers that may be read.
     pub z: Range<usize>,
 }
@@ -48,6 +50,8 @@ pub struct Sample {
     pub labels: Array2<f32>,
     /// 1 on papyrus, 0 elsewhere, (y, x).
     pub validity: Array2<f32>,
+    /// 1 where labels count, 0 where they teach nothing, (y, x); they count everywhere without it.
+    pub supervision: Option<Array2<f32>>,
 }
 
 /// Memory that goes from one sample to the next. With samples given back by [`Scratch::recycle`]
@@ -74,6 +78,7 @@ impl Scratch {
             volume: Array3::zeros((depth, side, side)),
             labels: Array2::zeros((side, side)),
             validity: Array2::zeros((side, side)),
+            supervision: None,
         })
     }
 }

@@ -138,14 +138,22 @@ impl TrainTransform {
             volume,
             labels,
             validity,
+            supervision,
         } = sample;
-        match source.labels {
-            Some(ink) => {
+        let size = labels.dim();
+        *supervision = source.supervision.map(|_| Array2::zeros(size));
+        match (source.labels, source.supervision, supervision) {
+            (Some(ink), Some(counts), Some(counted)) => {
+                let masks = [ink, source.mask, counts];
+                let masks = MaskCrops { masks, first };
+                read(crop, masks, plan, rows, volume, [labels, validity, counted]);
+            }
+            (Some(ink), ..) => {
                 let masks = [ink, source.mask];
                 let masks = MaskCrops { masks, first };
                 read(crop, masks, plan, rows, volume, [labels, validity]);
             }
-            None => {
+            (None, ..) => {
                 labels.fill(0.0);
                 let masks = [source.mask];
                 let masks = MaskCrops { masks, first };
@@ -179,12 +187,14 @@ impl TrainTransform {
             volume,
             labels,
             validity,
+            supervision,
         } = stage.tilted(degrees);
         let columns = Columns::from_layers(volume.view());
         let tilted = Source {
             volume: &columns,
             mask: &validity,
             labels: Some(&labels),
+            supervision: supervision.as_ref(),
             z: 0..params.layers.1,
         };
         let params = Params {
@@ -252,5 +262,6 @@ fn crop_of(source: &Source, params: &Params) -> Result<Stage, Error> {
             .labels
             .map_or_else(|| Array2::from_elem((height, width), false), mask),
         validity: mask(source.mask),
+        supervision: source.supervision.map(mask),
     })
 }

@@ -23,6 +23,7 @@ fn draws(settings: &AugmentSettings) -> Vec<Params> {
         volume: &volume,
         mask: &mask,
         labels: None,
+        supervision: None,
         z: 0..18,
     };
     let transform = TrainTransform::new(settings.clone(), 384, 18).unwrap();
@@ -177,6 +178,7 @@ fn crops_are_uniform_in_size_depth_and_place() {
         volume: &volume,
         mask: &mask,
         labels: None,
+        supervision: None,
         z: 0..40,
     };
     let transform = TrainTransform::new(AugmentSettings::default(), 100, 18).unwrap();

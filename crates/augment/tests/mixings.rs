@@ -16,6 +16,7 @@ fn sample(value: f32, step: usize) -> Sample {
         volume: Array3::from_shape_fn((4, SIDE, SIDE), |(_, y, x)| value + 5.0 * labels[(y, x)]),
         labels,
         validity: Array2::from_elem((SIDE, SIDE), 1.0 - value.min(1.0)),
+        supervision: None,
     }
 }
 

@@ -52,6 +52,7 @@ impl Case {
             volume: &volume,
             mask: &mask,
             labels: Some(&labels),
+            supervision: None,
             z: 0..self.source[0],
         };
         let transform = self.settings(exact);

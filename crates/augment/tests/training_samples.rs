@@ -31,6 +31,7 @@ impl Sheet {
             volume: &self.volume,
             mask: &self.mask,
             labels: Some(&self.labels),
+            supervision: None,
             z: 2..18,
         }
     }
@@ -141,6 +142,7 @@ fn a_recycled_sample_leaves_nothing_behind() {
         let labels = (index % 3 > 0).then_some(&sheet.labels);
         let source = Source {
             labels,
+            supervision: None,
             ..sheet.source()
         };
         let sample = transform.apply(&source, &params, &mut scratch).unwrap();
@@ -265,6 +267,7 @@ fn slices_are_taken_as_they_are() {
         volume: &volume,
         mask: &mask,
         labels: None,
+        supervision: None,
         z: 2..18,
     };
     for slices in [Slices::Random, Slices::Uniform] {
@@ -290,6 +293,7 @@ fn noise_has_its_deviation_and_mean() {
         volume: &volume,
         mask: &mask,
         labels: None,
+        supervision: None,
         z: 0..8,
     };
     let params = Params {
@@ -362,6 +366,7 @@ fn resizing_is_opencvs() {
             volume: &volume,
             mask: &mask,
             labels: None,
+            supervision: None,
             z: 0..depth,
         };
         let [layers, side, _] = case.target;

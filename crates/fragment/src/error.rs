@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::Region;
+use crate::{Region, ResultKind};
 
 /// What can be wrong with files of a fragment. Each message names the file, what was found, what
 /// was expected, and the mend.
@@ -127,6 +127,16 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+    /// An image that is none of probabilities.
+    #[error("{}: found {found}; expected probabilities of ink: levels 0 to 255, or floats 0 to 1. Mend: {mend}", path.display())]
+    NoProbability {
+        /// The image.
+        path: PathBuf,
+        /// What was found in it.
+        found: String,
+        /// What to do.
+        mend: &'static str,
+    },
     /// An array file that cannot be decoded.
     #[error("{}: found a file that cannot be read as a 2D NPY array of floats ({reason}); expected one that numpy.save wrote. Mend: write it again as float32", path.display())]
     Npy {
@@ -141,12 +151,37 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
     },
-    /// A folder that is not replaced although asked, because something else than a fragment is in
-    /// it.
-    #[error("{}: found a file, or a folder without surface_volume or layers; expected a fragment to overwrite, an empty folder or nothing. Mend: give another name", path.display())]
-    NotAFragment {
-        /// The file or folder.
+    /// A folder where a file is to be written.
+    #[error("{}: found a folder; expected the name of a file. Mend: give a name within the folder", path.display())]
+    IsFolder {
+        /// The folder.
         path: PathBuf,
+    },
+    /// Something that Inkling did not write, and therefore never replaces, `--force` or not.
+    #[error("{}: found {found}, which is no earlier result of this kind (its .inkling does not name it); expected nothing else to be lost. Mend: give another name, or move it away", folder.display())]
+    Foreign {
+        /// The folder that would have been written.
+        folder: PathBuf,
+        /// What is in the way.
+        found: String,
+    },
+    /// A folder that holds other things than the results that are to have it for their own.
+    #[error("{}: found a folder with {found}; expected a new or empty folder, or an earlier {kind}. Nothing in it was touched. Mend: give a new name, such as {}", path.display(), path.join(kind.to_string()).display())]
+    NotOwn {
+        /// The folder.
+        path: PathBuf,
+        /// What was to be written.
+        kind: ResultKind,
+        /// What lies there.
+        found: String,
+    },
+    /// A name that cannot stand for a file.
+    #[error(
+        "found the name {found:?}; expected one without / and \\, that is not empty, . or .., of at most 200 bytes. Mend: rename it, or give a name as NAME=PATH"
+    )]
+    Name {
+        /// The name.
+        found: String,
     },
     /// A box of voxels that leaves the volume.
     #[error(

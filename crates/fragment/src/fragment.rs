@@ -4,9 +4,10 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
+use crate::drawn_image::read_drawn_of_size;
 use crate::layer::Layer;
 use crate::zarr_volume::{ZarrVolume, is_zarr};
-use crate::{Error, Region, Volume, read_gray};
+use crate::{Error, Region, Volume, check_name, read_gray};
 
 /// Folders that hold layers.
 pub(crate) const LAYER_FOLDERS: [&str; 2] = ["surface_volume", "layers"];
@@ -21,7 +22,7 @@ const SIDE_IMAGES: [&str; 5] = [
 ];
 
 /// Masks for training, which do not name the fragment: `<id>_supervision_mask.png`.
-const OTHER_MASKS: [&str; 2] = ["_supervision", "_validation"];
+const OTHER_MASKS: [&str; 2] = ["supervision", "validation"];
 
 /// A scanned piece of papyrus on disk: a folder of layers with a mask and, where known, ink
 /// labels and an infrared photograph. Opening reads headers only; cloning is cheap.
@@ -30,14 +31,16 @@ pub struct Fragment {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     id: String,
+    /// What stands before `_mask.png` and the like.
+    prefix: String,
     path: PathBuf,
     voxels: Voxels,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Voxels {
     Layers(Vec<Layer>),
     Zarr(ZarrVolume),
@@ -81,8 +84,10 @@ impl Fragment {
                 (Voxels::Zarr(ZarrVolume::open(&volume)?), id)
             }
         };
+        check_name(&id)?;
         Ok(Self {
             inner: Arc::new(Inner {
+                prefix: id.clone(),
                 id,
                 path: path.to_owned(),
                 voxels,
@@ -90,7 +95,37 @@ impl Fragment {
         })
     }
 
-    /// The fragment's name: what stands before `_mask.png`, or the folder's name.
+    /// Opens what people name on a command line or in a recipe: a path, or `NAME=PATH` for a
+    /// fragment under another name than its own. A path that exists is taken as it stands.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::Name`] for a name that no file could have.
+    pub fn open_named(text: &Path) -> Result<Self, Error> {
+        let (name, path) = split_name(text);
+        let fragment = Self::open(path)?;
+        match name {
+            Some(name) => fragment.called(name),
+            None => Ok(fragment),
+        }
+    }
+
+    /// The fragment under the name `id`; its files are still found by the names they have.
+    ///
+    /// # Errors
+    /// [`Error::Name`].
+    pub fn called(self, id: &str) -> Result<Self, Error> {
+        check_name(id)?;
+        let inner = Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                id: id.to_owned(),
+                ..inner
+            }),
+        })
+    }
+
+    /// The fragment's name: what it was called, what stands before `_mask.png`, or the folder's
+    /// name; a link's own name, not its target's.
     pub fn id(&self) -> &str {
         &self.inner.id
     }
@@ -115,7 +150,8 @@ impl Fragment {
         self.size()[1]
     }
 
-    fn size(&self) -> [usize; 2] {
+    /// Height and width of the layers, in pixels.
+    pub fn size(&self) -> [usize; 2] {
         let [_, height, width] = self.inner.voxels.shape();
         [height, width]
     }
@@ -129,7 +165,7 @@ impl Fragment {
             let path = self.path().to_owned();
             return Err(Error::NoMask { path });
         };
-        let mask = self.read_side_image(&path)?.mapv(|value| value > 0);
+        let mask = read_drawn_of_size(&path, Some(self.size()))?;
         match mask.iter().any(|&papyrus| papyrus) {
             true => Ok(mask),
             false => Err(Error::EmptyMask { path }),
@@ -141,9 +177,7 @@ impl Fragment {
     /// # Errors
     /// [`Error::Size`], [`Error::Png`], [`Error::Zarr`].
     pub fn ink_labels(&self) -> Result<Option<Array2<bool>>, Error> {
-        Ok(self
-            .read_kind("inklabels")?
-            .map(|image| image.mapv(|value| value > 127)))
+        self.read_drawing("inklabels")
     }
 
     /// Where the labels can be trusted, for training (`<id>_supervision_mask`), (y, x); `None`
@@ -152,9 +186,7 @@ impl Fragment {
     /// # Errors
     /// Those of [`Fragment::ink_labels`].
     pub fn supervision_mask(&self) -> Result<Option<Array2<bool>>, Error> {
-        Ok(self
-            .read_kind("supervision_mask")?
-            .map(|image| image.mapv(|value| value > 0)))
+        self.read_drawing("supervision_mask")
     }
 
     /// What training must not see (`<id>_validation_mask`), (y, x); `None` without such a mask.
@@ -162,9 +194,13 @@ impl Fragment {
     /// # Errors
     /// Those of [`Fragment::ink_labels`].
     pub fn validation_mask(&self) -> Result<Option<Array2<bool>>, Error> {
-        Ok(self
-            .read_kind("validation_mask")?
-            .map(|image| image.mapv(|value| value > 0)))
+        self.read_drawing("validation_mask")
+    }
+
+    fn read_drawing(&self, kind: &str) -> Result<Option<Array2<bool>>, Error> {
+        let path = self.side_image(kind);
+        path.map(|path| read_drawn_of_size(&path, Some(self.size())))
+            .transpose()
     }
 
     /// The infrared photograph, (y, x), 0 to 255; `None` without one.
@@ -183,7 +219,7 @@ impl Fragment {
     /// The file of a kind of side image: in the fragment's folder, or, when that is a volume,
     /// beside it.
     fn side_image(&self, kind: &str) -> Option<PathBuf> {
-        let prefixed = format!("{}_{kind}", self.id());
+        let prefixed = format!("{}_{kind}", self.inner.prefix);
         let within = [kind, &prefixed].map(|name| self.path().join(name));
         let beside = is_zarr(self.path()).then(|| {
             let parent = self.path().parent().unwrap_or(Path::new(".."));
@@ -280,7 +316,7 @@ fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
 
 /// `segment.zarr`, or `segment.zarr/1`, is called segment.
 fn zarr_id(path: &Path) -> String {
-    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let whole = spelled_out(path);
     let named = whole
         .ancestors()
         .take(2)
@@ -357,15 +393,33 @@ fn identify(path: &Path) -> String {
                 let stem = name.strip_suffix(".png").or(name.strip_suffix(".zarr"))?;
                 Some(stem.strip_suffix("_mask")?.to_owned())
             })
-            .filter(|id| !OTHER_MASKS.iter().any(|other| id.ends_with(other)))
+            .filter(|id| !OTHER_MASKS.iter().any(|other| id.ends_with(other)) && !id.is_empty())
             .collect();
         names.sort();
         names.into_iter().next()
     });
-    prefixed.unwrap_or_else(|| {
-        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        file_name(&whole)
-    })
+    prefixed.unwrap_or_else(|| file_name(&spelled_out(path)))
+}
+
+/// `NAME=PATH` taken apart, unless there is a file or folder of just this name.
+pub fn split_name(text: &Path) -> (Option<&str>, &Path) {
+    let whole = text.to_str().filter(|_| !text.exists());
+    match whole.and_then(|whole| whole.split_once('=')) {
+        Some((name, path)) if check_name(name).is_ok() => (Some(name), Path::new(path)),
+        _ => (None, text),
+    }
+}
+
+/// The path from the root on, links kept: a fragment behind a link is called as the link is.
+fn spelled_out(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match whole
+        .components()
+        .any(|part| part == std::path::Component::ParentDir)
+    {
+        true => path.canonicalize().unwrap_or(whole),
+        false => whole,
+    }
 }
 
 fn file_name(path: &Path) -> String {

@@ -81,8 +81,8 @@ fn cut(lines: impl Iterator<Item = usize>, share: f64) -> usize {
     lines.len()
 }
 
-/// Writes `part` of `fragment` at `target`, with its mask, labels and photograph, and where it
-/// lay ([`Provenance`]).
+/// Writes `part` of `fragment` at `target`, with its masks, labels and photograph, and where it lay
+/// ([`Provenance`]).
 ///
 /// # Errors
 /// Those of reading and of [`FragmentWriter`].
@@ -106,16 +106,10 @@ pub fn write_part(
         writer.write_rows(block.slice(s![.., ..;step, ..;step]))?;
         progress((first + lines).min(height) as u64, height as u64);
     }
-    writer.write_mask(&part.of(&fragment.mask()?))?;
-    if let Some(labels) = fragment.ink_labels()? {
-        writer.write_ink_labels(&part.of(&labels))?;
-    }
-    if let Some(infrared) = fragment.infrared()? {
-        writer.write_infrared(&part.of(&infrared))?;
-    }
+    writer.copy_side_images(fragment, part)?;
     Provenance::of(fragment)?
         .part(part)
-        .write(writer.folder())?;
+        .write(&writer.folder())?;
     writer.finish()
 }
 

@@ -1,17 +1,19 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use image::codecs::png::PngDecoder;
 use image::codecs::png::PngEncoder;
-use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
-};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Limits};
 use ndarray::{Array2, ArrayView2};
 
-use crate::{Error, write_whole};
+use crate::{Error, guard_decoder, write_whole};
 
 /// Deflate makes at most 1032 bytes of one (a match of 258 bytes in two bits), and a byte may be
 /// eight pixels of one bit.
 const LARGEST_EXPANSION: u64 = 1032 * 8;
+
+/// What an image may take besides its pixels: text, colour profiles.
+const LARGEST_EXTRAS: u64 = 16 << 20;
 
 /// Reads a PNG of any depth and colour as grey, (y, x), 0 to 255.
 ///
@@ -19,28 +21,72 @@ const LARGEST_EXPANSION: u64 = 1032 * 8;
 /// [`Error::Io`], [`Error::Png`].
 pub fn read_gray(path: impl AsRef<Path>) -> Result<Array2<u8>, Error> {
     let path = path.as_ref();
+    let gray = decode_png(path, None)?.into_luma8();
+    let size = (gray.height() as usize, gray.width() as usize);
+    Ok(Array2::from_shape_vec(size, gray.into_raw()).expect("a pixel for each place"))
+}
+
+/// Decodes a PNG, whose size is compared with what is `expected` (height, width) before anything
+/// is unpacked.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Size`]; [`Error::Png`], also for what a decoder panics at.
+pub(crate) fn decode_png(path: &Path, expected: Option<[usize; 2]>) -> Result<DynamicImage, Error> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    let length = bytes.len() as u64;
     let wrong = |reason: String| Error::Png {
         path: path.to_owned(),
         reason,
     };
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    // Masks of whole scrolls are larger than the decoder's usual limit.
-    reader.no_limits();
-    let decoder = reader
-        .into_decoder()
-        .map_err(|error| wrong(error.to_string()))?;
-    if decoder.total_bytes() > LARGEST_EXPANSION.saturating_mul(length) {
-        let (width, height) = decoder.dimensions();
+    let (size, pixels) = header_of(&bytes).ok_or_else(|| wrong("no PNG header".to_owned()))?;
+    if let Some(expected) = expected.filter(|expected| *expected != size) {
+        return Err(Error::Size {
+            path: path.to_owned(),
+            found: size,
+            expected,
+            like: "the layers",
+            mend: "crop or scale the image to the layers' size",
+        });
+    }
+    let length = bytes.len() as u64;
+    if pixels > LARGEST_EXPANSION.saturating_mul(length) {
         return Err(wrong(format!(
-            "its header says {height} × {width} px, more than {length} bytes can hold"
+            "its header says {} × {} px, more than {length} bytes can hold",
+            size[0], size[1]
         )));
     }
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| wrong(error.to_string()))?;
-    let gray = image.into_luma8();
-    let size = (gray.height() as usize, gray.width() as usize);
-    Array2::from_shape_vec(size, gray.into_raw()).map_err(|error| wrong(error.to_string()))
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(pixels.saturating_mul(2).saturating_add(LARGEST_EXTRAS));
+    let decoded = guard_decoder(|| {
+        let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits.clone())?;
+        DynamicImage::from_decoder(decoder)
+    });
+    decoded
+        .unwrap_or_else(|panic| Err(wrong_png(panic)))
+        .map_err(|error: image::ImageError| wrong(error.to_string()))
+}
+
+fn wrong_png(reason: String) -> image::ImageError {
+    let format = image::error::ImageFormatHint::Exact(ImageFormat::Png);
+    image::ImageError::Decoding(image::error::DecodingError::new(format, reason))
+}
+
+/// The height and width that a PNG's first chunk states, and the bytes of its pixels at most.
+fn header_of(bytes: &[u8]) -> Option<([usize; 2], u64)> {
+    let header = bytes.get(..26)?;
+    if !header.starts_with(b"\x89PNG\r\n\x1a\n") || &header[12..16] != b"IHDR" {
+        return None;
+    }
+    let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| header[at + byte]));
+    let (width, height) = (number(16), number(20));
+    let pixels = u64::from(width).saturating_mul(u64::from(height));
+    // Palettes and grey of few bits become a byte or, with transparency, four a pixel.
+    let bytes_per_pixel = match (header[24], header[25]) {
+        (16, 0) => 4,
+        (16, _) => 8,
+        _ => 4,
+    };
+    let size = [height as usize, width as usize];
+    Some((size, pixels.saturating_mul(bytes_per_pixel)))
 }
 
 /// Writes an 8-bit grey PNG, (y, x), whole.

@@ -2,10 +2,10 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 
-use crate::Error;
 use crate::float_tiff::FloatTiff;
 use crate::whole_folder::WholeFolder;
 use crate::zarr_writer::{ZarrVersion, ZarrWriter};
+use crate::{Error, ResultKind};
 
 /// Writes an image of probabilities band by band, from the top row to the bottom one: memory holds
 /// a few hundred rows, however large the image is. The file appears when all of it is there.
@@ -38,8 +38,8 @@ impl ProbabilityWriter {
     /// Begins an OME-Zarr image with a pyramid: one layer of 16-bit probabilities, 65535 being 1.
     ///
     /// # Errors
-    /// [`Error::Exists`] without `force`, and where something else than OME-Zarr would be
-    /// replaced; [`Error::Io`]; [`Error::Zarr`].
+    /// [`Error::Exists`] without `force`; [`Error::Foreign`] where something else than such an image
+    /// would be lost; [`Error::Io`]; [`Error::Zarr`].
     pub fn zarr(
         path: impl AsRef<Path>,
         size: [usize; 2],
@@ -47,10 +47,9 @@ impl ProbabilityWriter {
         force: bool,
     ) -> Result<Self, Error> {
         let path = path.as_ref();
-        let is_zarr = path.join(".zattrs").exists() || path.join("zarr.json").exists();
-        let folder = WholeFolder::create(path, force && (is_zarr || !path.exists()))?;
+        let folder = WholeFolder::create(path, ResultKind::Image, force)?;
         let shape = [1, size[0], size[1]];
-        let image = ZarrWriter::create(folder.path(), "ink_probability", shape, version)?;
+        let image = ZarrWriter::create(&folder.path(), "ink_probability", shape, version)?;
         let image = Box::new(image);
         Ok(Self::new(Sink::Zarr { folder, image }, size))
     }
@@ -188,7 +187,8 @@ mod tests {
 
         let mine = folder.path().join("mine");
         std::fs::create_dir(&mine).unwrap();
+        std::fs::write(mine.join("notes.txt"), "precious").unwrap();
         let refused = ProbabilityWriter::zarr(&mine, [30, 20], ZarrVersion::V2, true);
-        assert!(matches!(refused, Err(Error::Exists { .. })));
+        assert!(matches!(refused, Err(Error::Foreign { .. })));
     }
 }

@@ -1,14 +1,20 @@
 use std::ops::Range;
 use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::Axis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Fragment, Part, write_bytes};
+use crate::{Error, Fragment, Part, Region, Volume, write_bytes};
 
 /// Beside a fragment that was cut from another.
 const FILE: &str = "part.json";
+
+/// Rows of voxels that are hashed, evenly spread.
+const ROWS: usize = 8;
+
+/// No scan has longer sides, and no product of two such numbers overflows.
+const LARGEST: usize = 1 << 31;
 
 /// Where a fragment's pixels lay on the scan that it was first cut from. Whole fragments have one
 /// too: themselves.
@@ -16,14 +22,14 @@ const FILE: &str = "part.json";
 pub struct Provenance {
     /// The scan's name, for people.
     pub scan: String,
-    /// Hash of the scan's size, mask and labels, by which it is known under any name, aligned or
-    /// not.
+    /// Hash of the scan's size and of some of its voxels, by which it is known under any name,
+    /// with any mask and labels, and by which its aligned copies are.
     pub fingerprint: String,
     /// Rows of the scan.
     pub rows: Range<usize>,
     /// Columns of the scan.
     pub columns: Range<usize>,
-    /// Every how manieth pixel was taken.
+    /// Pixels of the scan for each pixel of the fragment, each way.
     pub step: usize,
 }
 
@@ -31,7 +37,7 @@ impl Provenance {
     /// What `part.json` in the fragment's folder says, or the fragment as a whole.
     ///
     /// # Errors
-    /// [`Error::Provenance`] for a damaged file; those of reading mask and labels.
+    /// [`Error::Provenance`] for a damaged file; those of reading voxels.
     pub fn of(fragment: &Fragment) -> Result<Self, Error> {
         let path = fragment.path().join(FILE);
         match path.is_file() {
@@ -41,21 +47,9 @@ impl Provenance {
     }
 
     fn whole(fragment: &Fragment) -> Result<Self, Error> {
-        let mut hash = Sha256::new();
-        for size in [fragment.height(), fragment.width()] {
-            hash.update((size as u64).to_le_bytes());
-        }
-        let mut add = |image: Array2<bool>| {
-            hash.update(image.mapv(u8::from).into_raw_vec_and_offset().0);
-        };
-        add(fragment.mask()?);
-        if let Some(labels) = fragment.ink_labels()? {
-            add(labels);
-        }
-        let digest = hash.finalize();
         Ok(Self {
             scan: fragment.id().to_owned(),
-            fingerprint: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: fingerprint(fragment)?,
             rows: 0..fragment.height(),
             columns: 0..fragment.width(),
             step: 1,
@@ -98,7 +92,11 @@ impl Provenance {
                 step: number(&value["step"]).filter(|&step| step > 0)?,
             })
         };
-        parsed().ok_or_else(|| Error::Provenance {
+        let sound = |own: &Self| {
+            let ordered = |range: &Range<usize>| range.start < range.end && range.end <= LARGEST;
+            ordered(&own.rows) && ordered(&own.columns) && own.step <= LARGEST
+        };
+        parsed().filter(sound).ok_or_else(|| Error::Provenance {
             path: path.to_owned(),
         })
     }
@@ -118,6 +116,31 @@ impl Provenance {
         });
         write_bytes(&path, format!("{value:#}\n"), true)
     }
+}
+
+/// SHA-256, in hex, of a scan's height and width and the upper 8 bits of some rows of its middle
+/// layers: the same under other masks, labels, names and formats, with layers reversed, and at 8
+/// bits.
+fn fingerprint(volume: &dyn Volume) -> Result<String, Error> {
+    let [depth, height, width] = volume.shape();
+    let layers = (depth - 1) / 2..depth / 2 + 1;
+    let mut hash = Sha256::new();
+    for size in [height, width] {
+        hash.update((size as u64).to_le_bytes());
+    }
+    for row in (0..ROWS).map(|row| (2 * row + 1) * height / (2 * ROWS)) {
+        let voxels = volume.read(&Region::new(layers.clone(), row..row + 1, 0..width))?;
+        // The larger of both layers, so that their order does not matter.
+        let largest = voxels.fold_axis(Axis(0), 0, |&most: &u16, &voxel| most.max(voxel));
+        hash.update(
+            largest
+                .iter()
+                .map(|voxel| (voxel >> 8) as u8)
+                .collect::<Vec<_>>(),
+        );
+    }
+    let digest = hash.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

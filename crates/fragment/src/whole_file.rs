@@ -2,9 +2,10 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use crate::Error;
+use crate::temporary::{file_beside, folder_of};
 
 /// A file that appears under its name when all of it is there, and safe from a power cut; dropped
 /// before, it leaves nothing.
@@ -21,9 +22,11 @@ impl WholeFile {
             let path = target.to_owned();
             return Err(Error::Exists { path });
         }
-        let (file, hidden) = NamedTempFile::new_in(folder_of(target))
-            .map_err(Error::io(target))?
-            .into_parts();
+        if target.is_dir() {
+            let path = target.to_owned();
+            return Err(Error::IsFolder { path });
+        }
+        let (file, hidden) = file_beside(target)?;
         Ok(Self {
             target: target.to_owned(),
             writer: BufWriter::with_capacity(1 << 20, file),
@@ -42,7 +45,6 @@ impl WholeFile {
         self.writer.flush().map_err(Error::io(path))?;
         let file = self.writer.get_ref();
         file.sync_all().map_err(Error::io(path))?;
-        readable_by_all(file).map_err(Error::io(path))?;
         self.hidden
             .persist(path)
             .map_err(|error| Error::io(path)(error.error))?;
@@ -64,13 +66,6 @@ impl Write for WholeFile {
 impl Seek for WholeFile {
     fn seek(&mut self, place: SeekFrom) -> std::io::Result<u64> {
         self.writer.seek(place)
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 
@@ -113,18 +108,6 @@ fn settled(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn settled(_folder: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-/// Temporary files are private; results are ordinary ones.
-#[cfg(unix)]
-fn readable_by_all(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_file: &File) -> std::io::Result<()> {
     Ok(())
 }
 

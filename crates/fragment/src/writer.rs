@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -7,7 +7,7 @@ use crate::fragment::LAYER_FOLDERS;
 use crate::tiff_writer::TiffWriter;
 use crate::whole_folder::WholeFolder;
 use crate::zarr_writer::{ZarrVersion, ZarrWriter};
-use crate::{Error, Fragment, write_gray};
+use crate::{Error, Fragment, Part, ResultKind, write_gray};
 
 /// Rows of a strip: 64 lines of a wide layer are about a megabyte.
 const ROWS_PER_STRIP: usize = 64;
@@ -71,18 +71,16 @@ impl FragmentWriter {
     /// Begins a fragment of `shape` (depth, height, width) at `target`.
     ///
     /// # Errors
-    /// [`Error::Exists`] without `force`; [`Error::NotAFragment`] when something else than a
-    /// fragment would be replaced; [`Error::Rows`] for a volume without voxels; [`Error::Io`].
+    /// [`Error::Exists`] without `force`; [`Error::Foreign`] when something else than a fragment
+    /// that Inkling wrote would be lost; [`Error::Rows`] for a volume without voxels;
+    /// [`Error::Io`].
     pub fn create(
         target: impl AsRef<Path>,
         shape: [usize; 3],
         options: WriteOptions,
     ) -> Result<Self, Error> {
         let target = target.as_ref().to_owned();
-        let folder = WholeFolder::create(&target, options.force)?;
-        if !is_replaceable(&target)? {
-            return Err(Error::NotAFragment { path: target });
-        }
+        let folder = WholeFolder::create(&target, ResultKind::Fragment, options.force)?;
         if shape.contains(&0) {
             return Err(Error::Rows {
                 path: target,
@@ -91,7 +89,7 @@ impl FragmentWriter {
             });
         }
         Ok(Self {
-            sink: create_sink(folder.path(), shape, options.zarr)?,
+            sink: create_sink(&folder.path(), shape, options.zarr)?,
             folder,
             shape,
             rows: 0,
@@ -100,7 +98,7 @@ impl FragmentWriter {
     }
 
     /// The folder under its temporary name, for files of one's own.
-    pub fn folder(&self) -> &Path {
+    pub fn folder(&self) -> PathBuf {
         self.folder.path()
     }
 
@@ -168,6 +166,31 @@ impl FragmentWriter {
         self.write_side_image("ir.png", infrared)
     }
 
+    /// Writes the side images that `fragment` has, each as `part` cuts it: mask, ink labels,
+    /// photograph, supervision and validation masks.
+    ///
+    /// # Errors
+    /// Those of reading them; [`Error::Io`].
+    pub fn copy_side_images(&mut self, fragment: &Fragment, part: &Part) -> Result<(), Error> {
+        self.write_mask(&part.of(&fragment.mask()?))?;
+        if let Some(labels) = fragment.ink_labels()? {
+            self.write_ink_labels(&part.of(&labels))?;
+        }
+        if let Some(infrared) = fragment.infrared()? {
+            self.write_infrared(&part.of(&infrared))?;
+        }
+        let masks = [
+            ("supervision_mask.png", fragment.supervision_mask()?),
+            ("validation_mask.png", fragment.validation_mask()?),
+        ];
+        for (name, mask) in masks {
+            if let Some(mask) = mask {
+                self.write_side_image(name, &white_where(&part.of(&mask)))?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_side_image(&self, name: &str, image: &Array2<u8>) -> Result<(), Error> {
         let expected = [self.shape[1], self.shape[2]];
         let found = [image.nrows(), image.ncols()];
@@ -216,20 +239,6 @@ fn create_sink(folder: &Path, shape: [usize; 3], zarr: Option<ZarrVersion>) -> R
         })
         .collect::<Result<_, _>>()?;
     Ok(Sink::Tiff(layers))
-}
-
-/// Whether nothing is lost with `target` but a fragment.
-fn is_replaceable(target: &Path) -> Result<bool, Error> {
-    if !target.exists() {
-        return Ok(true);
-    }
-    if !target.is_dir() {
-        return Ok(false);
-    }
-    let mut entries = std::fs::read_dir(target).map_err(Error::io(target))?;
-    let folders = LAYER_FOLDERS.iter().chain([&ZARR_FOLDER]);
-    let holds_layers = folders.into_iter().any(|name| target.join(name).is_dir());
-    Ok(holds_layers || entries.next().is_none())
 }
 
 fn white_where(mask: &Array2<bool>) -> Array2<u8> {

@@ -198,7 +198,7 @@ fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
             "shape": shape,
             "chunks": chunk,
             "dtype": "<u2",
-            "compressor": { "id": "zstd", "level": 1, "checksum": false },
+            "compressor": { "id": "zstd", "level": 1 },
             "fill_value": 0,
             "order": "C",
             "filters": null,

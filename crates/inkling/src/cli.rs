@@ -135,15 +135,18 @@ pub struct Align {
     /// curve by default.
     #[arg(long, value_name = "CSV|FRAGMENT")]
     pub target: Vec<PathBuf>,
-    /// robust, or reference: the write-up's two stages of least squares.
-    #[arg(long, default_value = "robust", value_name = "METHOD")]
-    pub method: String,
+    /// robust (the default), or reference: the write-up's two stages of least squares.
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
     /// Takes the layers in reverse order, for a sheet scanned from its other side.
     #[arg(long)]
     pub flip: bool,
-    /// Memory for voxels, as 512M or 2G.
-    #[arg(long, default_value = "512M", value_name = "SIZE", value_parser = memory)]
-    pub memory: usize,
+    /// Memory for voxels, as 512M (the default) or 2G.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<usize>,
+    /// A recipe whose [align] is used; flags override it.
+    #[command(flatten)]
+    pub recipe: OptionalRecipes,
 }
 
 /// Flags of `warp`.
@@ -152,7 +155,7 @@ pub struct Warp {
     /// The fragment.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
-    /// Folder with z_shift.npy and z_scale.npy.
+    /// The fragment's depth maps, or the folder of all fragments' maps.
     #[arg(long, value_name = "DIR")]
     pub maps: PathBuf,
     /// Layers to write, as FIRST..END; all by default.
@@ -210,6 +213,17 @@ pub struct Recipes {
     #[arg(long = "config", required = true, value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Overrides one value, such as train.epochs=3.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// Where settings may come from, besides flags.
+#[derive(Args)]
+pub struct OptionalRecipes {
+    /// Recipes whose settings are used; later ones override earlier ones, flags override all.
+    #[arg(long = "config", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Overrides one value of the recipe, such as predict.step=0.25.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
 }
@@ -316,23 +330,27 @@ pub struct Predict {
     /// How much each model counts, in their order, as 2,1,1; all alike by default.
     #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
     pub weights: Vec<f64>,
-    /// Test-time augmentation: none, rot90 or full (twelve-fold).
-    #[arg(long, default_value = "full", value_name = "TTA")]
-    pub tta: String,
+    /// Recipes whose [predict] is used, in place of the model's own.
+    #[command(flatten)]
+    pub recipe: OptionalRecipes,
+    /// Test-time augmentation: none, rot90 or full (twelve-fold); full, unless a recipe or the
+    /// model's own says otherwise.
+    #[arg(long, value_name = "TTA")]
+    pub tta: Option<String>,
     /// Further passes at free angles, averaged where they see the tile.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub tta_rotate: usize,
-    /// What is averaged over passes: probabilities or logits.
-    #[arg(long, default_value = "probabilities", value_name = "MEAN")]
-    pub tta_mean: String,
-    /// Distance between tiles, as a share of their side.
-    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
-    pub step: f64,
-    /// How exactly networks multiply: f32, bf16 or f16. Graphics cards, and processors with AVX-512
-    /// BF16, are faster in bf16; probabilities change in the third digit.
-    #[arg(long, default_value = "f32", value_name = "NAME", value_parser = precision)]
-    pub precision: Precision,
-    /// A folder of depth maps (one folder per fragment in it), or auto to fit them first.
+    #[arg(long, value_name = "N")]
+    pub tta_rotate: Option<usize>,
+    /// What is averaged over passes: probabilities (the default) or logits.
+    #[arg(long, value_name = "MEAN")]
+    pub tta_mean: Option<String>,
+    /// Distance between tiles, as a share of their side; 0.5 by default.
+    #[arg(long, value_name = "SHARE")]
+    pub step: Option<f64>,
+    /// How exactly networks multiply: f32 (the default), bf16 or f16. Graphics cards, and
+    /// processors with AVX-512 BF16, are faster in bf16; probabilities change in the third digit.
+    #[arg(long, value_name = "NAME", value_parser = precision)]
+    pub precision: Option<Precision>,
+    /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
     /// Tiles in work at once, each on a thread of its own on a processor, as one batch elsewhere; auto
@@ -430,8 +448,9 @@ pub struct Score {
 /// Flags of `submit`.
 #[derive(Args)]
 pub struct Submit {
-    /// Probability images, named after their fragments.
-    #[arg(required = true, value_name = "PNG")]
+    /// Probability images, named after their fragments, or folders that `predict` wrote; side images
+    /// are left out.
+    #[arg(required = true, value_name = "IMAGE|DIR")]
     pub images: Vec<PathBuf>,
     /// The file.
     #[arg(long, default_value = "submission.csv", value_name = "CSV")]

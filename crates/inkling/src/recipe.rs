@@ -8,7 +8,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use inkling_align::AlignSettings;
 use inkling_augment::AugmentSettings;
-use inkling_model::ModelSettings;
+use inkling_fragment::split_name;
+use inkling_model::{ModelSettings, Pretrained};
 use inkling_predict::PredictSettings;
 use inkling_train::TrainSettings;
 use serde::{Deserialize, Serialize};
@@ -37,11 +38,16 @@ pub struct Recipe {
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataSettings {
-    /// Fragment folders; relative ones start at the recipe's own folder.
+    /// Fragment folders, or NAME=PATH; relative paths start at the recipe's own folder.
     pub fragments: Vec<PathBuf>,
     /// The folds: in each, the names of the fragments held out. Empty holds out each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<Vec<String>>,
+    /// What is held out: whole fragments, or the validation masks of all fragments that have one
+    /// (a single fold). Masks by default where there is one fragment and it has such a mask, else
+    /// fragments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationBy>,
     /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
@@ -49,11 +55,22 @@ pub struct DataSettings {
     pub layers: [usize; 2],
 }
 
+/// What a fold holds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValidationBy {
+    /// Whole fragments, one or several a fold.
+    Fragments,
+    /// What lies within validation masks, of all fragments at once.
+    Masks,
+}
+
 impl Default for DataSettings {
     fn default() -> Self {
         Self {
             fragments: Vec::new(),
             folds: Vec::new(),
+            validation: None,
             maps: None,
             layers: [20, 44],
         }
@@ -86,9 +103,32 @@ impl Recipe {
         Ok(Self::resolve(files, overrides)?.0)
     }
 
+    /// As [`read`](Self::read), over a model's own `[predict]`.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_over(
+        predict: &PredictSettings,
+        files: &[PathBuf],
+        overrides: &[String],
+    ) -> anyhow::Result<Self> {
+        let own = Layer {
+            origin: "the model".to_owned(),
+            values: nested("predict", toml::Value::try_from(predict)?),
+        };
+        Ok(Self::layered(Figment::new().merge(own), files, overrides)?.0)
+    }
+
     /// As [`read`](Self::read), with the layers that the values came from.
     pub fn resolve(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<(Self, Origins)> {
-        let mut layers = Figment::new();
+        Self::layered(Figment::new(), files, overrides)
+    }
+
+    fn layered(
+        mut layers: Figment,
+        files: &[PathBuf],
+        overrides: &[String],
+    ) -> anyhow::Result<(Self, Origins)> {
         for file in files {
             let text = std::fs::read_to_string(file).map_err(|error| {
                 Usage(format!(
@@ -129,6 +169,46 @@ impl Recipe {
         Ok(())
     }
 
+    /// The files and folders that it names.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let mut inputs = self.data.fragments.clone();
+        inputs.extend(self.data.maps.clone());
+        if let Pretrained::Source(source) = &self.model.pretrained {
+            inputs.push(PathBuf::from(source));
+        }
+        inputs.extend(self.model.weights.as_ref().map(PathBuf::from));
+        inputs
+    }
+
+    /// The recipe with every path from the root on, so that it can be used from anywhere.
+    ///
+    /// # Errors
+    /// Where the working directory is gone.
+    pub fn with_absolute_paths(mut self) -> anyhow::Result<Self> {
+        for path in &mut self.data.fragments {
+            let (name, own) = split_name(path);
+            let whole = std::path::absolute(own)?;
+            *path = match name {
+                Some(name) => PathBuf::from(format!("{name}={}", whole.display())),
+                None => whole,
+            };
+        }
+        if let Some(maps) = &mut self.data.maps {
+            *maps = std::path::absolute(&maps)?;
+        }
+        if let Pretrained::Source(source) = &mut self.model.pretrained
+            && Path::new(source).exists()
+        {
+            *source = std::path::absolute(&source)?.to_string_lossy().into_owned();
+        }
+        if let Some(weights) = &mut self.model.weights {
+            *weights = std::path::absolute(&weights)?
+                .to_string_lossy()
+                .into_owned();
+        }
+        Ok(self)
+    }
+
     /// The settings as TOML, to be kept beside a result.
     pub fn to_toml(&self) -> anyhow::Result<String> {
         toml::to_string_pretty(self).context("the settings cannot be written as TOML")
@@ -164,21 +244,34 @@ impl Provider for Layer {
     }
 }
 
-/// Makes the paths in `[data]` independent of where the program is run.
+/// Makes every path in a recipe start at the recipe's folder, wherever the program is run.
 fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let root = |value: &mut toml::Value| {
-        if let toml::Value::String(path) = value {
-            *path = folder.join(&*path).to_string_lossy().into_owned();
+        if let toml::Value::String(text) = value {
+            let own = folder.join(&*text);
+            let named = (!own.exists()).then(|| text.split_once('=')).flatten();
+            *text = match named {
+                Some((name, path)) => format!("{name}={}", folder.join(path).display()),
+                None => own.to_string_lossy().into_owned(),
+            };
         }
     };
     if let Some(toml::Value::Table(data)) = values.get_mut("data") {
         if let Some(toml::Value::Array(fragments)) = data.get_mut("fragments") {
             fragments.iter_mut().for_each(root);
         }
-        if let Some(maps) = data.get_mut("maps") {
-            root(maps);
-        }
+        data.get_mut("maps").into_iter().for_each(root);
+    }
+    if let Some(toml::Value::Table(model)) = values.get_mut("model") {
+        // Names of the hub's repositories are no paths.
+        let of_hub = |value: &toml::Value| {
+            let text = value.as_str().unwrap_or_default();
+            text.starts_with("timm/") && !folder.join(text).exists()
+        };
+        let pretrained = model.get_mut("pretrained").filter(|value| !of_hub(value));
+        pretrained.into_iter().for_each(root);
+        model.get_mut("weights").into_iter().for_each(root);
     }
     values
 }

@@ -61,6 +61,6 @@ pub use precision::Precision;
 pub use recompute::{Backpropagated, Recompute};
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
-    Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, load, load_encoder, load_weights,
-    save,
+    Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, file_sha256, load, load_encoder,
+    load_weights, revision_of, save,
 };

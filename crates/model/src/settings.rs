@@ -67,6 +67,10 @@ pub struct ModelSettings {
     pub attention: Option<Attention>,
     /// Where the encoder's first weights come from.
     pub pretrained: Pretrained,
+    /// First weights of the whole network, in place of the encoder's: a run, whose best weights
+    /// are meant, or a weights file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// Drop-path rate of the encoder's last block, 0 to 1 (excluded).
     pub drop_path: f64,
     /// Share of the UperNet's features dropped before its head during training, 0 to 1 (excluded).
@@ -89,6 +93,7 @@ impl Default for ModelSettings {
             decoder: vec![256, 128, 64],
             attention: None,
             pretrained: Pretrained::Random(false),
+            weights: None,
             drop_path: 0.0,
             dropout: 0.1,
             maxvit: None,

@@ -67,7 +67,7 @@ pub enum Error {
         found: String,
     },
     /// A part that is there already.
-    #[error("{}: found a prediction that was begun; expected none. Mend: give --resume to go on with it, or --force to begin anew", path.display())]
+    #[error("{}: found a prediction that was begun; expected none. Mend: give --resume to continue it, --force to replace it, or --out another folder", path.display())]
     Begun {
         /// The part's file.
         path: PathBuf,

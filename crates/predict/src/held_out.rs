@@ -5,7 +5,7 @@ use inkling_model::Network;
 use inkling_train::{Validate, Validation};
 use ndarray::Array2;
 
-use crate::{Channels, Error, Member, PredictSettings, Predictor, Tta, score, to_image};
+use crate::{Channels, Error, Member, PredictSettings, Predictor, Threshold, Tta, score, to_image};
 
 /// A held-out fragment: predicts it after each epoch, without test-time augmentation, and scores
 /// the stitched image.
@@ -60,7 +60,7 @@ impl Validate for HeldOut {
         network: &Network,
     ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>> {
         let image = self.paint(network)?;
-        let score = score(&image, &self.labels, &self.mask, 0.5)?;
+        let score = score(&image, &self.labels, &self.mask, Threshold::HALF)?;
         Ok(Validation {
             f05: score.f05,
             best_f05: score.best_f05,

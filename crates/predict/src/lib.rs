@@ -8,7 +8,7 @@
 //! competition wants it; [`HeldOut`] judges a network while it is trained.
 //!
 //! ```
-//! use inkling_predict::{Tta, run_lengths, score};
+//! use inkling_predict::{Threshold, Tta, run_lengths, score};
 //!
 //! // Twelve-fold test-time augmentation takes eight passes.
 //! let passes = Tta::Full.passes();
@@ -18,8 +18,8 @@
 //! let painted = ndarray::array![[0, 250], [240, 3]];
 //! let ink = ndarray::array![[false, true], [true, false]];
 //! let papyrus = ndarray::Array2::from_elem((2, 2), true);
-//! assert_eq!(score(&painted, &ink, &papyrus, 0.5)?.f05, 1.0);
-//! assert_eq!(run_lengths(&painted, 0.5), "2 2");
+//! assert_eq!(score(&painted, &ink, &papyrus, Threshold::HALF)?.f05, 1.0);
+//! assert_eq!(run_lengths(&painted, Threshold::HALF), "2 2");
 //! # Ok::<(), inkling_predict::Error>(())
 //! ```
 
@@ -36,6 +36,7 @@ mod predictor;
 mod score;
 mod settings;
 mod submission;
+mod threshold;
 mod tile_file;
 mod tile_store;
 mod tiles;
@@ -51,6 +52,7 @@ pub use predictor::{Channels, Member, Predictor, Seen, Timings};
 pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
 pub use settings::{Average, PredictSettings};
 pub use submission::{run_lengths, submission};
+pub use threshold::Threshold;
 pub use tile_store::{PartWriter, TileStore};
 pub use tiles::{check_count, tiles};
 pub use tta::{Pass, Tta};

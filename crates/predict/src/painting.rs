@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use inkling_fragment::{Error as FileError, ProbabilityWriter, ZarrVersion, write_gray};
+use inkling_fragment::{ProbabilityWriter, ResultFolder, ResultKind, ZarrVersion, write_gray};
 use ndarray::{Array2, ArrayView2, Zip, s};
 
 use crate::prediction::to_level;
@@ -48,7 +48,11 @@ enum Source {
 
 impl PaintingOptions {
     fn path(&self, ending: &str) -> PathBuf {
-        self.folder.join(format!("{}.{ending}", self.id))
+        self.folder.join(self.name(ending))
+    }
+
+    fn name(&self, ending: &str) -> String {
+        format!("{}.{ending}", self.id)
     }
 
     /// The main image.
@@ -56,19 +60,29 @@ impl PaintingOptions {
         self.path("png")
     }
 
+    /// The names of all images that are written for so many `members`.
+    fn names(&self, channels: Channels, members: usize) -> Vec<String> {
+        let mut endings = vec!["png".to_owned()];
+        let mut add = |wanted: bool, ending: &str| {
+            endings.extend(wanted.then(|| ending.to_owned()));
+        };
+        add(self.float, "tif");
+        add(self.zarr.is_some(), "zarr");
+        add(channels.square, "spread.png");
+        add(self.float && channels.square, "spread.tif");
+        let own = if channels.members { members } else { 0 };
+        endings.extend((1..=own).map(|model| format!("model-{model}.png")));
+        endings.iter().map(|ending| self.name(ending)).collect()
+    }
+
     /// # Errors
-    /// [`Error::Fragment`] with `Exists` for a file that would be overwritten unasked.
-    pub fn check(&self, channels: Channels) -> Result<(), Error> {
-        let mut paths = vec![self.image()];
-        paths.extend(self.float.then(|| self.path("tif")));
-        paths.extend(self.zarr.map(|_| self.path("zarr")));
-        paths.extend(channels.square.then(|| self.path("spread.png")));
-        paths.extend((self.float && channels.square).then(|| self.path("spread.tif")));
-        paths.extend(channels.members.then(|| self.path("model-1.png")));
-        match paths.into_iter().find(|path| path.exists() && !self.force) {
-            Some(path) => Err(FileError::Exists { path }.into()),
-            None => Ok(()),
+    /// [`Error::Fragment`] for a file that would be replaced unasked, or that no prediction wrote.
+    pub fn check(&self, channels: Channels, members: usize) -> Result<(), Error> {
+        let folder = ResultFolder::shared(&self.folder, ResultKind::Prediction);
+        for name in self.names(channels, members) {
+            folder.check(&name, self.force)?;
         }
+        Ok(())
     }
 }
 
@@ -84,7 +98,11 @@ impl Painting {
         channels: Channels,
         members: usize,
     ) -> Result<Self, Error> {
-        options.check(channels)?;
+        options.check(channels, members)?;
+        let folder = ResultFolder::shared(&options.folder, ResultKind::Prediction);
+        for name in options.names(channels, members) {
+            folder.claim(&name, options.force)?;
+        }
         let mut writers = Vec::new();
         if options.float {
             let path = options.path("tif");

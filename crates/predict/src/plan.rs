@@ -1,7 +1,8 @@
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
+use inkling_fragment::check_name;
 use inkling_model::Precision;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,37 @@ impl Plan {
         tiles(mask, self.image_size, self.step)
     }
 
+    /// Checks a plan that was read from a file: what would be believed of it and lead elsewhere, or
+    /// ask for more than a sheet can hold.
+    ///
+    /// # Errors
+    /// What was found and expected, in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self {
+            size,
+            image_size,
+            step,
+            ..
+        } = self;
+        let within =
+            |name: &str, found: usize, range: RangeInclusive<usize>| match range.contains(&found) {
+                true => Ok(()),
+                false => Err(format!(
+                    "{name} is {found}; expected {} to {}",
+                    range.start(),
+                    range.end()
+                )),
+            };
+        check_name(&self.id).map_err(|error| format!("id: {error}"))?;
+        within("size", size[0].min(size[1]), 1..=LARGEST_SIDE)?;
+        within("size", size[0].max(size[1]), 1..=LARGEST_SIDE)?;
+        within("image_size", *image_size, 1..=LARGEST_TILE)?;
+        within("step", *step, 1..=*image_size)?;
+        within("models", self.models.len(), 1..=MOST_MODELS)?;
+        let count = |side: usize| side.div_ceil(*step);
+        within("tiles", self.tiles, 1..=count(size[0]) * count(size[1]))
+    }
+
     /// Tells plans apart.
     pub fn digest(&self) -> [u8; 32] {
         let text = serde_json::to_vec(self).expect("a plan is plain data");
@@ -76,6 +108,13 @@ impl Plan {
     }
 }
 
+/// No sheet has a longer side, in pixels; products of two such numbers do not overflow.
+const LARGEST_SIDE: usize = 1 << 24;
+/// No network takes larger patches.
+const LARGEST_TILE: usize = 1 << 14;
+/// Nobody averages so many networks.
+const MOST_MODELS: usize = 1 << 10;
+
 /// One of several processes that share a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -88,6 +127,11 @@ pub struct Part {
 impl Part {
     /// The only one.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// The name of one of its files.
+    pub(crate) fn file_name(self, ending: &str) -> String {
+        format!("part-{}-of-{}.{ending}", self.number, self.of)
+    }
 
     /// Its run of tiles: all parts differ by one tile at most.
     pub fn range(self, tiles: usize) -> Range<usize> {
@@ -148,6 +192,7 @@ mod tests {
             "2/",
             "-1/3",
             "1/1000000000",
+            "1/18446744073709551615",
             "1/18446744073709551615",
         ] {
             assert!(wrong.parse::<Part>().is_err(), "{wrong}");

@@ -1,7 +1,7 @@
 use ndarray::{Array2, ArrayView2, Zip, s};
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, Threshold};
 
 /// Precision counts this much against recall: β of the competition's F-measure.
 const BETA: f64 = 0.5;
@@ -15,12 +15,16 @@ pub struct Score {
     pub precision: f64,
     /// Recall at `threshold`.
     pub recall: f64,
-    /// From which probability on a pixel counts as ink.
+    /// From which probability on a pixel counts as ink: that of `level`.
     pub threshold: f64,
+    /// The lowest level of the 8-bit image that counts as ink.
+    pub level: u8,
     /// The highest F0.5 over all thresholds of 8-bit images.
     pub best_f05: f64,
     /// The threshold that gives it.
     pub best_threshold: f64,
+    /// Its level.
+    pub best_level: u8,
     /// Area under the precision–recall curve: the sum of precision times the rise of recall.
     pub average_precision: f64,
     /// Mean squared difference of probability and label.
@@ -72,7 +76,7 @@ pub fn score(
     image: &Array2<u8>,
     labels: &Array2<bool>,
     mask: &Array2<bool>,
-    threshold: f64,
+    threshold: Threshold,
 ) -> Result<Score, Error> {
     score_all(
         &[Labelled {
@@ -88,7 +92,7 @@ pub fn score(
 ///
 /// # Errors
 /// As [`score`].
-pub fn score_all(sheets: &[Labelled], threshold: f64) -> Result<Score, Error> {
+pub fn score_all(sheets: &[Labelled], threshold: Threshold) -> Result<Score, Error> {
     let mut counts = Counts::default();
     for sheet in sheets {
         sheet.check()?;
@@ -103,7 +107,7 @@ pub fn score_all(sheets: &[Labelled], threshold: f64) -> Result<Score, Error> {
 /// [`Error::Size`] for images of different sizes.
 pub fn score_regions(
     sheet: Labelled,
-    threshold: f64,
+    threshold: Threshold,
     side: usize,
 ) -> Result<Vec<RegionScore>, Error> {
     sheet.check()?;
@@ -163,9 +167,9 @@ impl Counts {
     }
 
     /// None without papyrus.
-    fn region(&self, [y, x]: [usize; 2], threshold: f64) -> Option<RegionScore> {
+    fn region(&self, [y, x]: [usize; 2], threshold: Threshold) -> Option<RegionScore> {
         let [bare, ink] = self.of.map(|levels| levels.iter().sum::<u64>());
-        let lowest = lowest_level(threshold);
+        let lowest = usize::from(threshold.level());
         let [wrong, right] = self.of.map(|levels| levels[lowest..].iter().sum::<u64>());
         let called = wrong + right;
         let precision = (called > 0).then(|| right as f64 / called as f64);
@@ -181,7 +185,7 @@ impl Counts {
         })
     }
 
-    fn score(&self, threshold: f64) -> Result<Score, Error> {
+    fn score(&self, threshold: Threshold) -> Result<Score, Error> {
         let [bare, ink] = &self.of;
         let positives = ink.iter().sum::<u64>() as f64;
         if positives == 0.0 {
@@ -204,7 +208,7 @@ impl Counts {
                 f_beta(precision, recall),
             ]);
         }
-        let lowest = lowest_level(threshold);
+        let lowest = usize::from(threshold.level());
         let [_, precision, recall, f05] = sweep[255 - lowest];
         let best = sweep
             .iter()
@@ -216,9 +220,11 @@ impl Counts {
             f05,
             precision,
             recall,
-            threshold,
+            threshold: threshold.probability(),
+            level: threshold.level(),
             best_f05: best[3],
             best_threshold: best[0],
+            best_level: (best[0] * 255.0).round() as u8,
             average_precision,
             brier: self.brier(),
             calibration_error: reliability
@@ -261,11 +267,6 @@ impl Counts {
     }
 }
 
-/// The lowest grey level that is ink from `threshold` on.
-fn lowest_level(threshold: f64) -> usize {
-    (threshold * 255.0).ceil().clamp(0.0, 255.0) as usize
-}
-
 /// Precision and recall of `found` = (ink found, pixels called ink).
 fn rates((ink, called): (u64, u64), positives: f64) -> (f64, f64) {
     let precision = match called {
@@ -295,7 +296,7 @@ mod tests {
         let image = ndarray::array![[255, 204, 153, 0]];
         let labels = ndarray::array![[true, false, true, true]];
         let mask = ndarray::array![[true, true, true, true]];
-        let found = score(&image, &labels, &mask, 0.5).unwrap();
+        let found = score(&image, &labels, &mask, Threshold::HALF).unwrap();
         let precision = 2.0 / 3.0;
         assert!((found.precision - precision).abs() < 1e-12);
         assert!((found.recall - 2.0 / 3.0).abs() < 1e-12);
@@ -312,9 +313,20 @@ mod tests {
     fn pixels_off_the_papyrus_do_not_count() {
         let image = ndarray::array![[255, 255]];
         let labels = ndarray::array![[true, false]];
-        let found = score(&image, &labels, &ndarray::array![[true, false]], 0.5).unwrap();
+        let found = score(
+            &image,
+            &labels,
+            &ndarray::array![[true, false]],
+            Threshold::HALF,
+        )
+        .unwrap();
         assert_eq!(found.f05, 1.0);
-        let none = score(&image, &ndarray::array![[false, false]], &labels, 0.5);
+        let none = score(
+            &image,
+            &ndarray::array![[false, false]],
+            &labels,
+            Threshold::HALF,
+        );
         assert!(matches!(none, Err(Error::NoInk)));
     }
 
@@ -331,7 +343,7 @@ mod tests {
             labels: &labels_off,
             mask: &mask,
         };
-        let regions = score_regions(sheet, 0.5, 2).unwrap();
+        let regions = score_regions(sheet, Threshold::HALF, 2).unwrap();
         let f05: Vec<_> = regions.iter().map(|r| (r.y, r.x, r.f05)).collect();
         // Half of what is called ink is, and all that is was found.
         let half = 1.25 * 0.5 / 1.125;

@@ -1,12 +1,13 @@
 use ndarray::Array2;
 
-/// The run lengths of ink in `image`, (y, x): pairs "start length", row by row, pixels counted
-/// from 1. A pixel is ink from `threshold` (0 to 1) on.
-pub fn run_lengths(image: &Array2<u8>, threshold: f32) -> String {
-    let lowest = f64::from(threshold) * 255.0;
+use crate::Threshold;
+
+/// The run lengths of ink in `image`, 8-bit probabilities (y, x): pairs "start length", row by row,
+/// pixels counted from 1.
+pub fn run_lengths(image: &Array2<u8>, threshold: Threshold) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for (index, &level) in image.iter().enumerate() {
-        if f64::from(level) < lowest {
+        if !threshold.holds(level) {
             continue;
         }
         match runs.last_mut() {
@@ -36,8 +37,8 @@ mod tests {
     #[test]
     fn runs_go_on_over_line_ends() {
         let image = ndarray::array![[0, 200, 255], [130, 0, 0], [0, 0, 128]];
-        assert_eq!(run_lengths(&image, 0.5), "2 3 9 1");
-        assert_eq!(run_lengths(&Array2::zeros((3, 3)), 0.5), "");
+        assert_eq!(run_lengths(&image, Threshold::HALF), "2 3 9 1");
+        assert_eq!(run_lengths(&Array2::zeros((3, 3)), Threshold::HALF), "");
     }
 
     #[test]

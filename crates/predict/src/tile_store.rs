@@ -1,12 +1,19 @@
 use std::path::{Path, PathBuf};
 
-use inkling_fragment::{read_gray, write_bytes, write_gray};
+use inkling_fragment::{ResultFolder, ResultKind, read_gray, write_bytes, write_gray};
 use ndarray::{Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::tile_file::{TileHeader, TileReader, TileWriter};
 use crate::{Blend, Error, Part, Plan, Rows};
+
+/// The plan's file.
+const PLAN: &str = "plan.json";
+/// The mask's file.
+const MASK: &str = "mask.png";
+/// A plan is some kilobytes.
+const LARGEST_PLAN: u64 = 16 << 20;
 
 /// The tiles of one fragment's prediction on disk: `plan.json`, `mask.png`, and a file of tiles per
 /// part. Parts can be made by any number of processes on any machines that see the folder.
@@ -34,7 +41,7 @@ impl TileStore {
         about: Value,
         mask: &Array2<bool>,
     ) -> Result<Self, Error> {
-        if folder.join("plan.json").exists() {
+        if folder.join(PLAN).exists() {
             let there = Self::open(folder)?;
             let different = there.plan.differences(&plan);
             return match different.is_empty() {
@@ -45,16 +52,13 @@ impl TileStore {
                 }),
             };
         }
-        std::fs::create_dir_all(folder).map_err(|source| inkling_fragment::Error::Io {
-            path: folder.to_owned(),
-            source,
-        })?;
+        let results = ResultFolder::own(folder, ResultKind::Tiles)?;
         // Parts that begin at once write the same.
         let image = mask.mapv(|papyrus| if papyrus { 255 } else { 0 });
-        write_gray(folder.join("mask.png"), image.view(), true)?;
+        write_gray(results.claim(MASK, true)?, image.view(), true)?;
         let file = PlanFile { plan, about };
         let text = serde_json::to_string_pretty(&file).expect("a plan is plain data");
-        write_bytes(folder.join("plan.json"), text, true)?;
+        write_bytes(results.claim(PLAN, true)?, text, true)?;
         Ok(Self {
             folder: folder.to_owned(),
             plan: file.plan,
@@ -67,19 +71,29 @@ impl TileStore {
     /// # Errors
     /// [`Error::NoPlan`] when there is none, or it is damaged.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("plan.json");
+        let path = folder.join(PLAN);
         let wrong = |reason: String| Error::NoPlan {
             path: path.clone(),
             reason,
         };
+        let length = std::fs::metadata(&path).map_err(|error| wrong(error.to_string()))?;
+        if length.len() > LARGEST_PLAN {
+            return Err(wrong(format!("{} bytes long", length.len())));
+        }
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
         let file: PlanFile =
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        file.plan.check().map_err(wrong)?;
         Ok(Self {
             folder: folder.to_owned(),
             plan: file.plan,
             about: file.about,
         })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The plan.
@@ -92,13 +106,31 @@ impl TileStore {
         &self.about
     }
 
-    /// Where the papyrus is, (y, x).
+    /// Where the papyrus is, (y, x): of the plan's size, and with as many tiles as the plan has.
     ///
     /// # Errors
-    /// [`Error::Fragment`].
+    /// [`Error::Fragment`]; [`Error::NoPlan`] for a mask that does not belong to the plan.
     pub fn mask(&self) -> Result<Array2<bool>, Error> {
-        let image = read_gray(self.folder.join("mask.png"))?;
-        Ok(image.mapv(|value| value > 0))
+        let path = self.folder.join(MASK);
+        let wrong = |reason: String| Error::NoPlan {
+            path: path.clone(),
+            reason,
+        };
+        let image = read_gray(&path)?;
+        let (found, expected) = ([image.nrows(), image.ncols()], self.plan.size);
+        if found != expected {
+            return Err(wrong(format!(
+                "a mask of {found:?} px beside a plan of {expected:?}"
+            )));
+        }
+        let mask = image.mapv(|value| value > 0);
+        let (found, expected) = (self.plan.places(&mask).len(), self.plan.tiles);
+        match found == expected {
+            true => Ok(mask),
+            false => Err(wrong(format!(
+                "a mask with {found} tiles beside a plan of {expected}"
+            ))),
+        }
     }
 
     /// Begins `part`, or goes on with it when `resume` is set; none when it is finished.
@@ -117,9 +149,12 @@ impl TileStore {
             TileReader::open(&finished, &header)?;
             return Ok(None);
         }
+        let results = ResultFolder::shared(&self.folder, ResultKind::Tiles);
+        results.claim(&part.file_name("tiles"), true)?;
+        results.claim(&part.file_name("json"), true)?;
         let file = match resume && partial.exists() {
             true => TileWriter::resume(&partial, header)?,
-            false => TileWriter::create(&partial, header)?,
+            false => TileWriter::create(&results.claim(&part.file_name("partial"), true)?, header)?,
         };
         Ok(Some(PartWriter {
             file,
@@ -199,18 +234,12 @@ impl TileStore {
         blend.finish(finished)
     }
 
-    /// Removes the store.
+    /// Removes the store's own files, and its folder where nothing else lies in it.
     ///
     /// # Errors
     /// [`Error::Fragment`].
     pub fn remove(self) -> Result<(), Error> {
-        std::fs::remove_dir_all(&self.folder).map_err(|source| {
-            inkling_fragment::Error::Io {
-                path: self.folder.clone(),
-                source,
-            }
-            .into()
-        })
+        Ok(ResultFolder::shared(self.folder, ResultKind::Tiles).remove()?)
     }
 
     fn header(&self, part: Part) -> TileHeader {
@@ -223,8 +252,7 @@ impl TileStore {
     }
 
     fn path(&self, part: Part, ending: &str) -> PathBuf {
-        let Part { number, of } = part;
-        self.folder.join(format!("part-{number}-of-{of}.{ending}"))
+        self.folder.join(part.file_name(ending))
     }
 }
 

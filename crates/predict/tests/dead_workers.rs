@@ -157,13 +157,8 @@ impl Watch for Silent {
 /// The losses of two epochs of training on the sheet.
 fn train(sheet: Sheet, device: &Device, threads: usize) -> Result<Vec<f64>, String> {
     let folder = tempfile::tempdir().unwrap();
-    let fragment = TrainingFragment {
-        id: "scan".to_owned(),
-        volume: Box::new(sheet),
-        layers: 0..6,
-        mask: papyrus(),
-        labels: Array2::from_shape_fn((SHEET, SHEET), |(y, x)| (y / 9 + x / 7) % 3 == 0),
-    };
+    let labels = Array2::from_shape_fn((SHEET, SHEET), |(y, x)| (y / 9 + x / 7) % 3 == 0);
+    let fragment = TrainingFragment::new("scan", Box::new(sheet), 0..6, papyrus(), labels, None);
     let settings = TrainSettings {
         epochs: 2,
         batch: 2,

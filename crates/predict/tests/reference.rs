@@ -2,7 +2,7 @@
 //! oracles/predict_reference.py.
 
 use inkling_predict::{
-    Blend, Labelled, Rows, run_lengths, score, score_regions, submission, tiles,
+    Blend, Labelled, Rows, Threshold, run_lengths, score, score_regions, submission, tiles,
 };
 use ndarray::{Array2, Array3, s};
 use serde_json::Value;
@@ -99,7 +99,7 @@ fn scores_are_torchmetrics() {
     let [levels, ink] = levels_and_labels(height, width);
     let (ink, mask) = (ink.mapv(|ink| ink > 0), mask_of(height, width));
     let expected = &reference["whole"];
-    let found = score(&levels, &ink, &mask, 0.5).unwrap();
+    let found = score(&levels, &ink, &mask, Threshold::HALF).unwrap();
     // torchmetrics counts in f32.
     let near = |found, expected: &Value, what: &str| assert_near(found, expected, 1e-6, what);
     let rates = [found.precision, found.recall, found.f05];
@@ -150,7 +150,7 @@ fn regions_are_torchmetrics() {
         labels: &ink,
         mask: &mask,
     };
-    let mut found = score_regions(sheet, 0.5, whole(&reference["side"])).unwrap();
+    let mut found = score_regions(sheet, Threshold::HALF, whole(&reference["side"])).unwrap();
     found.retain(|region| region.ink > 0);
     let rows = reference["regions"].as_array().unwrap();
     assert_eq!(found.len(), rows.len());
@@ -182,6 +182,6 @@ fn submissions_are_the_same_bytes() {
         ("b", levels),
         ("c", Array2::zeros((height, width))),
     ];
-    let rows = sheets.map(|(id, image)| (id.to_owned(), run_lengths(&image, 0.5)));
+    let rows = sheets.map(|(id, image)| (id.to_owned(), run_lengths(&image, Threshold::HALF)));
     assert_eq!(submission(&rows), reference["table"].as_str().unwrap());
 }

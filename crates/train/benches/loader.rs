@@ -17,13 +17,10 @@ fn fragment() -> TrainingFragment {
     let voxel =
         |(z, y, x)| (((z * 73_856_093) ^ (y * 19_349_663) ^ (x * 83_492_791)) % 60_000) as u16;
     let layers = Array3::from_shape_fn((24, SIZE, SIZE), voxel);
-    TrainingFragment {
-        id: "noise".to_owned(),
-        volume: Box::new(Columns::from_layers(layers.view())),
-        layers: 0..24,
-        mask: Array2::from_elem((SIZE, SIZE), true),
-        labels: Array2::from_shape_fn((SIZE, SIZE), |(y, x)| (y / 20 + x / 30) % 3 == 0),
-    }
+    let volume = Box::new(Columns::from_layers(layers.view()));
+    let mask = Array2::from_elem((SIZE, SIZE), true);
+    let labels = Array2::from_shape_fn((SIZE, SIZE), |(y, x)| (y / 20 + x / 30) % 3 == 0);
+    TrainingFragment::new("noise", volume, 0..24, mask, labels, None)
 }
 
 /// Milliseconds that each batch was waited for.

@@ -9,6 +9,8 @@ pub(crate) struct Batch {
     pub labels: Tensor<3>,
     /// `[batch, height, width]`.
     pub validity: Tensor<3>,
+    /// `[batch, height, width]`; labels count everywhere without it.
+    pub supervision: Option<Tensor<3>>,
 }
 
 impl Batch {
@@ -24,7 +26,13 @@ impl Batch {
             .flat_map(|s| s.volume.iter().copied())
             .collect();
         let data = TensorData::new(volume, [samples.len(), depth, height, width]);
+        let counts = |sample: &Sample| match &sample.supervision {
+            Some(mask) => mask.iter().copied().collect(),
+            None => vec![1.0; height * width],
+        };
+        let excludes = samples.iter().any(|sample| sample.supervision.is_some());
         Self {
+            supervision: excludes.then(|| map(samples.iter().flat_map(counts).collect())),
             volume: Tensor::from_data(data, device),
             labels: map(samples
                 .iter()

@@ -63,13 +63,13 @@ impl Run {
         for (name, values) in state.average.iter().flat_map(Average::tensors) {
             insert_flat(&mut tensors, format!("average.{name}"), values);
         }
-        Ok(tensors.write(&self.resume_path(), true)?)
+        Ok(tensors.write(&self.claim("resume.safetensors")?, true)?)
     }
 
     /// What the run's checkpoint says of itself, and its tensors; `None` when there is none yet.
     pub(crate) fn found(&self) -> Result<Option<(Found, Tensors)>, Error> {
         let path = self.resume_path();
-        if !path.exists() {
+        if !path.exists() || self.replaces_another() {
             return Ok(None);
         }
         let tensors = Tensors::read(&path)?;
@@ -83,7 +83,7 @@ impl Run {
                 path,
                 found: "a file without a run's progress".to_owned(),
                 expected: "a checkpoint that this version of `inkling train` wrote".to_owned(),
-                mend: "begin anew with --force".to_owned(),
+                mend: "give --out another folder for a new run".to_owned(),
             });
         };
         Ok(Some((Found { progress, identity }, tensors)))

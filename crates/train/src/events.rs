@@ -1,14 +1,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use ndarray::Array2;
 
-use crate::Error;
 use crate::run::EVENTS_PREFIX;
+use crate::{Error, Run};
 
 /// A run's figures and pictures for TensorBoard: `events.out.tfevents.*` in the run's folder, a
 /// new file for every start of the program.
@@ -22,19 +22,19 @@ pub struct Events {
 }
 
 impl Events {
-    /// Begins a file in `folder` whose first event is of `step`; TensorBoard forgets what earlier
+    /// Begins a file in the folder of `run` whose first event is of `step`; TensorBoard forgets what earlier
     /// files say of that step and later ones.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn create(folder: &Path, step: u64) -> Result<Self, Error> {
+    pub fn create(run: &Run, step: u64) -> Result<Self, Error> {
         // TensorBoard reads files in the order of their names.
         let name = format!(
             "{EVENTS_PREFIX}{:010}.inkling.{}",
             now() as u64,
             std::process::id()
         );
-        let path = folder.join(name);
+        let path = run.claim(&name)?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn records_are_framed_one_after_another() {
         let folder = tempfile::tempdir().unwrap();
-        let mut events = Events::create(folder.path(), 5).unwrap();
+        let run = Run::open(folder.path(), false, false).unwrap();
+        let mut events = Events::create(&run, 5).unwrap();
         events.scalar("loss", 5, 0.5).unwrap();
         events.picture("ink", 5, &Array2::zeros((3, 4))).unwrap();
         let bytes = std::fs::read(&events.path).unwrap();

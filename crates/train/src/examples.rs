@@ -16,10 +16,52 @@ pub struct TrainingFragment {
     pub volume: Box<dyn Volume>,
     /// The layers of `volume` that samples are cut from.
     pub layers: Range<usize>,
-    /// Where there is papyrus, `(y, x)`.
-    pub mask: Array2<bool>,
-    /// Where there is ink, `(y, x)`.
-    pub labels: Array2<bool>,
+    mask: Array2<bool>,
+    labels: Array2<bool>,
+    supervision: Option<Array2<bool>>,
+}
+
+impl TrainingFragment {
+    /// A fragment with papyrus where `mask` is set and ink where `labels` are, all `(y, x)`. Where
+    /// `supervision` is given and not set, labels are unknown: they are forgotten here, crops are
+    /// not centred there, and pixels there count in no loss.
+    pub fn new(
+        id: impl Into<String>,
+        volume: Box<dyn Volume>,
+        layers: Range<usize>,
+        mut mask: Array2<bool>,
+        mut labels: Array2<bool>,
+        supervision: Option<Array2<bool>>,
+    ) -> Self {
+        if let Some(counts) = &supervision {
+            mask.zip_mut_with(counts, |papyrus, &counts| *papyrus &= counts);
+            labels.zip_mut_with(counts, |ink, &counts| *ink &= counts);
+        }
+        Self {
+            id: id.into(),
+            volume,
+            layers,
+            mask,
+            labels,
+            supervision,
+        }
+    }
+
+    /// Where samples are cut: papyrus whose labels count, `(y, x)`.
+    pub fn mask(&self) -> &Array2<bool> {
+        &self.mask
+    }
+
+    /// What samples are cut from.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            volume: self.volume.as_ref(),
+            mask: &self.mask,
+            labels: Some(&self.labels),
+            supervision: self.supervision.as_ref(),
+            z: self.layers.clone(),
+        }
+    }
 }
 
 /// The training fragments and how samples are drawn from them.
@@ -47,11 +89,19 @@ impl Examples {
             return Err(Error::NoFragments);
         }
         for fragment in &fragments {
-            if !fragment.labels.iter().any(|&ink| ink) {
+            let ink = fragment.labels.iter().zip(&fragment.mask);
+            if !ink.into_iter().any(|(&ink, &papyrus)| ink && papyrus) {
                 return Err(Error::Labels {
                     fragment: fragment.id.clone(),
-                    found: "ink labels without ink",
-                    mend: "check that inklabels.png marks ink in white, or leave the fragment out",
+                    found: match fragment.supervision {
+                        Some(_) => {
+                            "no ink where labels count (within the supervision mask, \
+                                    outside the validation mask)"
+                        }
+                        None => "ink labels without ink on the papyrus",
+                    },
+                    mend: "check that inklabels.png marks ink in white, and the masks; or leave \
+                           the fragment out",
                 });
             }
         }
@@ -76,18 +126,12 @@ impl Examples {
     /// Those of reading the volume and of the transforms.
     pub fn sample(&self, epoch: u32, index: usize, scratch: &mut Scratch) -> Result<Sample, Error> {
         let fragment = &self.fragments[self.draw_fragment(epoch, index)];
-        let source = Source {
-            volume: fragment.volume.as_ref(),
-            mask: &fragment.mask,
-            labels: Some(&fragment.labels),
-            z: fragment.layers.clone(),
-        };
         let key = SampleKey {
             seed: self.seed,
             epoch: u64::from(epoch),
             index: index as u64,
         };
-        Ok(self.transform.sample(&source, key, scratch)?)
+        Ok(self.transform.sample(&fragment.source(), key, scratch)?)
     }
 
     /// The name of the fragment that sample `index` of `epoch` is cut from.
@@ -118,13 +162,8 @@ mod tests {
     use ndarray::Array3;
 
     fn fragment(id: &str, volume: Array3<u16>, layers: Range<usize>) -> TrainingFragment {
-        TrainingFragment {
-            id: id.to_owned(),
-            volume: Box::new(volume),
-            layers,
-            mask: Array2::from_elem((32, 32), true),
-            labels: Array2::from_elem((32, 32), true),
-        }
+        let (mask, labels) = [(); 2].map(|()| Array2::from_elem((32, 32), true)).into();
+        TrainingFragment::new(id, Box::new(volume), layers, mask, labels, None)
     }
 
     /// A fragment kept in memory begins at its first wanted layer, one on the disk at layer 0.
@@ -147,5 +186,82 @@ mod tests {
             seen.insert(((brightest * 0.226 + 0.449) * 65_536.0).round() as u32);
         }
         assert_eq!(seen, [40_000, 60_000].into());
+    }
+
+    /// Voxels that differ everywhere, and ink in stripes.
+    fn sheet(labels: impl Fn(usize, usize) -> bool) -> Vec<TrainingFragment> {
+        let voxels = Array3::from_shape_fn((12, 80, 80), |(z, y, x)| {
+            ((z * 977 + y * 131 + x * 37) % 5000 + 20_000) as u16
+        });
+        let mask = Array2::from_shape_fn((80, 80), |(y, x)| y + x > 20);
+        let labels = Array2::from_shape_fn((80, 80), |(y, x)| labels(y, x));
+        let counts = Array2::from_shape_fn((80, 80), |(y, x)| counts(y, x));
+        let volume = Box::new(voxels);
+        vec![TrainingFragment::new(
+            "1",
+            volume,
+            0..12,
+            mask,
+            labels,
+            Some(counts),
+        )]
+    }
+
+    fn counts(y: usize, x: usize) -> bool {
+        (10..70).contains(&y) && (5..60).contains(&x) && !(30..44).contains(&y)
+    }
+
+    /// Whatever is drawn where labels do not count changes no sample, under every transform and
+    /// mixing, and no crop is centred there.
+    #[test]
+    fn labels_that_do_not_count_change_nothing() {
+        use inkling_augment::{Mixing, MixingKind};
+        let stripes = |y: usize, x: usize| (x / 6 + y / 9).is_multiple_of(2);
+        let kinds = [
+            MixingKind::None,
+            MixingKind::CutMix,
+            MixingKind::MixUp,
+            MixingKind::CopyPaste,
+        ];
+        let mut excluded = 0;
+        for (kind, exact, tilt) in kinds
+            .into_iter()
+            .flat_map(|kind| [(kind, false, 0.0), (kind, true, 0.0), (kind, false, 1.0)])
+        {
+            let settings = AugmentSettings {
+                exact,
+                tilt,
+                rotate: 1.0,
+                mixing: Mixing {
+                    kind,
+                    probability: 1.0,
+                    ..Mixing::default()
+                },
+                ..AugmentSettings::default()
+            };
+            let samples = |fragments| {
+                let transform = TrainTransform::new(settings.clone(), 32, 8).unwrap();
+                let examples = Examples::new(fragments, transform, 7).unwrap();
+                let mut scratch = Scratch::default();
+                let sample = |index| examples.sample(0, index, &mut scratch).unwrap();
+                (0..12).map(sample).collect::<Vec<_>>()
+            };
+            let plain = samples(sheet(stripes));
+            let drawn = samples(sheet(|y, x| stripes(y, x) ^ !counts(y, x)));
+            assert!(plain == drawn, "{kind:?}, exact {exact}, tilt {tilt}");
+            for sample in &plain {
+                let counted = sample.supervision.as_ref().unwrap();
+                for (&ink, &counted) in sample.labels.iter().zip(counted) {
+                    // Mix-up blends labels of both samples.
+                    let blended = kind == MixingKind::MixUp;
+                    assert!(
+                        ink == 0.0 || counted > 0.0 || blended,
+                        "ink that does not count"
+                    );
+                    excluded += usize::from(counted == 0.0);
+                }
+            }
+        }
+        assert!(excluded > 1000, "crops reach over the edge");
     }
 }

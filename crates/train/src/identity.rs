@@ -41,7 +41,7 @@ impl Identity {
             return refuse(
                 format!("a checkpoint of other settings ({old})"),
                 format!("those given now ({new})"),
-                "restore the settings, or begin anew with --force",
+                "restore the settings, or give --out another folder for a new run",
             );
         }
         if self.data != found.data && !allow_changed_data {
@@ -51,8 +51,8 @@ impl Identity {
                     names(&found.data, &self.data)
                 ),
                 format!("the data given now ({})", names(&self.data, &found.data)),
-                "restore the fragments, give --allow-changed-data to go on with these, or begin \
-                 anew with --force",
+                "restore the fragments, give --allow-changed-data to continue with these, or give \
+                 --out another folder for a new run",
             );
         }
         Ok(())

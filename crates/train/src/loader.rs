@@ -232,13 +232,8 @@ mod tests {
     }
 
     fn examples(volume: Box<dyn Volume>) -> Examples {
-        let fragment = TrainingFragment {
-            id: "scan".to_owned(),
-            volume,
-            layers: 0..4,
-            mask: Array2::from_elem((64, 64), true),
-            labels: Array2::from_elem((64, 64), true),
-        };
+        let set = || Array2::from_elem((64, 64), true);
+        let fragment = TrainingFragment::new("scan", volume, 0..4, set(), set(), None);
         let transform = TrainTransform::new(AugmentSettings::default(), 8, 3).unwrap();
         Examples::new(vec![fragment], transform, 3).unwrap()
     }

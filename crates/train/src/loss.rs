@@ -97,8 +97,21 @@ impl Loss {
     ///
     /// # Shapes
     /// - logits, labels (0 to 1, soft ones allowed), validity (0 or 1): `[batch, height, width]`
+    /// - supervision (0 or 1): `[batch, height, width]`; pixels at 0 count nothing, `masked` or
+    ///   not. All count without it.
     /// - output: `[1]`
-    pub fn forward(&self, logits: Tensor<3>, labels: Tensor<3>, validity: Tensor<3>) -> Tensor<1> {
+    pub fn forward(
+        &self,
+        logits: Tensor<3>,
+        labels: Tensor<3>,
+        validity: Tensor<3>,
+        supervision: Option<Tensor<3>>,
+    ) -> Tensor<1> {
+        let counted = match (self.masked, supervision) {
+            (false, supervision) => supervision,
+            (true, None) => Some(validity),
+            (true, Some(supervision)) => Some(validity * supervision),
+        };
         let smoothed = match self.label_smoothing {
             0.0 => labels.clone(),
             share => labels.clone() * (1.0 - 2.0 * share) + share,
@@ -118,22 +131,14 @@ impl Loss {
         for (weight, term) in terms {
             if weight > 0.0 {
                 let loss = term(self, logits.clone(), smoothed.clone());
-                add(weight, self.mean(loss, validity.clone()));
+                add(weight, mean(loss, counted.clone()));
             }
         }
         if self.dice > 0.0 {
-            add(self.dice, self.dice_loss(logits.clone(), labels, validity));
+            add(self.dice, self.dice_loss(logits.clone(), labels, counted));
         }
         // `check` refuses a sum of nothing.
         total.unwrap_or_else(|| logits.sum() * 0.0)
-    }
-
-    fn mean(&self, loss: Tensor<3>, validity: Tensor<3>) -> Tensor<1> {
-        if !self.masked {
-            return loss.mean();
-        }
-        let pixels = validity.clone().sum().clamp_min(1.0);
-        (loss * validity).sum() / pixels
     }
 
     /// `−(w·y·log σ(x) + (1 − y)·log(1 − σ(x)))` of each pixel, as
@@ -166,12 +171,17 @@ impl Loss {
     /// One less the Dice score `(i + s) / ((Σp + Σy) / 2 + s)` over the batch, where
     /// `i = (Σp + Σy − Σ|p − y|) / 2` is what both share, also under soft labels; 0 for a batch
     /// without ink. As segmentation_models_pytorch's `DiceLoss("binary")`.
-    fn dice_loss(&self, logits: Tensor<3>, labels: Tensor<3>, validity: Tensor<3>) -> Tensor<1> {
+    fn dice_loss(
+        &self,
+        logits: Tensor<3>,
+        labels: Tensor<3>,
+        counted: Option<Tensor<3>>,
+    ) -> Tensor<1> {
         let mut painted = log_sigmoid(logits).exp();
         let mut ink = labels;
-        if self.masked {
-            painted = painted * validity.clone();
-            ink = ink * validity;
+        if let Some(counted) = counted {
+            painted = painted * counted.clone();
+            ink = ink * counted;
         }
         let apart = (painted.clone() - ink.clone()).abs().sum();
         let both = painted.sum() + ink.clone().sum();
@@ -179,6 +189,17 @@ impl Loss {
         let score = (shared + self.dice_smooth) / (both * 0.5 + self.dice_smooth).clamp_min(1e-7);
         let has_ink = ink.sum().greater_scalar(0.0).float();
         (score.neg() + 1.0) * has_ink
+    }
+}
+
+/// The mean over the pixels that are `counted`, or over all.
+fn mean(loss: Tensor<3>, counted: Option<Tensor<3>>) -> Tensor<1> {
+    match counted {
+        None => loss.mean(),
+        Some(counted) => {
+            let pixels = counted.clone().sum().clamp_min(1.0);
+            (loss * counted).sum() / pixels
+        }
     }
 }
 
@@ -203,5 +224,33 @@ mod tests {
         };
         assert!(complaint(steep).contains("found 0.5"));
         Loss::default().check().unwrap();
+    }
+
+    #[test]
+    fn pixels_that_do_not_count_move_no_loss() {
+        let device = burn::tensor::Device::flex();
+        let map = |values: [f32; 4]| Tensor::<3>::from_data([[values]], &device);
+        for (bce, focal, dice) in [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)] {
+            for masked in [false, true] {
+                let loss = Loss {
+                    bce,
+                    focal,
+                    dice,
+                    masked,
+                    label_smoothing: 0.1,
+                    ..Loss::default()
+                };
+                let of = |odd: f32| {
+                    let logits = map([0.3, -1.2, odd, 0.8]);
+                    let labels = map([1.0, 0.0, 0.0, 1.0]);
+                    let validity = map([1.0, 0.0, 1.0, 1.0]);
+                    let supervision = Some(map([1.0, 1.0, 0.0, 1.0]));
+                    let loss = loss.forward(logits, labels, validity, supervision);
+                    loss.into_scalar::<f32>()
+                };
+                assert_eq!(of(-3.0), of(5.0), "{loss:?}");
+                assert!(of(0.0) > 0.0);
+            }
+        }
     }
 }

@@ -28,6 +28,15 @@ impl Metric {
         }
     }
 
+    /// As tables and captions spell it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::F05 => "F0.5",
+            Self::BestF05 => "best F0.5",
+            Self::AveragePrecision => "average precision",
+        }
+    }
+
     /// As settings and file names spell it.
     pub fn name(self) -> &'static str {
         match self {

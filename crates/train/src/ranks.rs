@@ -109,6 +109,15 @@ impl Ranks {
         outcome.and(Err(Error::OtherRank { rank }.into()))
     }
 
+    /// Whether `own` is true on any rank; all ranks must call it.
+    pub fn any(&self, own: bool) -> bool {
+        let mut count = [f32::from(u8::from(own))];
+        if self.size > 1 {
+            self.sum(&mut count);
+        }
+        count[0] > 0.0
+    }
+
     /// Whether `text` is the same on all ranks; all ranks must call it.
     pub fn have_same(&self, text: &str) -> bool {
         // Halves of a hash, which f32 holds exactly, beside their squares: the mean of equal

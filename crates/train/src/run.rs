@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use inkling_fragment::write_whole;
+use inkling_fragment::{ResultFolder, ResultKind, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Metric, Validation};
@@ -28,6 +29,9 @@ pub struct Epoch {
     pub validation: Option<Validation>,
 }
 
+/// The file of a run's epochs.
+const METRICS: &str = "metrics.jsonl";
+
 /// What TensorBoard's files are called.
 pub(crate) const EVENTS_PREFIX: &str = "events.out.tfevents.";
 
@@ -35,24 +39,44 @@ pub(crate) const EVENTS_PREFIX: &str = "events.out.tfevents.";
 ///
 /// `last.safetensors` and `best.safetensors` hold weights to predict with (and
 /// `best-<metric>.safetensors`, `epoch-NNNN.safetensors` where asked for), `metrics.jsonl` a line
-/// per epoch, `resume.safetensors` all that is needed to go on. That file is written last: until
-/// it is there, the epoch has not happened, and going on makes it again.
+/// per epoch, `resume.safetensors` all that is needed to resume. That file is written last: until
+/// it is there, the epoch has not happened, and resuming makes it again.
+///
+/// The folder carries a mark ([`ResultFolder`]), and only files that a run wrote are ever replaced
+/// or removed in it.
 pub struct Run {
     folder: PathBuf,
+    /// Set while an old run lies in the folder that a new one is to replace.
+    replaces: AtomicBool,
     /// Held by the process that trains.
-    _lock: Option<File>,
+    lock: Option<(File, ResultFolder)>,
 }
 
 impl Run {
-    /// Takes `folder` for a new run, or for one to go on with.
+    /// Takes `folder` for a new run, or for one to resume. With `force` an old run may be replaced;
+    /// it stays as it is until [`begin_anew`](Self::begin_anew).
     ///
     /// # Errors
-    /// [`Error::Run`] when a new run would overwrite an old one, or another process is at it.
+    /// [`Error::Fragment`] when the folder holds other things than a run; [`Error::Run`] when a new
+    /// run would replace an old one unasked, or another process is training it.
     pub fn open(folder: &Path, resume: bool, force: bool) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let marked = ResultFolder::check_own(folder, ResultKind::Run);
+        let old_version = marked.is_err() && resume && is_resumable(folder);
+        if !old_version {
+            marked?;
+        }
+        let results = match old_version {
+            true => ResultFolder::shared(folder, ResultKind::Run),
+            false => ResultFolder::own(folder, ResultKind::Run)?,
+        };
+        let lock = lock(folder)?;
+        if old_version {
+            take_over(&results)?;
+        }
         let run = Self {
             folder: folder.to_owned(),
-            _lock: Some(lock(folder)?),
+            replaces: AtomicBool::new(false),
+            lock: Some((lock, results)),
         };
         let used = run.metrics_path().exists() || run.resume_path().exists();
         if used && !resume && !force {
@@ -60,25 +84,50 @@ impl Run {
                 path: folder.to_owned(),
                 found: "a run".to_owned(),
                 expected: "a new folder".to_owned(),
-                mend: "give --resume to go on with it, or --force to begin anew".to_owned(),
+                mend: "give --resume to continue it, --force to replace it, or --out another \
+                       folder"
+                    .to_owned(),
             });
         }
-        run.sweep(|name| name.starts_with(".tmp"))?;
-        if !resume {
-            run.sweep(|name| {
-                name.ends_with(".safetensors")
-                    || name == "metrics.jsonl"
-                    || name.starts_with(EVENTS_PREFIX)
-            })?;
-        }
+        run.replaces.store(used && !resume, Ordering::Relaxed);
         Ok(run)
+    }
+
+    /// Whether an old run is still to be replaced by this one.
+    pub fn replaces_another(&self) -> bool {
+        self.replaces.load(Ordering::Relaxed)
+    }
+
+    /// Removes the old run's files, where one is to be replaced. Called when it is known that the
+    /// new one can be trained.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`].
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        if let (true, Some((_, results))) = (self.replaces_another(), &self.lock) {
+            results.sweep(is_of_run)?;
+        }
+        self.replaces.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The place of the file `name` of this run, to be written or replaced.
+    ///
+    /// # Errors
+    /// [`Error::Fragment`] where the name is that of a file that no run wrote.
+    pub fn claim(&self, name: &str) -> Result<PathBuf, Error> {
+        match &self.lock {
+            Some((_, results)) => Ok(results.claim(name, true)?),
+            None => Ok(self.folder.join(name)),
+        }
     }
 
     /// Looks at the run in `folder` without training on.
     pub fn view(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
-            _lock: None,
+            replaces: AtomicBool::new(false),
+            lock: None,
         }
     }
 
@@ -115,7 +164,7 @@ impl Run {
 
     /// One JSON object per epoch.
     pub fn metrics_path(&self) -> PathBuf {
-        self.folder.join("metrics.jsonl")
+        self.folder.join(METRICS)
     }
 
     /// The epochs recorded so far.
@@ -124,7 +173,7 @@ impl Run {
     /// [`Error::Io`], or [`Error::Run`] for a damaged file.
     pub fn epochs(&self) -> Result<Vec<Epoch>, Error> {
         let path = self.metrics_path();
-        if !path.exists() {
+        if !path.exists() || self.replaces_another() {
             return Ok(Vec::new());
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
@@ -140,7 +189,7 @@ impl Run {
     }
 
     pub(crate) fn record(&self, epoch: &Epoch) -> Result<(), Error> {
-        let path = self.metrics_path();
+        let path = self.claim(METRICS)?;
         let line = serde_json::to_string(epoch).expect("an epoch is plain data");
         let mut file = OpenOptions::new()
             .create(true)
@@ -167,8 +216,9 @@ impl Run {
         })
     }
 
-    /// Copies the last epoch's weights, whole or not at all.
+    /// Copies the last epoch's weights to `target` in the run's folder, whole or not at all.
     pub(crate) fn copy_last(&self, target: &Path) -> Result<(), Error> {
+        self.claim(&file_name(target))?;
         let last = self.last_path();
         let mut source = File::open(&last).map_err(Error::io(&last))?;
         write_whole(target, true, |file| {
@@ -187,24 +237,59 @@ impl Run {
         })
     }
 
-    /// Removes the files whose names `goes` chooses.
+    /// Removes the run's files whose names `goes` chooses.
     fn sweep(&self, goes: impl Fn(&str) -> bool) -> Result<(), Error> {
-        for entry in std::fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
-            let path = entry.map_err(Error::io(&self.folder))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if path.is_file() && goes(&name) {
-                std::fs::remove_file(&path).map_err(Error::io(&path))?;
-            }
+        match &self.lock {
+            Some((_, results)) => Ok(results.sweep(goes)?),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
+
+/// Whether a run consists of files of this name; reports, pictures and settings are written anew
+/// by whoever writes them.
+fn is_of_run(name: &str) -> bool {
+    name.ends_with(".safetensors")
+        || name.ends_with(".png")
+        || name.starts_with(EVENTS_PREFIX)
+        || [METRICS, "report.html", "settings.toml"].contains(&name)
+}
+
+/// Whether an earlier version left a run in `folder` that can be resumed.
+fn is_resumable(folder: &Path) -> bool {
+    let run = Run::view(folder);
+    run.resume_path().is_file() && run.found().is_ok_and(|found| found.is_some())
+}
+
+/// Marks the files of a run of an earlier version, which knew no marks.
+fn take_over(results: &ResultFolder) -> Result<(), Error> {
+    let folder = results.path();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let name = entry.map_err(Error::io(folder))?.file_name();
+        let name = name.to_string_lossy();
+        if is_of_run(&name) && !name.ends_with(".png") && !results.has_claimed(&name)? {
+            results.adopt(&name)?;
+        }
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Locked while a process trains the run; never removed, or two could hold it.
+const LOCK: &str = ".inkling-run.lock";
 
 /// Two processes in one run would mix their epochs. The system lets go when a process ends,
 /// however it ends.
 fn lock(folder: &Path) -> Result<File, Error> {
-    let path = folder.join(".lock");
-    let file = File::create(&path).map_err(Error::io(&path))?;
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(Error::io(&path))?;
     match file.try_lock() {
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Run {
             path: folder.to_owned(),
@@ -228,9 +313,10 @@ mod tests {
         let second = Run::open(folder.path(), true, false).err().unwrap();
         assert!(second.to_string().contains("another process"), "{second}");
         for epoch in 1..=4 {
-            std::fs::write(run.epoch_path(epoch), "weights").unwrap();
+            let name = file_name(&run.epoch_path(epoch));
+            std::fs::write(run.claim(&name).unwrap(), "weights").unwrap();
         }
-        std::fs::write(folder.path().join(".tmpXyz"), "half").unwrap();
+        std::fs::write(folder.path().join(".tmpXyz"), "somebody's").unwrap();
         run.keep_weights(&[2, 4].into()).unwrap();
         let left: Vec<bool> = (1..=4)
             .map(|epoch| run.epoch_path(epoch).exists())
@@ -238,6 +324,39 @@ mod tests {
         assert_eq!(left, [false, true, false, true]);
         drop(run);
         Run::open(folder.path(), true, false).unwrap();
-        assert!(!folder.path().join(".tmpXyz").exists());
+        assert!(folder.path().join(".tmpXyz").exists());
+    }
+
+    #[test]
+    fn an_old_run_stays_until_the_new_one_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["best.safetensors", METRICS, "2.png"];
+        let old = Run::open(folder.path(), false, false).unwrap();
+        for name in names {
+            std::fs::write(old.claim(name).unwrap(), "").unwrap();
+        }
+        drop(old);
+        std::fs::write(folder.path().join("mine.safetensors"), "precious").unwrap();
+        let refused = Run::open(folder.path(), false, false).err().unwrap();
+        assert!(refused.to_string().contains("--resume"), "{refused}");
+        let there = |name: &str| folder.path().join(name).exists();
+        let new = Run::open(folder.path(), false, true).unwrap();
+        assert!(new.replaces_another() && names.iter().all(|name| there(name)));
+        assert!(new.epochs().unwrap().is_empty());
+        new.begin_anew().unwrap();
+        assert!(!names.iter().any(|name| there(name)) && there("mine.safetensors"));
+    }
+
+    #[test]
+    fn weights_of_somebody_else_are_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("weights");
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join("best.safetensors"), "precious").unwrap();
+        for (resume, force) in [(false, false), (false, true), (true, false), (true, true)] {
+            let refused = Run::open(&place, resume, force).err().unwrap().to_string();
+            assert!(refused.contains("best.safetensors"), "{refused}");
+        }
+        assert_eq!(std::fs::read_dir(&place).unwrap().count(), 1);
     }
 }

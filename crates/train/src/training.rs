@@ -47,6 +47,13 @@ pub struct Step {
 
 /// Hears of progress.
 pub trait Watch {
+    /// Once it is known that training can start: an old run that this one replaces is gone.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; training ends.
+    fn started(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
     /// After every optimiser step.
     fn step(&mut self, step: &Step);
     /// After every epoch.
@@ -90,8 +97,9 @@ impl Training<'_> {
         validate: &mut dyn Validate,
         watch: &mut dyn Watch,
     ) -> Result<Vec<Epoch>, Error> {
-        let begun = self.begin(network, watch);
-        let begun = begun.and_then(|state| self.take_up(state));
+        let state = self.ranks.agree(self.begin(network, watch))?;
+        let state = self.replace_old_run(state)?;
+        let begun = watch.started().and_then(|()| self.take_up(state));
         let (mut state, mut events) = self.ranks.agree(begun)?;
         self.agree_on_start(&state)?;
         while state.progress.epochs < self.settings.epochs {
@@ -107,6 +115,37 @@ impl Training<'_> {
         self.run.epochs()
     }
 
+    /// Removes the run that this one replaces, if there is one, once a first step has shown that
+    /// samples, network and device are sound. The step leaves no trace in `state`.
+    fn replace_old_run(&self, mut state: State) -> Result<State, Error> {
+        let replaces = self.ranks.is_first() && self.run.replaces_another();
+        if !self.ranks.any(replaces) {
+            return Ok(state);
+        }
+        state.network = freeze::freeze(state.network.train(), &self.settings.freeze, 1);
+        let statistics = Statistics::of(&state.network);
+        self.first_step(&state)?;
+        state.network = statistics.put_back(state.network);
+        self.ranks.agree(self.run.begin_anew())?;
+        Ok(state)
+    }
+
+    /// Gradients of the first step's samples, which nobody uses.
+    fn first_step(&self, state: &State) -> Result<(), Error> {
+        let samples = self.samples();
+        let count = samples.min(self.settings.batch * self.settings.accumulate);
+        let seed = self.step_seed(0);
+        self.device.seed(seed);
+        rayon::in_place_scope(|scope| {
+            let own = self.own_samples(count);
+            let mut loader = Loader::start(scope, self.examples, 0, &own, 0, 1);
+            let scale = state.progress.loss_scale.factor();
+            let mut tally = Tally::default();
+            self.gradients(&state.network, &mut loader, count, scale, seed, &mut tally)?;
+            Ok(())
+        })
+    }
+
     /// Brings the run's folder to where `state` stands, and opens its events (on the first rank).
     fn take_up(&self, mut state: State) -> Result<(State, Option<Events>), Error> {
         state.network = state.network.train();
@@ -116,7 +155,7 @@ impl Training<'_> {
         self.run.keep_epochs(state.progress.epochs)?;
         self.run.keep_weights(&state.progress.ranking.epochs())?;
         let first = state.progress.steps + 1;
-        let events = Events::create(self.run.folder(), first)?;
+        let events = Events::create(self.run, first)?;
         Ok((state, Some(events)))
     }
 
@@ -281,7 +320,7 @@ impl Training<'_> {
     /// Puts an epoch on the disk. Its checkpoint comes last: a crash before it makes the epoch
     /// anew, with the same outcome.
     fn keep(&self, state: &mut State, judged: &Network, epoch: &Epoch) -> Result<(), Error> {
-        let last = self.run.last_path();
+        let last = self.run.claim("last.safetensors")?;
         save(&last, judged, self.model, &self.metadata, true)?;
         if let Some(validation) = &epoch.validation {
             self.keep_best(state, epoch.epoch, validation)?;
@@ -461,15 +500,19 @@ impl Training<'_> {
         self.ranks.count_in_statistics(!samples.is_empty());
         let batch = (!samples.is_empty()).then(|| Batch::new(samples, &device));
         let (volume, truth) = match batch {
-            Some(batch) => (batch.volume, Some((batch.labels, batch.validity))),
+            Some(batch) => {
+                let truth = (batch.labels, batch.validity, batch.supervision);
+                (batch.volume, Some(truth))
+            }
             None => {
                 let (depth, side) = (self.model.depth, self.model.image_size);
                 (Tensor::zeros([1, depth, side, side], &device), None)
             }
         };
         let loss = |logits: Tensor<3>| match truth {
-            Some((labels, validity)) => {
-                self.settings.loss.forward(logits, labels, validity) * weight
+            Some((labels, validity, supervision)) => {
+                let loss = &self.settings.loss;
+                loss.forward(logits, labels, validity, supervision) * weight
             }
             None => logits.sum() * 0.0,
         };

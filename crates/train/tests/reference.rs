@@ -27,7 +27,7 @@ fn losses_and_their_gradients_agree() {
         let logits = tensor(&reference["logits"], shape, &device).require_grad();
         let labels = tensor(&case["labels"], shape, &device);
         let validity = tensor(&reference["validity"], shape, &device);
-        let value = loss.forward(logits.clone(), labels, validity);
+        let value = loss.forward(logits.clone(), labels, validity, None);
         let found = f64::from(value.clone().into_scalar::<f32>());
         let expected = case["loss"].as_f64().unwrap();
         assert!(

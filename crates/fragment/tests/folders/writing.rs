@@ -136,7 +136,7 @@ fn a_folder_of_other_things_is_never_replaced() {
     std::fs::create_dir(&target).unwrap();
     std::fs::write(target.join("chapter"), "three years").unwrap();
     let refused = FragmentWriter::create(&target, SHAPE, FORCE);
-    assert!(matches!(refused, Err(Error::NotAFragment { .. })));
+    assert!(matches!(refused, Err(Error::Foreign { .. })));
     assert_eq!(entries(&target), ["chapter"]);
 }
 

@@ -1,33 +1,67 @@
 use std::path::Path;
 
 use inkling_align::{AlignSettings, Alignment, Method, Target, align, measure_curves};
-use inkling_fragment::{Fragment, write_bytes};
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
 use inkling_report::{AlignmentView, Chart, Line, shift_map};
 use ndarray::{Array2, s};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
+use super::folds::open_distinct;
 use crate::cli::Align;
 use crate::failure::Usage;
+use crate::recipe::Recipe;
 
 pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
-    let settings = AlignSettings {
-        method: method(&flags.method)?,
-        flip: flags.flip,
-        memory: flags.memory,
-        ..AlignSettings::default()
-    };
+    let mut inputs = Inputs::of(flags.fragments.iter().chain(&flags.target));
+    flags.recipe.files.iter().for_each(|file| inputs.add(file));
+    inputs.check_apart(&flags.out)?;
+    let settings = settings(flags)?;
+    let fragments = open_distinct(&flags.fragments)?;
+    for fragment in &fragments {
+        maps_folder(&flags.out.join(fragment.id()), context.force)?;
+    }
     let targets = flags.target.iter().map(|path| target(path, context));
     let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
     let target = Target::mean(&targets, &settings)?;
     let mut figures = serde_json::Map::new();
-    for path in &flags.fragments {
-        let fragment = Fragment::open(path)?;
+    for fragment in &fragments {
         let folder = flags.out.join(fragment.id());
-        let alignment = fit(&fragment, &target, &settings, &folder, context)?;
+        let alignment = fit(fragment, &target, &settings, &folder, context)?;
         figures.insert(fragment.id().to_owned(), summary(&alignment));
     }
     Ok(Value::Object(figures))
+}
+
+/// What the flags, the recipe and the defaults come to, in this order.
+fn settings(flags: &Align) -> anyhow::Result<AlignSettings> {
+    let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    let mut settings = recipe.align;
+    if let Some(name) = &flags.method {
+        settings.method = method(name)?;
+    }
+    settings.flip |= flags.flip;
+    settings.memory = flags.memory.unwrap_or(settings.memory);
+    Ok(settings)
+}
+
+/// The files of one fragment's maps.
+const FILES: [&str; 5] = [
+    "z_shift.npy",
+    "z_scale.npy",
+    "align.json",
+    "z_shift.png",
+    "curve.svg",
+];
+
+/// The folder of one fragment's maps, once all of its files may be written.
+fn maps_folder(folder: &Path, force: bool) -> anyhow::Result<ResultFolder> {
+    let folder = ResultFolder::shared(folder, ResultKind::Maps);
+    for name in FILES {
+        folder.check(name, force)?;
+    }
+    Ok(folder)
 }
 
 /// Fits `fragment` and writes its maps, figures and pictures into `folder`.
@@ -38,12 +72,16 @@ pub fn fit(
     folder: &Path,
     context: &Context,
 ) -> anyhow::Result<Alignment> {
+    let results = maps_folder(folder, context.force)?;
     let task = context.console.task(&format!("align {}", fragment.id()));
     let alignment = align(fragment, target, settings, &|done, all| task.at(done, all))?;
     drop(task);
-    alignment.write(folder, context.force)?;
+    for name in FILES {
+        results.claim(name, context.force)?;
+    }
+    alignment.write(folder, true)?;
     let mask = fragment.mask()?;
-    write_pictures(&alignment, &mask, folder, context.force)?;
+    write_pictures(&alignment, &mask, folder)?;
     context.console.say(format!(
         "{}: scale {:.3}, shift {:+.1} layers, misfit {:.3} → {:.3}",
         alignment.id, alignment.scale, alignment.shift, alignment.misfit[0], alignment.misfit[1]
@@ -86,16 +124,11 @@ fn summary(alignment: &Alignment) -> Value {
     })
 }
 
-fn write_pictures(
-    alignment: &Alignment,
-    mask: &Array2<bool>,
-    folder: &Path,
-    force: bool,
-) -> anyhow::Result<()> {
+fn write_pictures(alignment: &Alignment, mask: &Array2<bool>, folder: &Path) -> anyhow::Result<()> {
     let (z_shift, mask) = thinned(alignment, mask);
     let map = shift_map(&z_shift, &mask);
     let path = folder.join("z_shift.png");
-    write_bytes(&path, map.to_png(), force)?;
+    write_bytes(&path, map.to_png(), true)?;
     let unit = |curve: &inkling_align::Curve| {
         let inner = curve.normalized(1, curve.len().saturating_sub(2));
         inner.unwrap_or_else(|| curve.clone()).values().to_vec()
@@ -111,7 +144,7 @@ fn write_pictures(
         ],
     };
     let path = folder.join("curve.svg");
-    write_bytes(&path, chart.to_svg(), force)?;
+    write_bytes(&path, chart.to_svg(), true)?;
     Ok(())
 }
 

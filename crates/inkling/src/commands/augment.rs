@@ -5,11 +5,13 @@ use inkling_augment::{
     AugmentSettings, Mix, MixingKind, Params, Sample, SampleKey, Scratch, Slices, Source, Spoil,
     TrainTransform,
 };
-use inkling_fragment::{Fragment, write_bytes};
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
 use inkling_report::{Gallery, GalleryPicture, GallerySection, SampleView, sample_picture};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
-use super::fold::taught;
+use super::apart::Inputs;
+use super::fold::training_sheet;
 use super::memory::Budget;
 use super::{Context, maps};
 use crate::cli::Augment;
@@ -17,7 +19,14 @@ use crate::recipe::Recipe;
 
 pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
-    let fragment = Fragment::open(&flags.fragment)?;
+    let mut inputs = Inputs::of_recipe(&recipe, &flags.recipe.files);
+    inputs.add(&flags.fragment);
+    inputs.check_apart(&flags.out)?;
+    let folder = ResultFolder::shared(&flags.out, ResultKind::Gallery);
+    for name in ["gallery.json", "gallery.png", "gallery.html"] {
+        folder.check(name, context.force)?;
+    }
+    let fragment = Fragment::open_named(&flags.fragment)?;
     let volume = maps::aligned(&fragment, recipe.data.maps.as_deref())?;
     let [first, end] = recipe.data.layers;
     let (volume, z) = {
@@ -25,14 +34,10 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
         maps::kept(volume, first..end, fragment.id(), &mut budget, context)?
     };
     let before = first - z.start;
-    let mask = taught(&fragment)?;
     let labels = fragment.ink_labels()?;
-    let source = Source {
-        volume: volume.as_ref(),
-        mask: &mask,
-        labels: labels.as_ref(),
-        z,
-    };
+    let labels = labels.unwrap_or_else(|| Array2::from_elem(fragment.size(), false));
+    let sheet = training_sheet(&fragment, volume, z, labels)?;
+    let source = sheet.source();
     let mut settings = recipe.augment.clone();
     settings.exact |= flags.exact;
     let size = [recipe.model.image_size, recipe.model.depth];
@@ -48,8 +53,6 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     }
     drop(task);
     let gallery = gallery(&fragment, flags, before, transforms, samples);
-    let folder = &flags.out;
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let figures = json!({
         "fragment": fragment.path(),
         "seed": flags.seed,
@@ -58,10 +61,11 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
         "samples": addresses,
     });
     let text = serde_json::to_string_pretty(&figures)?;
-    write_bytes(folder.join("gallery.json"), text, context.force)?;
-    write_bytes(folder.join("gallery.png"), gallery.to_png(), context.force)?;
-    let page = folder.join("gallery.html");
-    write_bytes(&page, gallery.to_html(), context.force)?;
+    let place = |name| folder.claim(name, context.force);
+    write_bytes(place("gallery.json")?, text, true)?;
+    write_bytes(place("gallery.png")?, gallery.to_png(), true)?;
+    let page = place("gallery.html")?;
+    write_bytes(&page, gallery.to_html(), true)?;
     context.console.say(format!("{}", page.display()));
     Ok(figures)
 }

@@ -1,26 +1,30 @@
-use anyhow::Context as _;
 use inkling_align::{FragmentCurves, measure_curves, write_curves};
-use inkling_fragment::{Fragment, write_bytes};
+use inkling_fragment::{ResultFolder, ResultKind, write_bytes};
 use inkling_report::{FragmentCurve, curves_svg};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
+use super::folds::open_distinct;
 use crate::cli::Curves;
 
 pub fn run(flags: &Curves, context: &Context) -> anyhow::Result<Value> {
+    Inputs::of(&flags.fragments).check_apart(&flags.out)?;
+    let fragments = open_distinct(&flags.fragments)?;
+    let folder = ResultFolder::shared(&flags.out, ResultKind::Curves);
+    for name in ["curves.csv", "curves.svg"] {
+        folder.check(name, context.force)?;
+    }
     let mut measured = Vec::new();
-    for path in &flags.fragments {
-        let fragment = Fragment::open(path)?;
+    for fragment in &fragments {
         let task = context.console.task(fragment.id());
-        let curves = measure_curves(&fragment, &|done, all| task.at(done, all))?;
+        let curves = measure_curves(fragment, &|done, all| task.at(done, all))?;
         measured.push((fragment.id().to_owned(), curves));
     }
-    let folder = &flags.out;
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    write_curves(&folder.join("curves.csv"), &measured, context.force)?;
+    write_curves(&folder.claim("curves.csv", context.force)?, &measured, true)?;
     let views: Vec<FragmentCurve> = measured.iter().map(view).collect();
-    let path = folder.join("curves.svg");
-    write_bytes(&path, curves_svg(&views), context.force)?;
+    let path = folder.claim("curves.svg", context.force)?;
+    write_bytes(&path, curves_svg(&views), true)?;
     context.console.say(format!("{}", path.display()));
     let figures: serde_json::Map<String, Value> = measured
         .into_iter()

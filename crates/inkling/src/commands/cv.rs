@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use inkling_fragment::{Fragment, read_gray, write_bytes};
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, read_gray, write_bytes};
 use inkling_predict::{PredictSettings, Tta, to_image};
 use inkling_report::{FoldRow, ReportData, TrainingView, render};
 use inkling_train::{Run, Validation};
@@ -9,6 +9,7 @@ use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
 use super::ensemble::{Ensemble, paint};
 use super::fold::{self, Fold, Going};
 use super::folds::{choose, folds, open_fragments};
@@ -25,8 +26,15 @@ struct Row {
     training: TrainingView,
 }
 
+/// A fold that cannot be scored, and why.
+struct NotScored {
+    fold: String,
+    reason: String,
+}
+
 pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
     let fragments = open_fragments(&recipe)?;
     let all = folds(&recipe, &fragments)?;
     let chosen = match &flags.fold {
@@ -38,61 +46,130 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
         allow_changed_data: flags.allow_changed_data,
         memory: flags.memory,
     };
+    let results = match context.ranks.is_first() {
+        true => Some(ResultFolder::own(&flags.out, ResultKind::CrossValidation)?),
+        false => None,
+    };
+    let mut outcome = Outcome {
+        recipe: &recipe,
+        fragments: &fragments,
+        all: &all,
+        not_scored: Vec::new(),
+        results,
+        context,
+    };
     for fold in &chosen {
         let run = flags.out.join(&fold.name);
-        fold::train(&recipe, &fragments, fold, &run, going, context)?;
-        let painted = pictures(&recipe, &fragments, fold, &run, context);
-        let shown = painted.and_then(|()| show(&recipe, &fragments, &all, &flags.out, context));
-        context.ranks.agree(shown)?;
+        match fold::train(&recipe, &fragments, fold, &run, going, context) {
+            Ok(_) => {}
+            // Other ranks hear only that one failed.
+            Err(error) if is_of_data(&error) && context.ranks.size() == 1 => {
+                tracing::warn!("fold {}: not scored: {error:#}", fold.name);
+                outcome.not_scored.push(NotScored {
+                    fold: fold.name.clone(),
+                    reason: format!("{error:#}"),
+                });
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        let pictures = outcome.pictures(fold, &run);
+        context
+            .ranks
+            .agree(pictures.and_then(|()| outcome.show()))?;
     }
-    match context.ranks.is_first() {
-        true => sum_up(&recipe, &all, &flags.out, context),
-        false => Ok(Value::Null),
-    }
+    outcome.sum_up()
 }
 
-/// The folds finished so far.
-fn finished(recipe: &Recipe, all: &[Fold], out: &Path) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for fold in all {
-        rows.extend(row(recipe, fold, out)?);
-    }
-    Ok(rows)
+/// Whether an error lies in a fold's own labels, so that other folds can still be trained.
+fn is_of_data(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref::<inkling_train::Error>(),
+            Some(inkling_train::Error::Labels { .. })
+        )
+    })
 }
 
-/// Writes the report of the folds finished so far, on the first rank.
-fn show(
-    recipe: &Recipe,
-    fragments: &[Fragment],
-    all: &[Fold],
-    out: &Path,
-    context: &Context,
-) -> anyhow::Result<()> {
-    if context.ranks.is_first() {
-        let rows = finished(recipe, all, out)?;
-        let page = report(recipe, fragments, rows, all.len(), out)?;
+/// What comes of the folds, and where it is written.
+struct Outcome<'a> {
+    recipe: &'a Recipe,
+    fragments: &'a [Fragment],
+    all: &'a [Fold],
+    not_scored: Vec<NotScored>,
+    /// On the first rank.
+    results: Option<ResultFolder>,
+    context: &'a Context<'a>,
+}
+
+impl Outcome<'_> {
+    /// The folds finished so far.
+    fn finished(&self, out: &Path) -> anyhow::Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for fold in self.all {
+            rows.extend(row(self.recipe, fold, out)?);
+        }
+        Ok(rows)
+    }
+
+    /// Predicts the fold's held-out fragments, on the first rank.
+    fn pictures(&self, fold: &Fold, run: &Path) -> anyhow::Result<()> {
+        if self.results.is_some() {
+            for &index in &fold.held_out {
+                picture(self.recipe, &self.fragments[index], run, self.context)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the report of the folds finished so far, on the first rank.
+    fn show(&self) -> anyhow::Result<()> {
+        let Some(results) = &self.results else {
+            return Ok(());
+        };
+        let rows = self.finished(results.path())?;
+        let page = self.report(rows, results.path())?;
         // Made from the runs, and may be made anew.
-        write_bytes(out.join("report.html"), &page, true)?;
+        Ok(write_bytes(
+            results.claim("report.html", true)?,
+            &page,
+            true,
+        )?)
     }
-    Ok(())
-}
 
-/// The table and cv.json of all folds that are finished.
-fn sum_up(recipe: &Recipe, all: &[Fold], out: &Path, context: &Context) -> anyhow::Result<Value> {
-    let rows = finished(recipe, all, out)?;
-    let (mean, spread) = mean_and_spread(&rows);
-    say_table(&rows, all.len(), mean, spread, context);
-    let figures = json!({
-        "folds": rows.iter().map(|row| json!({
-            "held_out": row.fold.name, "epoch": row.epoch, "validation": row.best,
-        })).collect::<Vec<_>>(),
-        "missing": all.len() - rows.len(),
-        "mean_f05": mean,
-        "spread_f05": spread,
-    });
-    let text = serde_json::to_string_pretty(&figures)?;
-    write_bytes(out.join("cv.json"), &text, true)?;
-    Ok(figures)
+    /// The table and cv.json of all folds that are finished.
+    fn sum_up(&self) -> anyhow::Result<Value> {
+        let Some(results) = &self.results else {
+            return Ok(Value::Null);
+        };
+        let rows = self.finished(results.path())?;
+        if let (true, Some(first)) = (rows.is_empty(), self.not_scored.first()) {
+            anyhow::bail!(
+                "no fold could be scored; fold {}: {}",
+                first.fold,
+                first.reason
+            );
+        }
+        self.show()?;
+        let (mean, spread) = mean_and_spread(&rows);
+        self.say_table(&rows, mean, spread);
+        let missing = self.all.len() - rows.len() - self.not_scored.len();
+        let figures = json!({
+            "best_by": self.recipe.train.best[0].name(),
+            "folds": rows.iter().map(|row| json!({
+                "held_out": row.fold.name, "epoch": row.epoch, "validation": row.best,
+            })).collect::<Vec<_>>(),
+            "not_scored": self.not_scored.iter().map(|fold| json!({
+                "held_out": fold.fold, "reason": fold.reason,
+            })).collect::<Vec<_>>(),
+            "missing": missing,
+            "mean_f05": mean,
+            "spread_f05": spread,
+        });
+        let text = serde_json::to_string_pretty(&figures)?;
+        write_bytes(results.claim("cv.json", true)?, &text, true)?;
+        Ok(figures)
+    }
 }
 
 /// The fold's outcome, once its run has come to its end.
@@ -101,29 +178,14 @@ fn row(recipe: &Recipe, fold: &Fold, out: &Path) -> anyhow::Result<Option<Row>> 
     if epochs.len() < recipe.train.epochs as usize {
         return Ok(None);
     }
-    let (epoch, best) = best_epoch(&epochs).context("the last epoch is always validated")?;
+    let (epoch, best) =
+        best_epoch(&epochs, recipe.train.best[0]).context("the last epoch is always validated")?;
     Ok(Some(Row {
         fold: fold.clone(),
         epoch,
         best: best.clone(),
         training: training_view(&fold.name, &epochs),
     }))
-}
-
-/// Paints the fold's held-out fragments, on the first rank.
-fn pictures(
-    recipe: &Recipe,
-    fragments: &[Fragment],
-    fold: &Fold,
-    run: &Path,
-    context: &Context,
-) -> anyhow::Result<()> {
-    if context.ranks.is_first() {
-        for &index in &fold.held_out {
-            picture(recipe, &fragments[index], run, context)?;
-        }
-    }
-    Ok(())
 }
 
 /// The held-out fragment as the best weights of `run` paint it, as validation does: without
@@ -134,13 +196,11 @@ fn picture(
     run: &Path,
     context: &Context,
 ) -> anyhow::Result<Array2<u8>> {
-    let path = run.join(format!("{}.png", fragment.id()));
+    let name = format!("{}.png", fragment.id());
+    let path = ResultFolder::shared(run, ResultKind::Run).claim(&name, true)?;
     let modified = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
     if modified(&path) > modified(&run.join("best.safetensors")) {
         return Ok(read_gray(&path)?);
-    }
-    if path.exists() {
-        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
     }
     let ensemble = Ensemble::load(&[run.to_owned()], &[], &context.open_device()?)?;
     let settings = PredictSettings {
@@ -148,80 +208,96 @@ fn picture(
         ..recipe.predict.clone()
     };
     let maps = recipe.data.maps.as_deref();
-    let painted = paint(fragment, maps, &ensemble, &settings, run, context)?;
+    let painted = paint(fragment, maps, &ensemble, &settings, &path, context)?;
     Ok(to_image(&painted.probability))
 }
 
-fn say_table(rows: &[Row], folds: usize, mean: f64, spread: f64, context: &Context) {
-    let say = |line: String| context.console.say(line);
-    say(format!(
-        "{:<12} {:>7} {:>9} {:>9} {:>9} {:>6}",
-        "held out", "F0.5", "best F0.5", "threshold", "avg prec", "epoch"
-    ));
-    for row in rows {
-        let Validation {
-            f05,
-            best_f05,
-            best_threshold,
-            average_precision,
-        } = row.best;
-        say(format!(
-            "{:<12} {f05:>7.4} {best_f05:>9.4} {best_threshold:>9.2} {average_precision:>9.4} {:>6}",
-            row.fold.name, row.epoch
-        ));
+impl Outcome<'_> {
+    /// The folds that could not be scored, for a caption.
+    fn not_scored_in_words(&self) -> String {
+        let folds = self.not_scored.iter();
+        folds
+            .map(|fold| format!("; fold {} not scored: {}", fold.fold, fold.reason))
+            .collect()
     }
-    if rows.len() < folds {
-        say(format!(
-            "{} of {folds} folds are not finished",
-            folds - rows.len()
-        ));
-    }
-    say(format!("mean {mean:.4}, spread {spread:.4}"));
-}
 
-fn report(
-    recipe: &Recipe,
-    fragments: &[Fragment],
-    rows: Vec<Row>,
-    all: usize,
-    out: &Path,
-) -> anyhow::Result<String> {
-    let (mean, spread) = mean_and_spread(&rows);
-    let running = rows.len() < all;
-    let mut data = ReportData {
-        title: "Cross-validation".to_owned(),
-        subtitle: format!("{} of {all} folds of {}", rows.len(), recipe.model.encoder),
-        figures: vec![figure(
-            "Mean F0.5",
-            format!("{mean:.3} ± {spread:.3}"),
-            format!("over the folds that are finished, {} of {all}", rows.len()),
-        )],
-        refresh: running.then_some(REFRESH),
-        settings: recipe.to_toml()?,
-        ..ReportData::default()
-    };
-    for row in rows {
-        let mut painted = Vec::new();
-        for &index in &row.fold.held_out {
-            let fragment = &fragments[index];
-            let (name, id) = (&row.fold.name, fragment.id());
-            let path = out.join(name).join(format!("{id}.png"));
-            if path.is_file() {
-                let image = read_gray(&path)?;
-                let caption = format!(
-                    "Held out in fold {name}; painted with the weights of epoch {}, without \
-                     test-time augmentation.",
-                    row.epoch
-                );
-                data.predictions
-                    .push(prediction_view(fragment, image.clone(), caption)?);
-                painted.push((id.to_owned(), image));
-            }
+    fn say_table(&self, rows: &[Row], mean: f64, spread: f64) {
+        let say = |line: String| self.context.console.say(line);
+        say(format!(
+            "{:<12} {:>7} {:>9} {:>9} {:>9} {:>6}",
+            "held out", "F0.5", "best F0.5", "threshold", "avg prec", "epoch"
+        ));
+        for row in rows {
+            let Validation {
+                f05,
+                best_f05,
+                best_threshold,
+                average_precision,
+            } = row.best;
+            say(format!(
+                "{:<12} {f05:>7.4} {best_f05:>9.4} {best_threshold:>9.3} {average_precision:>9.4} {:>6}",
+                row.fold.name, row.epoch
+            ));
         }
-        data.folds.push(row.in_table(painted));
-        data.trainings.push(row.training);
+        for fold in &self.not_scored {
+            say(format!("{:<12} not scored: {}", fold.fold, fold.reason));
+        }
+        let folds = self.all.len();
+        let missing = folds - rows.len() - self.not_scored.len();
+        if missing > 0 {
+            say(format!("{missing} of {folds} folds are not finished"));
+        }
+        say(format!(
+            "mean F0.5 {mean:.4}, spread {spread:.4}; epochs chosen by {}",
+            self.recipe.train.best[0].title()
+        ));
     }
-    Ok(render(&data))
+
+    fn report(&self, rows: Vec<Row>, out: &Path) -> anyhow::Result<String> {
+        let (recipe, all) = (self.recipe, self.all.len());
+        let (mean, spread) = mean_and_spread(&rows);
+        let running = rows.len() + self.not_scored.len() < all;
+        let mut data = ReportData {
+            title: "Cross-validation".to_owned(),
+            subtitle: format!(
+                "{} of {all} folds of {}; epochs chosen by {}{}",
+                rows.len(),
+                recipe.model.encoder,
+                recipe.train.best[0].title(),
+                self.not_scored_in_words()
+            ),
+            figures: vec![figure(
+                "Mean F0.5",
+                format!("{mean:.3} ± {spread:.3}"),
+                format!("over the folds that are finished, {} of {all}", rows.len()),
+            )],
+            refresh: running.then_some(REFRESH),
+            settings: recipe.to_toml()?,
+            ..ReportData::default()
+        };
+        for row in rows {
+            let mut painted = Vec::new();
+            for &index in &row.fold.held_out {
+                let fragment = &self.fragments[index];
+                let (name, id) = (&row.fold.name, fragment.id());
+                let path = out.join(name).join(format!("{id}.png"));
+                if path.is_file() {
+                    let image = read_gray(&path)?;
+                    let caption = format!(
+                        "Held out in fold {name}; predicted with the weights of epoch {}, without \
+                     test-time augmentation.",
+                        row.epoch
+                    );
+                    data.predictions
+                        .push(prediction_view(fragment, image.clone(), caption)?);
+                    painted.push((id.to_owned(), image));
+                }
+            }
+            data.folds.push(row.in_table(painted));
+            data.trainings.push(row.training);
+        }
+        Ok(render(&data))
+    }
 }
 
 impl Row {

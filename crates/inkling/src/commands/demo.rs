@@ -3,8 +3,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use inkling_align::{AlignSettings, Target, measure_curves};
-use inkling_fragment::{Fragment, write_bytes};
-use inkling_predict::{Score, score, to_image};
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
+use inkling_predict::{Score, Threshold, score, to_image};
 use inkling_report::{ReportData, render};
 use inkling_synth::{PhantomSettings, write_phantom};
 use inkling_train::Epoch;
@@ -61,26 +61,19 @@ struct Reading {
 pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
     let began = Instant::now();
     let out = &flags.out;
-    if out.exists() && !context.force {
+    ResultFolder::check_own(out, ResultKind::Demo)?;
+    if out.join(RECIPE_FILE).exists() && !context.force {
         return Err(Usage(format!(
-            "{}: found an existing folder; expected a new name. Mend: give --force to begin anew, \
-             or --out for another folder",
+            "{}: found an earlier demo; expected a new name. Mend: give --force to replace it, or \
+             --out for another folder",
             out.display()
         ))
         .into());
     }
-    if out.exists() && !out.join("demo.toml").is_file() {
-        return Err(Usage(format!(
-            "{}: found a folder without demo.toml; expected an earlier demo to replace. Mend: give \
-             --out another folder",
-            out.display()
-        ))
-        .into());
-    }
-    if out.exists() {
-        std::fs::remove_dir_all(out).with_context(|| out.display().to_string())?;
-    }
-    let mut recipe = recipe(out)?;
+    context.open_device()?;
+    let results = ResultFolder::own(out, ResultKind::Demo)?;
+    let report = results.claim("report.html", true)?;
+    let mut recipe = recipe(&results)?;
     let fragments = make_sheets(out, context)?;
     recipe.data.fragments = fragments.iter().map(|f| f.path().to_owned()).collect();
     let mut alignments = Vec::new();
@@ -133,7 +126,6 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
             format!("phantoms to readings, on {}", context.device()?),
         ),
     ];
-    let report = out.join("report.html");
     let page = render(&ReportData {
         title: "Inkling reads a phantom".to_owned(),
         subtitle: "Two phantom fragments with known ink to learn from, a third to read: aligned in depth, trained, painted, scored.".to_owned(),
@@ -165,10 +157,12 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
     }))
 }
 
+/// The demo's recipe file.
+const RECIPE_FILE: &str = "demo.toml";
+
 /// The recipe, written into the demo's folder so that its trainings can be repeated by hand.
-fn recipe(out: &Path) -> anyhow::Result<Recipe> {
-    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    let path: PathBuf = out.join("demo.toml");
+fn recipe(results: &ResultFolder) -> anyhow::Result<Recipe> {
+    let path: PathBuf = results.claim(RECIPE_FILE, true)?;
     write_bytes(&path, RECIPE, true)?;
     Recipe::read(&[path], &[])
 }
@@ -185,9 +179,14 @@ fn make_sheets(out: &Path, context: &Context) -> anyhow::Result<Vec<Fragment>> {
         };
         let path = out.join("fragments").join(sheet.seed.to_string());
         let task = context.console.task(&format!("phantom {}", sheet.seed));
-        fragments.push(write_phantom(&path, &settings, false, &|done, all| {
-            task.at(done, all);
-        })?);
+        fragments.push(write_phantom(
+            &path,
+            &settings,
+            context.force,
+            &|done, all| {
+                task.at(done, all);
+            },
+        )?);
     }
     Ok(fragments)
 }
@@ -205,17 +204,19 @@ fn read(
     let fold = fold::Fold {
         name: fragments[held_out].id().to_owned(),
         held_out: vec![held_out],
+        by_masks: false,
     };
     let epochs = fold::train(recipe, fragments, &fold, &run, Going::default(), context)?;
     let ensemble = Ensemble::load(&[run], &[], &context.open_device()?)?;
     let folder = out.join("predictions").join(name);
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let folder = ResultFolder::shared(folder, ResultKind::Prediction);
     let fragment = &fragments[held_out];
+    let image = folder.claim(&format!("{}.png", fragment.id()), context.force)?;
     let maps = recipe.data.maps.as_deref();
-    let painted = paint(fragment, maps, &ensemble, &recipe.predict, &folder, context)?;
+    let painted = paint(fragment, maps, &ensemble, &recipe.predict, &image, context)?;
     let image = to_image(&painted.probability);
     let labels = fragment.ink_labels()?.context("phantoms have labels")?;
-    let score = score(&image, &labels, &fragment.mask()?, 0.5)?;
+    let score = score(&image, &labels, &fragment.mask()?, Threshold::HALF)?;
     Ok(Reading {
         epochs,
         score,

@@ -2,10 +2,12 @@ use inkling_fragment::{Fragment, Part, write_part};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
 use crate::cli::Downscale;
 
 pub fn run(flags: &Downscale, context: &Context) -> anyhow::Result<Value> {
-    let fragment = Fragment::open(&flags.fragment)?;
+    Inputs::of([&flags.fragment]).check_apart(&flags.out)?;
+    let fragment = Fragment::open_named(&flags.fragment)?;
     let part = Part::downscaled(&fragment, usize::from(flags.factor));
     let options = context.write_options(flags.format);
     let task = context.console.task("downscale");

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use inkling_align::AlignSettings;
 use inkling_augment::TestTransform;
 use inkling_fragment::{Fragment, write_gray};
 use inkling_model::{Checkpoint, load};
 use inkling_predict::{
     Channels, Error, Member, PlannedModel, PredictSettings, Prediction, Predictor, to_image,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::fold::{INPUT_KEY, Input};
+use super::fold::{ALIGN_KEY, INPUT_KEY, Input, PREDICT_KEY};
 use super::{Context, maps};
 use crate::failure::Usage;
 
@@ -30,7 +32,45 @@ pub struct Ensemble {
     members: Vec<Member>,
     patch: [usize; 2],
     input: Input,
+    own: OwnSettings,
     device: Device,
+}
+
+/// What the first model's recipe says of prediction and alignment; the defaults for files of
+/// earlier versions.
+#[derive(Clone, Debug, Default)]
+pub struct OwnSettings {
+    /// `[predict]`.
+    pub predict: PredictSettings,
+    /// `[align]`.
+    pub align: AlignSettings,
+}
+
+impl OwnSettings {
+    fn of(file: &Path, checkpoint: &Checkpoint) -> Result<Self, Usage> {
+        Ok(Self {
+            predict: metadata(file, checkpoint, PREDICT_KEY)?,
+            align: metadata(file, checkpoint, ALIGN_KEY)?,
+        })
+    }
+}
+
+/// What a weights file says under `key`, as JSON; the default where it says nothing.
+fn metadata<T: Default + DeserializeOwned>(
+    file: &Path,
+    checkpoint: &Checkpoint,
+    key: &str,
+) -> Result<T, Usage> {
+    let Some(text) = checkpoint.metadata.get(key) else {
+        return Ok(T::default());
+    };
+    serde_json::from_str(text).map_err(|error| {
+        Usage(format!(
+            "{}: found metadata {key} that cannot be read ({error}); expected what `inkling train` \
+             wrote. Mend: train with this version, or give another file",
+            file.display()
+        ))
+    })
 }
 
 impl Ensemble {
@@ -49,12 +89,14 @@ impl Ensemble {
         let (file, first) = &checkpoints[0];
         let patch = [first.settings.image_size, first.settings.depth];
         let input = input_of(file, first)?;
+        let own = OwnSettings::of(file, first)?;
         let mut ensemble = Self {
             described: Vec::new(),
             planned: Vec::new(),
             members: Vec::new(),
             patch,
             input,
+            own,
             device: device.clone(),
         };
         for (index, (file, checkpoint)) in checkpoints.into_iter().enumerate() {
@@ -95,6 +137,11 @@ impl Ensemble {
     /// How voxels are read.
     pub fn input(&self) -> &Input {
         &self.input
+    }
+
+    /// What the first model's own recipe says.
+    pub fn own_settings(&self) -> &OwnSettings {
+        &self.own
     }
 
     /// Side of a patch, in pixels.
@@ -186,25 +233,24 @@ fn agree(path: &Path, odd: &Checkpoint, first: &Checkpoint) -> Result<(), Error>
     })
 }
 
-/// Paints `fragment` (through the maps in `maps`/<id>) at once and writes `<id>.png` into `out`.
+/// Predicts `fragment` (through the maps in `maps`) at once and writes `<id>.png` to `path`.
 pub fn paint(
     fragment: &Fragment,
     maps: Option<&Path>,
     ensemble: &Ensemble,
     settings: &PredictSettings,
-    out: &Path,
+    path: &Path,
     context: &Context,
 ) -> anyhow::Result<Prediction> {
     let began = std::time::Instant::now();
     let predictor = ensemble.predictor(settings, Channels::default())?;
     let volume = maps::aligned(fragment, maps)?;
     let mask = fragment.mask()?;
-    let task = context.console.task(&format!("paint {}", fragment.id()));
+    let task = context.console.task(&format!("predict {}", fragment.id()));
     let prediction = predictor.predict(volume.as_ref(), &mask, &|done, all| task.at(done, all))?;
     drop(task);
     let image = to_image(&prediction.probability);
-    let path = out.join(format!("{}.png", fragment.id()));
-    write_gray(&path, image.view(), context.force)?;
+    write_gray(path, image.view(), true)?;
     let seconds = began.elapsed().as_secs_f64();
     context.console.say(format!(
         "{}: {} tiles, {seconds:.1} s",

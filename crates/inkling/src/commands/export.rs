@@ -2,11 +2,13 @@ use inkling_model::{Naming, load};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
 use super::ensemble::weights_file;
 use crate::cli::{Export, ExportFormat, Names};
 
 pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
     let file = weights_file(&flags.model);
+    Inputs::of([&flags.model]).check_apart(&flags.out)?;
     let naming = match flags.names {
         Names::Parts => Naming::Parts,
         Names::Smp => Naming::Smp,

@@ -1,17 +1,22 @@
 //! Trains one fold of a recipe: some fragments to learn from, one held out.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
-use anyhow::Context as _;
 use burn::tensor::Device;
 use inkling_augment::{TestTransform, TrainTransform};
-use inkling_fragment::{Fragment, write_whole};
+use inkling_fragment::{Fragment, Volume, write_bytes};
 use inkling_model::weights::parameter_count;
-use inkling_model::{Hub, Network, Pretrained, load_encoder};
+use inkling_model::{
+    Hub, Network, Pretrained, Tensors, file_sha256, load_encoder, load_weights, revision_of,
+};
 use inkling_predict::HeldOut;
 use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
+use ndarray::Array2;
+use serde_json::{Value, json};
 
+use super::ensemble::weights_file;
 use super::identity::identity;
 use super::judge::Judge;
 use super::memory::{Budget, PROGRAM};
@@ -25,6 +30,15 @@ use crate::recipe::Recipe;
 
 /// The metadata key under which a weights file says how its input is read.
 pub const INPUT_KEY: &str = "inkling.input";
+
+/// The metadata key of the recipe's `[predict]`.
+pub const PREDICT_KEY: &str = "inkling.predict";
+
+/// The metadata key of the recipe's `[align]`.
+pub const ALIGN_KEY: &str = "inkling.align";
+
+/// The metadata key under which a weights file says what its training began with.
+const FIRST_WEIGHTS_KEY: &str = "inkling.first_weights";
 
 /// How a network's input is read; kept beside its weights.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -40,10 +54,25 @@ pub struct Input {
 /// One fold: which fragments are held out, by their places in the recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
-    /// The held-out fragments' names, joined by `+`.
+    /// The held-out fragments' names, joined by `+`; `validation` for the fold of all validation
+    /// masks.
     pub name: String,
     /// Their places in `data.fragments`.
     pub held_out: Vec<usize>,
+    /// Whether only their validation masks are held out, and what lies outside is learnt from.
+    pub by_masks: bool,
+}
+
+impl Fold {
+    /// Whether the fragment at a place in `data.fragments` is learnt from.
+    pub fn learns_from(&self, index: usize) -> bool {
+        self.by_masks || !self.holds_out(index)
+    }
+
+    /// Whether the fragment at a place in `data.fragments` is validated on.
+    pub fn holds_out(&self, index: usize) -> bool {
+        self.held_out.contains(&index)
+    }
 }
 
 /// How a run takes up what is there.
@@ -73,15 +102,14 @@ pub fn train(
     if ranks.agree(run.is_finished(&identity, going.allow_changed_data, epochs))? {
         return Ok(run.epochs()?);
     }
+    let resumed = going.resume && run.resume_path().exists();
     let Start {
         device,
         network,
         examples,
         mut judge,
-    } = ranks.agree(start(recipe, fragments, fold, going, context))?;
-    if ranks.is_first() {
-        keep_settings(recipe, out)?;
-    }
+        first_weights,
+    } = ranks.agree(start(recipe, fragments, fold, resumed, going, context))?;
     let input = Input {
         layers: recipe.data.layers,
         z_scale_limit: recipe.augment.z_scale_limit,
@@ -96,7 +124,7 @@ pub fn train(
         identity,
         allow_changed_data: going.allow_changed_data,
         ranks,
-        metadata: BTreeMap::from([(INPUT_KEY.to_owned(), serde_json::to_string(&input)?)]),
+        metadata: metadata(recipe, &input, first_weights)?,
     };
     let name = out
         .file_name()
@@ -106,10 +134,11 @@ pub fn train(
         epoch: context.console.bar(&format!("{name} epoch")),
         context,
         name: name.into_owned(),
-        run: out,
-        epochs: recipe.train.epochs,
+        run: &run,
+        recipe,
         limit: going.memory,
-        best: best_epoch(&run.epochs().unwrap_or_default()).map_or(0.0, |(_, best)| best.f05),
+        best: best_epoch(&run.epochs().unwrap_or_default(), recipe.train.best[0])
+            .map_or(0.0, |(_, best)| recipe.train.best[0].of(best)),
     };
     Ok(training.train(network, &mut judge, &mut bar)?)
 }
@@ -128,12 +157,36 @@ struct Start {
     network: Network,
     examples: Examples,
     judge: Judge,
+    /// What the first weights were, for those who use the last.
+    first_weights: Option<Value>,
+}
+
+/// The metadata of a run's weights files: how their input is read, how they are meant to predict
+/// and to be aligned for, and what they began with.
+fn metadata(
+    recipe: &Recipe,
+    input: &Input,
+    first_weights: Option<Value>,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut metadata = BTreeMap::from([
+        (INPUT_KEY.to_owned(), serde_json::to_string(input)?),
+        (
+            PREDICT_KEY.to_owned(),
+            serde_json::to_string(&recipe.predict)?,
+        ),
+        (ALIGN_KEY.to_owned(), serde_json::to_string(&recipe.align)?),
+    ]);
+    if let Some(first) = first_weights {
+        metadata.insert(FIRST_WEIGHTS_KEY.to_owned(), first.to_string());
+    }
+    Ok(metadata)
 }
 
 fn start(
     recipe: &Recipe,
     fragments: &[Fragment],
     fold: &Fold,
+    resumed: bool,
     going: Going,
     context: &Context,
 ) -> anyhow::Result<Start> {
@@ -147,14 +200,15 @@ fn start(
         ))
         .into());
     }
-    let network = first_network(recipe, context)?;
+    let (network, first_weights) = first_network(recipe, resumed, context)?;
     let mut budget = Budget::new(going.memory);
     reserve(&mut budget, recipe, &network, fragments, context)?;
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
     for (index, fragment) in fragments.iter().enumerate() {
-        if !fold.held_out.contains(&index) {
+        if fold.learns_from(index) {
             learnt_from.push(training_fragment(recipe, fragment, &mut budget, context)?);
-        } else if context.ranks.is_first() {
+        }
+        if fold.holds_out(index) && context.ranks.is_first() {
             let sheet = held_out_fragment(recipe, fragment, &mut budget, context)?;
             held_out.push((fragment.id().to_owned(), sheet));
         }
@@ -166,6 +220,7 @@ fn start(
         network,
         examples: Examples::new(learnt_from, transform, recipe.train.seed)?,
         judge: Judge::new(held_out),
+        first_weights,
     })
 }
 
@@ -198,11 +253,32 @@ fn reserve(
     Ok(())
 }
 
-fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> {
+/// The network with its first weights, and what those were: a whole network's (`model.weights`), an
+/// encoder's (`model.pretrained`), or random ones. A run that is resumed has its own.
+fn first_network(
+    recipe: &Recipe,
+    resumed: bool,
+    context: &Context,
+) -> anyhow::Result<(Network, Option<Value>)> {
     let device = context.open_device()?.autodiff();
     let network = recipe.model.init(&device, recipe.train.seed)?;
+    if resumed {
+        return Ok((network, None));
+    }
+    if let Some(source) = &recipe.model.weights {
+        let path = weights_file(Path::new(source));
+        let network = load_weights(network, &path, Tensors::read(&path)?)?;
+        let sha256 = file_sha256(&path)?;
+        context
+            .console
+            .say(format!("{}: all weights loaded", path.display()));
+        return Ok((
+            network,
+            Some(json!({ "weights": source, "sha256": sha256 })),
+        ));
+    }
     let Pretrained::Source(source) = &recipe.model.pretrained else {
-        return Ok(network);
+        return Ok((network, None));
     };
     let task = context.console.task("weights");
     let path = Hub::from_env().find(source, |done, total| task.at(done, total))?;
@@ -213,7 +289,12 @@ fn first_network(recipe: &Recipe, context: &Context) -> anyhow::Result<Network> 
     context.console.say(format!(
         "{source}: all of the encoder found; {unused}; {adapted}"
     ));
-    Ok(network)
+    let first = json!({
+        "pretrained": source,
+        "sha256": file_sha256(&path)?,
+        "revision": revision_of(&path),
+    });
+    Ok((network, Some(first)))
 }
 
 /// How many tensors, and the names of the first.
@@ -235,13 +316,25 @@ fn training_fragment(
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
     let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let (volume, layers) = maps::kept(volume, layers, fragment.id(), budget, context)?;
-    Ok(TrainingFragment {
-        id: fragment.id().to_owned(),
+    training_sheet(fragment, volume, layers, labels(fragment)?)
+}
+
+/// `fragment` as training sees it: without what its masks keep from it.
+pub fn training_sheet(
+    fragment: &Fragment,
+    volume: Box<dyn Volume>,
+    layers: Range<usize>,
+    labels: Array2<bool>,
+) -> anyhow::Result<TrainingFragment> {
+    let supervision = supervision(fragment)?;
+    Ok(TrainingFragment::new(
+        fragment.path().display().to_string(),
         volume,
         layers,
-        mask: taught(fragment)?,
-        labels: labels(fragment)?,
-    })
+        fragment.mask()?,
+        labels,
+        supervision,
+    ))
 }
 
 fn held_out_fragment(
@@ -250,14 +343,28 @@ fn held_out_fragment(
     budget: &mut Budget,
     context: &Context,
 ) -> anyhow::Result<HeldOut> {
+    let (mask, labels) = (validated(fragment)?, labels(fragment)?);
+    if !labels
+        .iter()
+        .zip(&mask)
+        .any(|(&ink, &counts)| ink && counts)
+    {
+        return Err(Error::Labels {
+            fragment: fragment.path().display().to_string(),
+            found: "a held-out fragment without ink where it is validated",
+            mend: "check that inklabels.png marks ink in white, and the masks; or hold out another \
+                   fragment",
+        }
+        .into());
+    }
     let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
     let (volume, z) = maps::kept(volume, layers, fragment.id(), budget, context)?;
     let (size, depth) = (recipe.model.image_size, recipe.model.depth);
     Ok(HeldOut {
         volume,
-        mask: judged(fragment)?,
-        labels: labels(fragment)?,
+        mask,
+        labels,
         transform: TestTransform::new(size, depth, recipe.augment.z_scale_limit, z)?,
         image_size: size,
         device: context.open_device()?,
@@ -265,28 +372,40 @@ fn held_out_fragment(
     })
 }
 
-/// Where training looks: papyrus whose labels can be trusted, and that is not kept for validation.
-pub fn taught(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
+/// Where labels count for training: within the supervision mask and outside the validation mask;
+/// `None` for a fragment that has neither.
+fn supervision(fragment: &Fragment) -> anyhow::Result<Option<Array2<bool>>> {
+    let kept = fragment.validation_mask()?;
+    let trusted = match (fragment.supervision_mask()?, &kept) {
+        (Some(trusted), _) => trusted,
+        (None, Some(kept)) => Array2::from_elem(kept.dim(), true),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(match kept {
+        Some(kept) => {
+            let mut counts = trusted;
+            counts.zip_mut_with(&kept, |counts, &kept| *counts &= !kept);
+            counts
+        }
+        None => trusted,
+    }))
+}
+
+/// Where a held-out fragment is validated: papyrus within its validation mask; without one, papyrus
+/// whose labels can be trusted.
+fn validated(fragment: &Fragment) -> anyhow::Result<Array2<bool>> {
     let mut mask = fragment.mask()?;
-    if let Some(trusted) = fragment.supervision_mask()? {
-        mask.zip_mut_with(&trusted, |mask, &trusted| *mask &= trusted);
-    }
-    if let Some(kept) = fragment.validation_mask()? {
-        mask.zip_mut_with(&kept, |mask, &kept| *mask &= !kept);
+    let counts = match fragment.validation_mask()? {
+        Some(kept) => Some(kept),
+        None => fragment.supervision_mask()?,
+    };
+    if let Some(counts) = counts {
+        mask.zip_mut_with(&counts, |mask, &counts| *mask &= counts);
     }
     Ok(mask)
 }
 
-/// Where validation looks: papyrus, and only what is kept for it where that is marked.
-fn judged(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
-    let mut mask = fragment.mask()?;
-    if let Some(kept) = fragment.validation_mask()? {
-        mask.zip_mut_with(&kept, |mask, &kept| *mask &= kept);
-    }
-    Ok(mask)
-}
-
-fn labels(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
+fn labels(fragment: &Fragment) -> anyhow::Result<Array2<bool>> {
     let labels = fragment.ink_labels()?;
     Ok(labels.ok_or_else(|| Error::Labels {
         fragment: fragment.path().display().to_string(),
@@ -295,18 +414,10 @@ fn labels(fragment: &Fragment) -> anyhow::Result<ndarray::Array2<bool>> {
     })?)
 }
 
-fn keep_settings(recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
-    let path = out.join("settings.toml");
-    let text = recipe.to_toml()?;
-    write_whole(&path, true, |file| {
-        std::io::Write::write_all(file, text.as_bytes()).map_err(|source| {
-            inkling_fragment::Error::Io {
-                path: path.clone(),
-                source,
-            }
-        })
-    })
-    .context("the run's settings")
+fn keep_settings(recipe: &Recipe, run: &Run) -> anyhow::Result<()> {
+    let path = run.claim("settings.toml")?;
+    let text = recipe.clone().with_absolute_paths()?.to_toml()?;
+    Ok(write_bytes(path, text, true)?)
 }
 
 /// Shows loss, F0.5 and the time left.
@@ -315,8 +426,8 @@ struct Bar<'a> {
     epoch: Task,
     context: &'a Context<'a>,
     name: String,
-    run: &'a Path,
-    epochs: u32,
+    run: &'a Run,
+    recipe: &'a Recipe,
     /// Bytes asked for, until the first step has shown what it takes.
     limit: Option<usize>,
     best: f64,
@@ -339,11 +450,27 @@ impl Bar<'_> {
 }
 
 impl Watch for Bar<'_> {
+    fn started(&mut self) -> Result<(), Error> {
+        if !self.context.ranks.is_first() {
+            return Ok(());
+        }
+        keep_settings(self.recipe, self.run).map_err(|error| Error::Run {
+            path: self.run.folder().to_owned(),
+            found: format!("{error:#}"),
+            expected: "a place for the run's settings".to_owned(),
+            mend: "check the disk and the permissions".to_owned(),
+        })
+    }
+
     fn step(&mut self, step: &Step) {
         self.compare_memory();
         self.task.note(format!(
-            "epoch {}/{} loss {:.4} best F0.5 {:.3}",
-            step.epoch, step.epochs, step.loss, self.best
+            "epoch {}/{} loss {:.4} best {} {:.3}",
+            step.epoch,
+            step.epochs,
+            step.loss,
+            self.recipe.train.best[0].title(),
+            self.best
         ));
         self.task.at(step.step, step.steps);
         self.epoch.at(step.epoch_step, step.epoch_steps);
@@ -351,16 +478,17 @@ impl Watch for Bar<'_> {
 
     fn epoch(&mut self, epoch: &Epoch) {
         if self.context.ranks.is_first()
-            && let Err(error) = write_run_report(self.run, epoch.epoch < self.epochs)
+            && let Err(error) =
+                write_run_report(self.run.folder(), epoch.epoch < self.recipe.train.epochs)
         {
-            tracing::warn!("{}: no report: {error:#}", self.run.display());
+            tracing::warn!("{}: no report: {error:#}", self.run.folder().display());
         }
         let Some(validation) = &epoch.validation else {
             return;
         };
-        self.best = self.best.max(validation.f05);
+        self.best = self.best.max(self.recipe.train.best[0].of(validation));
         self.context.console.say(format!(
-            "{} epoch {}: loss {:.4}, F0.5 {:.4} (best {:.4} at {:.2}), {:.0} s",
+            "{} epoch {}: loss {:.4}, F0.5 {:.4} (best {:.4} at {:.3}), {:.0} s",
             self.name,
             epoch.epoch,
             epoch.loss,

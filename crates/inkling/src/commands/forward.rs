@@ -3,13 +3,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_fragment::{Error as FileError, write_whole};
+use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, write_whole};
 use inkling_model::{ModelSettings, Tensors, load_weights};
 use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
 use super::precision::check;
 use super::timing::Timing;
 use crate::allocator::peak;
@@ -18,6 +19,11 @@ use crate::failure::Usage;
 use crate::recipe::Recipe;
 
 pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
+    let inputs = Inputs::of([&flags.model, &flags.weights, &flags.input]);
+    inputs.check_apart(&flags.output)?;
+    if let Some(folder) = &flags.features {
+        inputs.check_apart(folder)?;
+    }
     let recipe = Recipe::read(std::slice::from_ref(&flags.model), &flags.overrides)?;
     let model = &recipe.model;
     let device = context.open_device()?;
@@ -28,10 +34,10 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let network = load_weights(network, &flags.weights, tensors)?;
     let timing = Timing::of(&network, &patch, flags);
     if let Some(folder) = &flags.features {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let folder = ResultFolder::shared(folder, ResultKind::Features);
         for (index, map) in network.volume_features(patch).into_iter().enumerate() {
-            let path = folder.join(format!("{index}.npy"));
-            write(&path, map.into_data(), context)?;
+            let path = folder.claim(&format!("{index}.npy"), context.force)?;
+            write(&path, map.into_data(), context.force)?;
         }
     }
     let seconds = timing.seconds;
@@ -46,7 +52,7 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     if flags.profile {
         figures["profile"] = timing.figures();
     }
-    write(&flags.output, timing.logits, context)?;
+    write(&flags.output, timing.logits, context.force)?;
     Ok(figures)
 }
 
@@ -78,13 +84,13 @@ fn read_patch(path: &Path, model: &ModelSettings, device: &Device) -> anyhow::Re
     Ok(Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]))
 }
 
-fn write(path: &Path, data: TensorData, context: &Context) -> anyhow::Result<()> {
+fn write(path: &Path, data: TensorData, force: bool) -> anyhow::Result<()> {
     let shape = data.shape().to_vec();
     let values = data
         .try_into_vec::<f32>()
         .map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let array = ArrayD::from_shape_vec(shape, values)?;
-    Ok(write_whole(path, context.force, |file| {
+    Ok(write_whole(path, force, |file| {
         array.write_npy(file).map_err(|error| FileError::Npy {
             path: path.to_owned(),
             reason: error.to_string(),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::fold::Fold;
 use super::maps;
-use crate::recipe::Recipe;
+use crate::recipe::{DataSettings, Recipe};
 
 /// Rows of voxels that are hashed, evenly spread: enough to notice another scan or other maps,
 /// few enough for scans of hundreds of gigabytes.
@@ -17,9 +17,10 @@ const PROBED_ROWS: usize = 3;
 pub fn identity(recipe: &Recipe, fragments: &[Fragment], fold: &Fold) -> anyhow::Result<Identity> {
     let mut data = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
-        let part = match fold.held_out.contains(&index) {
-            true => "held out",
-            false => "learnt",
+        let part = match (fold.holds_out(index), fold.learns_from(index)) {
+            (true, true) => "learnt and held out",
+            (true, false) => "held out",
+            (false, _) => "learnt",
         };
         let name = format!("{part} {}", fragment.id());
         data.push((name, fingerprint(recipe, fragment)?));
@@ -31,14 +32,36 @@ pub fn identity(recipe: &Recipe, fragments: &[Fragment], fold: &Fold) -> anyhow:
     })
 }
 
-/// The settings that decide the outcome: not where the data lies, which its fingerprints tell
-/// better, and not how many threads read it.
+/// The settings that a run can only be resumed with: those that change what training computes from
+/// here on. Left out is
+/// - where the data lies, and who is held out: the data's own fingerprints show both;
+/// - what the weights began with (`model.pretrained`, `model.weights`): the checkpoint has them;
+/// - how long training takes (`train.epochs`): a finished run can be made longer;
+/// - what is kept of it and when it is validated (`best`, `keep`, `validate_every`);
+/// - how it is computed (`loaders`, `checkpoint_gradients`);
+/// - `[align]`, which made the maps that the fingerprints show, and what of `[predict]` validation
+///   does not use.
 fn settings(recipe: &Recipe) -> anyhow::Result<String> {
+    let default = Recipe::default();
     let mut recipe = recipe.clone();
-    recipe.data.fragments.clear();
-    recipe.data.folds.clear();
-    recipe.data.maps = None;
-    recipe.train.loaders = 0;
+    recipe.data = DataSettings {
+        layers: recipe.data.layers,
+        ..default.data
+    };
+    recipe.align = default.align;
+    recipe.model.pretrained = default.model.pretrained;
+    recipe.model.weights = None;
+    let train = &mut recipe.train;
+    train.epochs = default.train.epochs;
+    train.best = default.train.best;
+    train.keep = default.train.keep;
+    train.validate_every = default.train.validate_every;
+    train.loaders = default.train.loaders;
+    train.checkpoint_gradients = default.train.checkpoint_gradients;
+    let predict = &mut recipe.predict;
+    predict.tta = default.predict.tta;
+    predict.rotations = default.predict.rotations;
+    predict.batch = default.predict.batch;
     recipe.to_toml()
 }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use inkling_align::{AlignSettings, Target};
-use inkling_fragment::{Fragment, Volume, read_gray, write_bytes};
+use inkling_align::Target;
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, Volume, read_gray, write_bytes};
 use inkling_predict::{
     Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, check_count,
     run_lengths,
@@ -23,7 +23,7 @@ use crate::cli::Predict;
 /// Where parts are kept, beside the images.
 pub const PARTS: &str = "parts";
 
-/// One fragment to be painted.
+/// One fragment to be predicted.
 pub struct Job<'a> {
     fragment: Fragment,
     maps: Option<PathBuf>,
@@ -39,14 +39,13 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// Opens the fragment, aligns it when asked to, and plans.
     pub fn prepare(
-        path: &Path,
+        fragment: Fragment,
         mut settings: PredictSettings,
         flags: &'a Predict,
         ensemble: &'a Ensemble,
         context: &'a Context<'a>,
     ) -> anyhow::Result<Self> {
-        let fragment = Fragment::open(path)?;
-        let maps = maps_folder(flags, &fragment, context)?;
+        let maps = maps_folder(flags, &fragment, ensemble, context)?;
         let volume = maps::aligned(&fragment, maps.as_deref())?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
         let mask = fragment.mask()?;
@@ -126,26 +125,53 @@ impl<'a> Job<'a> {
 
     /// All of it by this process, unless an earlier one did it.
     pub fn whole(&self) -> anyhow::Result<Joined> {
-        let record = self.flags.out.join(format!("{}.json", self.plan.id));
+        let name = format!("{}.json", self.plan.id);
+        let results = ResultFolder::shared(&self.flags.out, ResultKind::Prediction);
+        let record = self.flags.out.join(&name);
         let images = &self.flags.images;
-        let options = options(images, &self.flags.out, &self.plan.id, self.context);
+        // What a killed call had begun to write is its own, and may be written again.
+        let replace = self.context.force || self.flags.resume;
+        let options = options(images, &self.flags.out, &self.plan.id, replace);
         if self.flags.resume && record.exists() && options.image().exists() {
             return self.as_recorded(&record, &options.image());
         }
-        options.check(self.plan.channels)?;
-        if self.context.force && !self.flags.resume && self.folder().exists() {
-            let folder = self.folder();
-            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        options.check(self.plan.channels, self.plan.models.len())?;
+        results.check(&name, replace)?;
+        if self.context.force && !self.flags.resume {
+            self.begin_anew()?;
         }
         let store = self.store()?;
         self.make(&store, Part::WHOLE)?;
-        let joined = join(&store, &self.mask, images, &self.flags.out, self.context)?;
+        let joined = join(
+            &store,
+            &self.mask,
+            images,
+            &self.flags.out,
+            replace,
+            self.context,
+        )?;
         let text = serde_json::to_string_pretty(&joined.entry)?;
-        write_bytes(&record, text, true)?;
+        write_bytes(results.claim(&name, replace)?, text, true)?;
         store.remove()?;
         // Others may lie beside this one; then the folder stays.
         let _ = std::fs::remove_dir(self.flags.out.join(PARTS));
         Ok(joined)
+    }
+
+    /// Removes the tiles of an earlier call, once a first tile has shown that this one can work.
+    fn begin_anew(&self) -> anyhow::Result<()> {
+        let folder = self.folder();
+        if !folder.exists() {
+            return Ok(());
+        }
+        ResultFolder::check_own(&folder, ResultKind::Tiles)?;
+        let places = self.plan.places(&self.mask);
+        let predictor = self
+            .ensemble
+            .predictor(&self.settings, self.plan.channels)?;
+        let first = &places[..places.len().min(1)];
+        predictor.look_at(self.volume.as_ref(), first, &mut |_, _| Ok(()))?;
+        Ok(ResultFolder::shared(&folder, ResultKind::Tiles).remove()?)
     }
 
     /// What an earlier call finished, if it was the same prediction.
@@ -194,8 +220,8 @@ impl<'a> Job<'a> {
             .ensemble
             .predictor(&self.settings, self.plan.channels)?;
         let name = match part {
-            Part::WHOLE => format!("paint {}", self.plan.id),
-            part => format!("paint {} {part}", self.plan.id),
+            Part::WHOLE => format!("predict {}", self.plan.id),
+            part => format!("predict {} {part}", self.plan.id),
         };
         let task = self.context.console.task(&name);
         let before = left.start - range.start;
@@ -291,6 +317,7 @@ fn plan(
 fn maps_folder(
     flags: &Predict,
     fragment: &Fragment,
+    ensemble: &Ensemble,
     context: &Context,
 ) -> anyhow::Result<Option<PathBuf>> {
     match flags.maps.as_deref() {
@@ -300,13 +327,8 @@ fn maps_folder(
             let own = folder.join(fragment.id());
             // Maps of an earlier call are those of this one: the fit draws nothing.
             if !(flags.resume && own.join("align.json").exists()) {
-                align::fit(
-                    fragment,
-                    &Target::built_in(),
-                    &AlignSettings::default(),
-                    &own,
-                    context,
-                )?;
+                let settings = &ensemble.own_settings().align;
+                align::fit(fragment, &Target::built_in(), settings, &own, context)?;
             }
             Ok(Some(folder))
         }

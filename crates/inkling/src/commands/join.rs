@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use inkling_fragment::{ZarrVersion, write_bytes};
+use inkling_fragment::{ResultFolder, ResultKind, ZarrVersion, write_bytes};
 use inkling_predict::{Painting, PaintingOptions, Rows, TileStore, run_lengths, submission};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -22,13 +22,13 @@ pub struct Joined {
 }
 
 /// How the images of `id` are written into `folder`.
-pub fn options(images: &Images, folder: &Path, id: &str, context: &Context) -> PaintingOptions {
+pub fn options(images: &Images, folder: &Path, id: &str, replace: bool) -> PaintingOptions {
     PaintingOptions {
         folder: folder.to_owned(),
         id: id.to_owned(),
         float: images.float,
         zarr: images.zarr.then_some(ZarrVersion::V2),
-        force: context.force,
+        force: replace,
     }
 }
 
@@ -38,11 +38,12 @@ pub fn join(
     mask: &Array2<bool>,
     images: &Images,
     folder: &Path,
+    replace: bool,
     context: &Context,
 ) -> anyhow::Result<Joined> {
     let plan = store.plan();
     let cut = threshold(&images.threshold)?;
-    let options = options(images, folder, &plan.id, context);
+    let options = options(images, folder, &plan.id, replace);
     let mut painting = Painting::begin(options, plan.size, plan.channels, plan.models.len())?;
     let began = Instant::now();
     let task = context.console.task(&format!("blend {}", plan.id));
@@ -69,7 +70,8 @@ pub fn join(
         "tiles": plan.tiles,
         "seconds": timings["whole"],
         "timings": timings,
-        "threshold": cut,
+        "threshold": cut.probability(),
+        "level": cut.level(),
         "files": painted.files,
         "parts": parts,
         "plan": plan,
@@ -110,11 +112,9 @@ const RECORD: &str = "predict.json";
 
 /// Refuses, before any work is done, a folder in which [`sum_up`] could not write.
 pub fn check_free(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
+    let folder = ResultFolder::shared(folder, ResultKind::Prediction);
     for name in [SUBMISSION, RECORD] {
-        let path = folder.join(name);
-        if !overwrite && path.exists() {
-            return Err(inkling_fragment::Error::Exists { path }.into());
-        }
+        folder.check(name, overwrite)?;
     }
     Ok(())
 }
@@ -129,9 +129,11 @@ pub fn sum_up(folder: &Path, joined: Vec<Joined>, overwrite: bool) -> anyhow::Re
             (joined.entry, (id, joined.runs))
         })
         .unzip();
-    write_bytes(folder.join(SUBMISSION), submission(&runs), overwrite)?;
+    let folder = ResultFolder::shared(folder, ResultKind::Prediction);
+    let place = |name| folder.claim(name, overwrite);
+    write_bytes(place(SUBMISSION)?, submission(&runs), true)?;
     let figures = json!({ "fragments": entries });
     let text = serde_json::to_string_pretty(&figures)?;
-    write_bytes(folder.join(RECORD), text, overwrite)?;
+    write_bytes(place(RECORD)?, text, true)?;
     Ok(figures)
 }

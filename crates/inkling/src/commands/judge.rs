@@ -1,7 +1,7 @@
 //! Judges a network on all of a fold's held-out papyrus together.
 
 use inkling_model::Network;
-use inkling_predict::{HeldOut, score};
+use inkling_predict::{HeldOut, Threshold, score};
 use inkling_train::{Validate, Validation};
 use ndarray::Array2;
 
@@ -40,7 +40,7 @@ impl Validate for Judge {
         let papyrus = Array2::from_elem(size, true);
         let levels = Array2::from_shape_vec(size, levels)?;
         let ink = Array2::from_shape_vec(size, ink)?;
-        let score = score(&levels, &ink, &papyrus, 0.5)?;
+        let score = score(&levels, &ink, &papyrus, Threshold::HALF)?;
         Ok(Validation {
             f05: score.f05,
             best_f05: score.best_f05,

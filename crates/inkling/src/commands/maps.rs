@@ -9,19 +9,45 @@ use inkling_fragment::{Columns, Fragment, MapFiles, Region, Volume};
 
 use super::Context;
 use super::memory::{Budget, bytes_of};
+use crate::failure::Usage;
 
 /// `fragment` through the maps in `maps`/<id>, where a folder is given.
 pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<dyn Volume>> {
     let Some(folder) = maps else {
         return Ok(Box::new(fragment.clone()));
     };
-    let maps = MapFiles::open(folder.join(fragment.id()))?;
+    let maps = maps_of(folder, fragment)?;
     let depth = fragment.depth().max(TARGET_LAYERS);
     Ok(Box::new(Warped::new(
         fragment.clone(),
         Arc::new(maps),
         depth,
     )?))
+}
+
+/// The maps of `fragment`: `folder` is its own, or that of all fragments' maps.
+///
+/// # Errors
+/// [`Usage`] where there are none, naming what makes them; damaged ones.
+pub fn maps_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<MapFiles> {
+    let own = folder.join(fragment.id());
+    let holds = |folder: &Path| folder.join("z_shift.npy").is_file();
+    match (holds(&own), holds(folder)) {
+        (true, _) => Ok(MapFiles::open(own)?),
+        (false, true) => Ok(MapFiles::open(folder)?),
+        (false, false) => Err(Usage(format!(
+            "{}: found no depth maps of fragment {} ({} and {} are not there); expected the folder \
+             of all fragments' maps, or the fragment's own. Mend: make them with `inkling align {} \
+             --out {}`",
+            folder.display(),
+            fragment.id(),
+            own.join("z_shift.npy").display(),
+            folder.join("z_shift.npy").display(),
+            fragment.path().display(),
+            folder.display(),
+        ))
+        .into()),
+    }
 }
 
 /// Layers of the built-in target: an aligned fragment has at least these.

@@ -4,8 +4,10 @@ use inkling_predict::TileStore;
 use serde_json::Value;
 
 use super::Context;
+use super::apart::check_distinct;
 use super::job::PARTS;
 use super::join::{check_free, join, options, sum_up};
+use super::threshold::threshold;
 use crate::cli::Merge;
 use crate::failure::Usage;
 
@@ -20,14 +22,16 @@ pub fn run(flags: &Merge, context: &Context) -> anyhow::Result<Value> {
     })?;
     let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
+    threshold(&flags.images.threshold)?;
     check_free(&flags.folder, context.force)?;
     let mut stores = Vec::new();
     for folder in folders {
         let store = TileStore::open(&folder)?;
         // All that is missing is told before any work is done.
         store.parts()?;
-        options(&flags.images, &flags.folder, &store.plan().id, context)
-            .check(store.plan().channels)?;
+        let plan = store.plan();
+        options(&flags.images, &flags.folder, &plan.id, context.force)
+            .check(plan.channels, plan.models.len())?;
         stores.push(store);
     }
     if stores.is_empty() {
@@ -37,6 +41,11 @@ pub fn run(flags: &Merge, context: &Context) -> anyhow::Result<Value> {
         ))
         .into());
     }
+    check_distinct(
+        stores
+            .iter()
+            .map(|store| (store.plan().id.clone(), store.folder())),
+    )?;
     let mut joined = Vec::new();
     for store in &stores {
         joined.push(join(
@@ -44,6 +53,7 @@ pub fn run(flags: &Merge, context: &Context) -> anyhow::Result<Value> {
             &store.mask()?,
             &flags.images,
             &flags.folder,
+            context.force,
             context,
         )?);
     }

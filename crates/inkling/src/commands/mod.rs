@@ -1,6 +1,7 @@
 //! One file per command: flags in, calls, figures out.
 
 mod align;
+mod apart;
 mod augment;
 mod config;
 mod curves;

@@ -1,39 +1,44 @@
 //! Paints the ink of fragments, whole or in parts, from where the last call stopped.
 
-use anyhow::Context as _;
+use std::path::Path;
+
 use inkling_predict::{Average, Part, PredictSettings, Tta};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
 use super::ensemble::Ensemble;
+use super::folds::open_distinct;
 use super::job::Job;
 use super::join::{check_free, sum_up};
 use super::precision::check;
 use super::threshold::threshold;
 use crate::cli::Predict;
 use crate::failure::Usage;
+use crate::recipe::Recipe;
 
 pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     threshold(&flags.images.threshold)?;
-    let settings = settings(flags)?;
+    inputs(flags).check_apart(&flags.out)?;
     let part = flags.part.as_deref().map(str::parse::<Part>).transpose()?;
     let overwrite = context.force || flags.resume;
     if part.is_none() && !flags.plan_only {
         check_free(&flags.out, overwrite)?;
     }
+    let fragments = open_distinct(&flags.fragments)?;
     let device = context.open_device()?;
-    check(flags.precision, &device)?;
     let ensemble = Ensemble::load(&flags.models, &flags.weights, &device)?;
+    let settings = settings(flags, &ensemble)?;
+    check(settings.precision, &device)?;
     if ensemble.input().aligned && flags.maps.is_none() {
         tracing::warn!(
             "the model was trained on aligned fragments and these are read as they are; give \
              --maps auto to align them first"
         );
     }
-    std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
     let (mut joined, mut figures) = (Vec::new(), Vec::new());
-    for path in &flags.fragments {
-        let job = Job::prepare(path, settings.clone(), flags, &ensemble, context)?;
+    for fragment in fragments {
+        let job = Job::prepare(fragment, settings.clone(), flags, &ensemble, context)?;
         if flags.plan_only {
             figures.push(job.foretell()?);
             continue;
@@ -49,16 +54,32 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     sum_up(&flags.out, joined, overwrite)
 }
 
-/// What the flags ask for; the batch is found later.
-fn settings(flags: &Predict) -> anyhow::Result<PredictSettings> {
-    let settings = PredictSettings {
-        tta: tta(&flags.tta)?,
-        rotations: flags.tta_rotate,
-        step: flags.step,
-        average: average(&flags.tta_mean)?,
-        precision: flags.precision,
-        ..PredictSettings::default()
-    };
+/// What is read, and must not be written to.
+fn inputs(flags: &Predict) -> Inputs {
+    let maps = flags.maps.as_ref().filter(|maps| *maps != "auto");
+    let paths = flags.fragments.iter().chain(&flags.models);
+    let mut inputs = Inputs::of(paths.chain(&flags.recipe.files)).and(maps);
+    if Path::new(&flags.images.threshold).is_file() {
+        inputs.add(Path::new(&flags.images.threshold));
+    }
+    inputs
+}
+
+/// What the flags, the recipe, the model's own recipe and the defaults come to, in this order; the
+/// batch is found later.
+fn settings(flags: &Predict, ensemble: &Ensemble) -> anyhow::Result<PredictSettings> {
+    let own = &ensemble.own_settings().predict;
+    let recipe = Recipe::read_over(own, &flags.recipe.files, &flags.recipe.overrides)?;
+    let mut settings = recipe.predict;
+    if let Some(name) = &flags.tta {
+        settings.tta = tta(name)?;
+    }
+    if let Some(name) = &flags.tta_mean {
+        settings.average = average(name)?;
+    }
+    settings.rotations = flags.tta_rotate.unwrap_or(settings.rotations);
+    settings.step = flags.step.unwrap_or(settings.step);
+    settings.precision = flags.precision.unwrap_or(settings.precision);
     settings.check()?;
     Ok(settings)
 }

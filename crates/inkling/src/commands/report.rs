@@ -1,10 +1,12 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use inkling_fragment::{Fragment, Region, Volume, read_gray, write_bytes};
-use inkling_predict::score;
+use inkling_fragment::{
+    Fragment, Region, ResultFolder, ResultKind, Volume, check_name, read_gray, write_bytes,
+};
+use inkling_predict::{Threshold, score};
 use inkling_report::{Figure, PredictionView, ReportData, TrainingView, render};
-use inkling_train::{Epoch, Run};
+use inkling_train::{Epoch, Metric, Run};
 use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
@@ -12,6 +14,7 @@ use super::Context;
 use super::train::best_epoch;
 use crate::cli::Report;
 use crate::failure::Usage;
+use crate::recipe::Recipe;
 
 /// Seconds between two looks of a browser at what still goes on.
 pub const REFRESH: u32 = 10;
@@ -32,8 +35,12 @@ pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
             .into());
         }
     };
-    let path = folder.join("report.html");
+    let kind = match run {
+        true => ResultKind::Run,
+        false => ResultKind::Prediction,
+    };
     // A report is made from what is there and may be made anew.
+    let path = ResultFolder::shared(folder, kind).claim("report.html", true)?;
     write_bytes(&path, render(&data), true)?;
     context.console.say(format!("{}", path.display()));
     Ok(json!({ "report": path }))
@@ -42,30 +49,31 @@ pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
 /// Writes the report of a run into it; `running` lets browsers look again.
 pub fn write_run_report(folder: &Path, running: bool) -> anyhow::Result<()> {
     let data = run_report(folder, running.then_some(REFRESH))?;
-    Ok(write_bytes(
-        folder.join("report.html"),
-        render(&data),
-        true,
-    )?)
+    let path = ResultFolder::shared(folder, ResultKind::Run).claim("report.html", true)?;
+    Ok(write_bytes(path, render(&data), true)?)
 }
 
 fn run_report(folder: &Path, refresh: Option<u32>) -> anyhow::Result<ReportData> {
     let epochs = Run::view(folder).epochs()?;
     let settings = std::fs::read_to_string(folder.join("settings.toml")).unwrap_or_default();
+    let metric = metric_of(&settings);
     let name = folder
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into());
-    let figures = best_epoch(&epochs).map(|(epoch, validation)| {
+    let figures = best_epoch(&epochs, metric).map(|(epoch, validation)| {
         vec![
             figure(
                 "F0.5",
                 format!("{:.3}", validation.f05),
-                format!("held-out papyrus, epoch {epoch}, threshold 0.5"),
+                format!(
+                    "held-out papyrus at a threshold of 0.5, epoch {epoch}, which has the highest {}",
+                    metric.title()
+                ),
             ),
             figure(
                 "Best F0.5",
                 format!("{:.3}", validation.best_f05),
-                format!("at a threshold of {:.2}", validation.best_threshold),
+                format!("at a threshold of {:.3}", validation.best_threshold),
             ),
             figure(
                 "Average precision",
@@ -85,6 +93,13 @@ fn run_report(folder: &Path, refresh: Option<u32>) -> anyhow::Result<ReportData>
     })
 }
 
+/// The figure that a run's best epoch is chosen by, the first of `train.best` in its settings.
+fn metric_of(settings: &str) -> Metric {
+    let recipe: Option<Recipe> = toml::from_str(settings).ok();
+    let train = recipe.map(|recipe| recipe.train).unwrap_or_default();
+    train.best.first().copied().unwrap_or(Metric::F05)
+}
+
 fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
     let path = folder.join("predict.json");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -92,6 +107,7 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
     let mut predictions = Vec::new();
     for entry in figures["fragments"].as_array().into_iter().flatten() {
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        check_name(&text("id")).with_context(|| path.display().to_string())?;
         let image = read_gray(folder.join(format!("{}.png", text("id"))))?;
         let caption = format!(
             "{} tiles in {:.0} s",
@@ -100,11 +116,11 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
         );
         match Fragment::open(text("fragment")) {
             Ok(fragment) => predictions.push(prediction_view(&fragment, image, caption)?),
-            Err(error) => return Err(error).context("the painted fragment has moved"),
+            Err(error) => return Err(error).context("the predicted fragment has moved"),
         }
     }
     Ok(ReportData {
-        title: "Painted ink".to_owned(),
+        title: "Predicted ink".to_owned(),
         subtitle: format!("{} fragments", predictions.len()),
         predictions,
         settings: text,
@@ -141,7 +157,7 @@ pub fn prediction_view(
     let mask = fragment.mask()?;
     let scores = match &labels {
         Some(labels) => {
-            let score = score(&probability, labels, &mask, 0.5)?;
+            let score = score(&probability, labels, &mask, Threshold::HALF)?;
             let line = |name: &str, value: f64| (name.to_owned(), format!("{value:.3}"));
             vec![
                 line("F0.5 at 0.5", score.f05),

@@ -1,24 +1,24 @@
-use inkling_fragment::read_gray;
-use inkling_predict::{Labelled, score_regions};
+use inkling_fragment::{read_drawn, read_probability};
+use inkling_predict::{Labelled, Threshold, score_regions};
 use serde_json::Value;
 
 use super::Context;
+use super::threshold::threshold;
 use crate::cli::Score;
-use crate::failure::Usage;
 
 pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
-    let image = read_gray(&flags.prediction)?;
-    let labels = read_gray(&flags.labels)?.mapv(|value| value > 127);
-    let mask = read_gray(&flags.mask)?.mapv(|value| value > 0);
+    let image = read_probability(&flags.prediction)?;
+    let labels = read_drawn(&flags.labels)?;
+    let mask = read_drawn(&flags.mask)?;
     let sweep = flags.threshold == "sweep";
-    let threshold = match sweep {
-        true => 0.5,
-        false => probability(&flags.threshold)?,
+    let (threshold, said) = match sweep {
+        true => (Threshold::HALF, "0.5"),
+        false => (threshold(&flags.threshold)?, flags.threshold.as_str()),
     };
     let score = inkling_predict::score(&image, &labels, &mask, threshold)?;
     let console = context.console;
     console.say(format!(
-        "F0.5 {:.4} at {threshold} (precision {:.4}, recall {:.4})",
+        "F0.5 {:.4} at {said} (precision {:.4}, recall {:.4})",
         score.f05, score.precision, score.recall
     ));
     console.say(format!(
@@ -50,16 +50,4 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
         figures["regions"] = serde_json::to_value(&regions)?;
     }
     Ok(figures)
-}
-
-fn probability(text: &str) -> Result<f64, Usage> {
-    let value = text
-        .parse()
-        .ok()
-        .filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| {
-        Usage(format!(
-            "--threshold {text}: expected a probability from 0 to 1, or sweep"
-        ))
-    })
 }

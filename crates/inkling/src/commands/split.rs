@@ -1,12 +1,17 @@
-use inkling_fragment::{Fragment, MapFiles, Maps, thirds, write_part};
+use inkling_fragment::{Fragment, Maps, ResultFolder, ResultKind, thirds, write_part};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
+use super::maps::maps_of;
 use crate::cli::Split;
 
 pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
-    let fragment = Fragment::open(&flags.fragment)?;
-    let maps = flags.maps.as_ref().map(MapFiles::open).transpose()?;
+    let inputs = Inputs::of([&flags.fragment]).and(flags.maps.as_ref());
+    inputs.check_apart(&flags.out)?;
+    let fragment = Fragment::open_named(&flags.fragment)?;
+    let maps = flags.maps.as_ref();
+    let maps = maps.map(|folder| maps_of(folder, &fragment)).transpose()?;
     let mask = fragment.mask()?;
     if let Some(found) = maps.as_ref().map(Maps::size) {
         let expected = [fragment.height(), fragment.width()];
@@ -26,7 +31,12 @@ pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
         drop(task);
         if let Some(maps) = &maps {
             let cut = maps.read(part.rows.clone(), part.columns.clone())?;
-            cut.write(flags.out.join("maps").join(&name), context.force)?;
+            let folder = flags.out.join("maps").join(&name);
+            let folder = ResultFolder::shared(folder, ResultKind::Maps);
+            for name in ["z_shift.npy", "z_scale.npy"] {
+                folder.claim(name, context.force)?;
+            }
+            cut.write(folder.path(), true)?;
         }
         let papyrus = part.of(&mask).iter().filter(|&&papyrus| papyrus).count();
         let (height, width) = part.size();

@@ -3,16 +3,23 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use inkling_fragment::{read_gray, write_bytes};
-use inkling_predict::{Labelled, score_all};
+use inkling_fragment::{read_drawn, read_probability, write_bytes};
+use inkling_predict::{Labelled, Threshold as Cut, score_all};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
 use crate::cli::Threshold;
 use crate::failure::Usage;
 
 pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
+    let images = flags
+        .predictions
+        .iter()
+        .chain(&flags.labels)
+        .chain(&flags.mask);
+    Inputs::of(images).check_apart(&flags.out)?;
     let count = flags.predictions.len();
     for (name, given) in [("--labels", &flags.labels), ("--mask", &flags.mask)] {
         if given.len() != count {
@@ -26,12 +33,12 @@ pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
     }
     let mut sheets = Vec::new();
     for index in 0..count {
-        let labels = read_gray(&flags.labels[index])?.mapv(|value| value > 127);
-        let mask = read_gray(&flags.mask[index])?.mapv(|value| value > 0);
-        sheets.push((read_gray(&flags.predictions[index])?, labels, mask));
+        let labels = read_drawn(&flags.labels[index])?;
+        let mask = read_drawn(&flags.mask[index])?;
+        sheets.push((read_probability(&flags.predictions[index])?, labels, mask));
     }
     let sheets: Vec<Labelled> = sheets.iter().map(labelled).collect();
-    let best = score_all(&sheets, 0.5)?;
+    let best = score_all(&sheets, Cut::HALF)?;
     context.console.say(format!(
         "F0.5 {:.4} at {:.3} ({:.4} at 0.5)",
         best.best_f05, best.best_threshold, best.f05
@@ -45,6 +52,7 @@ pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
     }
     let figures = json!({
         "threshold": best.best_threshold,
+        "level": best.best_level,
         "f05": best.best_f05,
         "f05_at_half": best.f05,
         "predictions": flags.predictions,
@@ -73,15 +81,16 @@ fn elsewhere(sheets: &[Labelled]) -> anyhow::Result<Vec<[f64; 3]>> {
     for (index, sheet) in sheets.iter().enumerate() {
         let mut others = sheets.to_vec();
         others.remove(index);
-        let cut = score_all(&others, 0.5)?.best_threshold;
+        let cut = score_all(&others, Cut::HALF)?.best_level;
+        let cut = Cut::at_level(cut);
         let own = score_all(&[*sheet], cut)?;
-        found.push([cut, own.f05, own.best_f05]);
+        found.push([cut.probability(), own.f05, own.best_f05]);
     }
     Ok(found)
 }
 
 /// A probability, or the one in a file that `threshold` wrote.
-pub fn threshold(text: &str) -> anyhow::Result<f32> {
+pub fn threshold(text: &str) -> anyhow::Result<Cut> {
     let number = match text.parse::<f64>() {
         Ok(number) => number,
         Err(_) if Path::new(text).exists() => {
@@ -91,12 +100,11 @@ pub fn threshold(text: &str) -> anyhow::Result<f32> {
         }
         Err(_) => f64::NAN,
     };
-    if (0.0..=1.0).contains(&number) {
-        return Ok(number as f32);
-    }
-    Err(Usage(format!(
-        "--threshold {text}: expected a probability from 0 to 1, or a file that `inkling threshold` \
-         wrote"
-    ))
-    .into())
+    Cut::new(number).ok_or_else(|| {
+        Usage(format!(
+            "--threshold {text}: expected a probability from 0 to 1, or a file that `inkling \
+             threshold` wrote"
+        ))
+        .into()
+    })
 }

@@ -1,6 +1,7 @@
-use inkling_train::{Epoch, Validation};
+use inkling_train::{Epoch, Metric, Validation};
 use serde_json::{Value, json};
 
+use super::apart::Inputs;
 use super::fold::Going;
 use super::folds::{choose, folds, open_fragments};
 use super::memory::PROGRAM;
@@ -11,6 +12,7 @@ use crate::recipe::Recipe;
 
 pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
     let fragments = open_fragments(&recipe)?;
     let fold = choose(flags.fold.as_deref(), &folds(&recipe, &fragments)?)?;
     let going = Going {
@@ -22,12 +24,14 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     if !context.ranks.is_first() {
         return Ok(Value::Null);
     }
-    let best = best_epoch(&epochs);
+    let metric = recipe.train.best[0];
+    let best = best_epoch(&epochs, metric);
     context.console.say(format!("{}", flags.out.display()));
     Ok(json!({
         "run": flags.out,
         "held_out": fold.name,
         "epochs": epochs.len(),
+        "best_by": metric.name(),
         "best_epoch": best.map(|(epoch, _)| epoch),
         "f05": best.map(|(_, validation)| validation.f05),
         "memory_bytes": PROGRAM + peak(),
@@ -35,10 +39,16 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     }))
 }
 
-/// The epoch with the highest F0.5 at a threshold of 0.5, whose weights are kept, and its scores.
-pub fn best_epoch(epochs: &[Epoch]) -> Option<(u32, &Validation)> {
+/// The epoch whose weights are kept as the best ones, by the first figure of `train.best`, and its
+/// scores; of equal ones the earlier.
+pub fn best_epoch(epochs: &[Epoch], metric: Metric) -> Option<(u32, &Validation)> {
     let scores = epochs
         .iter()
         .filter_map(|epoch| Some((epoch.epoch, epoch.validation.as_ref()?)));
-    scores.reduce(|best, next| if next.1.f05 > best.1.f05 { next } else { best })
+    scores
+        .filter(|(_, found)| !metric.of(found).is_nan())
+        .reduce(|best, next| match metric.of(next.1) > metric.of(best.1) {
+            true => next,
+            false => best,
+        })
 }

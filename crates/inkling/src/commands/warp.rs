@@ -2,16 +2,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use inkling_align::write_warped;
-use inkling_fragment::{Fragment, MapFiles};
+use inkling_fragment::Fragment;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::apart::Inputs;
+use super::maps::maps_of;
 use crate::cli::Warp;
 use crate::failure::Usage;
 
 pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
-    let fragment = Fragment::open(&flags.fragment)?;
-    let maps = MapFiles::open(&flags.maps)?;
+    Inputs::of([&flags.fragment, &flags.maps]).check_apart(&flags.out)?;
+    let fragment = Fragment::open_named(&flags.fragment)?;
+    let maps = maps_of(&flags.maps, &fragment)?;
     let z = match &flags.z {
         Some(text) => layers(text, fragment.depth())?,
         None => 0..fragment.depth(),

@@ -7,11 +7,14 @@ mod export;
 mod foreign_fragments;
 mod gallery;
 mod limits;
+mod masks;
+mod one_truth;
 mod painting_mistakes;
 mod parts;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod recipes;
 mod resume;
+mod safe_files;
 mod scrap;
 mod training;

@@ -175,7 +175,10 @@ pub(super) fn described(
 }
 
 /// The SHA-256 of a file, in hexadecimal.
-pub(super) fn sha256(path: &Path) -> Result<String, Error> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sha256(path: &Path) -> Result<String, Error> {
     let io = |source| Error::Io {
         path: path.to_owned(),
         source,

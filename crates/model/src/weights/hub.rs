@@ -218,6 +218,18 @@ impl<P: FnMut(u64, u64)> Download<'_, P> {
     }
 }
 
+/// The revision (commit) of a file that lies in a hub's cache, `snapshots/<commit>/<file>`; `None`
+/// for any other file.
+pub fn revision_of(path: &Path) -> Option<String> {
+    let folder = path.parent()?;
+    let is_snapshot = folder.parent()?.file_name()? == "snapshots";
+    is_snapshot.then(|| {
+        folder
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    })?
+}
+
 /// Whether the kept part of an earlier download cannot be gone on with.
 fn is_stale(error: &ApiError) -> bool {
     match error {

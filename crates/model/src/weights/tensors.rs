@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -88,10 +88,12 @@ impl Tensors {
             let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes);
             (name, view.expect("values fill their shape"))
         });
-        let metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
-        let file = safetensors::serialize(views, Some(metadata)).expect("names are unique");
+        let file = safetensors::serialize(views, None).expect("names are unique");
+        let header = header_with(&file, &self.metadata);
+        let tensors = &file[8 + header_length(&file)..];
         write_whole(path, force, |out| {
-            out.write_all(&file).map_err(|source| Error::Io {
+            let written = out.write_all(&header).and_then(|()| out.write_all(tensors));
+            written.map_err(|source| Error::Io {
                 path: path.to_owned(),
                 source,
             })
@@ -142,6 +144,32 @@ impl Tensors {
     }
 }
 
+/// The length of a file's JSON header, which stands before it.
+fn header_length(file: &[u8]) -> usize {
+    let length = file.first_chunk().copied().unwrap_or_default();
+    u64::from_le_bytes(length) as usize
+}
+
+/// The length and header of `file`, with `metadata` in the order of its keys. (The crate takes it
+/// as a hash map, whose order changes from call to call, and equal networks would give unequal
+/// files.)
+fn header_with(file: &[u8], metadata: &BTreeMap<String, String>) -> Vec<u8> {
+    let own = &file[8..8 + header_length(file)];
+    let own = own.strip_prefix(b"{").unwrap_or(own).trim_ascii_end();
+    let metadata = serde_json::to_vec(metadata).expect("texts are JSON");
+    let mut header = b"{\"__metadata__\":".to_vec();
+    header.extend(metadata);
+    if own != b"}" {
+        header.push(b',');
+    }
+    header.extend(own);
+    // Tensors begin at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes
+}
+
 /// The values as f32, or `None` for a type that no weight has.
 pub(super) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let halves = || {
@@ -175,5 +203,39 @@ pub(super) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
                 .collect(),
         ),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_tensors_give_equal_files_that_other_programs_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tensors = Tensors::default();
+        tensors.insert("b.weight".to_owned(), vec![2, 3], vec![0.5; 6]);
+        tensors.insert("a.bias".to_owned(), vec![1], vec![-1.0]);
+        for key in 0..20 {
+            tensors.describe(format!("key {key}"), "text with \"quotes\"");
+        }
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            tensors.write(&path, false).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        let (first, second) = (write("1"), write("2"));
+        assert!(first == second);
+        let file = SafeTensors::deserialize(&first).unwrap();
+        assert_eq!(file.tensor("b.weight").unwrap().shape(), [2, 3]);
+        let (_, header) = SafeTensors::read_metadata(&first).unwrap();
+        assert_eq!(header.metadata().as_ref().unwrap().len(), 20);
+        let read = Tensors::read(&folder.path().join("1")).unwrap();
+        assert_eq!(read.values("a.bias"), [-1.0]);
+        assert_eq!(read.metadata(), tensors.metadata());
+        Tensors::default()
+            .write(&folder.path().join("3"), false)
+            .unwrap();
+        Tensors::read(&folder.path().join("3")).unwrap();
     }
 }
