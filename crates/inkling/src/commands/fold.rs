@@ -110,6 +110,10 @@ pub fn train(
         mut judge,
         first_weights,
     } = ranks.agree(start(recipe, fragments, fold, resumed, going, context))?;
+    let first_weights = match resumed {
+        true => recorded_first_weights(&run),
+        false => first_weights,
+    };
     let input = Input {
         layers: recipe.data.layers,
         z_scale_limit: recipe.augment.z_scale_limit,
@@ -295,6 +299,12 @@ fn first_network(
         "revision": revision_of(&path),
     });
     Ok((network, Some(first)))
+}
+
+/// What the run's own weights say that it began with.
+fn recorded_first_weights(run: &Run) -> Option<Value> {
+    let tensors = Tensors::read(&run.last_path()).ok()?;
+    serde_json::from_str(tensors.metadata().get(FIRST_WEIGHTS_KEY)?).ok()
 }
 
 /// How many tensors, and the names of the first.

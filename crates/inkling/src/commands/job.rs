@@ -189,6 +189,11 @@ impl<'a> Job<'a> {
             };
             return Err(error.into());
         }
+        if let Ok(store) = TileStore::open(&self.folder()) {
+            // Killed after everything was written, and before its tiles were gone.
+            store.remove()?;
+            let _ = std::fs::remove_dir(self.flags.out.join(PARTS));
+        }
         let runs = run_lengths(&read_gray(image)?, threshold(&self.flags.images.threshold)?);
         self.context
             .console

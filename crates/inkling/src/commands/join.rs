@@ -110,6 +110,18 @@ fn parts(store: &TileStore) -> anyhow::Result<Vec<Value>> {
 const SUBMISSION: &str = "submission.csv";
 const RECORD: &str = "predict.json";
 
+/// Whether the predictions in `folder` are finished and recorded.
+pub fn is_recorded(folder: &Path) -> bool {
+    folder.join(RECORD).exists()
+}
+
+/// What is recorded of the predictions in `folder`.
+pub fn record(folder: &Path) -> anyhow::Result<Value> {
+    let path = folder.join(RECORD);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
 /// Refuses, before any work is done, a folder in which [`sum_up`] could not write.
 pub fn check_free(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
     let folder = ResultFolder::shared(folder, ResultKind::Prediction);

@@ -6,6 +6,7 @@ mod events;
 mod export;
 mod foreign_fragments;
 mod gallery;
+mod kills;
 mod limits;
 mod masks;
 mod one_truth;

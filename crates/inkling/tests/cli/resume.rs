@@ -8,9 +8,9 @@ use inkling_model::Tensors;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::scrap::{Scrap, word};
+use crate::scrap::{Scrap, kills, word};
 
-/// How often the program is killed.
+/// How often the program is killed in a plain test run.
 const KILLS: u32 = 20;
 
 /// Settings under which everything that a checkpoint holds matters.
@@ -30,11 +30,12 @@ fn a_run_killed_twenty_times_ends_as_one_that_was_not() {
     let span = began.elapsed();
 
     let mut random = ChaCha8Rng::seed_from_u64(7);
+    let all = kills(KILLS);
     let (mut kills, mut runs) = (0, 0);
-    while kills < KILLS {
+    while kills < all {
         let run = scrap.path(&format!("killed-{runs}"));
         runs += 1;
-        while kills < KILLS {
+        while kills < all {
             let wait = span.mul_f64(random.random_range(0.05..1.0));
             if !killed_after(&recipe, &run, wait) {
                 break;
@@ -44,7 +45,7 @@ fn a_run_killed_twenty_times_ends_as_one_that_was_not() {
         finish(&recipe, &run);
         assert_same_run(&whole, &run);
     }
-    eprintln!("{KILLS} kills in {runs} runs of {span:?}");
+    eprintln!("{all} kills in {runs} runs of {span:?}");
 }
 
 #[test]

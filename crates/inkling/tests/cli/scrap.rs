@@ -74,6 +74,12 @@ pub fn figures(words: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// How often a program is killed: `usual` times in a plain test run, else as `INKLING_KILLS` says.
+pub fn kills(usual: u32) -> u32 {
+    let asked = std::env::var("INKLING_KILLS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 /// A path as a word of a command line.
 pub fn word(path: &Path) -> &str {
     path.to_str().unwrap()
