@@ -212,6 +212,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the mend lies in the flags or the settings.
+    pub fn is_settings(&self) -> bool {
+        matches!(self, Self::NotOwn { .. } | Self::Name { .. })
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         |source| Self::Io { path, source }

@@ -20,6 +20,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let settings = error.chain().any(|cause| {
         let is = |known: Option<bool>| known.unwrap_or(false);
         cause.is::<Usage>()
+            || is(cause
+                .downcast_ref()
+                .map(inkling_fragment::Error::is_settings))
             || is(cause.downcast_ref().map(inkling_align::Error::is_settings))
             || is(cause
                 .downcast_ref()

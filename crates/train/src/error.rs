@@ -129,6 +129,7 @@ impl Error {
     pub fn is_settings(&self) -> bool {
         match self {
             Self::Setting { .. } | Self::Freeze { .. } | Self::NoFragments => true,
+            Self::Fragment(error) => error.is_settings(),
             Self::Augment(error) => error.is_settings(),
             Self::Model(error) => error.is_settings(),
             _ => false,

@@ -318,7 +318,7 @@ fn force_replaces_nothing_but_what_inkling_made() {
     let downscale = ["downscale", word(&fragment), "--out", out, "--force"];
     refused(&downscale, FAILED, &["precious", "Mend: give another name"]);
     let demo = ["demo", "--out", out, "--force"];
-    refused(&demo, SETTINGS, &["precious", "without demo.toml", "Mend:"]);
+    refused(&demo, SETTINGS, &["precious", "thesis.tex", "Mend:"]);
     assert!(precious.join("thesis.tex").is_file());
 }
 

@@ -47,12 +47,12 @@ fn folders_of_other_things_are_left_alone() {
         for more in [&[][..], &["--force"], &["--resume"]] {
             let words = [command, "--config", word(&recipe), "--out", word(&weights)];
             let parts = ["best.safetensors", "new or empty folder", "Mend:"];
-            refused(&[&words[..], more].concat(), 1, &parts);
+            refused(&[&words[..], more].concat(), 2, &parts);
         }
     }
     refused(
         &["demo", "--force", "--out", word(&weights)],
-        1,
+        2,
         &["best.safetensors"],
     );
     assert_eq!(contents(&weights), before);
