@@ -21,7 +21,7 @@ const REMEMBERED: usize = 4096;
 /// Volumes up to this size are read in all layers, larger ones in their middle layers only.
 const ALL_LAYERS_BYTES: usize = 256 << 20;
 /// Voxels that are read at once.
-const BLOCK_BYTES: usize = 64 << 20;
+const BLOCK_BYTES: usize = 4 << 20;
 /// Nearest-neighbour copies of so many times fewer pixels are recognised.
 const STEPS: [usize; 4] = [1, 2, 3, 4];
 /// Matches that must agree.
@@ -73,16 +73,14 @@ impl VoxelSketch {
         for first in (0..height).step_by(rows) {
             let region = Region::new(layers.clone(), first..height.min(first + rows), 0..width);
             let voxels = volume.read(&region)?;
-            let lines = voxels.axis_iter(ndarray::Axis(0));
-            let lines = lines.flat_map(|layer| {
-                let rows = layer.rows().into_iter().enumerate();
-                rows.map(|(row, line)| (first + row, line.to_vec()))
-                    .collect::<Vec<_>>()
-            });
-            let lines: Vec<_> = lines.collect();
-            let found: Vec<(u64, Run)> = lines
+            let count = region.y.len();
+            let found: Vec<(u64, Run)> = (0..layers.len() * count)
                 .into_par_iter()
-                .flat_map_iter(|(y, line)| line_runs(y, &line, rarity))
+                .flat_map_iter(|line| {
+                    let (layer, row) = (line / count, line % count);
+                    let pixels = voxels.slice(ndarray::s![layer, row, ..]);
+                    line_runs(first + row, &pixels.to_vec(), rarity)
+                })
                 .collect();
             for (hash, run) in found {
                 runs.entry(hash).or_insert(run);

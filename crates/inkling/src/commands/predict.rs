@@ -20,6 +20,9 @@ use crate::recipe::Recipe;
 pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     threshold(&flags.images.threshold)?;
     inputs(flags).check_apart(&flags.out)?;
+    // Wrong flags and recipes are named before anything is loaded.
+    overridden(PredictSettings::default(), flags)?;
+    Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
     let part = flags.part.as_deref().map(str::parse::<Part>).transpose()?;
     let overwrite = context.force || flags.resume;
     if part.is_none() && !flags.plan_only {
@@ -70,7 +73,11 @@ fn inputs(flags: &Predict) -> Inputs {
 fn settings(flags: &Predict, ensemble: &Ensemble) -> anyhow::Result<PredictSettings> {
     let own = &ensemble.own_settings().predict;
     let recipe = Recipe::read_over(own, &flags.recipe.files, &flags.recipe.overrides)?;
-    let mut settings = recipe.predict;
+    overridden(recipe.predict, flags)
+}
+
+/// `settings` with what the flags say.
+fn overridden(mut settings: PredictSettings, flags: &Predict) -> anyhow::Result<PredictSettings> {
     if let Some(name) = &flags.tta {
         settings.tta = tta(name)?;
     }

@@ -173,20 +173,17 @@ fn recipes_work_from_anywhere_and_their_settings_have_an_effect() {
     );
     let set = predicted("set", &["--set", "predict.step=1.0"]);
     assert_eq!(set["step"], 1.0);
-    refused(
-        &[
-            "predict",
-            word(&two),
-            "--model",
-            "x",
-            "--out",
-            "y",
-            "--set",
-            "predict.tte=\"none\"",
-        ],
-        1,
-        &[],
-    );
+    let wrong = [
+        "predict",
+        word(&two),
+        "--model",
+        "x",
+        "--out",
+        "y",
+        "--set",
+        "predict.tte=0",
+    ];
+    refused(&wrong, 2, &["predict.tte", "predict.tta"]);
 
     let maps = scrap.path("maps");
     std::fs::write(&recipe, "[align]\nflip = true\n").unwrap();
