@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use inkling_fragment::read_text;
+
 use crate::least_squares::{Bounds, Place, fit_curve};
 use crate::misfit::Misfit;
 use crate::starts::starts;
@@ -7,6 +9,11 @@ use crate::{AlignSettings, Curve, Error};
 
 /// The normalised curve of a well-aligned fragment, measured by the write-up's author.
 const BUILT_IN: &str = include_str!("../../../data/target_curve.csv");
+
+/// Most bytes of a table: `inkling curves` writes 100 for each layer and patch row.
+const LONGEST_TABLE: u64 = 64 << 20;
+/// Most layers of a curve: ten times the deepest scans have.
+const MOST_LAYERS: usize = 65_536;
 
 /// The curve that fragments are aligned to.
 #[derive(Clone, Debug)]
@@ -85,7 +92,7 @@ impl Target {
             path: path.to_owned(),
             found,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = read_text(path, LONGEST_TABLE)?;
         let curve = parse(&text).map_err(wrong)?;
         Ok(Self::new(path.display().to_string(), curve))
     }
@@ -120,24 +127,31 @@ fn parse(text: &str) -> Result<Curve, String> {
     let (id, z, value) = match header.as_slice() {
         ["z", _] => (None, 0, 1),
         ["fragment", "z", "all", ..] => (Some(0), 1, 2),
-        other => return Err(format!("the columns {}", other.join(","))),
+        other => {
+            let shown: String = other.join(",").chars().take(80).collect();
+            return Err(format!("the columns {shown}"));
+        }
     };
     let mut values = Vec::new();
     let mut first = None;
     for line in lines.filter(|line| !line.trim().is_empty()) {
         let cells: Vec<&str> = line.split(',').collect();
-        let name = id.map(|column: usize| cells[column].to_owned());
-        if *first.get_or_insert_with(|| name.clone()) != name {
+        let name = id.map(|column: usize| cells.get(column).copied().unwrap_or_default());
+        if *first.get_or_insert(name) != name {
             break;
         }
         let number = |column: usize| cells.get(column).and_then(|cell| cell.trim().parse().ok());
-        let place: f64 = number(z).ok_or_else(|| format!("the line \"{line}\""))?;
-        let value: f64 = number(value).ok_or_else(|| format!("the line \"{line}\""))?;
+        let shown: String = line.chars().take(80).collect();
+        let place: f64 = number(z).ok_or_else(|| format!("the line \"{shown}\""))?;
+        let value: f64 = number(value).ok_or_else(|| format!("the line \"{shown}\""))?;
         if place != values.len() as f64 || !value.is_finite() {
             return Err(format!(
-                "the line \"{line}\" where layer {} was due",
+                "the line \"{shown}\" where layer {} was due",
                 values.len()
             ));
+        }
+        if values.len() == MOST_LAYERS {
+            return Err(format!("more than {MOST_LAYERS} layers"));
         }
         values.push(value);
     }
@@ -170,6 +184,29 @@ mod tests {
             let (found, expected) = (mean.curve.values()[u], expected.values()[u]);
             assert!((found - expected).abs() < 0.02, "{u}: {found} {expected}");
         }
+    }
+
+    #[test]
+    fn hostile_tables_are_refused_in_few_words() {
+        let long = "x".repeat(1 << 20);
+        for text in [
+            format!("z,{long}"),
+            format!("{long}\n0,1\n"),
+            format!("z,v\n{long}\n"),
+            format!("z,v\n0,{long}\n"),
+            "z,v\n".to_owned() + &"0,1\n".repeat(9),
+            "z,v\n0,nan\n1,inf\n2,1\n3,1\n".to_owned(),
+            "z,v\n0,1e999\n1,1\n2,1\n3,1\n".to_owned(),
+            "fragment,z,all\n\n,\n".to_owned(),
+            "\0\0\0".to_owned(),
+            String::new(),
+        ] {
+            let reason = parse(&text).unwrap_err();
+            assert!(reason.len() < 200, "{reason}");
+        }
+        let endless = |z: usize| format!("{z},1\n");
+        let endless = "z,v\n".to_owned() + &(0..=MOST_LAYERS).map(endless).collect::<String>();
+        assert!(parse(&endless).unwrap_err().contains("more than 65536"));
     }
 
     #[test]

@@ -145,6 +145,14 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+    /// A text that is far longer than such texts are.
+    #[error("{}: found more than {most} bytes; expected a shorter text. Mend: check that this is the file that was meant", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Most bytes that are read.
+        most: u64,
+    },
     /// Something is there already.
     #[error("{}: found an existing file or folder; expected a new name. Mend: give --force to overwrite it, or another name", path.display())]
     Exists {

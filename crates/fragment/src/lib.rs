@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounded_text;
 mod columns;
 mod decode_guard;
 mod drawn_image;
@@ -51,12 +52,14 @@ mod writer;
 mod zarr_volume;
 mod zarr_writer;
 
+pub use bounded_text::read_text;
 pub use columns::Columns;
 pub use decode_guard::{guard_decoder, panic_text, panics_are_caught};
 pub use drawn_image::read_drawn;
 pub use error::Error;
 pub use fragment::{Fragment, split_name};
 pub use maps::{DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};
+pub use npy_file::check_npy;
 pub use panics::{Panic, catch_panic, silence_panics};
 pub use part::{Part, thirds, write_part};
 pub use picture::{read_gray, write_gray};

@@ -9,6 +9,8 @@ use crate::{Error, Fragment, Part, Region, Volume, write_bytes};
 
 /// Beside a fragment that was cut from another.
 const FILE: &str = "part.json";
+/// Most bytes of it.
+const LONGEST: u64 = 1 << 16;
 
 /// Rows of voxels that are hashed, evenly spread.
 const ROWS: usize = 8;
@@ -59,13 +61,14 @@ impl Provenance {
     /// That of `part` of the fragment.
     pub fn part(&self, part: &Part) -> Self {
         let range = |own: &Range<usize>, cut: &Range<usize>| {
-            let start = own.start + cut.start * self.step;
-            start..own.end.min(own.start + cut.end * self.step)
+            // A part.json may hold any numbers.
+            let at = |place: usize| own.start.saturating_add(place.saturating_mul(self.step));
+            at(cut.start)..own.end.min(at(cut.end))
         };
         Self {
             rows: range(&self.rows, &part.rows),
             columns: range(&self.columns, &part.columns),
-            step: self.step * part.step,
+            step: self.step.saturating_mul(part.step),
             ..self.clone()
         }
     }
@@ -79,7 +82,7 @@ impl Provenance {
     }
 
     fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = crate::read_text(path, LONGEST)?;
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         let number = |value: &Value| value.as_u64().map(|number| number as usize);
         let range = |key: &str| Some(number(&value[key][0])?..number(&value[key][1])?);

@@ -8,7 +8,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use inkling_align::AlignSettings;
 use inkling_augment::AugmentSettings;
-use inkling_fragment::split_name;
+use inkling_fragment::{read_text, split_name};
 use inkling_model::{ModelSettings, Pretrained};
 use inkling_predict::PredictSettings;
 use inkling_train::TrainSettings;
@@ -130,12 +130,7 @@ impl Recipe {
         overrides: &[String],
     ) -> anyhow::Result<(Self, Origins)> {
         for file in files {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                Usage(format!(
-                    "{}: {error}; expected a recipe in TOML. Mend: check the path",
-                    file.display()
-                ))
-            })?;
+            let text = read_text(file, LONGEST).map_err(|error| Usage(error.to_string()))?;
             let values: toml::Table = toml::from_str(&text)
                 .map_err(|error| Usage(format!("{}: not TOML: {error}", file.display())))?;
             layers = layers.merge(Layer {
@@ -226,6 +221,11 @@ impl Origins {
     }
 }
 
+/// Most bytes of a recipe.
+const LONGEST: u64 = 1 << 20;
+/// Most tables within one another that `--set` may name; recipes have two.
+const DEEPEST: usize = 8;
+
 /// One file's or flag's values.
 struct Layer {
     origin: String,
@@ -282,6 +282,11 @@ fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
         let message = format!("--set {entry}: expected key=value, such as train.epochs=3");
         return Err(Usage(message).into());
     };
+    if key.split('.').count() > DEEPEST {
+        let shown: String = key.chars().take(80).collect();
+        let message = format!("--set {shown}…: expected a key such as train.epochs");
+        return Err(Usage(message).into());
+    }
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| table.remove("value"));

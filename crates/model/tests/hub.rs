@@ -4,7 +4,9 @@ mod seeded;
 mod stand_in;
 
 use burn::tensor::Device;
-use inkling_model::{Approach, Error, Hub, ModelSettings, Tensors, load_encoder};
+use inkling_model::{
+    Approach, Error, Hub, ModelSettings, Tensors, file_sha256, load_encoder, revision_of,
+};
 use sha2::{Digest, Sha256};
 
 use stand_in::{Answer, StandIn};
@@ -196,4 +198,88 @@ fn without_a_network_the_mend_is_a_path() {
     let text = offline.find(NAME, |_, _| ()).unwrap_err().to_string();
     assert!(text.contains("HF_HUB_OFFLINE"), "{text}");
     assert!(case.server.requests().is_empty());
+}
+
+fn shows_token(request: &str) -> bool {
+    request.to_lowercase().contains("authorization") || request.contains("secret")
+}
+
+#[test]
+fn the_token_goes_to_the_hub_alone() {
+    let file = published();
+    // Another port of this machine is another server, by whichever name.
+    let elsewhere = StandIn::start(file.clone(), "other".to_owned(), vec![Answer::Whole]);
+    let by_name = elsewhere.address().replace("127.0.0.1", "localhost");
+    for address in [elsewhere.address(), by_name] {
+        let case = case(
+            file.clone(),
+            vec![Answer::Redirect(format!("{address}/file").leak())],
+        );
+        let path = case.hub.find(NAME, |_, _| ()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), file);
+        let requests = case.server.requests();
+        assert!(!requests.is_empty() && requests.iter().all(|request| shows_token(request)));
+    }
+    let requests = elsewhere.requests();
+    assert_eq!(requests.len(), 4, "twice what the file is, twice the file");
+    assert!(
+        !requests.iter().any(|request| shows_token(request)),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn within_the_hub_the_token_goes_along_and_circles_end() {
+    let file = published();
+    let inner = vec![Answer::Redirect("/renamed/file"), Answer::Whole];
+    let moved = case(file.clone(), inner);
+    let path = moved.hub.find(NAME, |_, _| ()).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), file);
+    let requests = moved.server.requests();
+    assert!(
+        requests[1].starts_with("GET /renamed/file "),
+        "{requests:?}"
+    );
+    assert!(requests.iter().all(|request| shows_token(request)));
+
+    let circle = case(file.clone(), vec![Answer::Redirect("/again")]);
+    let text = circle.hub.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(text.contains("more than 10 redirects"), "{text}");
+    let nowhere = case(file, vec![Answer::Redirect("ftp://elsewhere/file")]);
+    let text = nowhere.hub.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(text.contains("ftp://elsewhere/file"), "{text}");
+}
+
+#[test]
+fn plain_http_is_no_way_for_a_token() {
+    let case = case(published(), vec![Answer::Whole]);
+    let open = Hub {
+        endpoint: "http://mirror.invalid".to_owned(),
+        ..case.hub.clone()
+    };
+    let text = open.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(
+        text.contains("plain http") && text.contains("https address"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+    let odd = Hub {
+        endpoint: "mirror".to_owned(),
+        ..case.hub
+    };
+    let text = odd.find(NAME, |_, _| ()).unwrap_err().to_string();
+    assert!(text.contains("no address of a server"), "{text}");
+}
+
+#[test]
+fn weights_are_known_by_their_hash_and_commit() {
+    let file = published();
+    let case = case(file.clone(), vec![Answer::Whole]);
+    let path = case.hub.find(NAME, |_, _| ()).unwrap();
+    assert_eq!(file_sha256(&path).unwrap(), sha256(&file));
+    assert_eq!(revision_of(&path).as_deref(), Some("0123abcd"));
+
+    let own = case.folder.path().join("own.safetensors");
+    std::fs::write(&own, &file).unwrap();
+    assert_eq!(revision_of(&own), None);
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use burn::module::{Module as _, Param};
 use burn::optim::{AdamWState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -106,6 +108,31 @@ impl Run {
         Ok(found.progress.epochs >= epochs)
     }
 
+    /// Refuses moments and averages that are not as long as the tensors that they are of.
+    fn check_moments(&self, network: &Network, tensors: &Tensors) -> Result<(), Error> {
+        let mut lengths = Lengths::default();
+        visit_named(network, &mut lengths);
+        for name in tensors.names() {
+            let kinds = ["moment_1.", "moment_2.", "average."];
+            let Some(of) = kinds.iter().find_map(|kind| name.strip_prefix(kind)) else {
+                continue;
+            };
+            let found = tensors.shape(name).unwrap_or_default();
+            let whole = |name: String| tensors.shape(&name).is_some();
+            let paired = !name.starts_with("moment_")
+                || whole(format!("moment_1.{of}")) && whole(format!("moment_2.{of}"));
+            if !paired || lengths.0.get(of).is_none_or(|length| found != [*length]) {
+                return Err(Error::Run {
+                    path: self.resume_path(),
+                    found: format!("the tensor {name} of shape {found:?}"),
+                    expected: "moments of the network's tensors, in pairs".to_owned(),
+                    mend: "copy the run again".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Puts what [`checkpoint`](Self::checkpoint) wrote into `state`.
     pub(crate) fn restore(
         &self,
@@ -114,6 +141,7 @@ impl Run {
         tensors: Tensors,
         device: &Device,
     ) -> Result<State, Error> {
+        self.check_moments(&state.network, &tensors)?;
         let flat = |name: String| {
             let values = tensors.values(&name);
             let length = values.len();
@@ -143,6 +171,17 @@ impl Run {
         state.network = inkling_model::load_weights(state.network, &path, weights)?;
         state.progress = progress;
         Ok(state)
+    }
+}
+
+/// Values of each tensor, by name.
+#[derive(Default)]
+struct Lengths(BTreeMap<String, usize>);
+
+impl NamedVisitor for Lengths {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+        let length = param.lazy_shape().num_elements();
+        self.0.insert(name.to_owned(), length);
     }
 }
 

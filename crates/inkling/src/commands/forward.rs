@@ -3,7 +3,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, write_whole};
+use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, check_npy, write_whole};
 use inkling_model::{ModelSettings, Tensors, load_weights};
 use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
@@ -58,6 +58,7 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
 
 /// Patches as the network takes them, `[batch, depth, height, width]`.
 fn read_patch(path: &Path, model: &ModelSettings, device: &Device) -> anyhow::Result<Tensor<4>> {
+    check_npy(path)?;
     let input = File::open(path).with_context(|| path.display().to_string())?;
     let input = Array5::<f32>::read_npy(input).map_err(|error| {
         anyhow::anyhow!(

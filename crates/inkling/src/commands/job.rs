@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use inkling_align::Target;
-use inkling_fragment::{Fragment, ResultFolder, ResultKind, Volume, read_gray, write_bytes};
+use inkling_fragment::{
+    Fragment, ResultFolder, ResultKind, Volume, read_gray, read_text, write_bytes,
+};
 use inkling_predict::{
     Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, check_count,
     run_lengths,
@@ -22,6 +24,9 @@ use crate::cli::Predict;
 
 /// Where parts are kept, beside the images.
 pub const PARTS: &str = "parts";
+
+/// Most bytes of a prediction's record, its plan in it.
+const LONGEST_RECORD: u64 = 16 << 20;
 
 /// One fragment to be predicted.
 pub struct Job<'a> {
@@ -176,7 +181,7 @@ impl<'a> Job<'a> {
 
     /// What an earlier call finished, if it was the same prediction.
     fn as_recorded(&self, record: &Path, image: &Path) -> anyhow::Result<Joined> {
-        let text = std::fs::read_to_string(record).with_context(|| record.display().to_string())?;
+        let text = read_text(record, LONGEST_RECORD)?;
         let entry: Value =
             serde_json::from_str(&text).with_context(|| record.display().to_string())?;
         let plan: Plan = serde_json::from_value(entry["plan"].clone())

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use inkling_fragment::{read_drawn, read_probability, write_bytes};
+use inkling_fragment::{read_drawn, read_probability, read_text, write_bytes};
 use inkling_predict::{Labelled, Threshold as Cut, score_all};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -89,12 +88,15 @@ fn elsewhere(sheets: &[Labelled]) -> anyhow::Result<Vec<[f64; 3]>> {
     Ok(found)
 }
 
+/// Most bytes of what `threshold` writes: thousands of predictions' names.
+const LONGEST_FILE: u64 = 1 << 20;
+
 /// A probability, or the one in a file that `threshold` wrote.
 pub fn threshold(text: &str) -> anyhow::Result<Cut> {
     let number = match text.parse::<f64>() {
         Ok(number) => number,
         Err(_) if Path::new(text).exists() => {
-            let file = std::fs::read_to_string(text).with_context(|| text.to_owned())?;
+            let file = read_text(Path::new(text), LONGEST_FILE)?;
             let figures: Value = serde_json::from_str(&file).unwrap_or_default();
             figures["threshold"].as_f64().unwrap_or(f64::NAN)
         }

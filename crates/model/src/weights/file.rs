@@ -42,6 +42,10 @@ pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
+    check_against(&settings, &tensors).map_err(|reason| Error::BadSettings {
+        path: path.to_owned(),
+        reason,
+    })?;
     let network = load_weights(settings.build(device)?, path, tensors)?;
     Ok(Checkpoint {
         network,
@@ -49,6 +53,42 @@ pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
         metadata,
         sha256: sha256(path)?,
     })
+}
+
+/// Refuses settings that the file's tensors cannot be those of, before anything of the settings'
+/// size is made. Whether every tensor fits is found later, by name.
+fn check_against(settings: &ModelSettings, tensors: &Tensors) -> Result<(), String> {
+    settings.check().map_err(|error| error.to_string())?;
+    let shapes = tensors.names().filter_map(|name| tensors.shape(name));
+    let longest = shapes.flatten().copied().max().unwrap_or(0);
+    let mut widths = vec![
+        ("inputs", settings.inputs()),
+        ("windows", settings.windows()),
+    ];
+    widths.extend(settings.decoder.iter().map(|&width| ("decoder", width)));
+    let mut blocks = 0_usize;
+    if let Some(shape) = &settings.maxvit {
+        widths.extend(shape.stem.map(|width| ("maxvit.stem", width)));
+        widths.extend(shape.channels.map(|width| ("maxvit.channels", width)));
+        widths.push(("maxvit.head_width", shape.head_width));
+        widths.push(("maxvit.position_hidden", shape.position_hidden));
+        blocks = shape
+            .blocks
+            .iter()
+            .fold(0, |sum, &blocks| sum.saturating_add(blocks));
+    }
+    if let Some((key, width)) = widths.iter().find(|(_, width)| *width > longest) {
+        return Err(format!(
+            "{key} of {width}, where no tensor of the file has an axis longer than {longest}"
+        ));
+    }
+    let count = tensors.names().count();
+    match blocks > count {
+        true => Err(format!(
+            "maxvit.blocks of {blocks} in all for the file's {count} tensors"
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Fills `network` from the `tensors` of the file at `path`, all of them. Names may be wrapped as

@@ -1,21 +1,22 @@
 //! Pretrained weights from the Hugging Face Hub, kept in its own cache, which Python shares.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
-use hf_hub::{Cache, Repo, RepoType};
-
 use super::file::sha256;
+use super::hub_client::{About, Client, Trouble};
 use crate::Error;
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 /// The organisation whose repositories are meant.
 const PREFIX: &str = "timm/";
 /// The file that holds a repository's weights.
 const FILE: &str = "model.safetensors";
-/// How often a broken transfer is taken up again before giving up. (The client's own retries
-/// begin at the wrong byte when nothing had come yet.)
+/// The branch that is fetched.
+const BRANCH: &str = "main";
+/// How often a broken transfer is taken up again before giving up.
 const RETRIES: u32 = 2;
 /// The pause before the first retry; later ones wait longer.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -27,7 +28,8 @@ pub struct Hub {
     pub cache: PathBuf,
     /// The server, without a slash at the end.
     pub endpoint: String,
-    /// Shown to the server, for repositories that are not public.
+    /// Shown to the server, for repositories that are not public. It is shown to no other server
+    /// that the hub redirects to, and never sent over plain http (but to this machine itself).
     pub token: Option<String>,
     /// Takes only what the cache holds.
     pub offline: bool,
@@ -95,21 +97,25 @@ impl Hub {
             let mend = "unset HF_HUB_OFFLINE, or give the path of a file";
             return Err(self.error(name, found, mend));
         }
+        let Some(client) = Client::new(&self.endpoint, self.token.as_deref()) else {
+            let found = "no address of a server".to_owned();
+            return Err(self.error(name, found, "set HF_ENDPOINT to https://…, or unset it"));
+        };
+        if client.would_show_token() {
+            let found = "plain http, which would show the token to everyone between".to_owned();
+            let mend = "set HF_ENDPOINT to an https address, or go without a token (unset HF_TOKEN \
+                        and remove the one that `hf auth login` kept)";
+            return Err(self.error(name, found, mend));
+        }
         let mut download = Download {
             hub: self,
             name,
-            repo,
+            client,
+            blobs: self.cache.join(repo.folder_name()).join("blobs"),
+            cache: cache.repo(repo),
             progress,
         };
-        download.run(&self.api().map_err(|error| self.explain(name, &error))?)
-    }
-
-    fn api(&self) -> Result<Api, ApiError> {
-        ApiBuilder::from_cache(Cache::new(self.cache.clone()))
-            .with_endpoint(self.endpoint.clone())
-            .with_token(self.token.clone())
-            .with_progress(false)
-            .build()
+        download.run()
     }
 
     fn error(&self, name: &str, found: String, mend: &str) -> Error {
@@ -121,100 +127,31 @@ impl Hub {
         }
     }
 
-    /// What an error of the hub's client means, and what helps.
-    fn explain(&self, name: &str, error: &ApiError) -> Error {
-        let request = match error {
-            ApiError::RequestError(request) => Some(&**request),
-            _ => None,
+    /// What trouble with the hub means, and what helps.
+    fn explain(&self, name: &str, trouble: &Trouble) -> Error {
+        let found = match trouble {
+            Trouble::Status(code) => format!("the answer {code}"),
+            Trouble::Connection(error) => format!("a failing connection ({error})"),
+            Trouble::Answer(found) => found.clone(),
         };
-        let found = match request {
-            Some(ureq::Error::StatusCode(code)) => format!("the answer {code}"),
-            _ => format!("a failing connection ({error})"),
-        };
-        let mend = match request {
-            Some(ureq::Error::StatusCode(401 | 403)) => {
+        let mend = match trouble {
+            Trouble::Status(401 | 403) => {
                 "check the name (names end in the training's tag, such as \
                  maxvit_rmlp_base_rw_384.sw_in12k_ft_in1k); for a repository that is not public, \
                  set HF_TOKEN"
             }
-            Some(ureq::Error::StatusCode(404)) => {
+            Trouble::Status(404) => {
                 "check the name; names end in the training's tag, such as \
                  maxvit_rmlp_base_rw_384.sw_in12k_ft_in1k, and https://huggingface.co/timm lists them"
             }
-            Some(ureq::Error::StatusCode(_)) => "try again later, or set HF_ENDPOINT to a mirror",
-            _ => {
+            Trouble::Status(_) => "try again later, or set HF_ENDPOINT to a mirror",
+            Trouble::Connection(_) => {
                 "check the network and HF_ENDPOINT and start again, what is there is kept; or \
                  give the path of a file"
             }
+            Trouble::Answer(_) => "check HF_ENDPOINT; or give the path of a file",
         };
         self.error(name, found, mend)
-    }
-}
-
-/// One file on its way into the cache.
-struct Download<'a, P> {
-    hub: &'a Hub,
-    name: &'a str,
-    repo: Repo,
-    progress: P,
-}
-
-impl<P: FnMut(u64, u64)> Download<'_, P> {
-    fn run(&mut self, api: &Api) -> Result<PathBuf, Error> {
-        let explain = |error: ApiError| self.hub.explain(self.name, &error);
-        let repository = api.repo(self.repo.clone());
-        let about = api.metadata(&repository.url(FILE)).map_err(explain)?;
-        if !is_plain(about.etag()) || !is_plain(about.commit_hash()) {
-            let found = "an answer with odd characters in its headers".to_owned();
-            return Err(self.hub.error(self.name, found, "check HF_ENDPOINT"));
-        }
-        let blob = Cache::new(self.hub.cache.clone())
-            .repo(self.repo.clone())
-            .blob_path(about.etag());
-        let mut result = self.transfer(&repository);
-        for retry in 1..=RETRIES {
-            match &result {
-                Err(error) if is_stale(error) => {
-                    // What was kept of an earlier download is as long as the file, or longer.
-                    let _ = std::fs::remove_file(blob.with_extension("part"));
-                }
-                Err(error) if is_passing(error) => std::thread::sleep(PAUSE * retry),
-                _ => break,
-            }
-            result = self.transfer(&repository);
-        }
-        let path = result.map_err(|error| self.hub.explain(self.name, &error))?;
-        self.verify(&path, &about).inspect_err(|_| {
-            let _ = std::fs::remove_file(&path);
-            let _ = std::fs::remove_file(&blob);
-        })?;
-        Ok(path)
-    }
-
-    fn transfer(&mut self, repository: &ApiRepo) -> Result<PathBuf, ApiError> {
-        let watch = Watch {
-            progress: &mut self.progress,
-            done: 0,
-            total: 0,
-        };
-        repository.download_with_progress(FILE, watch)
-    }
-
-    /// Whether the file is as long as the hub said, and its own checksum.
-    fn verify(&self, path: &Path, about: &Metadata) -> Result<(), Error> {
-        let length = std::fs::metadata(path).map_or(0, |file| file.len());
-        let again = "start again; the damaged file is removed";
-        if length != about.size() as u64 {
-            let found = format!("{length} bytes instead of {}", about.size());
-            return Err(self.hub.error(self.name, found, again));
-        }
-        // Large files are named by their SHA-256, small ones by git's hash.
-        let is_sha256 = about.etag().len() == 64;
-        if is_sha256 && sha256(path)? != about.etag() {
-            let found = "a file with another checksum than announced".to_owned();
-            return Err(self.hub.error(self.name, found, again));
-        }
-        Ok(())
     }
 }
 
@@ -230,51 +167,143 @@ pub fn revision_of(path: &Path) -> Option<String> {
     })?
 }
 
-/// Whether the kept part of an earlier download cannot be gone on with.
-fn is_stale(error: &ApiError) -> bool {
-    match error {
-        ApiError::InvalidResume => true,
-        ApiError::RequestError(request) => matches!(**request, ureq::Error::StatusCode(416)),
-        _ => false,
+/// One file on its way into the cache.
+struct Download<'a, P> {
+    hub: &'a Hub,
+    name: &'a str,
+    client: Client,
+    cache: CacheRepo,
+    blobs: PathBuf,
+    progress: P,
+}
+
+impl<P: FnMut(u64, u64)> Download<'_, P> {
+    fn run(&mut self) -> Result<PathBuf, Error> {
+        let (endpoint, name) = (&self.hub.endpoint, self.name);
+        let address = format!("{endpoint}/{PREFIX}{name}/resolve/{BRANCH}/{FILE}");
+        let about = self.client.about(&address);
+        let about = about.map_err(|trouble| self.hub.explain(name, &trouble))?;
+        if !is_plain(&about.etag) || !is_plain(&about.commit) {
+            let found = "an answer with odd characters in its headers".to_owned();
+            return Err(self.hub.error(self.name, found, "check HF_ENDPOINT"));
+        }
+        let blob = self.blobs.join(&about.etag);
+        if let Some(folder) = blob.parent() {
+            std::fs::create_dir_all(folder).map_err(io(folder))?;
+        }
+        let _alone = self.lock(&blob.with_extension("lock"))?;
+        let part = blob.with_extension("part");
+        let mut result = self.transfer(&address, &part, about.size);
+        for retry in 1..=RETRIES {
+            match &result {
+                Err(trouble) if trouble.is_passing() => std::thread::sleep(PAUSE * retry),
+                _ => break,
+            }
+            result = self.transfer(&address, &part, about.size);
+        }
+        result.map_err(|trouble| self.hub.explain(self.name, &trouble))?;
+        self.verify(&part, &about).inspect_err(|_| {
+            let _ = std::fs::remove_file(&part);
+        })?;
+        std::fs::rename(&part, &blob).map_err(io(&blob))?;
+        self.publish(&blob, &about)
+    }
+
+    /// Two processes must not write to one file.
+    fn lock(&self, path: &Path) -> Result<File, Error> {
+        let file = File::create(path).map_err(io(path))?;
+        match file.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let found = "another process that fetches it".to_owned();
+                Err(self.hub.error(self.name, found, "wait for it"))
+            }
+            // Some network file systems know no locks.
+            _ => Ok(file),
+        }
+    }
+
+    /// Fetches what `part` lacks of the file's `size` bytes.
+    fn transfer(&mut self, address: &str, part: &Path, size: u64) -> Result<(), Trouble> {
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).write(true).open(part);
+        let mut file = file.map_err(Trouble::connection)?;
+        let mut done = file.seek(SeekFrom::End(0)).map_err(Trouble::connection)?;
+        if done >= size {
+            // What was kept is of something else.
+            file.set_len(0).map_err(Trouble::connection)?;
+            done = file.seek(SeekFrom::Start(0)).map_err(Trouble::connection)?;
+        }
+        let body = self.client.rest(address, done)?;
+        let mut body = body.into_with_config().limit(u64::MAX).reader();
+        let mut bytes = vec![0; 1 << 16];
+        while done < size {
+            let count = body.read(&mut bytes).map_err(Trouble::connection)?;
+            if count == 0 {
+                let found = format!("{done} bytes of {size}");
+                return Err(Trouble::Connection(found));
+            }
+            // What comes beyond the announced size is not taken.
+            let count = count.min(usize::try_from(size - done).unwrap_or(count));
+            file.write_all(&bytes[..count])
+                .map_err(Trouble::connection)?;
+            done += count as u64;
+            (self.progress)(done, size);
+        }
+        file.sync_all().map_err(Trouble::connection)
+    }
+
+    /// Whether the file is as long as the hub said, and its own checksum.
+    fn verify(&self, path: &Path, about: &About) -> Result<(), Error> {
+        let length = std::fs::metadata(path).map_or(0, |file| file.len());
+        let again = "start again; the damaged file is removed";
+        if length != about.size {
+            let found = format!("{length} bytes instead of {}", about.size);
+            return Err(self.hub.error(self.name, found, again));
+        }
+        // Large files are named by their SHA-256, small ones by git's hash.
+        let is_sha256 = about.etag.len() == 64;
+        if is_sha256 && sha256(path)? != about.etag {
+            let found = "a file with another checksum than announced".to_owned();
+            return Err(self.hub.error(self.name, found, again));
+        }
+        Ok(())
+    }
+
+    /// Puts the file where Python looks for it.
+    fn publish(&self, blob: &Path, about: &About) -> Result<PathBuf, Error> {
+        let folder = self.cache.pointer_path(&about.commit);
+        std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+        let path = folder.join(FILE);
+        if std::fs::symlink_metadata(&path).is_ok() {
+            std::fs::remove_file(&path).map_err(io(&path))?;
+        }
+        link(blob, &about.etag, &path).map_err(io(&path))?;
+        self.cache.create_ref(&about.commit).map_err(io(&path))?;
+        Ok(path)
     }
 }
 
-/// Whether the same request may succeed a moment later.
-fn is_passing(error: &ApiError) -> bool {
-    match error {
-        ApiError::IoError(_) => true,
-        ApiError::RequestError(request) => match **request {
-            ureq::Error::StatusCode(code) => code >= 500 || code == 429,
-            _ => true,
-        },
-        _ => false,
-    }
+/// `snapshots/<commit>/<file>` becomes a name of `blobs/<etag>`.
+#[cfg(unix)]
+fn link(_blob: &Path, etag: &str, path: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), path)
+}
+
+/// Links may be forbidden here: then the file itself moves.
+#[cfg(not(unix))]
+fn link(blob: &Path, _etag: &str, path: &Path) -> std::io::Result<()> {
+    std::fs::hard_link(blob, path).or_else(|_| std::fs::rename(blob, path))
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    |source| Error::Io { path, source }
 }
 
 /// Whether `text` can stand in a path or an address as it is.
 fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     !text.is_empty() && !text.starts_with('.') && text.chars().all(plain)
-}
-
-/// Counts bytes.
-struct Watch<'a, P> {
-    progress: &'a mut P,
-    done: u64,
-    total: u64,
-}
-
-impl<P: FnMut(u64, u64)> Progress for Watch<'_, P> {
-    fn init(&mut self, size: usize, _file: &str) {
-        (self.done, self.total) = (0, size as u64);
-    }
-
-    fn update(&mut self, size: usize) {
-        self.done += size as u64;
-        (self.progress)(self.done, self.total);
-    }
-
-    fn finish(&mut self) {}
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod export;
 mod file;
 mod foreign_names;
 mod hub;
+mod hub_client;
 mod names;
 mod pickle;
 mod pytorch;

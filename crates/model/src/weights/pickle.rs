@@ -53,6 +53,25 @@ fn damaged<T>(reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Damaged(reason.into()))
 }
 
+/// Most bytes of a pickle: those of checkpoints with a thousand tensors and an optimiser's state
+/// take less than one.
+pub(super) const LONGEST: u64 = 64 << 20;
+/// Most values of a pickle; they take up to 100 bytes each.
+const MOST_VALUES: usize = 1 << 22;
+/// Most bytes of a class's, a storage's or a tensor's name, which the values that use it repeat.
+pub(super) const LONGEST_NAME: usize = 255;
+/// Most axes of a tensor, as in PyTorch.
+const MOST_AXES: usize = 64;
+
+/// The beginning of a text out of a damaged file, for a message.
+fn quoted(text: &str) -> String {
+    let start: String = text.chars().take(80).collect();
+    match start.len() == text.len() {
+        true => format!("\"{start}\""),
+        false => format!("\"{start}…\""),
+    }
+}
+
 /// A pickle, read.
 #[derive(Debug)]
 pub(super) struct Pickle {
@@ -61,7 +80,8 @@ pub(super) struct Pickle {
 }
 
 impl Pickle {
-    /// Reads the pickle in `bytes`.
+    /// Reads the pickle in `bytes`. What it becomes in memory is bounded by its length: each
+    /// instruction makes at most one value, and what a value repeats of others is short.
     pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
         let mut machine = Machine {
             bytes,
@@ -71,7 +91,11 @@ impl Pickle {
             marks: Vec::new(),
             memo: HashMap::new(),
         };
-        while !machine.step()? {}
+        while !machine.step()? {
+            if machine.values.len() > MOST_VALUES {
+                return damaged(format!("its pickle holds more than {MOST_VALUES} values"));
+            }
+        }
         let root = machine.pop()?;
         Ok(Self {
             values: machine.values,
@@ -290,12 +314,13 @@ impl Machine<'_> {
         let line = self.line()?;
         line.trim()
             .parse()
-            .or_else(|_| damaged(format!("its pickle holds \"{line}\" for a number")))
+            .or_else(|_| damaged(format!("its pickle holds {} for a number", quoted(&line))))
     }
 
     fn text(&self, id: Id) -> Result<&str, Refusal> {
         match &self.values[id] {
-            Value::Text(text) => Ok(text),
+            Value::Text(text) if text.len() <= LONGEST_NAME => Ok(text),
+            Value::Text(text) => damaged(format!("its pickle names {}", quoted(text))),
             _ => damaged("its pickle names something by other than text"),
         }
     }
@@ -307,6 +332,10 @@ impl Machine<'_> {
         } else {
             (self.line()?, self.line()?)
         };
+        if module.len() + name.len() > LONGEST_NAME {
+            let text = format!("{}.{}", quoted(&module), quoted(&name));
+            return damaged(format!("its pickle names {text}"));
+        }
         // Python 2 called its builtins otherwise.
         let module = module.replace("__builtin__", "builtins");
         let full = format!("{module}.{name}");
@@ -386,6 +415,9 @@ impl Machine<'_> {
             let Value::Sequence(items) = value else {
                 return None;
             };
+            if items.len() > MOST_AXES {
+                return None;
+            }
             let number = |&id: &Id| match self.values[id] {
                 Value::Int(number) => usize::try_from(number).ok(),
                 _ => None,
@@ -418,13 +450,13 @@ impl Machine<'_> {
         let (Some(&class), Some(&key)) = (parts.get(1), parts.get(2)) else {
             return damaged("its pickle refers to something outside of it");
         };
-        let (Value::Global(class), Value::Text(key)) = (&self.values[class], &self.values[key])
+        let (Value::Global(class), Value::Text(_)) = (&self.values[class], &self.values[key])
         else {
             return damaged("its pickle refers to a storage by other than name");
         };
         let storage = Storage {
             class: class.rsplit('.').next().unwrap_or_default().to_owned(),
-            key: key.clone(),
+            key: self.text(key)?.to_owned(),
         };
         self.push(Value::Storage(storage));
         Ok(())
@@ -590,6 +622,62 @@ mod tests {
         };
         let numbers: Vec<&Value> = items.iter().map(|&id| pickle.get(id)).collect();
         assert_eq!(numbers, [&Value::Int(1), &Value::Int(300), &Value::Int(-2)]);
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        match Pickle::read(bytes).unwrap_err() {
+            Refusal::Damaged(reason) => reason,
+            Refusal::Code(name) => panic!("{name}"),
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_the_pickle_are_refused() {
+        for long in [
+            b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffa.".as_slice(),
+            b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7fa.",
+            b"\x80\x02X\xff\xff\xff\xffa.",
+            b"\x80\x02\x8b\xff\xff\xff\x7fa.",
+        ] {
+            assert!(refused(long).contains("ends too early"));
+        }
+        let frame = b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xffN.";
+        assert!(
+            Pickle::read(frame).is_ok(),
+            "a frame's size allocates nothing"
+        );
+    }
+
+    #[test]
+    fn values_and_names_are_bounded() {
+        let mut endless = b"\x80\x02".to_vec();
+        endless.extend(vec![b']'; MOST_VALUES + 1]);
+        assert!(refused(&endless).contains("more than 4194304 values"));
+
+        // One name of a megabyte under a thousand classes.
+        let mut long = b"\x80\x04X\x00\x00\x10\x00".to_vec();
+        long.extend(vec![b'a'; 1 << 20]);
+        long.extend(b"q\x00h\x00h\x00\x93.");
+        let reason = refused(&long);
+        assert!(
+            reason.contains("names \"aaa") && reason.len() < 200,
+            "{reason}"
+        );
+
+        let mut line = b"\x80\x02cos\n".to_vec();
+        line.extend(vec![b'b'; 1 << 20]);
+        line.extend(b"\n.");
+        assert!(refused(&line).len() < 250);
+    }
+
+    #[test]
+    fn a_list_that_holds_itself_ends() {
+        let pickle = Pickle::read(b"\x80\x02]q\x00h\x00a.").unwrap();
+        assert_eq!(pickle.root(), &Value::Sequence(vec![0]));
+        let mut tuples = b"\x80\x02N".to_vec();
+        tuples.extend(b"q\x00h\x00\x86".repeat(1000));
+        tuples.push(b'.');
+        assert!(Pickle::read(&tuples).is_ok(), "tuples share their items");
     }
 
     #[test]

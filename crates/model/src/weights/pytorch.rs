@@ -1,14 +1,15 @@
 //! Weights that `torch.save` wrote: a zip archive of a pickle and the tensors' bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use safetensors::tensor::Dtype;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::Tensors;
-use super::pickle::{Pickle, Refusal, TensorView, Value};
+use super::pickle::{LONGEST, LONGEST_NAME, Pickle, Refusal, TensorView, Value};
 use super::tensors::to_f32;
 use crate::Error;
 
@@ -30,9 +31,11 @@ pub(super) fn read(path: &Path) -> Result<Tensors, Error> {
         path: path.to_owned(),
         source,
     };
-    let archive = ZipArchive::new(File::open(path).map_err(io)?);
+    let file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let archive = ZipArchive::new(file);
     let archive = archive.map_err(|error| Refusal::Damaged(error.to_string()));
-    let tensors = archive.and_then(|archive| Archive::open(archive)?.tensors());
+    let tensors = archive.and_then(|archive| Archive::open(archive, length)?.tensors());
     tensors.map_err(|refusal| match refusal {
         Refusal::Code(name) => Error::PickledCode {
             path: path.to_owned(),
@@ -45,45 +48,103 @@ pub(super) fn read(path: &Path) -> Result<Tensors, Error> {
     })
 }
 
+/// How many bytes of tensors may be made of one byte of the file. A storage may bear several
+/// names, as in nnU-Net's files, where each bears four; halves become floats.
+const MOST_PER_BYTE: u64 = 16;
+
+/// A tensor's name, where it lies and of what type its storage is.
+type NamedView = (String, TensorView, Dtype);
+
 struct Archive {
     files: ZipArchive<File>,
     folder: String,
     pickle: Pickle,
-    /// The storage read last: tensors of one storage follow each other.
-    last: Option<(String, Vec<u8>)>,
+    /// Bytes of the file.
+    length: u64,
 }
 
 impl Archive {
-    fn open(mut files: ZipArchive<File>) -> Result<Self, Refusal> {
-        let pickle = files.file_names().find(|name| name.ends_with("data.pkl"));
-        let Some(name) = pickle.map(str::to_owned) else {
+    fn open(mut files: ZipArchive<File>, length: u64) -> Result<Self, Refusal> {
+        let is_pickle = |name: &&str| *name == "data.pkl" || name.ends_with("/data.pkl");
+        let mut pickles = files.file_names().filter(is_pickle).map(str::to_owned);
+        let Some(name) = pickles.next() else {
             return Err(Refusal::Damaged("it holds no data.pkl".to_owned()));
         };
+        if pickles.next().is_some() {
+            return Err(Refusal::Damaged("it holds several data.pkl".to_owned()));
+        }
+        drop(pickles);
         let folder = name.trim_end_matches("data.pkl").to_owned();
-        let order = contents(&mut files, &format!("{folder}byteorder"));
+        let order = contents(&mut files, &format!("{folder}byteorder"), 16);
         if order.is_ok_and(|order| order != b"little") {
             let reason = "its numbers are big-endian".to_owned();
             return Err(Refusal::Damaged(reason));
         }
-        let pickle = Pickle::read(&contents(&mut files, &name)?)?;
+        let pickle = Pickle::read(&contents(&mut files, &name, LONGEST.min(length))?)?;
         Ok(Self {
             files,
             folder,
             pickle,
-            last: None,
+            length,
         })
     }
 
     fn tensors(mut self) -> Result<Tensors, Refusal> {
+        let views = self.float_views()?;
+        self.check_sizes(&views)?;
         let mut tensors = Tensors::default();
-        for (name, view) in self.state_dict()? {
-            let Some(dtype) = float_type(&view.storage.class) else {
-                continue;
-            };
-            let values = self.values(&name, &view, dtype)?;
-            tensors.insert(name, view.shape, values);
+        let mut unread = self.length;
+        // Each storage is read once, whatever order its views stand in.
+        for (key, views) in &views {
+            let file = format!("{}data/{key}", self.folder);
+            let bytes = contents(&mut self.files, &file, unread)?;
+            unread -= bytes.len() as u64;
+            for (name, view, dtype) in views {
+                let values = gather(&bytes, *dtype, view).ok_or_else(|| {
+                    let (found, shape) = (bytes.len() / dtype_bytes(*dtype), &view.shape);
+                    Refusal::Damaged(format!(
+                        "its tensor {name} of shape {shape:?} reaches beyond the {found} numbers \
+                         stored"
+                    ))
+                })?;
+                tensors.insert(name.clone(), view.shape.clone(), values);
+            }
         }
         Ok(tensors)
+    }
+
+    /// The views of floating-point numbers, by the key of their storage.
+    fn float_views(&self) -> Result<BTreeMap<String, Vec<NamedView>>, Refusal> {
+        let mut names = BTreeSet::new();
+        let mut views: BTreeMap<String, Vec<NamedView>> = BTreeMap::new();
+        for (name, view) in self.state_dict()? {
+            if !names.insert(name.clone()) {
+                return Err(Refusal::Damaged(format!("it holds two tensors {name}")));
+            }
+            if let Some(dtype) = float_type(&view.storage.class) {
+                let key = view.storage.key.clone();
+                views.entry(key).or_default().push((name, view, dtype));
+            }
+        }
+        Ok(views)
+    }
+
+    /// Refuses views that make more of the file than any program's do.
+    fn check_sizes(&self, views: &BTreeMap<String, Vec<NamedView>>) -> Result<(), Refusal> {
+        let bytes = |(_, view, _): &NamedView| {
+            let sizes = view.shape.iter().map(|&size| size as u64);
+            sizes.fold(size_of::<f32>() as u64, u64::saturating_mul)
+        };
+        let total = views.values().flatten().map(bytes);
+        let total = total.fold(0, u64::saturating_add);
+        let most = self.length.saturating_mul(MOST_PER_BYTE);
+        if total <= most {
+            return Ok(());
+        }
+        Err(Refusal::Damaged(format!(
+            "its tensors take {total} bytes, more than {MOST_PER_BYTE} times the {} of the file",
+            self.length
+        )))
     }
 
     /// The named tensors of the state dict, wherever it lies.
@@ -98,10 +159,16 @@ impl Archive {
             }
         }
         let tensors = self.entries(value).filter_map(|(name, value)| match value {
-            Value::Tensor(view) => Some((name.to_owned(), view.clone())),
+            Value::Tensor(view) => Some((name, view)),
             _ => None,
         });
         let tensors: Vec<_> = tensors.collect();
+        if tensors.iter().any(|(name, _)| name.len() > LONGEST_NAME) {
+            let reason = format!("it names a tensor by more than {LONGEST_NAME} bytes");
+            return Err(Refusal::Damaged(reason));
+        }
+        let owned = |(name, view): (&str, &TensorView)| (name.to_owned(), view.clone());
+        let tensors: Vec<_> = tensors.into_iter().map(owned).collect();
         match tensors.is_empty() {
             true => Err(Refusal::Damaged("it holds no dict of tensors".to_owned())),
             false => Ok(tensors),
@@ -129,31 +196,26 @@ impl Archive {
             .find(|(key, _)| *key == wanted)
             .map(|(_, value)| value)
     }
-
-    fn values(&mut self, name: &str, view: &TensorView, dtype: Dtype) -> Result<Vec<f32>, Refusal> {
-        let key = &view.storage.key;
-        if self.last.as_ref().is_none_or(|(last, _)| last != key) {
-            let file = format!("{}data/{key}", self.folder);
-            self.last = Some((key.clone(), contents(&mut self.files, &file)?));
-        }
-        let bytes = self.last.as_ref().map_or(&[][..], |(_, bytes)| bytes);
-        let stored = to_f32(dtype, bytes).unwrap_or_default();
-        gather(&stored, view).ok_or_else(|| {
-            let (found, shape) = (stored.len(), &view.shape);
-            Refusal::Damaged(format!(
-                "its tensor {name} of shape {shape:?} reaches beyond the {found} numbers stored"
-            ))
-        })
-    }
 }
 
-fn contents(files: &mut ZipArchive<File>, name: &str) -> Result<Vec<u8>, Refusal> {
+/// The whole of an entry, which must be stored as it is (as `torch.save` does) and no longer than
+/// `most` bytes.
+fn contents(files: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, Refusal> {
     let damaged = |reason: String| Refusal::Damaged(format!("its {name}: {reason}"));
-    let mut file = files
+    let file = files
         .by_name(name)
         .map_err(|error| damaged(error.to_string()))?;
+    if file.compression() != CompressionMethod::Stored {
+        let found = file.compression();
+        return Err(damaged(format!("compressed ({found}) instead of stored")));
+    }
+    let size = file.size();
+    if size > most || file.compressed_size() != size {
+        return Err(damaged(format!("{size} bytes where {most} can be")));
+    }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)
+    file.take(most)
+        .read_to_end(&mut bytes)
         .map_err(|error| damaged(error.to_string()))?;
     Ok(bytes)
 }
@@ -169,8 +231,14 @@ fn float_type(class: &str) -> Option<Dtype> {
     }
 }
 
+fn dtype_bytes(dtype: Dtype) -> usize {
+    dtype.bitsize() / 8
+}
+
 /// The view's values, row-major; `None` when it leaves the storage or repeats itself beyond it.
-fn gather(stored: &[f32], view: &TensorView) -> Option<Vec<f32>> {
+/// Only what lies between its first value and its last is converted.
+fn gather(storage: &[u8], dtype: Dtype, view: &TensorView) -> Option<Vec<f32>> {
+    let stored = storage.len() / dtype_bytes(dtype);
     let count = view
         .shape
         .iter()
@@ -182,15 +250,34 @@ fn gather(stored: &[f32], view: &TensorView) -> Option<Vec<f32>> {
     let last = axes().try_fold(view.offset, |last, (&size, &stride)| {
         last.checked_add((size - 1).checked_mul(stride)?)
     })?;
-    if last >= stored.len() || count > stored.len() {
+    if last >= stored || count > stored {
         return None;
     }
-    let mut places = vec![view.offset];
+    let bytes = view.offset * dtype_bytes(dtype)..(last + 1) * dtype_bytes(dtype);
+    let values = to_f32(dtype, &storage[bytes])?;
+    if is_row_major(view) {
+        return Some(values);
+    }
+    let mut places = vec![0];
     for (&size, &stride) in axes() {
         places = places
             .iter()
             .flat_map(|place| (0..size).map(move |step| place + step * stride))
             .collect();
     }
-    Some(places.into_iter().map(|place| stored[place]).collect())
+    Some(places.into_iter().map(|place| values[place]).collect())
+}
+
+/// Whether the values lie one after the other. Strides of axes of one value say nothing.
+fn is_row_major(view: &TensorView) -> bool {
+    let mut due = 1;
+    view.shape
+        .iter()
+        .zip(&view.strides)
+        .rev()
+        .all(|(&size, &stride)| {
+            let fits = size == 1 || stride == due;
+            due *= size;
+            fits
+        })
 }

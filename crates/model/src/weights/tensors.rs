@@ -22,6 +22,10 @@ const PICKLE: [u8; 2] = [0x80, 0x02];
 /// What the first byte of a safetensors header is.
 const HEADER_START: u8 = b'{';
 
+/// Most bytes of a safetensors header; it is parsed into many times as much. A thousand tensors
+/// and a run's settings take a fifth of one.
+const LONGEST_HEADER: u64 = 16 << 20;
+
 impl Tensors {
     /// Reads the whole file: safetensors, or what `torch.save` wrote (`.pth`, `.bin`, `.ckpt`),
     /// told apart by its first bytes. Integer tensors (PyTorch's batch counters) are passed over.
@@ -38,6 +42,13 @@ impl Tensors {
         };
         let mut start = Vec::new();
         let file = std::fs::File::open(path).map_err(io)?;
+        // A pipe or a device may never end.
+        if !file.metadata().map_err(io)?.is_file() {
+            return Err(Error::NotSafetensors {
+                path: path.to_owned(),
+                reason: "no regular file".to_owned(),
+            });
+        }
         file.take(9).read_to_end(&mut start).map_err(io)?;
         if start.starts_with(ZIP) {
             return super::pytorch::read(path);
@@ -55,6 +66,14 @@ impl Tensors {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let length = bytes
+            .first_chunk()
+            .map_or(0, |&bytes| u64::from_le_bytes(bytes));
+        if length > LONGEST_HEADER {
+            return Err(format!(
+                "a header of {length} bytes; at most {LONGEST_HEADER}"
+            ));
+        }
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;

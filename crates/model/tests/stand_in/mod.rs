@@ -16,6 +16,8 @@ pub enum Answer {
     Altered,
     /// An error.
     Status(u16),
+    /// The file's checksum and commit, and where it lies.
+    Redirect(&'static str),
 }
 
 #[derive(Default)]
@@ -114,6 +116,13 @@ fn serve(
         return write!(
             stream,
             "HTTP/1.1 {code} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+    }
+    if let Answer::Redirect(location) = answer {
+        return write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: {location}\r\nX-Linked-ETag: \"{etag}\"\r\n\
+             X-Repo-Commit: 0123abcd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         );
     }
     let size = file.len() as u64;
