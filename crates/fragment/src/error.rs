@@ -16,12 +16,27 @@ pub enum Error {
     },
     /// The folder holds no layers.
     #[error(
-        "{}: found no layers; expected a fragment with surface_volume/00.tif …, layers/00.tif … or one *.zarr. \
+        "{}: found no layers ({found}); expected images numbered as 00.tif … (TIFF, PNG or JPEG) in surface_volume, \
+         layers, the folder itself or one other folder, a TIFF with all layers, or one *.zarr. \
          Mend: name the fragment's own folder", path.display()
     )]
     NoLayers {
         /// The folder.
         path: PathBuf,
+        /// What lies in it.
+        found: String,
+    },
+    /// A layer, or a folder of layers, that holds something else than what can be read.
+    #[error("{}: found {found}; expected {expected}. Mend: {mend}", path.display())]
+    LayerContent {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+        /// What should be.
+        expected: &'static str,
+        /// What to do.
+        mend: &'static str,
     },
     /// Numbers are missing between the first layer and the last.
     #[error("{}: found layers {first} to {last} without layer {missing}; expected every number between. Mend: copy the missing layer", path.display())]
@@ -78,7 +93,8 @@ pub enum Error {
         found: String,
     },
     /// A layer of a type that is not read.
-    #[error("{}: found {found} pixels; expected grey ones of 16 or 8 bits. Mend: export it as 16-bit grey", path.display())]
+    #[error("{}: found {found} pixels; expected one grey channel of 8 or 16 bits, or of 32-bit floats. \
+             Mend: convert the layers to 16-bit grey (Fiji: Image > Type > 16-bit)", path.display())]
     PixelType {
         /// The layer.
         path: PathBuf,
@@ -86,12 +102,13 @@ pub enum Error {
         found: String,
     },
     /// A layer that is packed in a way that is not read.
-    #[error("{}: found compression {found}; expected none, LZW, deflate, PackBits or JPEG. Mend: export the layer with LZW or without compression", path.display())]
+    #[error("{}: found compression {found}; expected none, LZW, deflate, Zstandard, PackBits or JPEG. \
+             Mend: save the layers with LZW (`tiffcp -c lzw`, or Fiji) or without compression", path.display())]
     Compression {
         /// The layer.
         path: PathBuf,
-        /// Its TIFF compression number.
-        found: u16,
+        /// The compression's name and number.
+        found: String,
     },
     /// An image of another size than the fragment.
     #[error("{}: found {} × {} px (height × width); expected {} × {} px like {like}. Mend: {mend}", path.display(), found[0], found[1], expected[0], expected[1])]

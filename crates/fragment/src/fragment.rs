@@ -5,12 +5,10 @@ use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
 use crate::drawn_image::read_drawn_of_size;
-use crate::layer::Layer;
+use crate::layer_names::Ignored;
+use crate::layers::{Layers, listing};
 use crate::zarr_volume::{ZarrVolume, is_zarr};
 use crate::{Error, Region, Volume, check_name, read_gray};
-
-/// Folders that hold layers.
-pub(crate) const LAYER_FOLDERS: [&str; 2] = ["surface_volume", "layers"];
 
 /// What lies beside a fragment's voxels.
 const SIDE_IMAGES: [&str; 5] = [
@@ -42,16 +40,16 @@ struct Inner {
 
 #[derive(Clone, Debug)]
 enum Voxels {
-    Layers(Vec<Layer>),
+    Layers(Arc<Layers>),
     Zarr(ZarrVolume),
 }
 
 impl Voxels {
     fn shape(&self) -> [usize; 3] {
         match self {
-            Self::Layers(layers) => {
-                let [height, width] = layers[0].size();
-                [layers.len(), height, width]
+            Self::Layers(found) => {
+                let [height, width] = found.layers[0].size();
+                [found.layers.len(), height, width]
             }
             Self::Zarr(volume) => volume.shape(),
         }
@@ -60,8 +58,9 @@ impl Voxels {
 
 impl Fragment {
     /// Opens `path`: a folder of `surface_volume/00.tif …` with `mask.png`, or of
-    /// `layers/00.tif …` with `<id>_mask.png` (any number of layers, any zero padding), or of one
-    /// OME-Zarr volume `*.zarr` with either; or that volume itself (or one of its levels), whose
+    /// `layers/00.tif …` with `<id>_mask.png` (TIFF, PNG or JPEG, any number of layers, any names
+    /// that differ in one number), or of a stack (all layers as pages of one TIFF), or the stack's
+    /// own file; of one OME-Zarr volume `*.zarr` with either; or that volume itself (or one of its levels), whose
     /// side images lie in it, or beside it as `<id>_mask.png`.
     ///
     /// # Errors
@@ -69,12 +68,9 @@ impl Fragment {
     /// its type, its length; several volumes in one folder; Zarr that cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let layers = LAYER_FOLDERS
-            .iter()
-            .map(|name| path.join(name))
-            .find(|folder| folder.is_dir());
-        let (voxels, id) = match layers {
-            Some(folder) => (Voxels::Layers(open_layers(&folder)?), identify(path)),
+        let has_volume = path.is_dir() && volume_folder(path).is_ok();
+        let (voxels, id) = match Layers::find(path, has_volume)? {
+            Some(layers) => (Voxels::Layers(Arc::new(layers)), identify(path)),
             None => {
                 let volume = volume_folder(path)?;
                 let id = match volume == path {
@@ -85,14 +81,52 @@ impl Fragment {
             }
         };
         check_name(&id)?;
-        Ok(Self {
+        let fragment = Self {
             inner: Arc::new(Inner {
                 prefix: id.clone(),
                 id,
                 path: path.to_owned(),
                 voxels,
             }),
-        })
+        };
+        for remark in fragment.remarks() {
+            tracing::warn!("{}: {remark}", path.display());
+        }
+        Ok(fragment)
+    }
+
+    /// Sentences about what was decided where the files do not say it: floats' range, mixed
+    /// depths, pages that are no layers.
+    pub fn remarks(&self) -> &[String] {
+        match &self.inner.voxels {
+            Voxels::Layers(layers) => &layers.remarks,
+            Voxels::Zarr(_) => &[],
+        }
+    }
+
+    /// Files among the layers that are none, and why.
+    pub fn ignored(&self) -> &[Ignored] {
+        match &self.inner.voxels {
+            Voxels::Layers(layers) => &layers.ignored,
+            Voxels::Zarr(_) => &[],
+        }
+    }
+
+    /// The number of the first layer: of files numbered from 2 on, a band of a scan, that number;
+    /// 0 for a scan numbered from 0 or 1, for stacks and for Zarr.
+    pub fn first_layer(&self) -> usize {
+        match &self.inner.voxels {
+            Voxels::Layers(layers) if layers.first > 1 => layers.first as usize,
+            _ => 0,
+        }
+    }
+
+    /// How the layers are packed: TIFF's codecs, PNG, JPEG, or Zarr.
+    pub fn codec(&self) -> &'static str {
+        match &self.inner.voxels {
+            Voxels::Layers(layers) => layers.layers[0].codec(),
+            Voxels::Zarr(_) => "Zarr",
+        }
     }
 
     /// Opens what people name on a command line or in a recipe: a path, or `NAME=PATH` for a
@@ -220,7 +254,11 @@ impl Fragment {
     /// beside it.
     fn side_image(&self, kind: &str) -> Option<PathBuf> {
         let prefixed = format!("{}_{kind}", self.inner.prefix);
-        let within = [kind, &prefixed].map(|name| self.path().join(name));
+        let folder = match self.path().is_file() {
+            true => self.path().parent().unwrap_or(Path::new(".")),
+            false => self.path(),
+        };
+        let within = [kind, &prefixed].map(|name| folder.join(name));
         let beside = is_zarr(self.path()).then(|| {
             let parent = self.path().parent().unwrap_or(Path::new(".."));
             // A level lies one folder deeper.
@@ -264,22 +302,12 @@ impl Volume for Fragment {
             Voxels::Layers(layers) => voxels
                 .axis_iter_mut(Axis(0))
                 .into_par_iter()
-                .zip(&layers[region.z.clone()])
+                .zip(&layers.layers[region.z.clone()])
                 .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?,
             Voxels::Zarr(volume) => volume.read(region, voxels.view_mut())?,
         }
         Ok(voxels)
     }
-}
-
-fn open_layers(folder: &Path) -> Result<Vec<Layer>, Error> {
-    let files = layer_files(folder)?;
-    let layers = files
-        .par_iter()
-        .map(|file| Layer::open(file))
-        .collect::<Result<Vec<_>, _>>()?;
-    check_sizes(&layers)?;
-    Ok(layers)
 }
 
 /// The Zarr folder of a fragment's voxels: `path` itself, or the one in it that is no side image.
@@ -289,6 +317,7 @@ fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
     }
     let no_layers = || Error::NoLayers {
         path: path.to_owned(),
+        found: listing(path),
     };
     let entries = std::fs::read_dir(path).map_err(|_| no_layers())?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -332,60 +361,12 @@ fn append(stem: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The layers' files in the order of their numbers, none missing between.
-fn layer_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut numbered = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let path = entry.map_err(Error::io(folder))?.path();
-        let is_tiff = path
-            .extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("tif") || end.eq_ignore_ascii_case("tiff"));
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        if let (true, Some(Ok(number))) = (is_tiff, stem.map(str::parse::<u64>)) {
-            numbered.push((number, path));
-        }
-    }
-    numbered.sort();
-    let (Some(&(first, _)), Some(&(last, _))) = (numbered.first(), numbered.last()) else {
-        return Err(Error::NoLayers {
-            path: folder.to_owned(),
-        });
-    };
-    if let Some(twins) = numbered.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(Error::SameNumber {
-            path: twins[1].1.clone(),
-            other: file_name(&twins[0].1),
-        });
-    }
-    let gap = (first..)
-        .zip(&numbered)
-        .find(|(expected, (number, _))| expected != number);
-    match gap {
-        Some((missing, _)) => Err(Error::MissingLayer {
-            path: folder.to_owned(),
-            first,
-            last,
-            missing,
-        }),
-        None => Ok(numbered.into_iter().map(|(_, path)| path).collect()),
-    }
-}
-
-fn check_sizes(layers: &[Layer]) -> Result<(), Error> {
-    let expected = layers[0].size();
-    match layers.iter().find(|layer| layer.size() != expected) {
-        Some(odd) => Err(Error::Size {
-            path: odd.path().to_owned(),
-            found: odd.size(),
-            expected,
-            like: "the first layer",
-            mend: "export all layers at one size",
-        }),
-        None => Ok(()),
-    }
-}
-
 fn identify(path: &Path) -> String {
+    if path.is_file() {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let stem = stem.strip_suffix(".ome").unwrap_or(&stem);
+        return stem.to_owned();
+    }
     let prefixed = std::fs::read_dir(path).ok().and_then(|entries| {
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -1,123 +1,139 @@
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::ArrayViewMut2;
-use tiff::ColorType;
-use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
-use tiff::tags::Tag;
 
-use crate::Error;
-use crate::lzw_tiles::LzwTiles;
+use crate::chunk_cache::{ChunkCache, Decoded};
+use crate::image_layer::{decode_jpeg, jpeg_header, png_header, png_rows};
+use crate::packed_bytes::PackedBytes;
+use crate::stored_voxels::{Sample, Stored};
+use crate::tiff_codecs::{Codec, Reversed};
+use crate::tiff_layer::{Chunks, TiffLayer};
+use crate::{Error, guard_decoder};
 
 /// 8-bit layers are scaled so that white stays white.
 const EIGHT_TO_SIXTEEN: u16 = 257;
 
-/// Strips of a whole 30,000 × 30,000 layer exist; anything larger is a damaged header.
-const LARGEST_CHUNK: usize = 4 << 30;
-
-/// TIFF's numbers of compressions.
-const UNCOMPRESSED: u16 = 1;
-const LZW: u16 = 5;
-/// What is read: those, JPEG, deflate under both its numbers, and PackBits.
-const COMPRESSIONS: [u16; 6] = [UNCOMPRESSED, LZW, 7, 8, 32_946, 32_773];
+/// Chunks up to so many bytes are decoded whole, larger ones in bands of rows.
+const LARGEST_WHOLE: usize = 2 << 20;
+/// Bytes of a band.
+const BAND: usize = 256 << 10;
 
 /// One z slice on disk: where its pixels lie, known after reading its header once.
-#[derive(Clone, Debug)]
+///
+/// What has to be decoded is decoded in bands, each a chunk (a strip, a tile, a whole picture) or,
+/// of a large one, some of its rows. Bands stay in a cache for all layers. A large chunk's decoder
+/// waits after its last band for the next one, so that reading downwards decodes everything once.
+#[derive(Debug)]
 pub(crate) struct Layer {
     path: PathBuf,
     height: usize,
     width: usize,
-    bits: u8,
-    /// Height and width of a strip or tile.
+    /// Height and width of a chunk.
     chunk: [usize; 2],
     /// Chunks side by side in a row.
     across: usize,
-    /// Set when pixels can be read without decoding.
-    plain: Option<Plain>,
-    /// Set when the layer consists of LZW tiles.
-    lzw: Option<LzwTiles>,
+    /// Rows of a band; those of a chunk, or fewer.
+    band: usize,
+    stored: Stored,
+    source: Source,
+    cache: ChunkCache,
+    waiting: Mutex<Option<Waiting>>,
 }
 
-/// Uncompressed pixels: read by position.
-#[derive(Clone, Debug)]
-struct Plain {
-    offsets: Vec<u64>,
-    big_endian: bool,
-    /// Pixels from one row of a chunk to the next; tiles are padded to their full width.
-    stride: usize,
+/// Where the numbers come from.
+#[derive(Debug)]
+enum Source {
+    /// Pixels that can be read by position.
+    Plain(Vec<u64>),
+    Chunks(Codec, Chunks),
+    Png,
+    Jpeg,
 }
 
-type Reader = Decoder<BufReader<File>>;
+/// A large chunk's decoder, stopped between two bands.
+struct Waiting {
+    chunk: usize,
+    next_row: usize,
+    stream: Box<dyn Read + Send>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "row {} of chunk {}", self.next_row, self.chunk)
+    }
+}
 
 impl Layer {
-    /// Reads the header and checks that the file is as long as it says.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let mut decoder = decoder(path)?;
-        let wrong = |error: tiff::TiffError| tiff_error(path, &error);
-        let bits = grey_bits(path, &mut decoder)?;
-        let (width, height) = decoder.dimensions().map_err(wrong)?;
-        let (chunk_width, chunk_height) = decoder.chunk_dimensions();
-        let tag = |decoder: &mut Reader, tag| decoder.find_tag_unsigned::<u16>(tag).map_err(wrong);
-        let compression = tag(&mut decoder, Tag::Compression)?.unwrap_or(1);
-        check_compression(path, compression)?;
-        let upright = tag(&mut decoder, Tag::PhotometricInterpretation)?.unwrap_or(1) == 1;
-        let differences = tag(&mut decoder, Tag::Predictor)? == Some(2);
-        let (offsets, counts) = chunk_places(&mut decoder).map_err(wrong)?;
-        check_length(path, &offsets, &counts)?;
-        let tiled = decoder.get_chunk_type() == ChunkType::Tile;
-        let big_endian = decoder.byte_order() == tiff::tags::ByteOrder::BigEndian;
-        let mut layer = Self {
-            path: path.to_owned(),
-            height: height as usize,
-            width: width as usize,
-            bits,
-            chunk: [chunk_height as usize, chunk_width as usize],
-            across: width.div_ceil(chunk_width) as usize,
-            lzw: None,
-            plain: None,
+    /// A layer of a TIFF.
+    pub fn tiff(path: &Path, mut layer: TiffLayer) -> Self {
+        layer.join_strips();
+        let size = [layer.height, layer.width];
+        let (chunk, stored) = (layer.chunks.size, layer.stored);
+        let by_position = layer.codec == Codec::None
+            && !layer.stored.inverted
+            && !layer.chunks.reversed_bits
+            && !matches!(stored.sample, Sample::Float(_));
+        let source = match by_position {
+            true => Source::Plain(layer.chunks.offsets),
+            false => Source::Chunks(layer.codec, layer.chunks),
         };
-        if upright && compression == UNCOMPRESSED {
-            let stride = if tiled { chunk_width } else { width } as usize;
-            let plain = Plain {
-                offsets,
-                big_endian,
-                stride,
-            };
-            layer.check_plain_length(&plain)?;
-            layer.plain = Some(plain);
-        } else if upright && compression == LZW && tiled {
-            layer.check_chunk_size()?;
-            layer.lzw = Some(LzwTiles {
-                offsets,
-                counts,
-                big_endian,
-                differences,
-            });
-        }
-        Ok(layer)
+        Self::new(path, size, chunk, stored, source)
     }
 
-    /// Uncompressed pixels lie where the size says, whatever byte counts the directory claims.
-    fn check_plain_length(&self, plain: &Plain) -> Result<(), Error> {
-        let counts = (0..plain.offsets.len()).map(|index| {
-            let above = index / self.across * self.chunk[0];
-            let rows = self.chunk[0].min(self.height - above) as u64;
-            rows.saturating_mul(plain.stride as u64 * u64::from(self.bits / 8))
-        });
-        check_length(&self.path, &plain.offsets, &counts.collect::<Vec<_>>())
+    /// A PNG's header, checked.
+    pub fn png(path: &Path) -> Result<Self, Error> {
+        let (size, sample) = png_header(path)?;
+        let stored = Stored {
+            sample,
+            big_endian: true,
+            predictor: 1,
+            inverted: false,
+        };
+        Ok(Self::new(path, size, size, stored, Source::Png))
     }
 
-    fn check_chunk_size(&self) -> Result<(), Error> {
-        let pixels = self.chunk[0].saturating_mul(self.chunk[1]);
-        if pixels.saturating_mul(usize::from(self.bits / 8)) <= LARGEST_CHUNK {
-            return Ok(());
+    /// A JPEG's header, checked.
+    pub fn jpeg(path: &Path) -> Result<Self, Error> {
+        let (size, sample) = jpeg_header(path)?;
+        let stored = Stored {
+            sample,
+            big_endian: true,
+            predictor: 1,
+            inverted: false,
+        };
+        Ok(Self::new(path, size, size, stored, Source::Jpeg))
+    }
+
+    fn new(
+        path: &Path,
+        [height, width]: [usize; 2],
+        chunk: [usize; 2],
+        stored: Stored,
+        source: Source,
+    ) -> Self {
+        let row = chunk[1] * stored.sample.bytes();
+        // JPEG comes whole.
+        let whole = matches!(source, Source::Jpeg | Source::Chunks(Codec::Jpeg, _));
+        let band = match whole || row.saturating_mul(chunk[0]) <= LARGEST_WHOLE {
+            true => chunk[0],
+            false => (BAND / row).clamp(1, chunk[0]),
+        };
+        Self {
+            path: path.to_owned(),
+            height,
+            width,
+            chunk,
+            across: width.div_ceil(chunk[1]),
+            band,
+            stored,
+            source,
+            cache: ChunkCache::new(),
+            waiting: Mutex::new(None),
         }
-        Err(Error::Tiff {
-            path: self.path.clone(),
-            reason: format!("tiles of {} × {} px", self.chunk[0], self.chunk[1]),
-        })
     }
 
     pub fn path(&self) -> &Path {
@@ -127,6 +143,62 @@ impl Layer {
     /// Height and width.
     pub fn size(&self) -> [usize; 2] {
         [self.height, self.width]
+    }
+
+    /// What its numbers are.
+    pub fn sample(&self) -> Sample {
+        self.stored.sample
+    }
+
+    /// How it is packed, for people.
+    pub fn codec(&self) -> &'static str {
+        match &self.source {
+            Source::Plain(_) => Codec::None.name(),
+            Source::Chunks(codec, _) => codec.name(),
+            Source::Png => "PNG",
+            Source::Jpeg => "JPEG",
+        }
+    }
+
+    /// Says which float is white.
+    pub fn set_white(&mut self, white: f32) {
+        self.stored.sample = Sample::Float(white);
+    }
+
+    /// The largest float in some rows from the middle of the layer, in an eighth from the top, or
+    /// from the bottom.
+    pub fn largest_float(&self) -> Result<f32, Error> {
+        let mut largest = 0.0_f32;
+        for row in [
+            self.height / 2,
+            self.height / 8,
+            self.height - 1 - self.height / 8,
+        ] {
+            let chunk = row / self.chunk[0] * self.across + self.across / 2;
+            let band = row % self.chunk[0] / self.band;
+            let found = guard_decoder(|| self.largest_in(chunk, band * self.band));
+            let found = found.and_then(|found| found);
+            largest = largest.max(found.map_err(|reason| self.damaged(reason))?);
+        }
+        Ok(largest)
+    }
+
+    fn largest_in(&self, chunk: usize, row: usize) -> Result<f32, String> {
+        let Some(mut waiting) = self.begin(chunk, row)? else {
+            return Ok(0.0);
+        };
+        let rows = |from: usize| self.band.min(self.stored_rows(chunk).saturating_sub(from));
+        loop {
+            let count = rows(waiting.next_row);
+            let largest = self
+                .stored
+                .largest(&mut *waiting.stream, count, self.chunk[1]);
+            let largest = largest.map_err(|error| error.to_string())?;
+            if waiting.next_row >= row {
+                return Ok(largest);
+            }
+            waiting.next_row += count;
+        }
     }
 
     /// Fills `out` with the pixels of rows `y` and columns `x`, touching only the strips or
@@ -140,10 +212,9 @@ impl Layer {
         if y.is_empty() || x.is_empty() {
             return Ok(());
         }
-        let mut source = match (&self.plain, &self.lzw) {
-            (Some(plain), _) => Source::Plain(plain, open(&self.path)?),
-            (_, Some(tiles)) => Source::Lzw(tiles, open(&self.path)?),
-            _ => Source::Coded(Box::new(decoder(&self.path)?)),
+        let mut file = match &self.source {
+            Source::Plain(_) => Some(File::open(&self.path).map_err(Error::io(&self.path))?),
+            _ => None,
         };
         let [chunk_height, chunk_width] = self.chunk;
         for row in y.start / chunk_height..=(y.end - 1) / chunk_height {
@@ -153,210 +224,302 @@ impl Layer {
                     y: row * chunk_height,
                     x: column * chunk_width,
                 };
-                self.read_chunk(&mut source, &place, y, x, &mut out)?;
+                match (&self.source, &mut file) {
+                    (Source::Plain(offsets), Some(file)) => {
+                        self.copy_plain(offsets[place.index], file, &place, (y, x), &mut out)?;
+                    }
+                    _ => self.copy_decoded(&place, (y, x), &mut out)?,
+                }
             }
         }
         Ok(())
     }
 
-    fn read_chunk(
+    /// Rows and columns that a chunk has in common with a region.
+    fn common(
         &self,
-        source: &mut Source<'_>,
         place: &Chunk,
-        y: &Range<usize>,
-        x: &Range<usize>,
-        out: &mut ArrayViewMut2<u16>,
-    ) -> Result<(), Error> {
+        (y, x): (&Range<usize>, &Range<usize>),
+    ) -> (Range<usize>, Range<usize>) {
         let rows = y.start.max(place.y)..y.end.min(place.y + self.chunk[0]);
         let columns = x.start.max(place.x)..x.end.min(place.x + self.chunk[1]);
-        let pixels = match source {
-            Source::Plain(plain, file) => {
-                return self.copy_plain(plain, file, place, (rows, columns), (y, x), out);
+        (rows, columns)
+    }
+
+    fn copy_decoded(
+        &self,
+        place: &Chunk,
+        (y, x): (&Range<usize>, &Range<usize>),
+        out: &mut ArrayViewMut2<u16>,
+    ) -> Result<(), Error> {
+        let (rows, columns) = self.common(place, (y, x));
+        let first = (rows.start - place.y) / self.band;
+        let last = (rows.end - 1 - place.y) / self.band;
+        for band in first..=last {
+            let decoded = self.band(place.index, band)?;
+            let top = place.y + band * self.band;
+            for row in rows.start.max(top)..rows.end.min(top + self.band) {
+                let from = (row - top) * self.chunk[1] + columns.start - place.x;
+                let from = from..from + columns.len();
+                let target = columns.start - x.start..columns.end - x.start;
+                let target = out.slice_mut(ndarray::s![row - y.start, target]);
+                let copied = copy_line(&decoded, from, target.into_iter());
+                copied
+                    .ok_or_else(|| self.damaged("a strip or tile that is too short".to_owned()))?;
             }
-            Source::Lzw(tiles, file) => self.unpack(tiles, file, place.index)?,
-            Source::Coded(decoder) => self.decode(decoder, place.index)?,
-        };
-        let stride = match source {
-            Source::Lzw(..) => self.chunk[1],
-            _ => decoder_width(self, place),
-        };
-        for row in rows {
-            let from = (row - place.y) * stride + columns.start - place.x;
-            let line = &pixels[from..from + columns.len()];
-            let target = columns.start - x.start..columns.end - x.start;
-            let mut target = out.slice_mut(ndarray::s![row - y.start, target]);
-            target
-                .iter_mut()
-                .zip(line)
-                .for_each(|(to, from)| *to = *from);
         }
         Ok(())
+    }
+
+    /// A band, from the cache or decoded.
+    fn band(&self, chunk: usize, band: usize) -> Result<Arc<Decoded>, Error> {
+        let bands = self.chunk[0].div_ceil(self.band);
+        let number = |band: usize| (chunk * bands + band) as u64;
+        if bands > 1 {
+            return match self.cache.peek(number(band)) {
+                Some(decoded) => Ok(decoded),
+                None => self.next_band(chunk, band, number),
+            };
+        }
+        let decode = || guard_decoder(|| self.decode(chunk)).and_then(|decoded| decoded);
+        let decoded = self.cache.get(number(band), decode);
+        decoded.map_err(|reason| self.damaged((*reason).clone()))
+    }
+
+    /// Decodes from where the decoder waits to `band`, and keeps what is passed on the way.
+    fn next_band(
+        &self,
+        chunk: usize,
+        band: usize,
+        number: impl Fn(usize) -> u64,
+    ) -> Result<Arc<Decoded>, Error> {
+        let mut place = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have passed it while this one waited.
+        if let Some(decoded) = self.cache.peek(number(band)) {
+            return Ok(decoded);
+        }
+        let row = band * self.band;
+        let decoder = place.take();
+        let decoder = decoder.filter(|waiting| waiting.chunk == chunk && waiting.next_row <= row);
+        let decoded = guard_decoder(|| -> Result<_, String> {
+            let begun = match decoder {
+                Some(waiting) => Some(waiting),
+                None => self.begin(chunk, row)?,
+            };
+            let Some(mut waiting) = begun else {
+                let nothing = match self.stored.inverted {
+                    true => self.white(self.band),
+                    false => Decoded::Missing,
+                };
+                return Ok((Arc::new(nothing), None));
+            };
+            loop {
+                let now = waiting.next_row / self.band;
+                let rows = self
+                    .band
+                    .min(self.stored_rows(chunk).saturating_sub(waiting.next_row));
+                let stream = &mut *waiting.stream;
+                let decoded = self.stored.rows(stream, rows, self.chunk[1]);
+                let decoded = Arc::new(decoded.map_err(|error| error.to_string())?);
+                self.cache.put(number(now), decoded.clone());
+                waiting.next_row += rows;
+                if now == band {
+                    return Ok((decoded, Some(waiting)));
+                }
+            }
+        });
+        let (decoded, waiting) = decoded
+            .and_then(|decoded| decoded)
+            .map_err(|reason| self.damaged(reason))?;
+        *place = waiting;
+        Ok(decoded)
+    }
+
+    /// A whole chunk.
+    fn decode(&self, chunk: usize) -> Result<Decoded, String> {
+        let rows = self.stored_rows(chunk);
+        match &self.source {
+            Source::Jpeg => {
+                let bytes = std::fs::read(&self.path).map_err(|error| error.to_string())?;
+                decode_jpeg(&bytes, rows, self.chunk[1])
+            }
+            Source::Chunks(Codec::Jpeg, chunks) => match chunks.offsets[chunk] {
+                0 => Ok(Decoded::Missing),
+                _ => decode_jpeg(&self.with_tables(chunks, chunk)?, rows, self.chunk[1]),
+            },
+            _ => match self.begin(chunk, 0)? {
+                None => Ok(Decoded::Missing),
+                Some(mut waiting) => {
+                    let decoded = self.stored.rows(&mut *waiting.stream, rows, self.chunk[1]);
+                    decoded.map_err(|error| error.to_string())
+                }
+            },
+        }
+        .map(|decoded| match decoded {
+            Decoded::Missing if self.stored.inverted => self.white(rows),
+            Decoded::Eight(voxels) if self.stored.inverted && self.is_jpeg() => {
+                Decoded::Eight(voxels.mapv_into(|voxel| u8::MAX - voxel))
+            }
+            decoded => decoded,
+        })
+    }
+
+    fn is_jpeg(&self) -> bool {
+        matches!(self.source, Source::Chunks(Codec::Jpeg, _))
+    }
+
+    /// What zeros are where 0 is white.
+    fn white(&self, rows: usize) -> Decoded {
+        let shape = ndarray::IxDyn(&[rows, self.chunk[1]]);
+        match self.stored.sample {
+            Sample::Eight => Decoded::Eight(ndarray::ArrayD::from_elem(shape, u8::MAX)),
+            _ => Decoded::Sixteen(ndarray::ArrayD::from_elem(shape, u16::MAX)),
+        }
+    }
+
+    /// A JPEG with the tables that all strips or tiles share: theirs end, and its begins, with a
+    /// mark of two bytes.
+    fn with_tables(&self, chunks: &Chunks, chunk: usize) -> Result<Vec<u8>, String> {
+        let (offset, count) = (chunks.offsets[chunk], chunks.counts[chunk]);
+        let mut packed = vec![0; count as usize];
+        PackedBytes::new(self.path.clone(), offset, count)
+            .read_exact(&mut packed)
+            .map_err(|error| error.to_string())?;
+        Ok(match (chunks.tables.len(), packed.len()) {
+            (4.., 2..) => {
+                let tables = &chunks.tables[..chunks.tables.len() - 2];
+                [tables, &packed[2..]].concat()
+            }
+            _ => packed,
+        })
+    }
+
+    /// A decoder of a chunk, at its beginning or, without compression, at `row`; `None` for one
+    /// that is not stored.
+    fn begin(&self, chunk: usize, row: usize) -> Result<Option<Waiting>, String> {
+        let mut next_row = 0;
+        let stream: Box<dyn Read + Send> = match &self.source {
+            Source::Png => png_rows(&self.path)?,
+            Source::Chunks(codec, chunks) => {
+                let (mut offset, mut count) = (chunks.offsets[chunk], chunks.counts[chunk]);
+                if offset == 0 {
+                    return Ok(None);
+                }
+                if *codec == Codec::None {
+                    let bytes = (self.chunk[1] * self.stored.sample.bytes()) as u64;
+                    next_row = row;
+                    offset += row as u64 * bytes;
+                    count = (self.stored_rows(chunk) - row) as u64 * bytes;
+                }
+                let packed = PackedBytes::new(self.path.clone(), offset, count);
+                let stream = match chunks.reversed_bits {
+                    true => codec.unpack(Reversed::new(packed)),
+                    false => codec.unpack(packed),
+                };
+                stream.map_err(|error| error.to_string())?
+            }
+            Source::Plain(_) | Source::Jpeg => Box::new(Cursor::new(Vec::new())),
+        };
+        Ok(Some(Waiting {
+            chunk,
+            next_row,
+            stream,
+        }))
+    }
+
+    /// Rows that are stored of a chunk: the last strip is cut at the layer's end, tiles are not.
+    fn stored_rows(&self, chunk: usize) -> usize {
+        let above = chunk / self.across * self.chunk[0];
+        match &self.source {
+            // A tile that is stored by position may end with its last row in sight.
+            Source::Chunks(codec, chunks) if chunks.tiled && *codec != Codec::None => self.chunk[0],
+            _ => self.chunk[0].min(self.height - above),
+        }
     }
 
     fn copy_plain(
         &self,
-        plain: &Plain,
+        offset: u64,
         file: &mut File,
         place: &Chunk,
-        (rows, columns): (Range<usize>, Range<usize>),
         (y, x): (&Range<usize>, &Range<usize>),
         out: &mut ArrayViewMut2<u16>,
     ) -> Result<(), Error> {
-        let bytes_per_pixel = usize::from(self.bits / 8);
+        let (rows, columns) = self.common(place, (y, x));
+        let target = columns.start - x.start..columns.end - x.start;
+        if offset == 0 {
+            let rows = rows.start - y.start..rows.end - y.start;
+            out.slice_mut(ndarray::s![rows, target]).fill(0);
+            return Ok(());
+        }
+        let (size, stride) = (self.stored.sample.bytes(), self.chunk[1]);
         // Whole lines lie one after the other: read them at once.
-        let together = if columns.len() == plain.stride {
+        let together = if columns.len() == stride {
             rows.len()
         } else {
             1
         };
-        let mut bytes = vec![0; together * columns.len() * bytes_per_pixel];
-        let target = columns.start - x.start..columns.end - x.start;
+        let mut bytes = vec![0; together * columns.len() * size];
         for first in rows.clone().step_by(together) {
-            let pixel = (first - place.y) * plain.stride + columns.start - place.x;
-            let offset = plain.offsets[place.index] + (pixel * bytes_per_pixel) as u64;
+            let pixel = (first - place.y) * stride + columns.start - place.x;
+            let offset = offset + (pixel * size) as u64;
             read_at(file, &mut bytes, offset).map_err(Error::io(&self.path))?;
             let lines = first - y.start..first - y.start + together;
             let mut target = out.slice_mut(ndarray::s![lines, target.clone()]);
-            to_sixteen(&bytes, self.bits, plain.big_endian, target.iter_mut());
+            to_sixteen(&bytes, self.stored, target.iter_mut());
         }
         Ok(())
     }
 
-    fn unpack(&self, tiles: &LzwTiles, file: &mut File, index: usize) -> Result<Vec<u16>, Error> {
-        let pixels = tiles.read(file, index, self.chunk, self.bits);
-        let mut pixels = pixels.map_err(Error::io(&self.path))?;
-        if self.bits == 8 {
-            pixels
-                .iter_mut()
-                .for_each(|pixel| *pixel *= EIGHT_TO_SIXTEEN);
-        }
-        Ok(pixels)
-    }
-
-    fn decode(&self, decoder: &mut Reader, index: usize) -> Result<Vec<u16>, Error> {
-        match decoder.read_chunk(index as u32) {
-            Ok(DecodingResult::U16(pixels)) => Ok(pixels),
-            Ok(DecodingResult::U8(pixels)) => Ok(pixels
-                .into_iter()
-                .map(|pixel| u16::from(pixel) * EIGHT_TO_SIXTEEN)
-                .collect()),
-            Ok(_) => Err(Error::PixelType {
-                path: self.path.clone(),
-                found: "neither 16- nor 8-bit".to_owned(),
-            }),
-            Err(error) => Err(tiff_error(&self.path, &error)),
+    fn damaged(&self, reason: String) -> Error {
+        let path = self.path.clone();
+        match self.source {
+            Source::Png | Source::Jpeg => Error::LayerContent {
+                path,
+                found: format!("pixels that cannot be decoded ({reason})"),
+                expected: "a whole grey image",
+                mend: "copy or export the layer again",
+            },
+            _ => Error::Tiff { path, reason },
         }
     }
 }
 
-enum Source<'a> {
-    Plain(&'a Plain, File),
-    Lzw(&'a LzwTiles, File),
-    Coded(Box<Reader>),
-}
-
-/// A strip or tile and the pixel at its upper left.
+/// A chunk and the pixel at its upper left.
 struct Chunk {
     index: usize,
     y: usize,
     x: usize,
 }
 
-/// Decoded chunks at the right edge are cut to the image.
-fn decoder_width(layer: &Layer, place: &Chunk) -> usize {
-    layer.chunk[1].min(layer.width - place.x)
-}
-
-fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(Error::io(path))
-}
-
-fn decoder(path: &Path) -> Result<Reader, Error> {
-    let mut limits = Limits::unlimited();
-    limits.decoding_buffer_size = LARGEST_CHUNK;
-    let decoder = Decoder::new(BufReader::new(open(path)?));
-    let decoder = decoder.map_err(|error| tiff_error(path, &error))?;
-    Ok(decoder.with_limits(limits))
-}
-
-fn grey_bits(path: &Path, decoder: &mut Reader) -> Result<u8, Error> {
-    let color = decoder
-        .colortype()
-        .map_err(|error| tiff_error(path, &error))?;
-    let format = decoder
-        .find_tag_unsigned_vec::<u16>(Tag::SampleFormat)
-        .map_err(|error| tiff_error(path, &error))?;
-    let kind = match format.as_deref() {
-        None | Some([1, ..]) => "unsigned",
-        Some([2, ..]) => "signed",
-        Some([3, ..]) => "floating-point",
-        Some(_) => "untyped",
-    };
-    let found = match color {
-        ColorType::Gray(bits @ (8 | 16)) if kind == "unsigned" => return Ok(bits),
-        ColorType::Gray(bits) => format!("{bits}-bit {kind}"),
-        other => format!("{other:?}"),
-    };
-    Err(Error::PixelType {
-        path: path.to_owned(),
-        found,
-    })
-}
-
-fn check_compression(path: &Path, found: u16) -> Result<(), Error> {
-    if COMPRESSIONS.contains(&found) {
-        return Ok(());
-    }
-    let path = path.to_owned();
-    Err(Error::Compression { path, found })
-}
-
-fn chunk_places(decoder: &mut Reader) -> tiff::TiffResult<(Vec<u64>, Vec<u64>)> {
-    let (offsets, counts) = match decoder.get_chunk_type() {
-        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
-        ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
-    };
-    Ok((
-        decoder.get_tag_u64_vec(offsets)?,
-        decoder.get_tag_u64_vec(counts)?,
-    ))
-}
-
-fn check_length(path: &Path, offsets: &[u64], counts: &[u64]) -> Result<(), Error> {
-    let found = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    let ends = offsets.iter().zip(counts);
-    let expected = ends
-        .map(|(offset, count)| offset.saturating_add(*count))
-        .max();
-    match expected {
-        Some(expected) if expected > found => Err(Error::Truncated {
-            path: path.to_owned(),
-            found,
-            expected,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn tiff_error(path: &Path, error: &tiff::TiffError) -> Error {
-    Error::Tiff {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
-}
-
-fn to_sixteen<'a>(
-    bytes: &[u8],
-    bits: u8,
-    big_endian: bool,
+/// Copies some values of a band; `None` where it is too short.
+fn copy_line<'a>(
+    decoded: &Decoded,
+    from: Range<usize>,
     target: impl Iterator<Item = &'a mut u16>,
-) {
-    let pair = |b: &[u8]| match big_endian {
+) -> Option<()> {
+    match decoded {
+        Decoded::Eight(voxels) => {
+            let line = voxels.as_slice()?.get(from)?;
+            let pairs = target.zip(line);
+            pairs.for_each(|(to, &voxel)| *to = u16::from(voxel) * EIGHT_TO_SIXTEEN);
+        }
+        Decoded::Sixteen(voxels) => {
+            let line = voxels.as_slice()?.get(from)?;
+            target.zip(line).for_each(|(to, &voxel)| *to = voxel);
+        }
+        Decoded::Missing => target.for_each(|to| *to = 0),
+    }
+    Some(())
+}
+
+fn to_sixteen<'a>(bytes: &[u8], stored: Stored, target: impl Iterator<Item = &'a mut u16>) {
+    let pair = |b: &[u8]| match stored.big_endian {
         true => u16::from_be_bytes([b[0], b[1]]),
         false => u16::from_le_bytes([b[0], b[1]]),
     };
-    match bits {
-        8 => target
+    match stored.sample {
+        Sample::Eight => target
             .zip(bytes)
             .for_each(|(to, &byte)| *to = u16::from(byte) * EIGHT_TO_SIXTEEN),
         _ => target

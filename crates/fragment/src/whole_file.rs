@@ -122,7 +122,7 @@ mod tests {
         std::fs::write(&path, "old").unwrap();
         let outcome = write_whole(&path, true, |file| {
             file.write_all(b"half").map_err(Error::io(&path))?;
-            Err(Error::NoLayers { path: path.clone() })
+            Err(Error::EmptyMask { path: path.clone() })
         });
         assert!(outcome.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");

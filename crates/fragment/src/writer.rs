@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
-use crate::fragment::LAYER_FOLDERS;
+use crate::layers::LAYER_FOLDERS;
 use crate::tiff_writer::TiffWriter;
 use crate::whole_folder::WholeFolder;
 use crate::zarr_writer::{ZarrVersion, ZarrWriter};

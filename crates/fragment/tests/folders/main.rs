@@ -1,6 +1,7 @@
 //! Fragment folders from end to end: how they lie on disk, what is wrong with them, writing them.
 
 mod bad_input;
+mod layer_kinds;
 mod layouts;
 mod scraps;
 mod writing;
