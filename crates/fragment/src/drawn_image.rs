@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use crate::Error;
-use crate::layer::Layer;
+use crate::layers::open_one;
 use crate::picture::decode_png;
 use crate::probability_image::is_tiff;
 use crate::zarr_volume::ZarrVolume;
@@ -48,7 +48,7 @@ pub(crate) fn read_drawn_of_size(
         return Ok(drawn(&volume.read_image()?.mapv(u32::from)));
     }
     if is_tiff(path)? {
-        let layer = Layer::open(path)?;
+        let (layer, _) = open_one(path)?;
         let [height, width] = layer.size();
         check([height, width])?;
         let mut pixels = Array2::zeros((height, width));

@@ -233,8 +233,8 @@ fn open_image(file: &Path, format: Format) -> Result<Layer, Error> {
     }
 }
 
-/// The one layer of a file among others.
-fn open_one(file: &Path) -> Result<(Layer, Vec<String>), Error> {
+/// The one layer of a file, or the one page of any image, and what was left out.
+pub(crate) fn open_one(file: &Path) -> Result<(Layer, Vec<String>), Error> {
     let Pages {
         mut layers,
         remarks,
