@@ -42,10 +42,10 @@ pub(crate) fn read_drawn_of_size(
         _ => Ok(()),
     };
     if path.is_dir() {
-        let volume = ZarrVolume::open(path)?;
+        let volume = ZarrVolume::open_image(path)?;
         let [_, height, width] = volume.shape();
         check([height, width])?;
-        return Ok(drawn(&volume.read_image()?.mapv(u32::from)));
+        return Ok(drawn(&volume.read_values()?.mapv(u32::from)));
     }
     if is_tiff(path)? {
         let (layer, _) = open_one(path)?;

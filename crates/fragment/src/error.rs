@@ -74,6 +74,26 @@ pub enum Error {
         /// What was wrong.
         reason: String,
     },
+    /// A Zarr folder that holds something else than what can be read.
+    #[error("{}: found {found}; expected {expected}. Mend: {mend}", path.display())]
+    ZarrContent {
+        /// The folder, or the chunk.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+        /// What should be.
+        expected: String,
+        /// What to do.
+        mend: String,
+    },
+    /// A coarser level of layers that have none.
+    #[error("{}: found a folder of layers; expected an OME-Zarr volume with a level {level}. Mend: leave the level out, or shrink the fragment with `inkling downscale`", path.display())]
+    NoLevels {
+        /// The folder of layers.
+        path: PathBuf,
+        /// The level asked for.
+        level: usize,
+    },
     /// A layer whose file ends early.
     #[error("{}: found {found} bytes; expected at least {expected}: the file is truncated. Mend: copy the layer again", path.display())]
     Truncated {

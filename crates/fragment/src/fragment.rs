@@ -1,5 +1,5 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use crate::drawn_image::read_drawn_of_size;
 use crate::layer_names::Ignored;
 use crate::layers::{Layers, listing};
-use crate::zarr_volume::{ZarrVolume, is_zarr};
-use crate::{Error, Region, Volume, check_name, read_gray};
+use crate::zarr_levels::is_zarr;
+use crate::zarr_volume::ZarrVolume;
+use crate::{Error, MissingChunks, Region, Volume, check_name, read_gray};
 
 /// What lies beside a fragment's voxels.
 const SIDE_IMAGES: [&str; 5] = [
@@ -36,6 +37,8 @@ struct Inner {
     prefix: String,
     path: PathBuf,
     voxels: Voxels,
+    /// Shared by the fragment's other names.
+    looked_for_chunks: Arc<Once>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,9 +70,25 @@ impl Fragment {
     /// A missing folder or layer, and for the first layer that is not as the others: its size,
     /// its type, its length; several volumes in one folder; Zarr that cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_level(path, 0)
+    }
+
+    /// As [`open`](Self::open), of a coarser level of an OME-Zarr volume: 0 is the finest. Side
+    /// images are those of the level's size.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::ZarrContent`] for a level that is not there,
+    /// [`Error::NoLevels`] for one of a folder of layers.
+    pub fn open_level(path: impl AsRef<Path>, level: usize) -> Result<Self, Error> {
         let path = path.as_ref();
         let has_volume = path.is_dir() && volume_folder(path).is_ok();
         let (voxels, id) = match Layers::find(path, has_volume)? {
+            Some(_) if level > 0 => {
+                return Err(Error::NoLevels {
+                    path: path.to_owned(),
+                    level,
+                });
+            }
             Some(layers) => (Voxels::Layers(Arc::new(layers)), identify(path)),
             None => {
                 let volume = volume_folder(path)?;
@@ -77,7 +96,7 @@ impl Fragment {
                     true => zarr_id(path),
                     false => identify(path),
                 };
-                (Voxels::Zarr(ZarrVolume::open(&volume)?), id)
+                (Voxels::Zarr(ZarrVolume::open(&volume, level)?), id)
             }
         };
         check_name(&id)?;
@@ -87,6 +106,7 @@ impl Fragment {
                 id,
                 path: path.to_owned(),
                 voxels,
+                looked_for_chunks: Arc::new(Once::new()),
             }),
         };
         for remark in fragment.remarks() {
@@ -95,12 +115,12 @@ impl Fragment {
         Ok(fragment)
     }
 
-    /// Sentences about what was decided where the files do not say it: floats' range, mixed
-    /// depths, pages that are no layers.
+    /// Sentences about what was decided where the files do not say it, or say it wrong: floats'
+    /// range, mixed depths, pages that are no layers; the order of axes, the names of chunks.
     pub fn remarks(&self) -> &[String] {
         match &self.inner.voxels {
             Voxels::Layers(layers) => &layers.remarks,
-            Voxels::Zarr(_) => &[],
+            Voxels::Zarr(volume) => volume.words(),
         }
     }
 
@@ -201,9 +221,21 @@ impl Fragment {
         };
         let mask = read_drawn_of_size(&path, Some(self.size()))?;
         match mask.iter().any(|&papyrus| papyrus) {
-            true => Ok(mask),
+            true => {
+                self.warn_of_missing_chunks(&mask);
+                Ok(mask)
+            }
             false => Err(Error::EmptyMask { path }),
         }
+    }
+
+    /// Once for all clones.
+    fn warn_of_missing_chunks(&self, papyrus: &Array2<bool>) {
+        self.inner.looked_for_chunks.call_once(|| {
+            if let Some(warning) = self.missing_chunks(papyrus).warning() {
+                tracing::warn!("{}: {warning}", self.path().display());
+            }
+        });
     }
 
     /// Where there is ink, (y, x); `None` without a labels file.
@@ -245,6 +277,23 @@ impl Fragment {
         self.read_kind("ir")
     }
 
+    /// Names of the volume's levels, the finest first; none of a folder of layers.
+    pub fn levels(&self) -> &[String] {
+        match &self.inner.voxels {
+            Voxels::Layers(_) => &[],
+            Voxels::Zarr(volume) => volume.levels(),
+        }
+    }
+
+    /// Counts the chunks of a Zarr volume over `papyrus`, (y, x), that are not there; one look at
+    /// the file system per chunk. Folders of layers have none.
+    pub fn missing_chunks(&self, papyrus: &Array2<bool>) -> MissingChunks {
+        match &self.inner.voxels {
+            Voxels::Layers(_) => MissingChunks::default(),
+            Voxels::Zarr(volume) => volume.missing_chunks(papyrus),
+        }
+    }
+
     fn read_kind(&self, kind: &str) -> Result<Option<Array2<u8>>, Error> {
         let path = self.side_image(kind);
         path.map(|path| self.read_side_image(&path)).transpose()
@@ -273,7 +322,7 @@ impl Fragment {
 
     fn read_side_image(&self, path: &Path) -> Result<Array2<u8>, Error> {
         let image = match path.is_dir() {
-            true => ZarrVolume::open(path)?.read_image()?,
+            true => ZarrVolume::open_image(path)?.read_image()?,
             false => read_gray(path)?,
         };
         let found = [image.nrows(), image.ncols()];
@@ -312,7 +361,7 @@ impl Volume for Fragment {
 
 /// The Zarr folder of a fragment's voxels: `path` itself, or the one in it that is no side image.
 fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
-    if is_zarr(path) {
+    if is_zarr(path) || volume_stem(path).is_some() {
         return Ok(path.to_owned());
     }
     let no_layers = || Error::NoLayers {
@@ -322,13 +371,13 @@ fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
     let entries = std::fs::read_dir(path).map_err(|_| no_layers())?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut volumes: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|end| end == "zarr") && is_zarr(path))
-        .filter(|path| {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            !SIDE_IMAGES.iter().any(|kind| stem.ends_with(kind))
-        })
+        .filter(|path| volume_stem(path).is_some_and(|stem| !is_side_image(stem)))
         .collect();
     volumes.sort();
+    // A folder without metadata counts only where there is nothing better; it says what is missing.
+    if volumes.iter().any(|path| is_zarr(path)) {
+        volumes.retain(|path| is_zarr(path));
+    }
     match volumes.len() {
         0 => Err(no_layers()),
         1 => Ok(volumes.swap_remove(0)),
@@ -343,15 +392,31 @@ fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// `segment.zarr`, or `segment.zarr/1`, is called segment.
+/// What stands before `.zarr`, `.ome.zarr`, or the `.zip` of either: a Zarr volume by its name.
+fn volume_stem(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".zip").unwrap_or(name);
+    let stem = name.strip_suffix(".zarr")?;
+    Some(stem.strip_suffix(".ome").unwrap_or(stem))
+}
+
+/// Whether a name is that of a side image, of any version: `segment_inklabels_v2`.
+fn is_side_image(stem: &str) -> bool {
+    let digits = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let unversioned = digits.strip_suffix("_v").unwrap_or(stem);
+    let kinds = SIDE_IMAGES.iter().chain(&["inklabel"]);
+    kinds.copied().any(|kind| {
+        let before = unversioned.strip_suffix(kind);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
+    })
+}
+
+/// `segment.zarr`, `segment.ome.zarr`, or `segment.zarr/1`, is called segment.
 fn zarr_id(path: &Path) -> String {
     let whole = spelled_out(path);
-    let named = whole
-        .ancestors()
-        .take(2)
-        .find(|path| path.extension().is_some_and(|e| e == "zarr"));
-    let stem = named.unwrap_or(&whole).file_stem().unwrap_or_default();
-    stem.to_string_lossy().into_owned()
+    let stem = whole.ancestors().take(3).find_map(volume_stem);
+    let own = whole.file_stem().unwrap_or_default().to_string_lossy();
+    stem.map_or_else(|| own.into_owned(), str::to_owned)
 }
 
 fn append(stem: &Path, end: &str) -> PathBuf {

@@ -58,7 +58,7 @@ fn rounded(value: u16) -> u8 {
 }
 
 fn read_zarr(path: &Path) -> Result<Array2<u8>, Error> {
-    let volume = ZarrVolume::open(path)?;
+    let volume = ZarrVolume::open(path, 0)?;
     let [depth, height, width] = volume.shape();
     if depth != 1 {
         return Err(Error::NoProbability {

@@ -162,7 +162,7 @@ mod tests {
         for (name, version) in [("2.zarr", ZarrVersion::V2), ("3.zarr", ZarrVersion::V3)] {
             let path = folder.path().join(name);
             let writer = ProbabilityWriter::zarr(&path, [1100, 600], version, false).unwrap();
-            let volume = ZarrVolume::open(&write(writer)).unwrap();
+            let volume = ZarrVolume::open(&write(writer), 0).unwrap();
             assert_eq!(volume.shape(), [1, 1100, 600]);
             let mut found = ndarray::Array3::zeros((1, 1100, 600));
             let all = Region::new(0..1, 0..1100, 0..600);

@@ -1,190 +1,377 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, ArrayViewMut3};
-use serde_json::Value;
-use zarrs::array::{Array, ArraySubset};
-use zarrs::filesystem::FilesystemStore;
+use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewMut3, Axis, Ix3, IxDyn, Zip, s};
+use rayon::prelude::*;
 
+use crate::chunk_cache::{ChunkCache, Decoded};
+use crate::missing_chunks::{MissingChunks, columns_of};
+use crate::zarr_array::{BadChunk, ZarrArray};
+use crate::zarr_axes::Axes;
+use crate::zarr_element::{Element, ElementType};
+use crate::zarr_levels::Levels;
 use crate::{Error, Region};
 
 /// 8-bit voxels are scaled so that white stays white.
 const EIGHT_TO_SIXTEEN: u16 = 257;
 
-/// Files that mark a folder as Zarr, of version 3 and 2.
-const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];
-
-/// A volume, or an image, in a Zarr folder of version 2 or 3: an array, or an OME-Zarr group, of
-/// which the first (finest) level of its first multiscale image is read. Another level is read by
-/// naming its own folder. Axes of length 1 before the last three are left out.
+/// A volume, or an image, in a Zarr folder of version 2 or 3: an array, or a level of an OME-Zarr
+/// image. Whatever the order of the axes, it is read as (z, y, x). Chunks are decoded once and
+/// kept as long as the [cache](ChunkCache) has room.
 #[derive(Clone)]
 pub(crate) struct ZarrVolume {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     path: PathBuf,
-    array: Arc<Array<FilesystemStore>>,
-    bits: u8,
-    /// Axes of length 1 before (z, y, x).
-    leading: usize,
-    shape: [usize; 3],
+    array: ZarrArray,
+    axes: Axes,
+    levels: Vec<String>,
+    words: Vec<String>,
+    cache: ChunkCache,
 }
 
 impl std::fmt::Debug for ZarrVolume {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ZarrVolume({}, {:?})", self.path.display(), self.shape)
+        write!(
+            f,
+            "ZarrVolume({}, {:?})",
+            self.inner.path.display(),
+            self.shape()
+        )
     }
 }
 
-/// Whether `path` is a Zarr folder.
-pub(crate) fn is_zarr(path: &Path) -> bool {
-    path.is_dir() && MARKS.iter().any(|mark| path.join(mark).is_file())
-}
-
 impl ZarrVolume {
-    /// Reads the metadata.
+    /// Reads the metadata of level `level` of the image at `path`, 0 being the finest.
     ///
     /// # Errors
-    /// [`Error::Zarr`]; [`Error::PixelType`] for other voxels than u16 and u8.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Zarr {
+    /// [`Error::Zarr`], [`Error::ZarrContent`]; [`Error::PixelType`] for other voxels than u16 and
+    /// u8.
+    pub fn open(path: &Path, level: usize) -> Result<Self, Error> {
+        let volume = Self::open_any(path, level, false)?;
+        match volume.element() {
+            ElementType::Unsigned(1 | 2) => Ok(volume),
+            other => Err(Error::PixelType {
+                path: path.to_owned(),
+                found: other.to_string(),
+            }),
+        }
+    }
+
+    /// The image at `path`, of booleans or integers: one layer.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`Error::Zarr`] for a volume of several layers.
+    pub fn open_image(path: &Path) -> Result<Self, Error> {
+        let image = Self::open_any(path, 0, true)?;
+        for word in image.words() {
+            tracing::warn!("{}: {word}", path.display());
+        }
+        let [depth, _, _] = image.shape();
+        match (image.element(), depth) {
+            (ElementType::Float(_), _) => Err(Error::PixelType {
+                path: path.to_owned(),
+                found: image.element().to_string(),
+            }),
+            (_, 1) => Ok(image),
+            _ => Err(Error::Zarr {
+                path: path.to_owned(),
+                reason: format!("a volume of {depth} layers where an image was due"),
+            }),
+        }
+    }
+
+    /// As [`open`](Self::open), of elements of any type.
+    fn open_any(path: &Path, level: usize, may_be_empty: bool) -> Result<Self, Error> {
+        let levels = Levels::find(path)?;
+        let (chosen, metadata) = levels.choose(path, level)?;
+        let names = levels.axes.as_ref().or(metadata.names.as_ref());
+        let axes = Axes::find(names.map(Vec::as_slice), &metadata.shape);
+        let axes = axes.map_err(|found| Error::ZarrContent {
             path: path.to_owned(),
-            reason,
+            found,
+            expected: "axes z, y and x in any order, and others of length 1".to_owned(),
+            mend: "export one channel at one time, its axes named".to_owned(),
+        })?;
+        check_fill(&chosen.folder, metadata.element, metadata.fill)?;
+        let (array, word) = ZarrArray::open(&chosen.folder, metadata, may_be_empty)?;
+        let words = levels.words.iter().cloned();
+        let words = words.chain(axes.word.clone()).chain(word).collect();
+        let inner = Inner {
+            path: path.to_owned(),
+            array,
+            axes,
+            levels: levels
+                .levels
+                .iter()
+                .map(|level| level.name.clone())
+                .collect(),
+            words,
+            cache: ChunkCache::new(),
         };
-        let level = finest_level(path)?;
-        let folder = match level.is_empty() {
-            true => path.to_owned(),
-            false => path.join(&level),
-        };
-        if !is_zarr(&folder) {
-            return Err(wrong(format!("no array in {}", folder.display())));
-        }
-        let store = FilesystemStore::new(&folder).map_err(|error| wrong(error.to_string()))?;
-        let array = Array::open(Arc::new(store), "/").map_err(|error| wrong(error.to_string()))?;
-        // The name, then that of version 2.
-        let kinds = array.data_type().to_string();
-        let kind = kinds.split(" / ").next().unwrap_or_default();
-        let bits = match kind {
-            "uint16" => 16,
-            "uint8" => 8,
-            _ => {
-                return Err(Error::PixelType {
-                    path: folder,
-                    found: kind.to_owned(),
-                });
-            }
-        };
-        let shape: Vec<usize> = array.shape().iter().map(|&size| size as usize).collect();
-        let (leading, shape) = match shape.as_slice() {
-            [y, x] => (0, [1, *y, *x]),
-            [leading @ .., z, y, x] if leading.iter().all(|&size| size == 1) => {
-                (leading.len(), [*z, *y, *x])
-            }
-            _ => return Err(wrong(format!("an array of shape {shape:?}"))),
-        };
-        if shape.contains(&0) {
-            return Err(wrong(format!("an array of shape {shape:?}")));
-        }
         Ok(Self {
-            path: path.to_owned(),
-            array: Arc::new(array),
-            bits,
-            leading,
-            shape,
+            inner: Arc::new(inner),
         })
     }
 
     /// Depth, height and width.
     pub fn shape(&self) -> [usize; 3] {
-        self.shape
+        self.inner.axes.shape(&self.inner.array.metadata.shape)
     }
 
-    /// Fills `out` with the voxels of `region`, touching only the chunks that they lie in.
-    pub fn read(&self, region: &Region, mut out: ArrayViewMut3<u16>) -> Result<(), Error> {
-        if out.is_empty() {
-            return Ok(());
-        }
-        let subset = self.subset(region);
-        let wrong = |error: zarrs::array::ArrayError| Error::Zarr {
-            path: self.path.clone(),
-            reason: error.to_string(),
-        };
-        match self.bits {
-            16 => {
-                let voxels: Vec<u16> = self.array.retrieve_array_subset(&subset).map_err(wrong)?;
-                let from = voxels.into_iter();
-                out.iter_mut().zip(from).for_each(|(to, from)| *to = from);
-            }
-            _ => {
-                let voxels: Vec<u8> = self.array.retrieve_array_subset(&subset).map_err(wrong)?;
-                let from = voxels.into_iter().map(|v| u16::from(v) * EIGHT_TO_SIXTEEN);
-                out.iter_mut().zip(from).for_each(|(to, from)| *to = from);
-            }
-        }
-        Ok(())
+    /// Names of all levels, the finest first.
+    pub fn levels(&self) -> &[String] {
+        &self.inner.levels
     }
 
-    /// All of a 2D array, 0 to 255; 16-bit values keep their upper half, and an image of zeros and
-    /// ones becomes black and white.
+    /// What was decided where the metadata do not say it, or say it wrong.
+    pub fn words(&self) -> &[String] {
+        &self.inner.words
+    }
+
+    /// All of an image, (y, x), the values as they are stored; what is below 0 or above 65535 is cut off.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_values(&self) -> Result<Array2<u16>, Error> {
+        let [_, height, width] = self.shape();
+        let mut values = Array3::zeros((1, height, width));
+        let all = Region::new(0..1, 0..height, 0..width);
+        self.read_scaled(&all, values.view_mut(), 1)?;
+        Ok(values.index_axis_move(Axis(0), 0))
+    }
+
+    /// All of an image, (y, x), 0 to 255: longer values keep their upper half, and an image of
+    /// zeros and ones becomes black and white.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
     pub fn read_image(&self) -> Result<Array2<u8>, Error> {
-        let [depth, height, width] = self.shape;
-        if depth != 1 {
-            return Err(Error::Zarr {
-                path: self.path.clone(),
-                reason: format!("a volume of {depth} layers where an image was due"),
-            });
-        }
-        let mut voxels = Array3::zeros((1, height, width));
-        self.read(&Region::new(0..1, 0..height, 0..width), voxels.view_mut())?;
-        let highest = voxels.iter().copied().max().unwrap_or(0);
-        let one = if self.bits == 8 { EIGHT_TO_SIXTEEN } else { 1 };
-        let image = voxels.index_axis_move(ndarray::Axis(0), 0);
-        Ok(match highest <= one {
-            true => image.mapv(|value| if value > 0 { 255 } else { 0 }),
-            false => image.mapv(|value| (value >> 8) as u8),
+        let values = self.read_values()?;
+        let eight_bits = self.element().width() == 1;
+        Ok(match values.iter().copied().max().unwrap_or(0) {
+            0..=1 => values.mapv(|value| if value > 0 { 255 } else { 0 }),
+            _ if eight_bits => values.mapv(|value| value as u8),
+            _ => values.mapv(|value| (value >> 8) as u8),
         })
     }
 
-    fn subset(&self, region: &Region) -> ArraySubset {
-        let range = |range: &std::ops::Range<usize>| range.start as u64..range.end as u64;
-        let mut ranges = vec![0..1; self.leading];
-        if self.array.shape().len() > 2 {
-            ranges.push(range(&region.z));
-        }
-        ranges.extend([range(&region.y), range(&region.x)]);
-        ArraySubset::new_with_ranges(&ranges)
+    fn element(&self) -> ElementType {
+        self.inner.array.metadata.element
     }
-}
 
-/// The folder, within `path`, of the array to read: the first data set of the first multiscale
-/// image (OME-Zarr 0.4 and 0.5), or `path` itself.
-fn finest_level(path: &Path) -> Result<String, Error> {
-    for (name, place) in [("zarr.json", "/attributes/ome"), (".zattrs", "")] {
-        let Some(metadata) = read_json(&path.join(name))? else {
-            continue;
-        };
-        let level = format!("{place}/multiscales/0/datasets/0/path");
-        let level = metadata.pointer(&level).and_then(Value::as_str);
-        match level {
-            // A level lies in its image's folder.
-            Some(level) if level.split(['/', '\\']).any(|part| part == "..") => {
-                return Err(Error::Zarr {
-                    path: path.to_owned(),
-                    reason: format!("a level outside of it, {level}"),
+    /// Fills `out` with the voxels of `region`, touching only the chunks that they lie in.
+    ///
+    /// # Errors
+    /// [`Error::ZarrContent`] for a damaged chunk.
+    pub fn read(&self, region: &Region, out: ArrayViewMut3<u16>) -> Result<(), Error> {
+        self.read_scaled(region, out, EIGHT_TO_SIXTEEN)
+    }
+
+    /// As [`read`](Self::read), 8-bit voxels times `eight`.
+    fn read_scaled(
+        &self,
+        region: &Region,
+        out: ArrayViewMut3<u16>,
+        eight: u16,
+    ) -> Result<(), Error> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let sides = self.unit();
+        let ranges = [&region.z, &region.y, &region.x];
+        let mut pieces = vec![([0; 3], out)];
+        for axis in 0..3 {
+            pieces = pieces
+                .into_iter()
+                .flat_map(|piece| split(piece, axis, ranges[axis].start, sides[axis]))
+                .collect();
+        }
+        let starts = ranges.map(|range| range.start);
+        pieces.into_par_iter().try_for_each(|(unit, out)| {
+            let chunk = self.chunk(unit)?;
+            let first = [0, 1, 2].map(|axis| starts[axis].max(unit[axis] * sides[axis]));
+            let offset = [0, 1, 2].map(|axis| first[axis] - unit[axis] * sides[axis]);
+            self.copy(&chunk, offset, eight, out);
+            Ok(())
+        })
+    }
+
+    /// Voxels of a decoded chunk from `offset` within it on.
+    fn copy(&self, chunk: &Decoded, offset: [usize; 3], eight: u16, mut out: ArrayViewMut3<u16>) {
+        let end = |axis: usize| offset[axis] + out.shape()[axis];
+        let window = s![offset[0]..end(0), offset[1]..end(1), offset[2]..end(2)];
+        match chunk {
+            Decoded::Sixteen(voxels) => {
+                let voxels = self.turned(voxels);
+                out.assign(&voxels.slice(window));
+            }
+            Decoded::Eight(voxels) => {
+                let voxels = self.turned(voxels);
+                Zip::from(&mut out)
+                    .and(voxels.slice(window))
+                    .for_each(|out, &voxel| *out = u16::from(voxel) * eight);
+            }
+            Decoded::Missing => {
+                let fill = self.inner.array.metadata.fill as u16;
+                out.fill(match self.element().width() {
+                    1 => fill * eight,
+                    _ => fill,
                 });
             }
-            Some(level) => return Ok(level.trim_matches('/').to_owned()),
-            None => {}
         }
     }
-    Ok(String::new())
+
+    /// A chunk in the array's own axes as (z, y, x), without moving a voxel.
+    fn turned<'a, T>(&self, chunk: &'a ArrayD<T>) -> ArrayView3<'a, T> {
+        let places = self.inner.axes.places;
+        let mut order: Vec<usize> = places.iter().flatten().copied().collect();
+        let others: Vec<usize> = (0..chunk.ndim())
+            .filter(|axis| !order.contains(axis))
+            .collect();
+        order.splice(0..0, others.iter().copied());
+        let mut view = chunk.view().permuted_axes(IxDyn(&order));
+        for _ in &others {
+            view = view.index_axis_move(Axis(0), 0);
+        }
+        if places[0].is_none() {
+            view = view.insert_axis(Axis(0));
+        }
+        view.into_dimensionality::<Ix3>()
+            .expect("three axes are left")
+    }
+
+    /// Sides of what is decoded at a time, as (z, y, x).
+    fn unit(&self) -> [usize; 3] {
+        self.inner.axes.shape(self.inner.array.unit())
+    }
+
+    /// A position as (z, y, x) in the array's own axes.
+    fn position(&self, position: [usize; 3]) -> Vec<usize> {
+        let mut own = vec![0; self.inner.array.metadata.shape.len()];
+        for (place, at) in self.inner.axes.places.iter().zip(position) {
+            if let Some(axis) = place {
+                own[*axis] = at;
+            }
+        }
+        own
+    }
+
+    fn chunk(&self, unit: [usize; 3]) -> Result<Arc<Decoded>, Error> {
+        let array = &self.inner.array;
+        let position = self.position(unit);
+        let units = array.units();
+        let number = position
+            .iter()
+            .zip(&units)
+            .fold(0, |number, (at, count)| number * *count as u64 + *at as u64);
+        let decode = || -> Result<Decoded, BadChunk> {
+            decode(array, &position).map(|decoded| decoded.unwrap_or(Decoded::Missing))
+        };
+        let chunk = self.inner.cache.get(number, decode);
+        chunk.map_err(|bad| Error::from(&*bad))
+    }
+
+    /// Counts the chunks' files over `papyrus`, (y, x), and those of them that are not there.
+    pub fn missing_chunks(&self, papyrus: &Array2<bool>) -> MissingChunks {
+        let array = &self.inner.array;
+        let sides = self.inner.axes.shape(&array.metadata.chunk);
+        let [depth, _, _] = self.inner.axes.shape(&array.files());
+        let columns = columns_of(papyrus, [sides[1], sides[2]]);
+        let missing = columns
+            .par_iter()
+            .flat_map_iter(|&(y, x)| (0..depth).map(move |z| [z, y, x]))
+            .filter(|&position| !array.is_stored(&self.position(position)));
+        MissingChunks {
+            missing: missing.count() as u64,
+            of: (columns.len() * depth) as u64,
+        }
+    }
 }
 
-fn read_json(path: &Path) -> Result<Option<Value>, Error> {
-    if !path.is_file() {
-        return Ok(None);
+/// A chunk as 8 or 16 bits: signed and longer integers are cut off at 0 and 65535.
+fn decode(array: &ZarrArray, position: &[usize]) -> Result<Option<Decoded>, BadChunk> {
+    fn cut<T: Element + Default + TryFrom<i64> + TryInto<i64>>(
+        array: &ZarrArray,
+        position: &[usize],
+    ) -> Result<Option<Decoded>, BadChunk> {
+        let fill = T::try_from(array.metadata.fill).unwrap_or_default();
+        let chunk = array.read_unit(position, fill)?;
+        // What is beyond an i64 is beyond 65535, too.
+        let cut = |value: T| {
+            value
+                .try_into()
+                .map_or(u16::MAX, |value| value.clamp(0, 65_535) as u16)
+        };
+        Ok(chunk.map(|chunk| Decoded::Sixteen(chunk.mapv(cut))))
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    let json = serde_json::from_slice(&bytes).map_err(|error| Error::Zarr {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(Some(json))
+    let fill = array.metadata.fill;
+    match array.metadata.element {
+        ElementType::Bool | ElementType::Unsigned(1) => {
+            Ok(array.read_unit(position, fill as u8)?.map(Decoded::Eight))
+        }
+        ElementType::Unsigned(2) => Ok(array
+            .read_unit(position, fill as u16)?
+            .map(Decoded::Sixteen)),
+        ElementType::Unsigned(4) => cut::<u32>(array, position),
+        ElementType::Unsigned(_) => cut::<u64>(array, position),
+        ElementType::Signed(1) => cut::<i8>(array, position),
+        ElementType::Signed(2) => cut::<i16>(array, position),
+        ElementType::Signed(4) => cut::<i32>(array, position),
+        ElementType::Signed(_) => cut::<i64>(array, position),
+        // Refused when opened.
+        ElementType::Float(_) => Ok(None),
+    }
+}
+
+/// Cuts a piece of the output, which begins at `start` along `axis`, where chunks of `side` meet.
+fn split<'a>(
+    (unit, mut rest): ([usize; 3], ArrayViewMut3<'a, u16>),
+    axis: usize,
+    start: usize,
+    side: usize,
+) -> Vec<([usize; 3], ArrayViewMut3<'a, u16>)> {
+    let mut pieces = Vec::new();
+    let mut at = start;
+    while !rest.is_empty() {
+        let mut unit = unit;
+        unit[axis] = at / side;
+        let length = (side - at % side).min(rest.shape()[axis]);
+        let (piece, after) = rest.split_at(Axis(axis), length);
+        pieces.push((unit, piece));
+        (rest, at) = (after, at + length);
+    }
+    pieces
+}
+
+fn check_fill(path: &Path, element: ElementType, fill: i64) -> Result<(), Error> {
+    let fits = match element {
+        ElementType::Bool | ElementType::Unsigned(1) => u8::try_from(fill).is_ok(),
+        _ => u16::try_from(fill).is_ok(),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Zarr {
+            path: path.to_owned(),
+            reason: format!("the fill value {fill} of {element} voxels"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_cut_where_chunks_meet() {
+        let mut voxels = Array3::<u16>::zeros((1, 10, 1));
+        let pieces = split(([0; 3], voxels.view_mut()), 1, 3, 4);
+        let found: Vec<_> = pieces
+            .iter()
+            .map(|(unit, piece)| (unit[1], piece.len()))
+            .collect();
+        assert_eq!(found, [(0, 1), (1, 4), (2, 4), (3, 1)]);
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use ndarray::{Array3, ArrayView3, s};
 use rayon::prelude::*;
 use serde_json::{Value, json};
+use zarrs::array::codec::api::CodecOptions;
 use zarrs::array::{Array, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::metadata::ArrayMetadata;
@@ -153,8 +154,10 @@ fn write_rows(path: &Path, array: &Level, row: usize, rows: ArrayView3<u16>) -> 
         ];
         let voxels: Vec<u16> = block.iter().copied().collect();
         let subset = ArraySubset::new_with_ranges(&ranges);
+        // Chunks of zeros are written, too: one that is not there was lost.
+        let options = CodecOptions::default().with_store_empty_chunks(true);
         array
-            .store_array_subset(&subset, voxels.as_slice())
+            .store_array_subset_opt(&subset, voxels.as_slice(), &options)
             .map_err(wrong(path))
     })
 }
@@ -172,13 +175,23 @@ fn create_level(
         reason,
     };
     let store = FilesystemStore::new(&folder).map_err(|error| invalid(error.to_string()))?;
-    let metadata: ArrayMetadata = serde_json::from_value(array_metadata(shape, version))
-        .map_err(|error| invalid(error.to_string()))?;
+    let mut written = array_metadata(shape, version);
+    let metadata: ArrayMetadata =
+        serde_json::from_value(written.clone()).map_err(|error| invalid(error.to_string()))?;
     let array = Array::new_with_metadata(Arc::new(store), "/", metadata)
         .map_err(|error| invalid(error.to_string()))?;
-    array
-        .store_metadata()
-        .map_err(|error| invalid(error.to_string()))?;
+    // Written here, as zarrs adds a key of its own and the checksum, which numcodecs before 0.13
+    // does not know.
+    if let Some(compressor) = written["compressor"].as_object_mut() {
+        compressor.remove("checksum");
+    }
+    let name = match version {
+        ZarrVersion::V2 => ".zarray",
+        ZarrVersion::V3 => "zarr.json",
+    };
+    let file = folder.join(name);
+    let text = serde_json::to_vec_pretty(&written).expect("metadata is plain data");
+    std::fs::write(&file, text).map_err(Error::io(&file))?;
     Ok(array)
 }
 
@@ -230,7 +243,8 @@ fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
 
 /// The group's files: name and content.
 fn group_metadata(name: &str, version: ZarrVersion, levels: usize) -> Vec<(&'static str, Value)> {
-    let axis = |name| json!({ "name": name, "type": "space" });
+    // The scales count pixels, since no voxel size is known.
+    let axis = |name| json!({ "name": name, "type": "space", "unit": "pixel" });
     let dataset = |level: usize| {
         let factor = f64::from(1 << level);
         // A voxel of a coarser level has its centre between those that it is the mean of.

@@ -6,3 +6,4 @@ mod layouts;
 mod scraps;
 mod writing;
 mod zarr;
+mod zarr_layouts;
