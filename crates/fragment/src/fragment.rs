@@ -437,6 +437,8 @@ fn identify(path: &Path) -> String {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|name| {
                 let stem = name.strip_suffix(".png").or(name.strip_suffix(".zarr"))?;
+                // Other systems leave hidden companions of files.
+                let stem = (!stem.starts_with('.')).then_some(stem)?;
                 Some(stem.strip_suffix("_mask")?.to_owned())
             })
             .filter(|id| !OTHER_MASKS.iter().any(|other| id.ends_with(other)) && !id.is_empty())

@@ -353,6 +353,9 @@ pub struct Predict {
     /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
+    /// With --maps auto: takes the layers in reverse order, for a sheet scanned from its other side.
+    #[arg(long)]
+    pub flip: bool,
     /// Tiles in work at once, each on a thread of its own on a processor, as one batch elsewhere; auto
     /// fits them into --memory.
     #[arg(long, default_value = "auto", value_name = "N|auto")]

@@ -13,7 +13,7 @@ use inkling_predict::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::fold::{ALIGN_KEY, INPUT_KEY, Input, PREDICT_KEY};
+use super::fold::{ALIGN_KEY, DEPTHS_KEY, INPUT_KEY, Input, PREDICT_KEY};
 use super::{Context, maps};
 use crate::failure::Usage;
 
@@ -44,6 +44,8 @@ pub struct OwnSettings {
     pub predict: PredictSettings,
     /// `[align]`.
     pub align: AlignSettings,
+    /// The numbers of layers of the sheets that it was trained on.
+    pub depths: Vec<usize>,
 }
 
 impl OwnSettings {
@@ -51,6 +53,7 @@ impl OwnSettings {
         Ok(Self {
             predict: metadata(file, checkpoint, PREDICT_KEY)?,
             align: metadata(file, checkpoint, ALIGN_KEY)?,
+            depths: metadata(file, checkpoint, DEPTHS_KEY)?,
         })
     }
 }

@@ -21,6 +21,7 @@ use super::identity::identity;
 use super::judge::Judge;
 use super::memory::{Budget, PROGRAM};
 use super::report::write_run_report;
+use super::sheet_doubts::warn_of_dark_voxels;
 use super::train::best_epoch;
 use super::{Context, maps};
 use crate::allocator::peak;
@@ -36,6 +37,9 @@ pub const PREDICT_KEY: &str = "inkling.predict";
 
 /// The metadata key of the recipe's `[align]`.
 pub const ALIGN_KEY: &str = "inkling.align";
+
+/// The metadata key of the numbers of layers of the sheets that were learnt from.
+pub const DEPTHS_KEY: &str = "inkling.depths";
 
 /// The metadata key under which a weights file says what its training began with.
 const FIRST_WEIGHTS_KEY: &str = "inkling.first_weights";
@@ -128,7 +132,7 @@ pub fn train(
         identity,
         allow_changed_data: going.allow_changed_data,
         ranks,
-        metadata: metadata(recipe, &input, first_weights)?,
+        metadata: metadata(recipe, &input, fragments, first_weights)?,
     };
     let name = out
         .file_name()
@@ -170,8 +174,12 @@ struct Start {
 fn metadata(
     recipe: &Recipe,
     input: &Input,
+    fragments: &[Fragment],
     first_weights: Option<Value>,
 ) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut depths: Vec<usize> = fragments.iter().map(Fragment::depth).collect();
+    depths.sort_unstable();
+    depths.dedup();
     let mut metadata = BTreeMap::from([
         (INPUT_KEY.to_owned(), serde_json::to_string(input)?),
         (
@@ -179,6 +187,7 @@ fn metadata(
             serde_json::to_string(&recipe.predict)?,
         ),
         (ALIGN_KEY.to_owned(), serde_json::to_string(&recipe.align)?),
+        (DEPTHS_KEY.to_owned(), serde_json::to_string(&depths)?),
     ]);
     if let Some(first) = first_weights {
         metadata.insert(FIRST_WEIGHTS_KEY.to_owned(), first.to_string());
@@ -324,6 +333,7 @@ fn training_fragment(
     context: &Context,
 ) -> anyhow::Result<TrainingFragment> {
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    warn_of_dark_voxels(fragment)?;
     let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let (volume, layers) = maps::kept(volume, layers, fragment.id(), budget, context)?;
     training_sheet(fragment, volume, layers, labels(fragment)?)

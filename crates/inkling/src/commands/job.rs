@@ -18,6 +18,7 @@ use super::ensemble::Ensemble;
 use super::forecast::{Forecast, batch};
 use super::identity::data_fingerprint;
 use super::join::{Joined, join, options};
+use super::sheet_doubts::{warn_of_dark_voxels, warn_of_other_depth};
 use super::threshold::threshold;
 use super::{Context, align, maps};
 use crate::cli::Predict;
@@ -50,6 +51,11 @@ impl<'a> Job<'a> {
         ensemble: &'a Ensemble,
         context: &'a Context<'a>,
     ) -> anyhow::Result<Self> {
+        warn_of_dark_voxels(&fragment)?;
+        if flags.maps.is_none() {
+            let depths = &ensemble.own_settings().depths;
+            warn_of_other_depth(&fragment, depths, ensemble.input().layers);
+        }
         let maps = maps_folder(flags, &fragment, ensemble, context)?;
         let volume = maps::aligned(&fragment, maps.as_deref())?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
@@ -337,8 +343,9 @@ fn maps_folder(
             let own = folder.join(fragment.id());
             // Maps of an earlier call are those of this one: the fit draws nothing.
             if !(flags.resume && own.join("align.json").exists()) {
-                let settings = &ensemble.own_settings().align;
-                align::fit(fragment, &Target::built_in(), settings, &own, context)?;
+                let mut settings = ensemble.own_settings().align.clone();
+                settings.flip |= flags.flip;
+                align::fit(fragment, &Target::built_in(), &settings, &own, context)?;
             }
             Ok(Some(folder))
         }

@@ -26,6 +26,7 @@ mod precision;
 mod predict;
 mod report;
 mod score;
+mod sheet_doubts;
 mod split;
 mod submit;
 mod synth;

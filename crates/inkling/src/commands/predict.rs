@@ -22,6 +22,14 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     inputs(flags).check_apart(&flags.out)?;
     // Wrong flags and recipes are named before anything is loaded.
     overridden(PredictSettings::default(), flags)?;
+    if flags.flip && flags.maps.as_deref() != Some("auto") {
+        return Err(Usage(
+            "--flip: found no --maps auto, whose fit it reverses; expected both. Mend: give --maps \
+             auto, or maps of `inkling align --flip` alone"
+                .to_owned(),
+        )
+        .into());
+    }
     Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
     let part = flags.part.as_deref().map(str::parse::<Part>).transpose()?;
     let overwrite = context.force || flags.resume;

@@ -331,3 +331,75 @@ fn maps_that_are_not_there_name_what_makes_them() {
         ]);
     }
 }
+
+/// A sheet that the model cannot read as it read its own gets a word.
+#[test]
+fn sheets_of_another_kind_get_a_word() {
+    let setting = Setting::new();
+    let scrap = &setting.scrap;
+    let run = word(&setting.models[0]);
+    let said = |fragment: &Path, out: &str, more: &[&str]| {
+        let out = scrap.path(out);
+        let words = [
+            "predict",
+            word(fragment),
+            "--model",
+            run,
+            "--tta",
+            "none",
+            "--out",
+        ];
+        let output = inkling(&[&words[..], &[word(&out)], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let two = scrap.path("2");
+    assert!(!said(&two, "plain", &[]).contains("WARN"));
+    let (thin, dark) = (scrap.path("thin"), scrap.path("dark"));
+    let copy = |target: &Path| {
+        figures(&[
+            "downscale",
+            word(&two),
+            "--factor",
+            "1",
+            "--out",
+            word(target),
+        ]);
+    };
+    copy(&thin);
+    std::fs::remove_file(thin.join("surface_volume/29.tif")).unwrap();
+    assert!(said(&thin, "a", &[]).contains("29 layers"));
+    assert!(!said(&thin, "b", &["--maps", "auto"]).contains("29 layers"));
+    copy(&dark);
+    for z in 0..30 {
+        let path = dark.join(format!("surface_volume/{z:02}.tif"));
+        let mut decoder = tiff::decoder::Decoder::new(std::fs::File::open(&path).unwrap()).unwrap();
+        let (width, height) = decoder.dimensions().unwrap();
+        let tiff::decoder::DecodingResult::U16(voxels) = decoder.read_image().unwrap() else {
+            panic!("layers of 16 bits");
+        };
+        let eight: Vec<u16> = voxels.into_iter().map(|voxel| voxel >> 8).collect();
+        let file = std::fs::File::create(&path).unwrap();
+        tiff::encoder::TiffEncoder::new(file)
+            .unwrap()
+            .write_image::<tiff::encoder::colortype::Gray16>(width, height, &eight)
+            .unwrap();
+    }
+    assert!(said(&dark, "c", &[]).contains("8 bits"));
+    // A reversed sheet in one go.
+    said(&two, "d", &["--maps", "auto", "--flip"]);
+    refused(
+        &[
+            "predict",
+            word(&two),
+            "--model",
+            run,
+            "--flip",
+            "--out",
+            "e",
+        ],
+        2,
+        &["--flip", "--maps auto"],
+    );
+}
