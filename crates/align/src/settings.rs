@@ -62,7 +62,7 @@ const LARGEST_PATCH: usize = 65_536;
 /// Most layers of a target, and the largest shift.
 const MOST_LAYERS: usize = 1_024;
 /// Least memory for voxels, in bytes.
-const LEAST_MEMORY: usize = 16 << 20;
+const LEAST_MEMORY: usize = 64 << 10;
 
 impl AlignSettings {
     /// # Errors
@@ -103,7 +103,7 @@ impl AlignSettings {
             );
         }
         if self.memory < LEAST_MEMORY {
-            let expected = "at least 16777216 bytes (16 MiB)";
+            let expected = "at least 65536 bytes (64 KiB)";
             return wrong("memory", self.memory.to_string(), expected);
         }
         Ok(())

@@ -58,7 +58,13 @@ fn write_mask(scrap: &Scrap, name: &str, size: (usize, usize), value: u8) {
 fn a_folder_without_layers() {
     refused_fragment(
         |scrap| std::fs::remove_dir_all(scrap.path("1/surface_volume")).unwrap(),
-        &["found no layers", "surface_volume/00.tif", "Mend:"],
+        &[
+            "found no layers",
+            "mask.png",
+            "surface_volume",
+            "00.tif",
+            "Mend:",
+        ],
     );
 }
 
@@ -126,9 +132,9 @@ fn layers_of_floats() {
         |scrap| write_tiff(&scrap.layer(5), (150, 131), true),
         &[
             "05.tif",
-            "found 32-bit floating-point pixels",
-            "expected grey ones of 16 or 8 bits",
-            "export it as 16-bit grey",
+            "found 32-bit floating-point (among layers of whole numbers)",
+            "expected one grey channel",
+            "convert the layers to 16-bit grey",
         ],
     );
 }
