@@ -1,25 +1,19 @@
-use std::sync::{Mutex, PoisonError};
-
 use burn::module::Module;
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
 use crate::decoders::{Decoder, SimplePyramid, UnetConfig, UperNetConfig};
 use crate::encoders::Encoder;
-use crate::layers::{Conv2d, Conv2dConfig, Resize};
-use crate::{Approach, Architecture, Error, ModelSettings};
+use crate::layers::{Conv2d, Conv2dConfig, Initializer, Resize};
+use crate::{Approach, Architecture, Error, ModelSettings, seed_generator};
 
 impl ModelSettings {
-    /// Makes the network with random weights, the same for the same `seed` on one device.
+    /// Makes the network with random weights, the same for the same `seed` on every device.
     ///
     /// # Errors
     /// Settings out of range, an unknown encoder, an image size that it cannot take.
     pub fn init(&self, device: &Device, seed: u64) -> Result<Network, Error> {
-        // Devices draw from one generator per process: networks made at once must not mix draws.
-        static DRAWING: Mutex<()> = Mutex::new(());
         let network = self.build(device)?;
-        let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
-        device.seed(seed);
+        seed_generator(seed);
         Ok(network.materialize())
     }
 
@@ -33,13 +27,14 @@ impl ModelSettings {
             .is_plain()
             .then(|| SimplePyramid::new(channels[0], device));
         let last = self.decoder[self.decoder.len() - 1];
-        let xavier = Initializer::XavierUniform { gain: 1.0 };
         let kernel = match self.architecture {
             Architecture::Unet => 3,
             Architecture::UperNet => 1,
         };
-        let head = Conv2dConfig::new([last, 1], kernel).with_initializer(xavier.clone());
-        let aggregate = Conv2dConfig::new([self.windows(), 1], 1).with_initializer(xavier);
+        let head =
+            Conv2dConfig::new([last, 1], kernel).with_initializer(Initializer::XavierUniform);
+        let aggregate =
+            Conv2dConfig::new([self.windows(), 1], 1).with_initializer(Initializer::XavierUniform);
         Ok(Network {
             pyramid,
             decoder: self.decoder(&channels, device),

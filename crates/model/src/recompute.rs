@@ -4,12 +4,12 @@
 use std::ops::Range;
 
 use burn::module::{Module as _, Param};
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::Network;
 use crate::depth::Place;
 use crate::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
+use crate::{Network, seed_generator};
 
 /// What a forward pass keeps of an encoder for the way back; the rest is computed twice.
 #[derive(
@@ -72,7 +72,6 @@ impl Network {
         let encoding = Encoding {
             parts: self.parts(recompute),
             first_trained: self.first_trained(),
-            device: volume.device(),
             seed,
         };
         let (inputs, features) = encoding.without_tape(self, self.images(volume));
@@ -160,7 +159,6 @@ struct Encoding {
     parts: Vec<Part>,
     /// The first block that learns, if any does.
     first_trained: Option<usize>,
-    device: Device,
     seed: Option<u64>,
 }
 
@@ -168,7 +166,7 @@ impl Encoding {
     fn draw_as_in(&self, part: usize) {
         if let Some(seed) = self.seed {
             let turn = (part as u64 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
-            self.device.seed(seed ^ turn);
+            seed_generator(seed ^ turn);
         }
     }
 

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_augment::Sample;
 use inkling_fragment::catch_panic;
-use inkling_model::{ModelSettings, Network, save};
+use inkling_model::{ModelSettings, Network, save, seed_generator};
 
 use crate::average::Average;
 use crate::batch::Batch;
@@ -135,7 +135,7 @@ impl Training<'_> {
         let samples = self.samples();
         let count = samples.min(self.settings.batch * self.settings.accumulate);
         let seed = self.step_seed(0);
-        self.device.seed(seed);
+        seed_generator(seed);
         rayon::in_place_scope(|scope| {
             let own = self.own_samples(count);
             let mut loader = Loader::start(scope, self.examples, 0, &own, 0, 1);
@@ -400,7 +400,7 @@ impl Training<'_> {
         let step = state.progress.steps;
         state.progress.steps += 1;
         let seed = self.step_seed(step);
-        self.device.seed(seed);
+        seed_generator(seed);
         let statistics = Statistics::of(&state.network);
         let scale = state.progress.loss_scale.factor();
         let (mut gradients, loss) =

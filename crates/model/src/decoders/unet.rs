@@ -1,9 +1,8 @@
 use burn::module::Module;
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, double_and_join};
 
-use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Scse};
+use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Initializer, Scse};
 
 /// Configuration of a [`Unet`] decoder.
 #[derive(Clone, Debug)]
@@ -62,7 +61,6 @@ type ConvNorm = (Conv2d, BatchNorm2d);
 fn conv_norm(channels: [usize; 2], device: &Device) -> ConvNorm {
     let initializer = Initializer::KaimingUniform {
         gain: std::f64::consts::SQRT_2,
-        fan_out_only: false,
     };
     let conv = Conv2dConfig::new(channels, 3)
         .with_bias(false)

@@ -1,10 +1,11 @@
 use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
-use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::Activation;
 
-use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize};
+use crate::layers::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Dropout, Initializer, Resize,
+};
 
 /// Sides of the maps that the coarsest features are pooled to.
 const POOLED: [usize; 4] = [1, 2, 3, 6];
@@ -48,7 +49,7 @@ impl UperNetConfig {
             lateral_convs: finer.iter().map(|&inputs| conv(inputs, 1)).collect(),
             fpn_convs: finer.iter().map(|_| conv(width, 3)).collect(),
             fpn_bottleneck: conv(self.encoder.len() * width, 3),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: Dropout::of_channels(self.dropout),
         }
     }
 }
@@ -118,7 +119,6 @@ impl ConvModule {
     fn new(channels: [usize; 2], kernel: usize, device: &Device) -> Self {
         let initializer = Initializer::KaimingUniform {
             gain: std::f64::consts::SQRT_2,
-            fan_out_only: false,
         };
         Self {
             conv: Conv2dConfig::new(channels, kernel)

@@ -2,15 +2,14 @@
 //! timm builds them.
 
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, add, add_scaled};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
-    Conv2d, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, LayerNorm,
-    LayerNormConfig, Projection, drop_path_rates,
+    Conv2d, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, Initializer,
+    LayerNorm, LayerNormConfig, Projection, drop_path_rates,
 };
 
 struct Variant {
@@ -175,7 +174,7 @@ impl ConvNextConfig {
 
     fn block(&self, channels: usize, rate: f64, device: &Device) -> Block {
         let hidden = 4 * channels;
-        let scale = Initializer::Constant { value: LAYER_SCALE };
+        let scale = Initializer::Constant(LAYER_SCALE);
         Block {
             conv_dw: Conv2dConfig::new([channels, channels], 7)
                 .with_groups(channels)

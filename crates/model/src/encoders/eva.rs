@@ -4,15 +4,14 @@
 //! authors' own segmentors take them.
 
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{add, attend, rearrange};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
-    Angles, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-    Rotary, SwiGlu, SwiGluConfig, drop_path_rates,
+    Angles, Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear,
+    LinearConfig, Rotary, SwiGlu, SwiGluConfig, drop_path_rates,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -165,14 +164,11 @@ impl EvaConfig {
     pub fn init(&self, device: &Device) -> Eva {
         let width = self.size.width;
         let rates = drop_path_rates(self.drop_path, &[self.size.blocks]);
-        let start = Initializer::Normal {
-            mean: 0.0,
-            std: 0.02,
-        };
+        let start = Initializer::Normal { std: 0.02 };
         let patches = Conv2dConfig::new([self.inputs, width], self.patch)
             .with_stride(self.patch)
             .with_padding(0)
-            .with_initializer(start.clone());
+            .with_initializer(start);
         let blocks = rates[0].iter().enumerate();
         Eva {
             model: Trunk {
@@ -212,7 +208,7 @@ impl EvaConfig {
                 .with_spread(0.02)
                 .init(device)
         };
-        let zeros = || Initializer::Zeros.init([width], device);
+        let zeros = || Initializer::ZEROS.init([width], device);
         let split = self.size.split;
         Attention {
             qkv: (!split).then(|| linear(3 * width, false)),

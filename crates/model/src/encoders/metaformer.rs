@@ -3,15 +3,14 @@
 //! image.
 
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{add, add_scaled, attend};
 
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
-    Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig, Projection,
-    StarRelu, drop_path_rates,
+    Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+    Projection, StarRelu, drop_path_rates,
 };
 
 struct Variant {
@@ -161,7 +160,7 @@ impl MetaFormerConfig {
         let project = |features| Projection::without_bias(features, !attention, device);
         let scale = || {
             late.then(|| Scale {
-                scale: Initializer::Ones.init([channels], device),
+                scale: Initializer::ONES.init([channels], device),
             })
         };
         Block {

@@ -3,7 +3,7 @@
 //! positions, norms after the branches.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Relu};
+use burn::nn::Relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::{
     Activation, activate, add, attend, rearrange, roll_maps, set_lengths, spread_positions,
@@ -12,8 +12,8 @@ use inkling_kernels::{
 use super::{EncoderInfo, Family, multiply_adds};
 use crate::Error;
 use crate::layers::{
-    Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig, Linear, LinearConfig, Mlp,
-    MlpConfig, Partition, PartitionKind, drop_path_rates,
+    Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+    Mlp, MlpConfig, Partition, PartitionKind, drop_path_rates,
 };
 
 struct Variant {
@@ -242,14 +242,12 @@ impl SwinConfig {
     fn attention(&self, stage: usize, device: &Device) -> Attention {
         let channels = self.width << stage;
         let heads = channels / HEAD_WIDTH;
-        let start = Initializer::Constant {
-            value: 10.0_f64.ln(),
-        };
+        let start = Initializer::Constant(10.0_f64.ln());
         let window = self.window_of(stage);
         Attention {
             logit_scale: start.init([heads, 1, 1], device),
-            q_bias: Initializer::Zeros.init([channels], device),
-            v_bias: Initializer::Zeros.init([channels], device),
+            q_bias: Initializer::ZEROS.init([channels], device),
+            v_bias: Initializer::ZEROS.init([channels], device),
             cpb_mlp: (
                 LinearConfig::new([2, POSITION_HIDDEN]).init(device),
                 Relu::new(),

@@ -1,7 +1,8 @@
 use burn::module::{Flag, Module, Param, RunningState};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, activate, affine, batch_norm_train};
+
+use super::Initializer;
 
 /// Configuration of a [`BatchNorm2d`].
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ impl BatchNorm2dConfig {
     /// Makes the layer: weights 1, biases 0, running mean 0 and variance 1.
     pub fn init(&self, device: &Device) -> BatchNorm2d {
         BatchNorm2d {
-            weight: Initializer::Ones.init([self.channels], device),
-            bias: Initializer::Zeros.init([self.channels], device),
+            weight: Initializer::ONES.init([self.channels], device),
+            bias: Initializer::ZEROS.init([self.channels], device),
             running_mean: RunningState::new(Tensor::zeros([self.channels], device)),
             running_var: RunningState::new(Tensor::ones([self.channels], device)),
             training: Param::from_bool(true),

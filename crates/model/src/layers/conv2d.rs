@@ -1,10 +1,9 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, conv2d, conv2d_affine, is_served};
 
-use super::BatchNorm2d;
+use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
 
 /// Configuration of a [`Conv2d`] with a square kernel.
@@ -79,18 +78,15 @@ impl Conv2dConfig {
     pub fn init(&self, device: &Device) -> Conv2d {
         let [inputs, outputs] = self.channels;
         let area = self.kernel * self.kernel;
-        let (fan_in, fan_out) = (inputs / self.groups * area, outputs / self.groups * area);
+        let fan_out = outputs / self.groups * area;
         let std = (2.0 / fan_out as f64).sqrt();
-        let initializer = self
-            .initializer
-            .clone()
-            .unwrap_or(Initializer::Normal { mean: 0.0, std });
+        let initializer = self.initializer.unwrap_or(Initializer::Normal { std });
         let shape = [outputs, inputs / self.groups, self.kernel, self.kernel];
         Conv2d {
-            weight: initializer.init_with(shape, Some(fan_in), Some(fan_out), device),
+            weight: initializer.init(shape, device),
             bias: self
                 .bias
-                .then(|| Initializer::Zeros.init([outputs], device)),
+                .then(|| Initializer::ZEROS.init([outputs], device)),
             stride: self.stride,
             padding: if self.same { 0 } else { self.padding },
             same: self.same,

@@ -1,8 +1,8 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::conv_transpose2d;
 
+use super::Initializer;
 use crate::precision::{narrowed, widened};
 
 /// A transposed convolution whose squares of `side × side` pixels do not overlap: every pixel
@@ -21,10 +21,7 @@ impl ConvTranspose2d {
         let [inputs, outputs] = channels;
         // PyTorch takes the second axis for the inputs.
         let bound = 1.0 / ((outputs * side * side) as f64).sqrt();
-        let uniform = Initializer::Uniform {
-            min: -bound,
-            max: bound,
-        };
+        let uniform = Initializer::Uniform { bound };
         Self {
             weight: uniform.init([inputs, outputs, side, side], device),
             bias: uniform.init([outputs], device),

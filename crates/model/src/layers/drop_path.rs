@@ -1,5 +1,7 @@
 use burn::module::Module;
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::Tensor;
+
+use super::Dropout;
 
 /// Stochastic depth (Huang et al., *Deep networks with stochastic depth*): during training each
 /// sample's residual branch is dropped with `probability`, the kept ones are scaled up.
@@ -17,14 +19,7 @@ impl DropPath {
     /// # Shapes
     /// - input and output: `[batch, ...]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        if self.probability == 0.0 || !input.device().is_autodiff() {
-            return input;
-        }
-        let keep = 1.0 - self.probability;
-        let mut shape = [1; D];
-        shape[0] = input.dims()[0];
-        let kept = Tensor::<D>::random(shape, Distribution::Bernoulli(keep), &input.device());
-        input * kept / keep
+        Dropout::of_samples(self.probability, D).forward(input)
     }
 }
 

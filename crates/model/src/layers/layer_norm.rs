@@ -1,7 +1,8 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::layer_norm;
+
+use super::Initializer;
 
 /// Configuration of a [`LayerNorm`].
 #[derive(Clone, Debug)]
@@ -36,10 +37,10 @@ impl LayerNormConfig {
     /// Makes the layer: weights 1, biases 0.
     pub fn init(&self, device: &Device) -> LayerNorm {
         LayerNorm {
-            weight: Initializer::Ones.init([self.features], device),
+            weight: Initializer::ONES.init([self.features], device),
             bias: self
                 .bias
-                .then(|| Initializer::Zeros.init([self.features], device)),
+                .then(|| Initializer::ZEROS.init([self.features], device)),
             epsilon: self.epsilon,
         }
     }

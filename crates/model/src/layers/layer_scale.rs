@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+
+use super::Initializer;
 
 /// Configuration of a [`LayerScale`].
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ impl LayerScaleConfig {
 
     /// Makes the layer.
     pub fn init(&self, device: &Device) -> LayerScale {
-        let start = Initializer::Constant { value: self.start };
+        let start = Initializer::Constant(self.start);
         LayerScale {
             gamma: start.init([self.features], device),
         }

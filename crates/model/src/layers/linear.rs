@@ -1,8 +1,8 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, linear};
 
+use super::Initializer;
 use crate::precision::{narrowed, widened};
 
 /// Configuration of a [`Linear`] layer.
@@ -40,14 +40,14 @@ impl LinearConfig {
     pub fn init(&self, device: &Device) -> Linear {
         let [inputs, outputs] = self.features;
         let start = match self.spread {
-            Some(std) => Initializer::Normal { mean: 0.0, std },
-            None => Initializer::XavierUniform { gain: 1.0 },
+            Some(std) => Initializer::Normal { std },
+            None => Initializer::XavierUniform,
         };
         Linear {
-            weight: start.init_with([outputs, inputs], Some(inputs), Some(outputs), device),
+            weight: start.init([outputs, inputs], device),
             bias: self
                 .bias
-                .then(|| Initializer::Zeros.init([outputs], device)),
+                .then(|| Initializer::ZEROS.init([outputs], device)),
         }
     }
 }

@@ -1,10 +1,9 @@
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use inkling_kernels::{Activation, spread_positions};
 
-use super::{Linear, LinearConfig};
+use super::{Dropout, Linear, LinearConfig};
 
 /// Configuration of a [`RelativePositionMlp`].
 #[derive(Clone, Debug)]
@@ -39,7 +38,7 @@ impl RelativePositionMlpConfig {
             mlp: RelativeMlp {
                 fc1: LinearConfig::new([2, self.hidden]).init(device),
                 fc2: LinearConfig::new([self.hidden, self.heads]).init(device),
-                drop: DropoutConfig::new(self.dropout).init(),
+                drop: Dropout::new(self.dropout),
             },
             size: self.size,
             heads: self.heads,

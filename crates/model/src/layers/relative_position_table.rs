@@ -1,8 +1,9 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use inkling_kernels::pair_index;
+
+use super::Initializer;
 
 /// Attention biases read from a table of relative positions, as the authors' MaxViT has them
 /// (timm's `RelPosBiasTf`).
@@ -16,10 +17,7 @@ pub struct RelativePositionTable {
 impl RelativePositionTable {
     /// Biases for `heads` heads over groups of `size × size` positions.
     pub fn new(size: usize, heads: usize, device: &Device) -> Self {
-        let start = Initializer::Normal {
-            mean: 0.0,
-            std: 0.02,
-        };
+        let start = Initializer::Normal { std: 0.02 };
         let reach = 2 * size - 1;
         Self {
             relative_position_bias_table: start.init([heads, reach, reach], device),

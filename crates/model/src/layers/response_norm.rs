@@ -1,7 +1,8 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::respond;
+
+use super::Initializer;
 
 /// Configuration of a [`GlobalResponseNorm`].
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ impl GlobalResponseNormConfig {
     /// Makes the layer; weights and biases start at 0, where it passes everything through.
     pub fn init(&self, device: &Device) -> GlobalResponseNorm {
         GlobalResponseNorm {
-            weight: Initializer::Zeros.init([self.features], device),
-            bias: Initializer::Zeros.init([self.features], device),
+            weight: Initializer::ZEROS.init([self.features], device),
+            bias: Initializer::ZEROS.init([self.features], device),
         }
     }
 }

@@ -1,12 +1,12 @@
 #![allow(non_snake_case, reason = "the tensors' names in weights files")]
 
 use burn::module::Module;
+use burn::nn::Relu;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
-use burn::nn::{Initializer, Relu};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, activate};
 
-use super::{Conv2d, Conv2dConfig};
+use super::{Conv2d, Conv2dConfig, Initializer};
 
 /// How much narrower the bottleneck of the channels' gate is.
 const REDUCTION: usize = 16;
@@ -35,7 +35,6 @@ impl Scse {
             Conv2dConfig::new([inputs, outputs], 1)
                 .with_initializer(Initializer::KaimingUniform {
                     gain: std::f64::consts::SQRT_2,
-                    fan_out_only: false,
                 })
                 .init(device)
         };

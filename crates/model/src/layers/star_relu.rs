@@ -1,7 +1,8 @@
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::star_rectify;
+
+use super::Initializer;
 
 /// `scale · relu(x)² + bias`, one learnt number each (Yu et al., *MetaFormer baselines for
 /// vision*).
@@ -15,8 +16,8 @@ impl StarRelu {
     /// Makes the layer: scale 1, bias 0.
     pub fn new(device: &Device) -> Self {
         Self {
-            scale: Initializer::Ones.init([1], device),
-            bias: Initializer::Zeros.init([1], device),
+            scale: Initializer::ONES.init([1], device),
+            bias: Initializer::ZEROS.init([1], device),
         }
     }
 
