@@ -1,12 +1,11 @@
 //! Every family and approach on burn's own processor backend, `ndarray`, which takes the path of all
-//! devices but `flex`: `cargo test --release -p inkling-model --features second-device`.
-#![cfg(feature = "second-device")]
+//! devices but `flex`.
 
 mod seeded;
 
 use std::path::Path;
 
-use burn::module::Param;
+use burn::module::{Module as _, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use inkling_model::weights::{NamedVisitor, visit_named};
 use inkling_model::{

@@ -1,6 +1,5 @@
 //! A reading that fails, by an error or by a panic, ends training and prediction with its cause, on
-//! `flex` and on a device that is fed by batches: `--features second-device` adds burn's own processor
-//! backend, which is one.
+//! `flex` and on burn's other processor backend, which is fed by batches as GPUs are.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,15 +19,12 @@ const SIDE: usize = 32;
 const SHEET: usize = 110;
 
 fn devices() -> Vec<Device> {
-    #[cfg(feature = "second-device")]
     #[allow(
         deprecated,
         reason = "deprecated in favour of flex, from which it has to differ"
     )]
-    let other = [Device::ndarray()];
-    #[cfg(not(feature = "second-device"))]
-    let other = [];
-    [Device::flex()].into_iter().chain(other).collect()
+    let other = Device::ndarray();
+    vec![Device::flex(), other]
 }
 
 /// What goes wrong at a reading.
