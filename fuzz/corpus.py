@@ -172,7 +172,38 @@ def texts():
         "scan": "s", "fingerprint": "f", "rows": [0, 8], "columns": [0, 8], "step": 1}))
 
 
+def plans():
+    plan = {
+        "id": "w", "size": [32, 32], "image_size": 16, "step": 8, "tiles": 9, "tta": "none", "rotations": 0,
+        "average": "probabilities", "precision": "f32", "channels": {"square": False, "members": False},
+        "models": [{"sha256": "0" * 64, "weight": 1.0}], "input": {}, "data": "", "version": "0.1.0"}
+    text = json.dumps({"plan": plan, "about": {}})
+    put("plan/whole.json", text)
+    put("plan/plan", b"\0" + text.encode())
+    put("plan/tiles", b"\1INKLING1" + bytes(64))
+    put("plan/records", b"\2" + bytes(4 + 4 * 256) * 2)
+
+
+def recipes():
+    for path in (HERE / "../configs").glob("*.toml"):
+        put(f"recipe/{path.name}", path.read_bytes())
+    put("recipe/set", 'data.fragments=["a=b", "c"]\n')
+    put("recipe/data.toml", '[data]\nfolds = [["1"]]\nlayers = [1, 7]\nflip = ["a"]\nvoxels = "as-is"\n')
+
+
+def checkpoints():
+    progress = {"epochs": 1, "steps": 1, "skipped_in_a_row": 0, "ranking": {"by_metric": {}}}
+    identity = {"settings": "", "version": "", "data": []}
+    words = {"inkling.progress": json.dumps(progress), "inkling.identity": json.dumps(identity)}
+    moments = {"moment_1.a": np.ones(6, "f4"), "moment_2.a": np.ones(6, "f4"), "time.a": np.ones(1, "f4")}
+    put("resume/empty", save({}, words))
+    put("resume/moments", save(moments, words))
+
+
 if __name__ == "__main__":
+    plans()
+    recipes()
+    checkpoints()
     layers()
     pictures()
     arrays()

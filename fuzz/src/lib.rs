@@ -1,38 +1,21 @@
 //! What the fuzz targets share: a scratch folder in memory, a bound on memory, a quiet panic hook.
+//! Empty without the feature `libfuzzer`.
 
-#![allow(dead_code, missing_docs)]
+#![cfg(feature = "libfuzzer")]
 
 use std::alloc::System;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cap::Cap;
-use inkling_fragment::panics_are_caught;
-
-pub mod weights;
+use inkling_fragment::{Fragment, Region, Volume as _, panics_are_caught};
+use inkling_model::Tensors;
 
 /// Most bytes that a target may hold at once. Inputs are of some kilobytes.
 const MOST_MEMORY: usize = 1 << 30;
 
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, MOST_MEMORY);
-
-/// The errors of the `model` crate, as far as its readers of weights need them.
-#[derive(Debug)]
-pub enum Error {
-    Io { path: PathBuf, source: std::io::Error },
-    NotSafetensors { path: PathBuf, reason: String },
-    NotPyTorch { path: PathBuf, reason: String },
-    PickledCode { path: PathBuf, name: String },
-    OldPyTorch { path: PathBuf },
-    Write(inkling_fragment::Error),
-}
-
-impl From<inkling_fragment::Error> for Error {
-    fn from(error: inkling_fragment::Error) -> Self {
-        Self::Write(error)
-    }
-}
 
 /// The target's own folder, in memory where the system has such a place.
 pub fn scratch() -> &'static Path {
@@ -63,7 +46,6 @@ pub fn put(name: &str, data: &[u8]) -> PathBuf {
 
 /// Opens a folder as a fragment and reads a corner of every layer, its mask and its labels.
 pub fn read_fragment(folder: &Path) {
-    use inkling_fragment::{Fragment, Region, Volume};
     let Ok(fragment) = Fragment::open(folder) else {
         return;
     };
@@ -75,5 +57,20 @@ pub fn read_fragment(folder: &Path) {
     if height.saturating_mul(width) < 1 << 24 {
         let _ = fragment.mask();
         let _ = fragment.ink_labels();
+    }
+}
+
+/// Reads weights, and every tensor that they say they hold.
+pub fn read_weights(path: &Path) {
+    let Ok(tensors) = Tensors::read(path) else {
+        return;
+    };
+    for name in tensors.names() {
+        let sizes = tensors.shape(name).expect("it has one").iter();
+        assert_eq!(
+            sizes.product::<usize>(),
+            tensors.values(name).len(),
+            "{name}"
+        );
     }
 }

@@ -1,15 +1,11 @@
-//! Files of weights as they are: safetensors (a run's resume.safetensors is one) and archives of
-//! PyTorch.
+//! Files of weights as they are: safetensors and archives of PyTorch; also as a whole network's.
 #![no_main]
 
-use inkling_fuzz::put;
-use inkling_fuzz::weights::Tensors;
+use burn::tensor::Device;
+use inkling_fuzz::{put, read_weights};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Ok(tensors) = Tensors::read(&put("weights", data)) {
-        for name in tensors.names() {
-            let sizes = tensors.shape(name).expect("it has one").iter();
-            assert_eq!(sizes.product::<usize>(), tensors.values(name).len(), "{name}");
-        }
-    }
+    let path = put("weights", data);
+    read_weights(&path);
+    let _ = inkling_model::load(&path, &Device::flex());
 });

@@ -17,9 +17,16 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     put("volume.zarr/0/0.0.0", &[7; 128]);
     put("volume.zarr/0/c/0/0/0", &[7; 128]);
     // Half of the inputs describe the group, the others its first array.
-    let level = if kind & 4 == 0 { "volume.zarr/0" } else { "volume.zarr" };
+    let level = if kind & 4 == 0 {
+        "volume.zarr/0"
+    } else {
+        "volume.zarr"
+    };
     if kind & 4 != 0 {
-        put("volume.zarr/0/.zarray", include_bytes!("../corpus/zarr_metadata/plain.zarray"));
+        put(
+            "volume.zarr/0/.zarray",
+            include_bytes!("../corpus/zarr_metadata/plain.zarray"),
+        );
     }
     put(&format!("{level}/{}", names[usize::from(kind % 4)]), text);
     read_fragment(scratch());

@@ -23,8 +23,12 @@ const CELLS_PER_PATCH: usize = 4;
 pub struct Alignment {
     /// The fragment's name.
     pub id: String,
+    /// A fingerprint of its voxels, by which its maps are known to be its own; that of a fragment.
+    pub voxels: Option<String>,
     /// What it was aligned to.
     pub target: String,
+    /// Layers of the target.
+    pub target_layers: usize,
     /// How.
     pub method: Method,
     /// Layers of the target per layer of the scan; below 0 when the layers were taken in reverse.
@@ -99,14 +103,12 @@ pub fn align(
     settings: &AlignSettings,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Alignment, Error> {
-    align_volume(
-        fragment.id(),
-        fragment,
-        &fragment.mask()?,
-        target,
-        settings,
-        progress,
-    )
+    let mask = fragment.mask()?;
+    let alignment = align_volume(fragment.id(), fragment, &mask, target, settings, progress)?;
+    Ok(Alignment {
+        voxels: Some(fragment.fingerprint()?),
+        ..alignment
+    })
 }
 
 /// [`align`] for voxels from anywhere; `mask` says where there is papyrus, (y, x).
@@ -306,7 +308,9 @@ impl Sheet<'_> {
         let step = found.patches.step as usize;
         Alignment {
             id: self.id.to_owned(),
+            voxels: None,
             target: self.target.name.clone(),
+            target_layers: self.target.curve.len(),
             method: self.settings.method,
             scale: found.depths.scale,
             shift: median(found.patches.of_used(&found.shifts)),

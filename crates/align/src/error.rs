@@ -5,7 +5,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// Nothing to measure.
     #[error(
-        "{id}: found no papyrus; expected a mask with white pixels. Mend: check that the mask is not inverted"
+        "{id}: found no papyrus; expected a mask with white pixels. hint: check that the mask is not inverted"
     )]
     NoPapyrus {
         /// The fragment.
@@ -13,7 +13,7 @@ pub enum Error {
     },
     /// The intensities do not change over depth.
     #[error(
-        "{id}: found a curve that is flat, or no number, within layers {first} to {last}; expected the rise and fall of a papyrus surface. Mend: check the layers, or choose others with align.layers"
+        "{id}: found a curve that is flat, or no number, within layers {first} to {last}; expected the rise and fall of a papyrus surface. hint: check the layers, or choose others with align.layers"
     )]
     Flat {
         /// The fragment or target.
@@ -24,7 +24,7 @@ pub enum Error {
         last: usize,
     },
     /// A target that cannot be read.
-    #[error("{}: found {found}; expected a curve as CSV with the columns z,mean_intensity_normalised (or curves.csv). Mend: make one with `inkling curves`", path.display())]
+    #[error("{}: found {found}; expected a curve as CSV with the columns z,mean_intensity_normalised (or curves.csv). hint: make one with `inkling curves`", path.display())]
     Target {
         /// The file.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum Error {
         found: String,
     },
     /// A setting out of its range.
-    #[error("align.{key}: found {found}; expected {expected}. Mend: change it in [align]")]
+    #[error("align.{key}: found {found}; expected {expected}. hint: change it in [align]")]
     Setting {
         /// The setting's name.
         key: &'static str,
@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// Maps of another fragment.
     #[error(
-        "found depth maps of {found:?} px for a fragment of {expected:?} px (height, width); expected equal sizes. Mend: fit the maps again with `inkling align`"
+        "found depth maps of {found:?} px for a fragment of {expected:?} px (height, width); expected equal sizes. hint: fit the maps again with `inkling align`"
     )]
     MapSize {
         /// Height and width of the maps.
@@ -57,7 +57,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the mend lies in the flags or the settings.
+    /// Whether the hint lies in the flags or the settings.
     pub fn is_settings(&self) -> bool {
         matches!(self, Self::Setting { .. })
     }

@@ -3,7 +3,7 @@
 pub enum Error {
     /// A setting is out of its range.
     #[error(
-        "augment.{key}: found {found}, which is out of range; expected {expected}. Mend: change it in \
+        "augment.{key}: found {found}, which is out of range; expected {expected}. hint: change it in \
          [augment]"
     )]
     Setting {
@@ -16,7 +16,7 @@ pub enum Error {
     },
     /// A patch without voxels.
     #[error(
-        "model.image_size and model.depth: found {side} and {depth}; expected at least 1 each. Mend: \
+        "model.image_size and model.depth: found {side} and {depth}; expected at least 1 each. hint: \
          change them in [model]"
     )]
     Patch {
@@ -29,7 +29,7 @@ pub enum Error {
     #[error(
         "data.layers: found {} layers, of which the last is number {end} of {depth}, for patches of \
          {needed}; expected layers that exist and at least as many as a patch has. \
-         Mend: change data.layers or model.depth", end.saturating_sub(*first)
+         hint: change data.layers or model.depth", end.saturating_sub(*first)
     )]
     Layers {
         /// First layer asked for.
@@ -44,7 +44,7 @@ pub enum Error {
     /// No crop can lie in the fragment with its centre on papyrus.
     #[error(
         "found no place for a crop of {height} × {width} px with its centre on papyrus in a \
-         fragment of {} × {} px: {}; expected a crop that fits. Mend: lower augment.scale or \
+         fragment of {} × {} px: {}; expected a crop that fits. hint: lower augment.scale or \
          model.image_size, or set augment.pad = true", found[0], found[1], lacking([*height, *width], *found, *off)
     )]
     NoPlace {
@@ -64,7 +64,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the mend lies in the settings.
+    /// Whether the hint lies in the settings.
     pub fn is_settings(&self) -> bool {
         !matches!(self, Self::Fragment(_))
     }

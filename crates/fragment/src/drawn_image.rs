@@ -1,51 +1,55 @@
 //! Masks and labels as people draw them: what is drawn stands out from a dark or transparent
 //! background, in whatever colour, depth and file format.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
+use image::DynamicImage;
 use ndarray::Array2;
 
-use crate::Error;
 use crate::layers::open_one;
-use crate::picture::decode_png;
+use crate::picture::{check_size, decode_jpeg, decode_png};
 use crate::probability_image::is_tiff;
 use crate::zarr_volume::ZarrVolume;
+use crate::{Error, Volume};
 
 /// Reads a mask or labels: a pixel is set from half of the image's largest value up, (y, x). A
 /// colour counts by its brightest channel, as far as it is opaque.
 ///
-/// PNG of any depth and colour, TIFF of 8 or 16 bits, Zarr.
+/// PNG of any depth and colour, JPEG, TIFF of 8 or 16 bits, Zarr; what a file is, its first bytes
+/// say, not its name.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Png`], [`Error::Tiff`] or [`Error::Zarr`].
 pub fn read_drawn(path: impl AsRef<Path>) -> Result<Array2<bool>, Error> {
-    read_drawn_of_size(path.as_ref(), None)
+    read_drawn_of_size(path.as_ref(), &[])
 }
 
-/// As [`read_drawn`], an image of the size (height, width) that is `expected`; others are refused
-/// before they are unpacked.
+/// As [`read_drawn`], an image of one of the sizes (height, width) that are `expected`; others are
+/// refused before they are unpacked. No sizes allow all.
 ///
 /// # Errors
 /// Those of [`read_drawn`]; [`Error::Size`].
 pub(crate) fn read_drawn_of_size(
     path: &Path,
-    expected: Option<[usize; 2]>,
+    expected: &[[usize; 2]],
 ) -> Result<Array2<bool>, Error> {
-    let check = |found: [usize; 2]| match expected {
-        Some(expected) if expected != found => Err(Error::Size {
-            path: path.to_owned(),
-            found,
-            expected,
-            like: "the layers",
-            mend: "crop or scale the image to the layers' size",
-        }),
-        _ => Ok(()),
-    };
+    Ok(drawn(&read_strengths(path, expected)?))
+}
+
+/// How strongly each pixel is drawn, (y, x), in the file's own values: its brightest channel, as
+/// far as it is opaque.
+///
+/// # Errors
+/// Those of [`read_drawn_of_size`].
+pub(crate) fn read_strengths(path: &Path, expected: &[[usize; 2]]) -> Result<Array2<u16>, Error> {
+    let check = |found: [usize; 2]| check_size(path, found, expected);
     if path.is_dir() {
         let volume = ZarrVolume::open_image(path)?;
         let [_, height, width] = volume.shape();
         check([height, width])?;
-        return Ok(drawn(&volume.read_values()?.mapv(u32::from)));
+        return volume.read_values();
     }
     if is_tiff(path)? {
         let (layer, _) = open_one(path)?;
@@ -53,34 +57,54 @@ pub(crate) fn read_drawn_of_size(
         check([height, width])?;
         let mut pixels = Array2::zeros((height, width));
         layer.read(&(0..height), &(0..width), pixels.view_mut())?;
-        return Ok(drawn(&pixels.mapv(u32::from)));
+        // 8 bits, which layers scale to 16.
+        let eight = pixels.iter().all(|value| value % 257 == 0);
+        return Ok(pixels.mapv(|value| if eight { value / 257 } else { value }));
     }
-    let image = decode_png(path, expected)?;
-    let size = (image.height() as usize, image.width() as usize);
-    let strengths = match image {
-        image::DynamicImage::ImageLuma8(gray) => {
-            gray.into_raw().into_iter().map(u32::from).collect()
-        }
-        other => strengths(&other.into_rgba16().into_raw()),
+    let image = match is_jpeg(path)? {
+        true => decode_jpeg(path, expected)?,
+        false => decode_png(path, expected)?,
     };
-    let strengths = Array2::from_shape_vec(size, strengths).expect("a pixel for each place");
-    Ok(drawn(&strengths))
+    let size = (image.height() as usize, image.width() as usize);
+    let strengths = strengths_of(image);
+    Ok(Array2::from_shape_vec(size, strengths).expect("a pixel for each place"))
+}
+
+/// Whether the file begins as JPEGs do.
+fn is_jpeg(path: &Path) -> Result<bool, Error> {
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(3)
+        .read_to_end(&mut start)
+        .map_err(Error::io(path))?;
+    Ok(start == b"\xff\xd8\xff")
+}
+
+fn strengths_of(image: DynamicImage) -> Vec<u16> {
+    match image {
+        DynamicImage::ImageLuma8(gray) => gray.into_raw().into_iter().map(u16::from).collect(),
+        DynamicImage::ImageLuma16(gray) => gray.into_raw(),
+        DynamicImage::ImageLumaA16(_)
+        | DynamicImage::ImageRgb16(_)
+        | DynamicImage::ImageRgba16(_) => strengths(&image.into_rgba16().into_raw(), u16::MAX),
+        other => strengths(&other.into_rgba8().into_raw(), u8::MAX),
+    }
 }
 
 /// The brightest channel of each pixel (red, green, blue, alpha), as far as it is opaque.
-fn strengths(pixels: &[u16]) -> Vec<u32> {
+fn strengths<T: Copy + Ord + Into<u64>>(pixels: &[T], opaque: T) -> Vec<u16> {
     let (pixels, _) = pixels.as_chunks::<4>();
-    let strength = |&[red, green, blue, alpha]: &[u16; 4]| {
-        let brightest = u64::from(red.max(green).max(blue));
-        (brightest * u64::from(alpha) / u64::from(u16::MAX)) as u32
+    let strength = |&[red, green, blue, alpha]: &[T; 4]| {
+        let brightest: u64 = red.max(green).max(blue).into();
+        (brightest * alpha.into() / opaque.into()) as u16
     };
     pixels.iter().map(strength).collect()
 }
 
 /// What is at least half as strong as the strongest; nothing where all is 0.
-fn drawn(strengths: &Array2<u32>) -> Array2<bool> {
-    let largest = strengths.iter().copied().max().unwrap_or(0);
-    strengths.mapv(|strength| strength > 0 && 2 * u64::from(strength) >= u64::from(largest))
+pub(crate) fn drawn(strengths: &Array2<u16>) -> Array2<bool> {
+    let largest = u32::from(strengths.iter().copied().max().unwrap_or(0));
+    strengths.mapv(|strength| strength > 0 && 2 * u32::from(strength) >= largest)
 }
 
 #[cfg(test)]
@@ -94,13 +118,13 @@ mod tests {
     }
 
     /// Two blank pixels, two drawn ones, saved as `name`.
-    fn drawn_in<P>(blank: P, drawn: P) -> Vec<bool>
+    fn drawn_in<P>(name: &str, blank: P, drawn: P) -> Vec<bool>
     where
         P: image::Pixel + image::PixelWithColorType + 'static,
         [P::Subpixel]: image::EncodableLayout,
     {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("labels.png");
+        let path = folder.path().join(name);
         let image = ImageBuffer::from_fn(4, 1, |x, _| if ink(x) { drawn } else { blank });
         image.save(&path).unwrap();
         read_drawn(path).unwrap().into_iter().collect()
@@ -109,34 +133,40 @@ mod tests {
     #[test]
     fn whatever_stands_out_is_drawn() {
         let expected: Vec<bool> = (0..4).map(ink).collect();
-        assert_eq!(drawn_in(Luma([0_u8]), Luma([1_u8])), expected, "0 and 1");
-        assert_eq!(drawn_in(Luma([0_u8]), Luma([100_u8])), expected, "grey");
+        let png = "labels.png";
         assert_eq!(
-            drawn_in(Luma([0_u16]), Luma([255_u16])),
+            drawn_in(png, Luma([0_u8]), Luma([1_u8])),
+            expected,
+            "0 and 1"
+        );
+        assert_eq!(
+            drawn_in(png, Luma([0_u8]), Luma([100_u8])),
+            expected,
+            "grey"
+        );
+        let blank = Luma([0_u16]);
+        assert_eq!(
+            drawn_in(png, blank, Luma([255_u16])),
             expected,
             "8 bits in 16"
         );
+        let black = Rgb([0_u8, 0, 0]);
+        assert_eq!(drawn_in(png, black, Rgb([0, 0, 255])), expected, "blue");
+        let clear = Rgba([255_u8, 255, 255, 0]);
+        let white = Rgba([255, 255, 255, 255]);
+        assert_eq!(drawn_in(png, clear, white), expected, "transparent white");
+        let noise = LumaA([9_u8, 255]);
+        assert_eq!(drawn_in(png, noise, LumaA([200, 255])), expected, "noise");
         assert_eq!(
-            drawn_in(Rgb([0_u8, 0, 0]), Rgb([0, 0, 255])),
+            drawn_in("labels.JPG", Luma([0_u8]), Luma([250_u8])),
             expected,
-            "blue"
-        );
-        let white = Rgba([255_u8, 255, 255, 255]);
-        assert_eq!(
-            drawn_in(Rgba([255, 255, 255, 0]), white),
-            expected,
-            "transparent white"
-        );
-        assert_eq!(
-            drawn_in(LumaA([9_u8, 255]), LumaA([200, 255])),
-            expected,
-            "noise near 0"
+            "JPEG"
         );
     }
 
     #[test]
     fn nothing_drawn_is_nothing() {
-        let blank = drawn_in(Luma([0_u8]), Luma([0_u8]));
+        let blank = drawn_in("labels.png", Luma([0_u8]), Luma([0_u8]));
         assert!(!blank.contains(&true));
     }
 }

@@ -1,27 +1,24 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
 use crate::drawn_image::read_drawn_of_size;
+use crate::label_image::doubted;
 use crate::layer_names::Ignored;
 use crate::layers::{Layers, listing};
+use crate::papyrus::papyrus;
+use crate::picture::check_size;
+use crate::provenance::{PROVENANCE, fingerprint};
+use crate::remarks::remark;
+use crate::side_images::{self, SideImage, SideImageKind};
 use crate::zarr_levels::is_zarr;
-use crate::zarr_volume::ZarrVolume;
-use crate::{Error, MissingChunks, Region, Volume, check_name, read_gray};
-
-/// What lies beside a fragment's voxels.
-const SIDE_IMAGES: [&str; 5] = [
-    "mask",
-    "inklabels",
-    "ir",
-    "supervision_mask",
-    "validation_mask",
-];
-
-/// Masks for training, which do not name the fragment: `<id>_supervision_mask.png`.
-const OTHER_MASKS: [&str; 2] = ["supervision", "validation"];
+use crate::zarr_volume::{VoxelSize, ZarrVolume};
+use crate::{
+    Error, MissingChunks, ReadOptions, Region, Volume, VoxelRange, check_name, read_gray,
+    read_labels,
+};
 
 /// A scanned piece of papyrus on disk: a folder of layers with a mask and, where known, ink
 /// labels and an infrared photograph. Opening reads headers only; cloning is cheap.
@@ -39,6 +36,11 @@ struct Inner {
     voxels: Voxels,
     /// Shared by the fragment's other names.
     looked_for_chunks: Arc<Once>,
+    options: ReadOptions,
+    /// Found out at the first reading.
+    range: OnceLock<VoxelRange>,
+    /// Where there is papyrus, when no mask says so and somebody asked.
+    papyrus: OnceLock<Array2<bool>>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,17 +72,16 @@ impl Fragment {
     /// A missing folder or layer, and for the first layer that is not as the others: its size,
     /// its type, its length; several volumes in one folder; Zarr that cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_level(path, 0)
+        Self::open_with(path, ReadOptions::default())
     }
 
-    /// As [`open`](Self::open), of a coarser level of an OME-Zarr volume: 0 is the finest. Side
-    /// images are those of the level's size.
+    /// As [`open`](Self::open), read as `options` say.
     ///
     /// # Errors
     /// Those of [`open`](Self::open); [`Error::ZarrContent`] for a level that is not there,
     /// [`Error::NoLevels`] for one of a folder of layers.
-    pub fn open_level(path: impl AsRef<Path>, level: usize) -> Result<Self, Error> {
-        let path = path.as_ref();
+    pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<Self, Error> {
+        let (path, level) = (path.as_ref(), options.level);
         let has_volume = path.is_dir() && volume_folder(path).is_ok();
         let (voxels, id) = match Layers::find(path, has_volume)? {
             Some(_) if level > 0 => {
@@ -107,6 +108,9 @@ impl Fragment {
                 path: path.to_owned(),
                 voxels,
                 looked_for_chunks: Arc::new(Once::new()),
+                options,
+                range: OnceLock::new(),
+                papyrus: OnceLock::new(),
             }),
         };
         for remark in fragment.remarks() {
@@ -153,10 +157,10 @@ impl Fragment {
     /// fragment under another name than its own. A path that exists is taken as it stands.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open); [`Error::Name`] for a name that no file could have.
-    pub fn open_named(text: &Path) -> Result<Self, Error> {
+    /// Those of [`open_with`](Self::open_with); [`Error::Name`] for a name that no file could have.
+    pub fn open_named(text: &Path, options: ReadOptions) -> Result<Self, Error> {
         let (name, path) = split_name(text);
-        let fragment = Self::open(path)?;
+        let fragment = Self::open_with(path, options)?;
         match name {
             Some(name) => fragment.called(name),
             None => Ok(fragment),
@@ -210,16 +214,17 @@ impl Fragment {
         [height, width]
     }
 
-    /// Where there is papyrus, (y, x).
+    /// Where there is papyrus, (y, x): what is drawn in the mask, or, without one, where any layer
+    /// is not 0, which takes a reading of the whole fragment the first time and is said.
     ///
     /// # Errors
-    /// [`Error::NoMask`], [`Error::Size`], [`Error::Png`], [`Error::Zarr`], [`Error::EmptyMask`].
+    /// [`Error::SeveralSideImages`], [`Error::Size`], [`Error::Png`], [`Error::Zarr`],
+    /// [`Error::EmptyMask`]; without a mask [`Error::NoPapyrus`] and those of reading voxels.
     pub fn mask(&self) -> Result<Array2<bool>, Error> {
-        let Some(path) = self.side_image("mask") else {
-            let path = self.path().to_owned();
-            return Err(Error::NoMask { path });
+        let Some(path) = self.side_image(SideImageKind::Mask)? else {
+            return self.papyrus();
         };
-        let mask = read_drawn_of_size(&path, Some(self.size()))?;
+        let mask = self.thinned(read_drawn_of_size(&path, &self.image_sizes())?);
         match mask.iter().any(|&papyrus| papyrus) {
             true => {
                 self.warn_of_missing_chunks(&mask);
@@ -227,6 +232,36 @@ impl Fragment {
             }
             false => Err(Error::EmptyMask { path }),
         }
+    }
+
+    fn papyrus(&self) -> Result<Array2<bool>, Error> {
+        if let Some(found) = self.inner.papyrus.get() {
+            return Ok(found.clone());
+        }
+        let found = papyrus(self, self.coarse_papyrus()?.as_ref())?;
+        let count = found.iter().filter(|&&papyrus| papyrus).count();
+        if count == 0 {
+            return Err(Error::NoPapyrus {
+                path: self.path().to_owned(),
+            });
+        }
+        let share = 100.0 * count as f64 / found.len() as f64;
+        let text = format!(
+            "no mask: papyrus is where any layer is not 0, {share:.1} % of the sheet. hint: if \
+             that is wrong, add a mask.png, white where there is papyrus"
+        );
+        remark(self.path(), &text);
+        self.warn_of_missing_chunks(&found);
+        Ok(self.inner.papyrus.get_or_init(|| found).clone())
+    }
+
+    /// Where any layer of the volume's coarsest level is not 0.
+    fn coarse_papyrus(&self) -> Result<Option<Array2<bool>>, Error> {
+        let Voxels::Zarr(volume) = &self.inner.voxels else {
+            return Ok(None);
+        };
+        let coarsest = volume.coarsest()?;
+        coarsest.map(|level| papyrus(&level, None)).transpose()
     }
 
     /// Once for all clones.
@@ -238,35 +273,47 @@ impl Fragment {
         });
     }
 
-    /// Where there is ink, (y, x); `None` without a labels file.
+    /// Where there is ink, (y, x): what is drawn in the labels; `None` without a labels file.
     ///
     /// # Errors
-    /// [`Error::Size`], [`Error::Png`], [`Error::Zarr`].
+    /// [`Error::SeveralSideImages`], [`Error::Size`], [`Error::Png`], [`Error::Zarr`];
+    /// [`Error::UndecidedLabels`]; those of [`Fragment::mask`], with which labels of much ink are
+    /// compared.
     pub fn ink_labels(&self) -> Result<Option<Array2<bool>>, Error> {
-        self.read_drawing("inklabels")
+        let Some(path) = self.side_image(SideImageKind::InkLabels)? else {
+            return Ok(None);
+        };
+        let options = self.inner.options.labels;
+        let labels = self.thinned(read_labels(&path, &self.image_sizes(), options)?);
+        let ink = labels.iter().filter(|&&ink| ink).count();
+        // Little ink needs no mask to be believed.
+        if options != Default::default() || 10 * ink < labels.len() {
+            return Ok(Some(labels));
+        }
+        Ok(Some(doubted(&path, labels, &self.mask()?)))
     }
 
     /// Where the labels can be trusted, for training (`<id>_supervision_mask`), (y, x); `None`
     /// without such a mask.
     ///
     /// # Errors
-    /// Those of [`Fragment::ink_labels`].
+    /// [`Error::SeveralSideImages`], [`Error::Size`], [`Error::Png`], [`Error::Zarr`].
     pub fn supervision_mask(&self) -> Result<Option<Array2<bool>>, Error> {
-        self.read_drawing("supervision_mask")
+        self.read_drawing(SideImageKind::SupervisionMask)
     }
 
     /// What training must not see (`<id>_validation_mask`), (y, x); `None` without such a mask.
     ///
     /// # Errors
-    /// Those of [`Fragment::ink_labels`].
+    /// Those of [`Fragment::supervision_mask`].
     pub fn validation_mask(&self) -> Result<Option<Array2<bool>>, Error> {
-        self.read_drawing("validation_mask")
+        self.read_drawing(SideImageKind::ValidationMask)
     }
 
-    fn read_drawing(&self, kind: &str) -> Result<Option<Array2<bool>>, Error> {
-        let path = self.side_image(kind);
-        path.map(|path| read_drawn_of_size(&path, Some(self.size())))
-            .transpose()
+    fn read_drawing(&self, kind: SideImageKind) -> Result<Option<Array2<bool>>, Error> {
+        let path = self.side_image(kind)?;
+        let drawing = path.map(|path| read_drawn_of_size(&path, &self.image_sizes()));
+        Ok(drawing.transpose()?.map(|drawing| self.thinned(drawing)))
     }
 
     /// The infrared photograph, (y, x), 0 to 255; `None` without one.
@@ -274,7 +321,15 @@ impl Fragment {
     /// # Errors
     /// [`Error::Size`], [`Error::Png`].
     pub fn infrared(&self) -> Result<Option<Array2<u8>>, Error> {
-        self.read_kind("ir")
+        let Some(path) = self.side_image(SideImageKind::Infrared)? else {
+            return Ok(None);
+        };
+        let image = match path.is_dir() {
+            true => ZarrVolume::open_image(&path)?.read_image()?,
+            false => read_gray(&path)?,
+        };
+        check_size(&path, [image.nrows(), image.ncols()], &self.image_sizes())?;
+        Ok(Some(self.thinned(image)))
     }
 
     /// Names of the volume's levels, the finest first; none of a folder of layers.
@@ -294,48 +349,118 @@ impl Fragment {
         }
     }
 
-    fn read_kind(&self, kind: &str) -> Result<Option<Array2<u8>>, Error> {
-        let path = self.side_image(kind);
-        path.map(|path| self.read_side_image(&path)).transpose()
+    /// Sizes that a side image may have: the level's, or the finest level's.
+    fn image_sizes(&self) -> [[usize; 2]; 2] {
+        let finest = match &self.inner.voxels {
+            Voxels::Layers(_) => self.size(),
+            Voxels::Zarr(volume) => volume.finest_size(),
+        };
+        [self.size(), finest]
+    }
+
+    /// A side image at the level's size: of each square its middle pixel.
+    fn thinned<T: Copy>(&self, image: Array2<T>) -> Array2<T> {
+        let [height, width] = self.size();
+        if image.dim() == (height, width) {
+            return image;
+        }
+        let middle = |index: usize, of: usize, found: usize| (2 * index + 1) * found / (2 * of);
+        Array2::from_shape_fn((height, width), |(y, x)| {
+            image[[
+                middle(y, height, image.nrows()),
+                middle(x, width, image.ncols()),
+            ]]
+        })
+    }
+
+    /// Size of a voxel, where an OME-Zarr volume says it.
+    pub fn voxel_size(&self) -> Option<&VoxelSize> {
+        match &self.inner.voxels {
+            Voxels::Layers(_) => None,
+            Voxels::Zarr(volume) => volume.voxel_size(),
+        }
+    }
+
+    /// Bits of a voxel as it is stored; 32 for floats.
+    pub fn stored_bits(&self) -> u8 {
+        match &self.inner.voxels {
+            Voxels::Layers(layers) => 8 * layers.layers[0].sample().bytes() as u8,
+            Voxels::Zarr(volume) => volume.bits(),
+        }
     }
 
     /// The file of a kind of side image: in the fragment's folder, or, when that is a volume,
-    /// beside it.
-    fn side_image(&self, kind: &str) -> Option<PathBuf> {
-        let prefixed = format!("{}_{kind}", self.inner.prefix);
-        let folder = match self.path().is_file() {
-            true => self.path().parent().unwrap_or(Path::new(".")),
-            false => self.path(),
-        };
-        let within = [kind, &prefixed].map(|name| folder.join(name));
-        let beside = is_zarr(self.path()).then(|| {
-            let parent = self.path().parent().unwrap_or(Path::new(".."));
-            // A level lies one folder deeper.
-            let above = parent.parent().unwrap_or(Path::new("..")).join(&prefixed);
-            [parent.join(&prefixed), above]
-        });
-        let stems = within.into_iter().chain(beside.into_iter().flatten());
-        stems
-            .flat_map(|stem| ["png", "zarr"].map(|end| append(&stem, end)))
-            .find(|path| path.is_file() || is_zarr(path))
+    /// beside it; the newest of several versions.
+    ///
+    /// # Errors
+    /// [`Error::SeveralSideImages`]; those of reading two that might be the same.
+    pub fn side_image(&self, kind: SideImageKind) -> Result<Option<PathBuf>, Error> {
+        let images = side_images::find(self.path(), &self.inner.prefix);
+        Ok(side_images::choose(&images, kind)?.map(Path::to_owned))
     }
 
-    fn read_side_image(&self, path: &Path) -> Result<Array2<u8>, Error> {
-        let image = match path.is_dir() {
-            true => ZarrVolume::open_image(path)?.read_image()?,
-            false => read_gray(path)?,
-        };
-        let found = [image.nrows(), image.ncols()];
-        if found == self.size() {
-            return Ok(image);
+    /// How stored voxels are read: as they are, or, with a word, as 8 or 12 bits in 16.
+    pub fn voxel_range(&self) -> VoxelRange {
+        *self.inner.range.get_or_init(|| self.find_range())
+    }
+
+    fn find_range(&self) -> VoxelRange {
+        // What Inkling wrote has been decided on before.
+        let is_copy = self.path().join(PROVENANCE).is_file();
+        match is_copy || self.inner.options.voxels_as_is {
+            true => VoxelRange::Sixteen,
+            false => VoxelRange::find(self.path(), self.shape(), |region| self.stored(region)),
         }
-        Err(Error::Size {
-            path: path.to_owned(),
-            found,
-            expected: self.size(),
-            like: "the layers",
-            mend: "crop or scale the image to the layers' size",
-        })
+    }
+
+    /// The fragment with its layers in reverse order, or, if they are reversed, in order again.
+    pub fn flipped(self) -> Self {
+        let mut inner = Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone());
+        inner.options.flip = !inner.options.flip;
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Changes with the number of layers, their size, and the voxels of some rows of the middle one.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        Ok(format!("{}-{}", self.depth(), fingerprint(self)?))
+    }
+
+    /// How it is read.
+    pub fn options(&self) -> ReadOptions {
+        self.inner.options
+    }
+
+    /// Voxels as the files have them, those of 8 bits times 257.
+    fn stored(&self, region: &Region) -> Result<Array3<u16>, Error> {
+        if !self.inner.options.flip {
+            return self.stored_in_order(region);
+        }
+        let depth = self.depth();
+        let z = depth - region.z.end..depth - region.z.start;
+        let mut voxels = self.stored_in_order(&Region {
+            z,
+            ..region.clone()
+        })?;
+        voxels.invert_axis(Axis(0));
+        Ok(voxels.as_standard_layout().into_owned())
+    }
+
+    fn stored_in_order(&self, region: &Region) -> Result<Array3<u16>, Error> {
+        let mut voxels = Array3::zeros(region.shape());
+        match &self.inner.voxels {
+            Voxels::Layers(layers) => voxels
+                .axis_iter_mut(Axis(0))
+                .into_par_iter()
+                .zip(&layers.layers[region.z.clone()])
+                .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?,
+            Voxels::Zarr(volume) => volume.read_into(region, voxels.view_mut())?,
+        }
+        Ok(voxels)
     }
 }
 
@@ -346,15 +471,8 @@ impl Volume for Fragment {
 
     fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
         region.check(self.shape())?;
-        let mut voxels = Array3::zeros(region.shape());
-        match &self.inner.voxels {
-            Voxels::Layers(layers) => voxels
-                .axis_iter_mut(Axis(0))
-                .into_par_iter()
-                .zip(&layers.layers[region.z.clone()])
-                .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?,
-            Voxels::Zarr(volume) => volume.read(region, voxels.view_mut())?,
-        }
+        let mut voxels = self.stored(region)?;
+        self.voxel_range().apply(self.path(), &mut voxels)?;
         Ok(voxels)
     }
 }
@@ -371,7 +489,7 @@ fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
     let entries = std::fs::read_dir(path).map_err(|_| no_layers())?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut volumes: Vec<PathBuf> = paths
-        .filter(|path| volume_stem(path).is_some_and(|stem| !is_side_image(stem)))
+        .filter(|path| volume_stem(path).is_some() && SideImage::parse(path).is_none())
         .collect();
     volumes.sort();
     // A folder without metadata counts only where there is nothing better; it says what is missing.
@@ -400,17 +518,6 @@ fn volume_stem(path: &Path) -> Option<&str> {
     Some(stem.strip_suffix(".ome").unwrap_or(stem))
 }
 
-/// Whether a name is that of a side image, of any version: `segment_inklabels_v2`.
-fn is_side_image(stem: &str) -> bool {
-    let digits = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    let unversioned = digits.strip_suffix("_v").unwrap_or(stem);
-    let kinds = SIDE_IMAGES.iter().chain(&["inklabel"]);
-    kinds.copied().any(|kind| {
-        let before = unversioned.strip_suffix(kind);
-        before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
-    })
-}
-
 /// `segment.zarr`, `segment.ome.zarr`, or `segment.zarr/1`, is called segment.
 fn zarr_id(path: &Path) -> String {
     let whole = spelled_out(path);
@@ -419,33 +526,17 @@ fn zarr_id(path: &Path) -> String {
     stem.map_or_else(|| own.into_owned(), str::to_owned)
 }
 
-fn append(stem: &Path, end: &str) -> PathBuf {
-    let mut name = stem.as_os_str().to_owned();
-    name.push(".");
-    name.push(end);
-    PathBuf::from(name)
-}
-
 fn identify(path: &Path) -> String {
     if path.is_file() {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let stem = stem.strip_suffix(".ome").unwrap_or(&stem);
         return stem.to_owned();
     }
-    let prefixed = std::fs::read_dir(path).ok().and_then(|entries| {
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|name| {
-                let stem = name.strip_suffix(".png").or(name.strip_suffix(".zarr"))?;
-                // Other systems leave hidden companions of files.
-                let stem = (!stem.starts_with('.')).then_some(stem)?;
-                Some(stem.strip_suffix("_mask")?.to_owned())
-            })
-            .filter(|id| !OTHER_MASKS.iter().any(|other| id.ends_with(other)) && !id.is_empty())
-            .collect();
-        names.sort();
-        names.into_iter().next()
-    });
+    let masks = side_images::list(path).into_iter();
+    let mut names = masks
+        .filter(|image| image.kind == SideImageKind::Mask)
+        .map(|image| image.prefix);
+    let prefixed = names.find(|name| !name.is_empty());
     prefixed.unwrap_or_else(|| file_name(&spelled_out(path)))
 }
 

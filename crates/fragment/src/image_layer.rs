@@ -46,7 +46,7 @@ pub(crate) fn png_header(path: &Path) -> Result<Header, Error> {
             path: path.to_owned(),
             found: format!("an interlaced PNG of {} × {} px", size[0], size[1]),
             expected: "one that is not interlaced",
-            mend: "save it again without interlacing",
+            hint: "save it again without interlacing",
         });
     }
     Ok((size, sample))
@@ -155,7 +155,7 @@ fn damaged(path: &Path, kind: &str, reason: &str) -> Error {
         path: path.to_owned(),
         found: format!("a file that cannot be read as {kind} ({reason})"),
         expected: "a grey image",
-        mend: "copy or export the layer again",
+        hint: "copy or export the layer again",
     }
 }
 
@@ -171,6 +171,6 @@ fn too_large(path: &Path, [height, width]: [usize; 2], length: u64) -> Error {
         path: path.to_owned(),
         found: format!("a header that says {height} × {width} px in a file of {length} bytes"),
         expected: "a file that can hold them",
-        mend: "copy or export the layer again",
+        hint: "copy or export the layer again",
     }
 }

@@ -478,7 +478,7 @@ impl Layer {
                 path,
                 found: format!("pixels that cannot be decoded ({reason})"),
                 expected: "a whole grey image",
-                mend: "copy or export the layer again",
+                hint: "copy or export the layer again",
             },
             _ => Error::Tiff { path, reason },
         }

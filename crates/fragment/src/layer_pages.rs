@@ -151,7 +151,7 @@ impl Stack {
             path: path.to_owned(),
             found: format!("a stack of {slices} slices, {channels} channels and {times} times"),
             expected: "slices alone",
-            mend: "save one channel and one time (Fiji: Image > Duplicate)",
+            hint: "save one channel and one time (Fiji: Image > Duplicate)",
         })
     }
 }
@@ -177,7 +177,7 @@ fn contiguous(
             path: path.to_owned(),
             found: format!("one page, whose description speaks of {count} images"),
             expected: "a page for each image, or images without compression after the first",
-            mend: "save the stack again as an image sequence, one file per layer",
+            hint: "save the stack again as an image sequence, one file per layer",
         });
     }
     match end {

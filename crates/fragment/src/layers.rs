@@ -65,7 +65,7 @@ impl Layers {
                     path: path.to_owned(),
                     found: "the layers of a fragment".to_owned(),
                     expected: "the fragment's own folder, one above",
-                    mend: "name that folder",
+                    hint: "name that folder",
                 }),
                 _ => Ok(Some(layers)),
             };
@@ -89,7 +89,7 @@ impl Layers {
                 name(&other)
             ),
             expected: "one",
-            mend: "move the files of one of them to another folder",
+            hint: "move the files of one of them to another folder",
         })?;
         match series {
             Some(series) if series.format == Format::Jpeg && has_volume => Ok(None),
@@ -220,7 +220,7 @@ impl Layers {
                 path: path.to_owned(),
                 found: format!("layers in {} and in {}", name(one), name(other)),
                 expected: "one folder of layers, or one called surface_volume or layers",
-                mend: "call the right one layers",
+                hint: "call the right one layers",
             }),
         }
     }
@@ -245,7 +245,7 @@ pub(crate) fn open_one(file: &Path) -> Result<(Layer, Vec<String>), Error> {
             path: file.to_owned(),
             found: format!("{pages} pages of one size, in one of several files"),
             expected: "one layer in each file, or all layers in one file",
-            mend: "name the file with all layers, or move the others elsewhere",
+            hint: "name the file with all layers, or move the others elsewhere",
         }),
     }
 }
@@ -290,7 +290,7 @@ fn check_sizes(layers: &[Layer]) -> Result<(), Error> {
             found: odd.size(),
             expected,
             like: "the first layer",
-            mend: "export all layers at one size",
+            hint: "export all layers at one size",
         }),
         None => Ok(()),
     }
@@ -321,7 +321,7 @@ fn decide_floats(layers: &mut [Layer]) -> Result<Option<String>, Error> {
                 path: layers[0].path().to_owned(),
                 found: format!("floats up to {value}"),
                 expected: "floats from 0 to 1, or from 0 to 65535",
-                mend: "convert the layers to 16-bit grey",
+                hint: "convert the layers to 16-bit grey",
             });
         }
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2, s};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 
-use crate::npy_file::{NpyFile, write_header};
+use crate::npy_file::{NpyFile, check_npy, write_header};
 use crate::{Error, write_whole};
 
 /// Where the papyrus lies in depth: maps of the fragment's height and width, (y, x), in layers.
@@ -44,7 +44,7 @@ impl DepthMaps {
             found: [z_scale.nrows(), z_scale.ncols()],
             expected: [z_shift.nrows(), z_shift.ncols()],
             like: "z_shift.npy",
-            mend: "fit the maps again with `inkling align`",
+            hint: "fit the maps again with `inkling align`",
         })
     }
 
@@ -116,7 +116,7 @@ impl MapFiles {
             expected: z_shift.size,
             path: z_scale.path,
             like: "z_shift.npy",
-            mend: "fit the maps again with `inkling align`",
+            hint: "fit the maps again with `inkling align`",
         })
     }
 }
@@ -137,9 +137,10 @@ impl Maps for MapFiles {
 /// Reads a 2D NPY array of f32 or f64.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Npy`].
+/// [`Error::Io`], [`Error::Npy`]; [`Error::Truncated`].
 pub fn read_map(path: impl AsRef<Path>) -> Result<Array2<f32>, Error> {
     let path = path.as_ref();
+    check_npy(path)?;
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     Array2::<f32>::read_npy(bytes.as_slice())
         .or_else(|_| Ok(Array2::<f64>::read_npy(bytes.as_slice())?.mapv(|value| value as f32)))

@@ -16,7 +16,7 @@ impl MissingChunks {
         let Self { missing, of } = self;
         (*missing > 0).then(|| {
             let share = 100.0 * *missing as f64 / *of as f64;
-            format!("{missing} of {of} chunks over papyrus are not there ({share:.1} %) and read as black. Mend: copy the missing chunks, or go on where they are empty")
+            format!("{missing} of {of} chunks over papyrus are not there ({share:.1} %) and read as black. hint: copy the missing chunks, or go on where they are empty")
         })
     }
 }

@@ -253,6 +253,7 @@ mod tests {
                 matches!(error, Error::Npy { .. } | Error::Truncated { .. }),
                 "{short}: {error}"
             );
+            assert!(crate::read_map(&path).is_err(), "{short}");
             assert!(NpyFile::open(path).is_err(), "{short}");
         }
     }

@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +14,11 @@ pub struct Panic {
     place: Option<String>,
 }
 
-/// The last panic that the hook heard of.
-static LAST: Mutex<Option<Panic>> = Mutex::new(None);
+/// The last panics that the hook heard of, the latest at the end.
+static LAST: Mutex<VecDeque<Panic>> = Mutex::new(VecDeque::new());
+
+/// How many are kept: several threads may panic at once.
+const KEPT: usize = 32;
 
 /// Does `work`; a panic in it becomes an error. Whatever `work` was changing must not be used after
 /// an error.
@@ -36,7 +40,12 @@ pub fn silence_panics() {
             text: panic_text(info.payload()),
             place: info.location().map(ToString::to_string),
         };
-        *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back(panic);
+        drop(last);
         if asked && !panics_are_caught() {
             aloud(info);
         }
@@ -48,8 +57,7 @@ impl Panic {
     pub fn of(payload: &(dyn Any + Send)) -> Self {
         let text = panic_text(payload);
         let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have panicked since.
-        match last.as_ref().filter(|last| last.text == text) {
+        match last.iter().rfind(|panic| panic.text == text) {
             Some(last) => last.clone(),
             None => Self { text, place: None },
         }

@@ -1,9 +1,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::codecs::png::PngDecoder;
-use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Limits};
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::{PngDecoder, PngEncoder};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, Limits};
 use ndarray::{Array2, ArrayView2};
 
 use crate::{Error, guard_decoder, write_whole};
@@ -21,32 +21,24 @@ const LARGEST_EXTRAS: u64 = 16 << 20;
 /// [`Error::Io`], [`Error::Png`].
 pub fn read_gray(path: impl AsRef<Path>) -> Result<Array2<u8>, Error> {
     let path = path.as_ref();
-    let gray = decode_png(path, None)?.into_luma8();
+    let gray = decode_png(path, &[])?.into_luma8();
     let size = (gray.height() as usize, gray.width() as usize);
     Ok(Array2::from_shape_vec(size, gray.into_raw()).expect("a pixel for each place"))
 }
 
-/// Decodes a PNG, whose size is compared with what is `expected` (height, width) before anything
-/// is unpacked.
+/// Decodes a PNG, whose size is compared with what is `expected` (height, width; nothing allows
+/// all) before anything is unpacked.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Size`]; [`Error::Png`], also for what a decoder panics at.
-pub(crate) fn decode_png(path: &Path, expected: Option<[usize; 2]>) -> Result<DynamicImage, Error> {
+pub(crate) fn decode_png(path: &Path, expected: &[[usize; 2]]) -> Result<DynamicImage, Error> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let wrong = |reason: String| Error::Png {
         path: path.to_owned(),
         reason,
     };
     let (size, pixels) = header_of(&bytes).ok_or_else(|| wrong("no PNG header".to_owned()))?;
-    if let Some(expected) = expected.filter(|expected| *expected != size) {
-        return Err(Error::Size {
-            path: path.to_owned(),
-            found: size,
-            expected,
-            like: "the layers",
-            mend: "crop or scale the image to the layers' size",
-        });
-    }
+    check_size(path, size, expected)?;
     let length = bytes.len() as u64;
     if pixels > LARGEST_EXPANSION.saturating_mul(length) {
         return Err(wrong(format!(
@@ -68,6 +60,45 @@ pub(crate) fn decode_png(path: &Path, expected: Option<[usize; 2]>) -> Result<Dy
 fn wrong_png(reason: String) -> image::ImageError {
     let format = image::error::ImageFormatHint::Exact(ImageFormat::Png);
     image::ImageError::Decoding(image::error::DecodingError::new(format, reason))
+}
+
+/// Decodes a JPEG, as [`decode_png`] does a PNG.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Size`]; [`Error::Png`], also for what a decoder panics at.
+pub(crate) fn decode_jpeg(path: &Path, expected: &[[usize; 2]]) -> Result<DynamicImage, Error> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let wrong = |reason: String| Error::Png {
+        path: path.to_owned(),
+        reason,
+    };
+    let failed = |error: image::ImageError| wrong(error.to_string());
+    let decoder = guard_decoder(|| JpegDecoder::new(Cursor::new(bytes)));
+    let decoder = decoder.map_err(wrong)?.map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    check_size(path, [height as usize, width as usize], expected)?;
+    guard_decoder(|| DynamicImage::from_decoder(decoder))
+        .map_err(wrong)?
+        .map_err(failed)
+}
+
+/// # Errors
+/// [`Error::Size`] for an image of another size (height, width) than those that are `expected`.
+pub(crate) fn check_size(
+    path: &Path,
+    found: [usize; 2],
+    expected: &[[usize; 2]],
+) -> Result<(), Error> {
+    match expected {
+        [first, ..] if !expected.contains(&found) => Err(Error::Size {
+            path: path.to_owned(),
+            found,
+            expected: *first,
+            like: "the layers",
+            hint: "crop or scale the image to the layers' size",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The height and width that a PNG's first chunk states, and the bytes of its pixels at most.

@@ -8,7 +8,7 @@ use ndarray::{Array2, Array3};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use crate::zarr_volume::ZarrVolume;
-use crate::{Error, Region, guard_decoder, read_gray};
+use crate::{Error, Region, Volume, guard_decoder, read_gray};
 
 /// Probabilities may leave 0 to 1 by rounding.
 const ROUNDING: f64 = 1e-4;
@@ -46,7 +46,7 @@ pub fn read_probability(path: impl AsRef<Path>) -> Result<Array2<u8>, Error> {
         return Err(Error::NoProbability {
             path: path.to_owned(),
             found: "no level but 0 and 1 of 255".to_owned(),
-            mend: "multiply an image of zeros and ones by 255",
+            hint: "multiply an image of zeros and ones by 255",
         });
     }
     Ok(levels)
@@ -64,11 +64,11 @@ fn read_zarr(path: &Path) -> Result<Array2<u8>, Error> {
         return Err(Error::NoProbability {
             path: path.to_owned(),
             found: format!("a volume of {depth} layers"),
-            mend: "name the image that `inkling predict` wrote",
+            hint: "name the image that `inkling predict` wrote",
         });
     }
     let mut voxels = Array3::zeros((1, height, width));
-    volume.read(&Region::new(0..1, 0..height, 0..width), voxels.view_mut())?;
+    volume.read_into(&Region::new(0..1, 0..height, 0..width), voxels.view_mut())?;
     Ok(voxels.index_axis_move(ndarray::Axis(0), 0).mapv(rounded))
 }
 
@@ -113,7 +113,7 @@ fn levels(path: &Path, values: impl Iterator<Item = f64>) -> Result<Vec<u8>, Err
         false => Err(Error::NoProbability {
             path: path.to_owned(),
             found: format!("the value {value}"),
-            mend: "divide by the largest value, or give the image that `inkling predict` wrote",
+            hint: "divide by the largest value, or give the image that `inkling predict` wrote",
         }),
     };
     values.map(level).collect()

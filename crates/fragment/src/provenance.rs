@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{Error, Fragment, Part, Region, Volume, write_bytes};
 
 /// Beside a fragment that was cut from another.
-const FILE: &str = "part.json";
+pub(crate) const PROVENANCE: &str = "part.json";
 /// Most bytes of it.
 const LONGEST: u64 = 1 << 16;
 
@@ -41,7 +41,7 @@ impl Provenance {
     /// # Errors
     /// [`Error::Provenance`] for a damaged file; those of reading voxels.
     pub fn of(fragment: &Fragment) -> Result<Self, Error> {
-        let path = fragment.path().join(FILE);
+        let path = fragment.path().join(PROVENANCE);
         match path.is_file() {
             true => Self::read(&path),
             false => Self::whole(fragment),
@@ -109,7 +109,7 @@ impl Provenance {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(PROVENANCE);
         let value = json!({
             "scan": self.scan,
             "fingerprint": self.fingerprint,
@@ -124,7 +124,7 @@ impl Provenance {
 /// SHA-256, in hex, of a scan's height and width and the upper 8 bits of some rows of its middle
 /// layers: the same under other masks, labels, names and formats, with layers reversed, and at 8
 /// bits.
-fn fingerprint(volume: &dyn Volume) -> Result<String, Error> {
+pub(crate) fn fingerprint(volume: &dyn Volume) -> Result<String, Error> {
     let [depth, height, width] = volume.shape();
     let layers = (depth - 1) / 2..depth / 2 + 1;
     let mut hash = Sha256::new();
@@ -189,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cut = whole().part(&part(10..50, 20..31, 2));
         cut.write(folder.path()).unwrap();
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(PROVENANCE);
         assert_eq!(Provenance::read(&path).unwrap(), cut);
         std::fs::write(&path, "{\"scan\": 3").unwrap();
         let message = Provenance::read(&path).unwrap_err().to_string();

@@ -143,6 +143,17 @@ impl ResultFolder {
         })
     }
 
+    /// What results lie in the folder `path`, sorted; none in a folder without a mark.
+    ///
+    /// # Errors
+    /// A mark that cannot be read.
+    pub fn kinds(path: &Path) -> Result<Vec<ResultKind>, Error> {
+        let mut kinds: Vec<_> = claims(path)?.into_iter().map(|(kind, _)| kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Ok(kinds)
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -248,7 +248,7 @@ fn check_orientation(path: &Path, page: &Directory) -> Result<(), Error> {
             path: path.to_owned(),
             found: format!("rows and columns turned by the orientation tag ({other})"),
             expected: "rows from the top and columns from the left (1)",
-            mend: "turn the layers with an image program and save them again",
+            hint: "turn the layers with an image program and save them again",
         }),
     }
 }

@@ -202,7 +202,7 @@ impl FragmentWriter {
             found,
             expected,
             like: "the layers",
-            mend: "give an image of the layers' size",
+            hint: "give an image of the layers' size",
         })
     }
 

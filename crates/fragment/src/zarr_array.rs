@@ -43,7 +43,7 @@ impl From<&BadChunk> for Error {
             path: chunk.path.clone(),
             found: chunk.found.clone(),
             expected: "a whole chunk of its array".to_owned(),
-            mend: "copy this file again".to_owned(),
+            hint: "copy this file again".to_owned(),
         }
     }
 }
@@ -74,7 +74,7 @@ impl ZarrArray {
                 path: folder.to_owned(),
                 found: "an array without a single chunk".to_owned(),
                 expected: format!("files like {}", said.file(&first)),
-                mend: "copy the chunks, too".to_owned(),
+                hint: "copy the chunks, too".to_owned(),
             });
         };
         let (named, lie) = (said.file(&first), keys.file(&first));

@@ -25,6 +25,12 @@ impl Axes {
         }
     }
 
+    /// The entries of `values`, one per axis of the array, as (z, y, x); 1 for an axis without.
+    pub fn values(&self, values: &[f64]) -> [f64; 3] {
+        let at = |axis: usize| values.get(axis).copied().unwrap_or(1.0);
+        self.places.map(|place| place.map_or(1.0, at))
+    }
+
     /// Height, width and depth of an array of `shape`, as (z, y, x); an image has one layer.
     pub fn shape(&self, shape: &[usize]) -> [usize; 3] {
         self.places.map(|place| place.map_or(1, |axis| shape[axis]))

@@ -8,6 +8,14 @@ pub(crate) enum ElementType {
 }
 
 impl ElementType {
+    /// Bits of one element.
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::Bool => 8,
+            Self::Unsigned(bytes) | Self::Signed(bytes) | Self::Float(bytes) => 8 * bytes as u8,
+        }
+    }
+
     /// By Zarr 2's name, `<u2`, with whether the most significant byte comes first.
     pub fn of_version_2(name: &str) -> Option<(Self, bool)> {
         let big = match name.get(..1)? {

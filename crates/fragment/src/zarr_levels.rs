@@ -18,6 +18,8 @@ pub(crate) struct Levels {
     pub axes: Option<Vec<String>>,
     /// What was decided where nothing says it, for people.
     pub words: Vec<String>,
+    /// What voxels are measured in, where the metadata say it.
+    pub unit: Option<String>,
 }
 
 /// One level.
@@ -28,7 +30,7 @@ pub(crate) struct Level {
     /// The array's folder.
     pub folder: PathBuf,
     /// Size of its voxels along each axis, where the metadata say it.
-    scale: Option<Vec<f64>>,
+    pub scale: Option<Vec<f64>>,
 }
 
 /// Whether `path` is a Zarr folder.
@@ -48,7 +50,7 @@ impl Levels {
                 path: path.to_owned(),
                 found: "a file, as zip stores of Zarr are".to_owned(),
                 expected: "a Zarr folder".to_owned(),
-                mend: "unpack it into a folder whose name ends with .zarr".to_owned(),
+                hint: "unpack it into a folder whose name ends with .zarr".to_owned(),
             });
         }
         if ArrayMetadata::read(path)?.is_some() {
@@ -56,6 +58,7 @@ impl Levels {
                 axes: axes_by_parent(path)?,
                 levels: vec![Level::new(path, "")],
                 words: Vec::new(),
+                unit: None,
             });
         }
         match Self::of_image(path)? {
@@ -86,6 +89,7 @@ impl Levels {
             axes: axes(&image, &levels)?,
             levels,
             words: Vec::new(),
+            unit: unit(&image),
         }))
     }
 
@@ -140,7 +144,7 @@ impl Levels {
                 path: path.to_owned(),
                 found: format!("{} levels, 0 being the finest", self.levels.len()),
                 expected: format!("a level {number}"),
-                mend: "ask for a level that is there".to_owned(),
+                hint: "ask for a level that is there".to_owned(),
             });
         };
         if let Some(array) = ArrayMetadata::read(&level.folder)? {
@@ -148,7 +152,7 @@ impl Levels {
         }
         let there = self.levels.iter().filter(|level| is_zarr(&level.folder));
         let there: Vec<&str> = there.map(|level| level.name.as_str()).collect();
-        let (what, mend) = match (number, there.first()) {
+        let (what, hint) = match (number, there.first()) {
             (0, Some(there)) => (
                 "its finest level, ",
                 format!("copy that level, too, or name the folder of another: {there}"),
@@ -163,7 +167,7 @@ impl Levels {
                 there.join(", ")
             ),
             expected: "every level that is read".to_owned(),
-            mend,
+            hint,
         })
     }
 }
@@ -230,6 +234,7 @@ fn numbered(path: &Path, arrays: Vec<(Level, ArrayMetadata)>) -> Result<Levels, 
         axes: None,
         words: (!single).then_some(word).into_iter().collect(),
         levels: arrays.into_iter().map(|(level, _)| level).collect(),
+        unit: None,
     })
 }
 
@@ -286,6 +291,13 @@ fn multiscales(path: &Path) -> Result<Option<Value>, Error> {
     Ok(image.filter(|image| image.is_object()).cloned())
 }
 
+/// What the first axis of space is measured in.
+fn unit(image: &Value) -> Option<String> {
+    let axes = image["axes"].as_array()?;
+    let mut space = axes.iter().filter(|axis| axis["type"] == "space");
+    space.find_map(|axis| Some(axis["unit"].as_str()?.to_owned()))
+}
+
 /// Names of axes: objects with names (0.4 and later), plain names (0.3), or none and always
 /// (t, c, z, y, x) (0.1 and 0.2).
 fn axes(image: &Value, levels: &[Level]) -> Result<Option<Vec<String>>, Error> {
@@ -339,7 +351,7 @@ fn bare(path: &Path) -> Error {
         path: path.to_owned(),
         found: "a folder without metadata".to_owned(),
         expected: "zarr.json, .zarray or .zgroup in it".to_owned(),
-        mend: "copy these files, too; those whose names begin with a dot are hidden".to_owned(),
+        hint: "copy these files, too; those whose names begin with a dot are hidden".to_owned(),
     }
 }
 
@@ -348,6 +360,6 @@ fn content(path: &Path, found: impl Into<String>) -> Error {
         path: path.to_owned(),
         found: found.into(),
         expected: "an array, or an OME-Zarr image of one or more levels".to_owned(),
-        mend: "name the folder of the array to read".to_owned(),
+        hint: "name the folder of the array to read".to_owned(),
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewMut3, Axis, Ix3, IxDyn, Zip, s};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::chunk_cache::{ChunkCache, Decoded};
 use crate::missing_chunks::{MissingChunks, columns_of};
@@ -10,7 +11,16 @@ use crate::zarr_array::{BadChunk, ZarrArray};
 use crate::zarr_axes::Axes;
 use crate::zarr_element::{Element, ElementType};
 use crate::zarr_levels::Levels;
-use crate::{Error, Region};
+use crate::{Error, Region, Volume};
+
+/// How large a voxel is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VoxelSize {
+    /// Along (z, y, x).
+    pub size: [f64; 3],
+    /// What it is measured in, as micrometer.
+    pub unit: Option<String>,
+}
 
 /// 8-bit voxels are scaled so that white stays white.
 const EIGHT_TO_SIXTEEN: u16 = 257;
@@ -28,6 +38,8 @@ struct Inner {
     array: ZarrArray,
     axes: Axes,
     levels: Vec<String>,
+    finest: [usize; 2],
+    voxel_size: Option<VoxelSize>,
     words: Vec<String>,
     cache: ChunkCache,
 }
@@ -40,6 +52,18 @@ impl std::fmt::Debug for ZarrVolume {
             self.inner.path.display(),
             self.shape()
         )
+    }
+}
+
+impl Volume for ZarrVolume {
+    fn shape(&self) -> [usize; 3] {
+        self.inner.axes.shape(&self.inner.array.metadata.shape)
+    }
+
+    fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
+        let mut voxels = Array3::zeros(region.shape());
+        self.read_into(region, voxels.view_mut())?;
+        Ok(voxels)
     }
 }
 
@@ -93,9 +117,17 @@ impl ZarrVolume {
             path: path.to_owned(),
             found,
             expected: "axes z, y and x in any order, and others of length 1".to_owned(),
-            mend: "export one channel at one time, its axes named".to_owned(),
+            hint: "export one channel at one time, its axes named".to_owned(),
         })?;
         check_fill(&chosen.folder, metadata.element, metadata.fill)?;
+        let [_, height, width] = match level {
+            0 => axes.shape(&metadata.shape),
+            _ => axes.shape(&levels.choose(path, 0)?.1.shape),
+        };
+        let voxel_size = chosen.scale.as_ref().map(|scale| VoxelSize {
+            size: axes.values(scale),
+            unit: levels.unit.clone(),
+        });
         let (array, word) = ZarrArray::open(&chosen.folder, metadata, may_be_empty)?;
         let words = levels.words.iter().cloned();
         let words = words.chain(axes.word.clone()).chain(word).collect();
@@ -108,6 +140,8 @@ impl ZarrVolume {
                 .iter()
                 .map(|level| level.name.clone())
                 .collect(),
+            finest: [height, width],
+            voxel_size,
             words,
             cache: ChunkCache::new(),
         };
@@ -116,14 +150,34 @@ impl ZarrVolume {
         })
     }
 
-    /// Depth, height and width.
-    pub fn shape(&self) -> [usize; 3] {
-        self.inner.axes.shape(&self.inner.array.metadata.shape)
-    }
-
     /// Names of all levels, the finest first.
     pub fn levels(&self) -> &[String] {
         &self.inner.levels
+    }
+
+    /// Height and width of the finest level, in pixels.
+    pub fn finest_size(&self) -> [usize; 2] {
+        self.inner.finest
+    }
+
+    /// Size of a voxel, where the metadata say it.
+    pub fn voxel_size(&self) -> Option<&VoxelSize> {
+        self.inner.voxel_size.as_ref()
+    }
+
+    /// Bits of a stored voxel.
+    pub fn bits(&self) -> u8 {
+        self.element().bits()
+    }
+
+    /// The coarsest level, unless this is it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn coarsest(&self) -> Result<Option<Self>, Error> {
+        let path = &self.inner.path;
+        let coarsest = Self::open(path, self.levels().len().saturating_sub(1))?;
+        Ok((coarsest.shape() != self.shape()).then_some(coarsest))
     }
 
     /// What was decided where the metadata do not say it, or say it wrong.
@@ -166,11 +220,11 @@ impl ZarrVolume {
     ///
     /// # Errors
     /// [`Error::ZarrContent`] for a damaged chunk.
-    pub fn read(&self, region: &Region, out: ArrayViewMut3<u16>) -> Result<(), Error> {
+    pub fn read_into(&self, region: &Region, out: ArrayViewMut3<u16>) -> Result<(), Error> {
         self.read_scaled(region, out, EIGHT_TO_SIXTEEN)
     }
 
-    /// As [`read`](Self::read), 8-bit voxels times `eight`.
+    /// As [`read_into`](Self::read_into), 8-bit voxels times `eight`.
     fn read_scaled(
         &self,
         region: &Region,

@@ -182,7 +182,8 @@ fn create_level(
         .map_err(|error| invalid(error.to_string()))?;
     // Written here, as zarrs adds a key of its own and the checksum, which numcodecs before 0.13
     // does not know.
-    if let Some(compressor) = written["compressor"].as_object_mut() {
+    let compressor = written.get_mut("compressor");
+    if let Some(compressor) = compressor.and_then(Value::as_object_mut) {
         compressor.remove("checksum");
     }
     let name = match version {
@@ -280,5 +281,37 @@ fn group_metadata(name: &str, version: ZarrVersion, levels: usize) -> Vec<(&'sta
                 "attributes": { "ome": { "version": "0.5", "multiscales": [image] } },
             }),
         )],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Readers of Zarr 3 refuse keys that they do not know, those of Zarr 2 codecs' settings.
+    #[test]
+    fn metadata_hold_the_keys_of_the_specification_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = |version, name: &str| {
+            let path = folder.path().join(name);
+            create_level(&path, 0, [3, 40, 50], version).unwrap();
+            let text = std::fs::read(path.join("0").join(name)).unwrap();
+            let metadata: Value = serde_json::from_slice(&text).unwrap();
+            let mut keys: Vec<_> = metadata.as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            (keys.join(" "), metadata)
+        };
+        let (two, metadata) = keys(ZarrVersion::V2, ".zarray");
+        assert_eq!(
+            two,
+            "chunks compressor dimension_separator dtype fill_value filters order shape zarr_format"
+        );
+        assert_eq!(metadata["compressor"], json!({ "id": "zstd", "level": 1 }));
+        let (three, _) = keys(ZarrVersion::V3, "zarr.json");
+        assert_eq!(
+            three,
+            "attributes chunk_grid chunk_key_encoding codecs data_type dimension_names fill_value \
+             node_type shape zarr_format"
+        );
     }
 }

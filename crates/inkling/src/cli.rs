@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use inkling_fragment::{LabelOptions, ReadOptions};
 use inkling_model::Precision;
+use inkling_pipeline::VoxelReading;
 
 /// Finds ink that nobody can see: reads X-ray scans of carbonised papyrus, brings every patch to
 /// the same depth, trains networks on fragments whose ink is known, and paints the ink of those
@@ -78,6 +80,56 @@ pub enum Command {
     Export(Export),
     /// Lists encoders and approaches.
     Models(Models),
+    /// Says what folders and files are to Inkling.
+    Info(Info),
+}
+
+/// How files are read that leave something open.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Reading {
+    /// Level of an OME-Zarr volume, 0 the finest.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub level: usize,
+    /// as-is takes 16-bit voxels as they are; auto reads them as 8 or 12 bits where their largest
+    /// value says so.
+    #[arg(long, default_value = "auto", value_name = "auto|as-is", value_parser = voxels)]
+    pub voxels: VoxelReading,
+    /// What is ink in label images.
+    #[command(flatten)]
+    pub labels: LabelReading,
+}
+
+/// What is ink in label images.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct LabelReading {
+    /// The value that is ink in label images; by default all that is drawn.
+    #[arg(long, value_name = "VALUE")]
+    pub labels_ink: Option<u16>,
+    /// Ink is dark on a light ground in label images.
+    #[arg(long)]
+    pub invert_labels: bool,
+}
+
+impl Reading {
+    /// The same for the library; `flip` takes the layers in reverse order.
+    pub fn options(&self, flip: bool) -> ReadOptions {
+        ReadOptions {
+            level: self.level,
+            flip,
+            voxels_as_is: self.voxels == VoxelReading::AsIs,
+            labels: self.labels.options(),
+        }
+    }
+}
+
+impl LabelReading {
+    /// The same for the library.
+    pub fn options(&self) -> LabelOptions {
+        LabelOptions {
+            ink: self.labels_ink,
+            invert: self.invert_labels,
+        }
+    }
 }
 
 /// Flags of `demo`.
@@ -120,6 +172,9 @@ pub struct Curves {
     /// Where curves.csv and curves.svg go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `align`.
@@ -147,6 +202,9 @@ pub struct Align {
     /// A recipe whose [align] is used; flags override it.
     #[command(flatten)]
     pub recipe: OptionalRecipes,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `warp`.
@@ -170,6 +228,9 @@ pub struct Warp {
     /// How the layers are written.
     #[arg(long, value_enum, default_value_t = Format::Tiff)]
     pub format: Format,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `split`.
@@ -187,6 +248,9 @@ pub struct Split {
     /// How the layers are written.
     #[arg(long, value_enum, default_value_t = Format::Tiff)]
     pub format: Format,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `downscale`.
@@ -204,6 +268,9 @@ pub struct Downscale {
     /// How the layers are written.
     #[arg(long, value_enum, default_value_t = Format::Tiff)]
     pub format: Format,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Where settings come from.
@@ -215,6 +282,16 @@ pub struct Recipes {
     /// Overrides one value, such as train.epochs=3.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+}
+
+impl Recipes {
+    /// The overrides, and what the flags `--layers` and `--flip` override.
+    pub fn with(&self, layers: Option<[usize; 2]>, flip: bool) -> Vec<String> {
+        let layers = layers.map(|[first, end]| format!("data.layers=[{first}, {end}]"));
+        let flip = flip.then(|| "data.flip=true".to_owned());
+        let given = self.overrides.iter().cloned();
+        given.chain(layers).chain(flip).collect()
+    }
 }
 
 /// Where settings may come from, besides flags.
@@ -263,6 +340,9 @@ pub struct Augment {
     /// Where gallery.html, gallery.png and gallery.json go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `train`.
@@ -288,6 +368,12 @@ pub struct Train {
     /// default. Voxels that do not fit are read as they are needed.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<usize>,
+    /// The layers that are read, as FIRST..END, in place of the recipe's data.layers.
+    #[arg(long, value_name = "FIRST..END", value_parser = layers)]
+    pub layers: Option<[usize; 2]>,
+    /// Takes the layers of all fragments in reverse order; for some, name them in data.flip.
+    #[arg(long)]
+    pub flip: bool,
 }
 
 /// Flags of `cv`.
@@ -313,6 +399,12 @@ pub struct Cv {
     /// default. Voxels that do not fit are read as they are needed.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<usize>,
+    /// The layers that are read, as FIRST..END, in place of the recipe's data.layers.
+    #[arg(long, value_name = "FIRST..END", value_parser = layers)]
+    pub layers: Option<[usize; 2]>,
+    /// Takes the layers of all fragments in reverse order; for some, name them in data.flip.
+    #[arg(long)]
+    pub flip: bool,
 }
 
 /// Flags of `predict`.
@@ -353,9 +445,12 @@ pub struct Predict {
     /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
-    /// With --maps auto: takes the layers in reverse order, for a sheet scanned from its other side.
+    /// Takes the layers in reverse order, for a sheet scanned from its other side.
     #[arg(long)]
     pub flip: bool,
+    /// The layers that are read, as FIRST..END; by default those that the model was trained on.
+    #[arg(long, value_name = "FIRST..END", value_parser = layers)]
+    pub layers: Option<[usize; 2]>,
     /// Tiles in work at once, each on a thread of its own on a processor, as one batch elsewhere; auto
     /// fits them into --memory.
     #[arg(long, default_value = "auto", value_name = "N|auto")]
@@ -381,6 +476,9 @@ pub struct Predict {
     /// What is written besides <id>.png.
     #[command(flatten)]
     pub images: Images,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// How predictions are written.
@@ -426,6 +524,9 @@ pub struct Threshold {
     /// The file, for --threshold of other commands.
     #[arg(long, default_value = "threshold.json", value_name = "JSON")]
     pub out: PathBuf,
+    /// What is ink in the labels.
+    #[command(flatten)]
+    pub reading: LabelReading,
 }
 
 /// Flags of `score`.
@@ -446,6 +547,9 @@ pub struct Score {
     /// Scores every square of so many pixels, too.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub regions: Option<u32>,
+    /// What is ink in the labels.
+    #[command(flatten)]
+    pub reading: LabelReading,
 }
 
 /// Flags of `submit`.
@@ -557,6 +661,17 @@ pub struct Report {
     pub folder: PathBuf,
 }
 
+/// Flags of `info`.
+#[derive(Args)]
+pub struct Info {
+    /// Fragments, weights files, or folders that Inkling wrote.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
 /// How a fragment's layers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -566,6 +681,24 @@ pub enum Format {
     Zarr,
     /// surface_volume.zarr: Zarr 3, OME-Zarr 0.5.
     Zarr3,
+}
+
+/// Reads how voxels are taken.
+fn voxels(text: &str) -> Result<VoxelReading, String> {
+    match text {
+        "auto" => Ok(VoxelReading::Auto),
+        "as-is" => Ok(VoxelReading::AsIs),
+        _ => Err(format!("found {text}; expected auto or as-is")),
+    }
+}
+
+/// Reads a range of layers.
+fn layers(text: &str) -> Result<[usize; 2], String> {
+    let range = text.split_once("..").and_then(|(first, end)| {
+        let range = [first.trim().parse().ok()?, end.trim().parse().ok()?];
+        (range[0] < range[1]).then_some(range)
+    });
+    range.ok_or_else(|| format!("found {text}; expected FIRST..END, such as 20..44"))
 }
 
 /// Reads a precision's name.

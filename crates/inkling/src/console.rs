@@ -64,7 +64,7 @@ impl Console {
         match lost.take() {
             None => Ok(()),
             Some(error) => Err(anyhow::anyhow!(
-                "stdout: {error}; expected to write there. Mend: make space, or send the output \
+                "stdout: {error}; expected to write there. hint: make space, or send the output \
                  elsewhere; what the command wrote into files is there"
             )),
         }

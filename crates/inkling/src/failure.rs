@@ -1,21 +1,18 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 
-/// A mistake in the flags or the settings, as opposed to one in the data.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
+use inkling_pipeline::Usage;
 
 /// A panic, which no input should bring about, as an error.
 pub fn fault(panic: inkling_fragment::Panic) -> anyhow::Error {
     anyhow::anyhow!(
-        "{panic}. This is a fault of Inkling {}. Mend: report it at {}/issues, with the command, this \
+        "{panic}. This is a fault of Inkling {}. hint: report it at {}/issues, with the command, this \
          message, and what RUST_BACKTRACE=1 in the environment adds to it",
         env!("INKLING_VERSION"),
         env!("CARGO_PKG_REPOSITORY"),
     )
 }
 
-/// 2 when the mend lies in the flags or the settings, else 1.
+/// 2 when the hint lies in the flags or the settings, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let settings = error.chain().any(|cause| {
         let is = |known: Option<bool>| known.unwrap_or(false);

@@ -9,7 +9,6 @@ mod commands;
 mod console;
 mod failure;
 mod ranks;
-mod recipe;
 mod threads;
 
 use std::process::ExitCode;
@@ -31,11 +30,8 @@ fn main() -> ExitCode {
     let first = ranks.is_first();
     let console = console::Console::new(cli.json && first, cli.verbose, cli.quiet || !first);
     let run = || threads::within(cli.threads, || commands::run(&cli, &console, &ranks));
-    let outcome = catch_panic(run)
-        .map_err(failure::fault)
-        .flatten()
-        .flatten()
-        .and_then(|figures| console.finish(&figures));
+    let outcome = without_panics(|| run().flatten());
+    let outcome = outcome.and_then(|figures| console.finish(&figures));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,5 +43,31 @@ fn main() -> ExitCode {
             }
             failure::exit_code(&error).into()
         }
+    }
+}
+
+/// A panic, which no input should bring about, becomes an error that asks to be reported.
+fn without_panics<T>(run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_panic(run).map_err(failure::fault).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_that_names_its_place() {
+        silence_panics();
+        let error = without_panics(|| {
+            let nothing: [u8; 0] = [];
+            Ok(nothing[std::hint::black_box(3)])
+        });
+        let text = error.unwrap_err();
+        assert_eq!(failure::exit_code(&text), 1);
+        let text = text.to_string();
+        assert!(text.contains("index out of bounds"), "{text}");
+        assert!(text.contains("main.rs"), "{text}");
+        assert!(text.contains("This is a fault of Inkling"), "{text}");
+        assert!(without_panics(|| Ok(3)).is_ok_and(|three| three == 3));
     }
 }

@@ -1,10 +1,10 @@
 //! Whether this process is one of several that train together.
 
+use inkling_pipeline::Usage;
 use inkling_train::Ranks;
 
 use crate::cli::Command;
 #[cfg(not(feature = "mpi"))]
-use crate::failure::Usage;
 
 /// Keeps this process among the ranks until it is dropped.
 #[cfg(feature = "mpi")]
@@ -38,7 +38,7 @@ pub fn launched(command: &Command) -> anyhow::Result<(Ranks, Option<Joined>)> {
     match size {
         Some(size) if size > 1 && trains(command) => Err(Usage(format!(
             "found {size} processes started by mpirun; expected one, this build having no MPI. \
-             Mend: build with `cargo build --release --features mpi`, or leave mpirun out"
+             hint: build with `cargo build --release --features mpi`, or leave mpirun out"
         ))
         .into()),
         _ => Ok((Ranks::alone(), None)),

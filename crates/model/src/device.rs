@@ -47,7 +47,7 @@ impl FromStr for DeviceName {
             found: text.to_owned(),
             expected: "auto, flex, cuda[:N], vulkan[:N], metal, rocm[:N] or libtorch[:cuda:N]"
                 .to_owned(),
-            mend: "write one of these".to_owned(),
+            hint: "write one of these".to_owned(),
         };
         let index = |part: &str| part.parse::<usize>().map_err(|_| unknown());
         let parts: Vec<&str> = text.split(':').collect();
@@ -89,7 +89,7 @@ impl DeviceName {
     /// must answer.
     ///
     /// # Errors
-    /// [`Error::Device`] when this build lacks the device, whose cargo feature the mend then names, or
+    /// [`Error::Device`] when this build lacks the device, whose cargo feature the hint then names, or
     /// when it does not answer, naming those of its kind that do.
     pub fn find(self) -> Result<FoundDevice, Error> {
         if !matches!(self, Self::Auto) {
@@ -129,7 +129,7 @@ impl DeviceName {
         Err(Error::Device {
             found: self.to_string(),
             expected: format!("a device that answers, which it does not ({reason})"),
-            mend: format!("choose one of {}, which do", there.join(", ")),
+            hint: format!("choose one of {}, which do", there.join(", ")),
         })
     }
 
@@ -181,7 +181,7 @@ impl DeviceName {
     /// Opens the device, without asking whether it answers.
     ///
     /// # Errors
-    /// [`Error::Device`] when this build lacks it; the mend names the cargo feature.
+    /// [`Error::Device`] when this build lacks it; the hint names the cargo feature.
     #[allow(
         deprecated,
         reason = "burn deprecates LibTorch, which is the fast way on NVIDIA"
@@ -238,7 +238,7 @@ impl DeviceName {
         Error::Device {
             found: feature.to_owned(),
             expected: "a device that this build has (flex is always there)".to_owned(),
-            mend: format!("build with `cargo build --release --features {feature}`"),
+            hint: format!("build with `cargo build --release --features {feature}`"),
         }
     }
 }

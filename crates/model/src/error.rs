@@ -6,7 +6,7 @@ pub enum Error {
     /// No encoder has this name.
     #[error(
         "model.encoder: found \"{name}\"; expected one of the names that `inkling models` lists. \
-         Mend: did you mean \"{nearest}\"?"
+         hint: did you mean \"{nearest}\"?"
     )]
     UnknownEncoder {
         /// The name asked for.
@@ -17,7 +17,7 @@ pub enum Error {
     /// The encoder cannot take images of this size.
     #[error(
         "model.image_size: found {found}; expected a multiple of {multiple}, which the windows of \
-         {encoder} divide. Mend: use {} or {}",
+         {encoder} divide. hint: use {} or {}",
         (found / multiple).max(1) * multiple,
         (found / multiple + 1) * multiple
     )]
@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// The encoder's overridden shape does not fit together.
     #[error(
-        "model.{encoder}: found a shape that does not fit together: {reason}. Mend: change [model.{encoder}]"
+        "model.{encoder}: found a shape that does not fit together: {reason}. hint: change [model.{encoder}]"
     )]
     Shape {
         /// The family's table in the settings.
@@ -40,7 +40,7 @@ pub enum Error {
         reason: String,
     },
     /// A setting is out of its range.
-    #[error("model.{key}: found {found}; expected {expected}. Mend: change it in [model]")]
+    #[error("model.{key}: found {found}; expected {expected}. hint: change it in [model]")]
     Setting {
         /// The setting's name.
         key: &'static str,
@@ -50,17 +50,17 @@ pub enum Error {
         expected: String,
     },
     /// The device is unknown or not part of this build.
-    #[error("--device: found \"{found}\"; expected {expected}. Mend: {mend}")]
+    #[error("--device: found \"{found}\"; expected {expected}. hint: {hint}")]
     Device {
         /// The name asked for.
         found: String,
         /// What this build can do.
         expected: String,
         /// What to do.
-        mend: String,
+        hint: String,
     },
     /// A file could not be read or written.
-    #[error("{}: {source}. Mend: check that the path exists and may be read", path.display())]
+    #[error("{}: {source}. hint: check that the path exists and may be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum Error {
     /// The file is no safetensors file, or a damaged one.
     #[error(
         "{}: found a file that is no whole safetensors file ({reason}); expected weights. \
-         Mend: copy or download it again", path.display()
+         hint: copy or download it again", path.display()
     )]
     NotSafetensors {
         /// The file.
@@ -84,7 +84,7 @@ pub enum Error {
     /// The file begins as one of `torch.save`, but cannot be read as one.
     #[error(
         "{}: found a zip archive that is no state dict of PyTorch ({reason}); expected what \
-         `torch.save(model.state_dict(), path)` writes. Mend: save the state dict alone, or \
+         `torch.save(model.state_dict(), path)` writes. hint: save the state dict alone, or \
          download the file again", path.display()
     )]
     NotPyTorch {
@@ -96,7 +96,7 @@ pub enum Error {
     /// The file's pickle names something that would run code, which is never run.
     #[error(
         "{}: found a pickle that calls {name}; expected tensors and plain settings only. Nothing \
-         was run. Mend: do not trust this file; if it is your own, save \
+         was run. hint: do not trust this file; if it is your own, save \
          `model.state_dict()` alone", path.display()
     )]
     PickledCode {
@@ -108,7 +108,7 @@ pub enum Error {
     /// The file has the format that PyTorch left with version 1.6.
     #[error(
         "{}: found a bare pickle, PyTorch's format before 1.6; expected safetensors or a file of a \
-         later torch.save. Mend: in Python, torch.save(torch.load(path), path)", path.display()
+         later torch.save. hint: in Python, torch.save(torch.load(path), path)", path.display()
     )]
     OldPyTorch {
         /// The file.
@@ -116,7 +116,7 @@ pub enum Error {
     },
     /// Weights could not be fetched.
     #[error(
-        "model.pretrained = \"{name}\": found {found} at {endpoint}; expected its model.safetensors. Mend: {mend}"
+        "model.pretrained = \"{name}\": found {found} at {endpoint}; expected its model.safetensors. hint: {hint}"
     )]
     Hub {
         /// The repository.
@@ -126,22 +126,22 @@ pub enum Error {
         /// What was met.
         found: String,
         /// What helps.
-        mend: String,
+        hint: String,
     },
     /// The network has no place under another program's names.
-    #[error("--names: found {found}; expected {expected}. Mend: {mend}")]
+    #[error("--names: found {found}; expected {expected}. hint: {hint}")]
     Export {
         /// What stands in the way.
         found: String,
         /// What there is a place for.
         expected: &'static str,
         /// What to do.
-        mend: &'static str,
+        hint: &'static str,
     },
     /// The file says nothing of the model it belongs to.
     #[error(
         "{}: found weights without Inkling's settings in their metadata; expected a file that \
-         `inkling train` or `inkling export` wrote. Mend: give the model's settings too (--config)",
+         `inkling train` or `inkling export` wrote. hint: give the model's settings too (--config)",
         path.display()
     )]
     NoSettings {
@@ -149,7 +149,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The settings in the file cannot be understood.
-    #[error("{}: found settings that this version cannot read ({reason}). Mend: use the version that wrote the file", path.display())]
+    #[error("{}: found settings that this version cannot read ({reason}). hint: use the version that wrote the file", path.display())]
     BadSettings {
         /// The file.
         path: PathBuf,
@@ -157,7 +157,7 @@ pub enum Error {
         reason: String,
     },
     /// The tensors in the file are not the model's.
-    #[error("{}: {mismatch}. Mend: check that model.encoder and the decoder are those of the file", path.display())]
+    #[error("{}: {mismatch}. hint: check that model.encoder and the decoder are those of the file", path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,
@@ -167,7 +167,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the mend lies in the flags or the settings.
+    /// Whether the hint lies in the flags or the settings.
     pub fn is_settings(&self) -> bool {
         matches!(
             self,

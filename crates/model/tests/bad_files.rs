@@ -129,6 +129,8 @@ fn hostile_headers_are_refused() {
     };
     let plain = |header: &str, data| safetensors(header, header.len() as u64, data);
     refused("a header of 2^64 bytes", safetensors(&honest, u64::MAX, 8));
+    let long = format!("{honest}{}", " ".repeat((16 << 20) + 1 - honest.len()));
+    refused("a header of a byte more than 16 MiB", plain(&long, 8));
     refused("a header of 2^40 bytes", safetensors(&honest, 1 << 40, 8));
     refused(
         "a header longer than the file",
@@ -150,5 +152,7 @@ fn hostile_headers_are_refused() {
     refused("seven bytes", vec![1; 7]);
     refused("text", b"<html>Not Found</html>".to_vec());
     std::fs::write(&path, plain(&honest, 8)).unwrap();
+    assert_eq!(Tensors::read(&path).unwrap().values("a"), [0.0, 0.0]);
+    std::fs::write(&path, plain(&long[..16 << 20], 8)).unwrap();
     assert_eq!(Tensors::read(&path).unwrap().values("a"), [0.0, 0.0]);
 }

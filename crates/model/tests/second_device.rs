@@ -35,7 +35,7 @@ fn settings(encoder: &str, image_size: usize, architecture: Architecture) -> Mod
             Architecture::UperNet => vec![8],
         },
         dropout: 0.0,
-        maxvit: encoder.starts_with("maxvit").then(|| MaxVitShape {
+        maxvit: encoder.starts_with("maxvit").then_some(MaxVitShape {
             stem: [8, 8],
             channels: [8, 16, 16, 32],
             blocks: [1; 4],
@@ -114,6 +114,10 @@ fn check(settings: &ModelSettings) {
         settings.encoder
     );
 
+    // burn's ndarray knows no way back through a bilinear resizing, of which an UperNet is made.
+    if settings.architecture == Architecture::UperNet {
+        return;
+    }
     let (expected, found) = (step(settings, &Device::flex()), step(settings, &other()));
     for (found, expected) in found.into_iter().zip(expected) {
         let ratio = found / expected;

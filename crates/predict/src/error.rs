@@ -4,7 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting out of its range.
-    #[error("predict.{key}: found {found}; expected {expected}. Mend: change it in [predict]")]
+    #[error("predict.{key}: found {found}; expected {expected}. hint: change it in [predict]")]
     Setting {
         /// The setting's name.
         key: &'static str,
@@ -14,7 +14,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// Models that cannot be averaged.
-    #[error("{}: found a model for patches of {found}; expected {expected} as the first model has. Mend: predict with each alone", path.display())]
+    #[error("{}: found a model for patches of {found}; expected {expected} as the first model has. hint: predict with each alone", path.display())]
     Disagreement {
         /// The odd model's file.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum Error {
     },
     /// Images that do not lie on each other.
     #[error(
-        "{what}: found {found:?} px (height, width); expected {expected:?} px as the prediction has. Mend: give the images of one fragment"
+        "{what}: found {found:?} px (height, width); expected {expected:?} px as the prediction has. hint: give the images of one fragment"
     )]
     Size {
         /// Which image.
@@ -37,12 +37,12 @@ pub enum Error {
     },
     /// Nothing to score.
     #[error(
-        "labels: found no ink within the mask; expected some to score by. Mend: check that the labels mark ink in white"
+        "labels: found no ink within the mask; expected some to score by. hint: check that the labels mark ink in white"
     )]
     NoInk,
     /// The network gave something that is no number.
     #[error(
-        "found a prediction that is no number at tile ({y}, {x}); expected probabilities. Mend: check the weights and the volume for damage"
+        "found a prediction that is no number at tile ({y}, {x}); expected probabilities. hint: check the weights and the volume for damage"
     )]
     NotANumber {
         /// The tile's first row.
@@ -52,14 +52,14 @@ pub enum Error {
     },
     /// A part that is none.
     #[error(
-        "--part {found}: expected K/N with K from 1 to N and N up to 100,000, such as 2/8. Mend: number the parts from 1"
+        "--part {found}: expected K/N with K from 1 to N and N up to 100,000, such as 2/8. hint: number the parts from 1"
     )]
     Part {
         /// What was given.
         found: String,
     },
     /// Tiles of another prediction.
-    #[error("{}: found a prediction that differs in {found}; expected the same plan. Mend: give the settings, models and fragment it was begun with, or another --out", path.display())]
+    #[error("{}: found a prediction that differs in {found}; expected the same plan. hint: give the settings, models and fragment it was begun with, or another --out", path.display())]
     OtherPlan {
         /// The store.
         path: PathBuf,
@@ -67,13 +67,13 @@ pub enum Error {
         found: String,
     },
     /// A part that is there already.
-    #[error("{}: found a prediction that was begun; expected none. Mend: give --resume to continue it, --force to replace it, or --out another folder", path.display())]
+    #[error("{}: found a prediction that was begun; expected none. hint: give --resume to continue it, --force to replace it, or --out another folder", path.display())]
     Begun {
         /// The part's file.
         path: PathBuf,
     },
     /// No prediction was begun there.
-    #[error("{}: found no plan ({reason}); expected the parts of a prediction. Mend: give the folder that `predict --part` wrote", path.display())]
+    #[error("{}: found no plan ({reason}); expected the parts of a prediction. hint: give the folder that `predict --part` wrote", path.display())]
     NoPlan {
         /// The plan's file.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum Error {
         reason: String,
     },
     /// Parts that are not there.
-    #[error("{}: found no part {missing}; expected all parts. Mend: run `predict` with --part and --resume for each of them", path.display())]
+    #[error("{}: found no part {missing}; expected all parts. hint: run `predict` with --part and --resume for each of them", path.display())]
     MissingParts {
         /// The store.
         path: PathBuf,
@@ -89,7 +89,7 @@ pub enum Error {
         missing: String,
     },
     /// Parts of different numbers.
-    #[error("{}: found parts of {found:?}; expected parts of one number. Mend: remove those that do not belong", path.display())]
+    #[error("{}: found parts of {found:?}; expected parts of one number. hint: remove those that do not belong", path.display())]
     MixedParts {
         /// The store.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A file of tiles that cannot be used.
-    #[error("{}: found {found}; expected the tiles of this prediction. Mend: remove the file and make the part again", path.display())]
+    #[error("{}: found {found}; expected the tiles of this prediction. hint: remove the file and make the part again", path.display())]
     TileFile {
         /// The file.
         path: PathBuf,
@@ -105,7 +105,7 @@ pub enum Error {
         found: String,
     },
     /// The disk is full.
-    #[error("{}: {source}; expected space for {} MiB more. Mend: free some, then go on with --resume", path.display(), left.div_ceil(1 << 20))]
+    #[error("{}: {source}; expected space for {} MiB more. hint: free some, then go on with --resume", path.display(), left.div_ceil(1 << 20))]
     Full {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum Error {
         left: u64,
     },
     /// A fragment that the models cannot read.
-    #[error("{}: found {found} layers; expected layers {first} to {end}, which the model reads. Mend: give the whole fragment, or a model that was trained on fewer layers", path.display())]
+    #[error("{}: found {found} layers; expected layers {first} to {end}, which the model reads. hint: give the whole fragment, or a model that was trained on fewer layers", path.display())]
     Shallow {
         /// The fragment.
         path: PathBuf,
@@ -128,12 +128,12 @@ pub enum Error {
     },
     /// Not even one tile fits.
     #[error(
-        "the device's memory: found too little for one tile; expected room for one. Mend: predict with fewer models at once, or on another --device"
+        "the device's memory: found too little for one tile; expected room for one. hint: predict with fewer models at once, or on another --device"
     )]
     Memory,
     /// A thread that works for prediction failed where no failure was foreseen.
     #[error(
-        "{what}: found a fault of this program: {panic}. Mend: report it, with the command and this message"
+        "{what}: found a fault of this program: {panic}. hint: report it, with the command and this message"
     )]
     Fault {
         /// What was being made.
@@ -150,7 +150,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the mend lies in the settings.
+    /// Whether the hint lies in the settings.
     pub fn is_settings(&self) -> bool {
         matches!(self, Self::Setting { .. } | Self::Part { .. })
     }

@@ -85,7 +85,7 @@ impl Run {
                 path,
                 found: "a file without a run's progress".to_owned(),
                 expected: "a checkpoint that this version of `inkling train` wrote".to_owned(),
-                mend: "give --out another folder for a new run".to_owned(),
+                hint: "give --out another folder for a new run".to_owned(),
             });
         };
         Ok(Some((Found { progress, identity }, tensors)))
@@ -126,7 +126,7 @@ impl Run {
                     path: self.resume_path(),
                     found: format!("the tensor {name} of shape {found:?}"),
                     expected: "moments of the network's tensors, in pairs".to_owned(),
-                    mend: "copy the run again".to_owned(),
+                    hint: "copy the run again".to_owned(),
                 });
             }
         }

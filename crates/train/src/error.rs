@@ -4,7 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is out of its range.
-    #[error("train.{key}: found {found}; expected {expected}. Mend: change it in [train]")]
+    #[error("train.{key}: found {found}; expected {expected}. hint: change it in [train]")]
     Setting {
         /// The setting's name.
         key: &'static str,
@@ -14,35 +14,35 @@ pub enum Error {
         expected: &'static str,
     },
     /// The frozen tensors leave nothing to train, or are none.
-    #[error("train.freeze: found {found}; expected {expected}. Mend: {mend}")]
+    #[error("train.freeze: found {found}; expected {expected}. hint: {hint}")]
     Freeze {
         /// What was found.
         found: String,
         /// What was expected.
         expected: String,
         /// What to do.
-        mend: &'static str,
+        hint: &'static str,
     },
     /// No fragment to train on is left.
     #[error(
         "data.fragments: found no fragment to train on beside the held-out ones; expected at \
-         least one. Mend: name more fragments, or hold out fewer"
+         least one. hint: name more fragments, or hold out fewer"
     )]
     NoFragments,
     /// A fragment to train on has no labels, or labels without ink.
-    #[error("{fragment}: found {found}; expected ink labels to learn from. Mend: {mend}")]
+    #[error("{fragment}: found {found}; expected ink labels to learn from. hint: {hint}")]
     Labels {
         /// The fragment's folder.
         fragment: String,
         /// What was found.
         found: &'static str,
         /// What to do.
-        mend: &'static str,
+        hint: &'static str,
     },
     /// The loss stopped being a number.
     #[error(
         "found {count} losses in a row that are no numbers (last at step {step}); expected finite \
-         ones. Mend: lower train.optimizer.learning_rate, or check the volumes for damage"
+         ones. hint: lower train.optimizer.learning_rate, or check the volumes for damage"
     )]
     NotANumber {
         /// Skipped steps in a row.
@@ -51,7 +51,7 @@ pub enum Error {
         step: u64,
     },
     /// The run's folder holds something else.
-    #[error("{}: found {found}; expected {expected}. Mend: {mend}", path.display())]
+    #[error("{}: found {found}; expected {expected}. hint: {hint}", path.display())]
     Run {
         /// The file or folder.
         path: PathBuf,
@@ -60,12 +60,12 @@ pub enum Error {
         /// What was expected.
         expected: String,
         /// What to do.
-        mend: String,
+        hint: String,
     },
     /// Another of the ranks that train together failed.
     #[error(
         "rank {rank} failed, and its own message says why; training ends on all ranks. Finished \
-         epochs are kept. Mend: mend that, then give the command again with --resume, on any \
+         epochs are kept. hint: put that right, then give the command again with --resume, on any \
          number of ranks"
     )]
     OtherRank {
@@ -73,17 +73,17 @@ pub enum Error {
         rank: usize,
     },
     /// Several ranks cannot train together like this.
-    #[error("ranks: found {found}; expected {expected}. Mend: {mend}")]
+    #[error("ranks: found {found}; expected {expected}. hint: {hint}")]
     Ranks {
         /// What was found.
         found: String,
         /// What was expected.
         expected: &'static str,
         /// What to do.
-        mend: &'static str,
+        hint: &'static str,
     },
     /// Reading or writing failed.
-    #[error("{}: {source}. Mend: check the disk and the permissions", path.display())]
+    #[error("{}: {source}. hint: check the disk and the permissions", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum Error {
     Model(#[from] inkling_model::Error),
     /// A thread that works for training failed where no failure was foreseen.
     #[error(
-        "{what}: found a fault of this program: {panic}. Mend: report it, with the command and this message"
+        "{what}: found a fault of this program: {panic}. hint: report it, with the command and this message"
     )]
     Fault {
         /// What was being made.
@@ -111,7 +111,7 @@ pub enum Error {
     },
     /// Fewer samples were made than are due.
     #[error(
-        "a batch: found {found} samples; expected {expected}. Mend: report it, with the command and this message"
+        "a batch: found {found} samples; expected {expected}. hint: report it, with the command and this message"
     )]
     Short {
         /// Samples that were made.
@@ -125,7 +125,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the mend lies in the flags or the settings.
+    /// Whether the hint lies in the flags or the settings.
     pub fn is_settings(&self) -> bool {
         match self {
             Self::Setting { .. } | Self::Freeze { .. } | Self::NoFragments => true,

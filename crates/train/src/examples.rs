@@ -100,7 +100,7 @@ impl Examples {
                         }
                         None => "ink labels without ink on the papyrus",
                     },
-                    mend: "check that inklabels.png marks ink in white, and the masks; or leave \
+                    hint: "check that inklabels.png marks ink in white, and the masks; or leave \
                            the fragment out",
                 });
             }

@@ -92,7 +92,7 @@ pub(crate) fn check(network: &Network, freezes: &[Freeze], epochs: u32) -> Resul
                     names[0],
                     names[names.len() - 1]
                 ),
-                mend: "write it as weights files have the names, such as \"encoder.*\"",
+                hint: "write it as weights files have the names, such as \"encoder.*\"",
             });
         }
     }
@@ -107,7 +107,7 @@ pub(crate) fn check(network: &Network, freezes: &[Freeze], epochs: u32) -> Resul
             return Err(Error::Freeze {
                 found: format!("every tensor of the network frozen in epoch {epoch}"),
                 expected: "some that are trained".to_owned(),
-                mend: "narrow the patterns, or end them earlier with until",
+                hint: "narrow the patterns, or end them earlier with until",
             });
         }
     }

@@ -28,12 +28,12 @@ impl Identity {
         allow_changed_data: bool,
         path: &Path,
     ) -> Result<(), Error> {
-        let refuse = |found: String, expected: String, mend: &str| {
+        let refuse = |found: String, expected: String, hint: &str| {
             Err(Error::Run {
                 path: path.to_owned(),
                 found,
                 expected,
-                mend: mend.to_owned(),
+                hint: hint.to_owned(),
             })
         };
         if self.settings != found.settings {

@@ -42,7 +42,7 @@ impl Ranks {
             return Err(Error::Ranks {
                 found: "MPI in use already".to_owned(),
                 expected: "to be the first to use it",
-                mend: "start the program anew",
+                hint: "start the program anew",
             });
         };
         let world = universe.world();
@@ -117,7 +117,7 @@ fn wait<'a, S: Scope<'a>>(
             let _ = writeln!(
                 std::io::stderr(),
                 "error: rank {}: found no answer from the other ranks for {} s; expected one \
-                 within {PATIENCE}. Mend: see which rank was lost, then give the command again \
+                 within {PATIENCE}. hint: see which rank was lost, then give the command again \
                  with --resume, on any number of ranks",
                 world.rank(),
                 waited.as_secs()
@@ -138,14 +138,14 @@ fn speak_when_ended(rank: usize, size: usize) -> Result<(), Error> {
     let mut signals = signals.map_err(|error| Error::Ranks {
         found: error.to_string(),
         expected: "to hear the launcher's signals",
-        mend: "give the command on one rank, without mpirun",
+        hint: "give the command on one rank, without mpirun",
     })?;
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             let _ = writeln!(
                 std::io::stderr(),
                 "error: rank {rank} of {size}: ended by the launcher, as happens when another rank \
-                 is lost. Finished epochs are kept. Mend: give the command again with --resume, on \
+                 is lost. Finished epochs are kept. hint: give the command again with --resume, on \
                  any number of ranks"
             );
             std::process::exit(FAILED);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use inkling_fragment::{ResultFolder, ResultKind, write_whole};
+use inkling_fragment::{ResultFolder, ResultKind, read_text, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Metric, Validation};
@@ -31,6 +31,9 @@ pub struct Epoch {
 
 /// The file of a run's epochs.
 const METRICS: &str = "metrics.jsonl";
+
+/// Most bytes of it: a million epochs of half a kilobyte.
+const LONGEST_METRICS: u64 = 512 << 20;
 
 /// What TensorBoard's files are called.
 pub(crate) const EVENTS_PREFIX: &str = "events.out.tfevents.";
@@ -84,7 +87,7 @@ impl Run {
                 path: folder.to_owned(),
                 found: "a run".to_owned(),
                 expected: "a new folder".to_owned(),
-                mend: "give --resume to continue it, --force to replace it, or --out another \
+                hint: "give --resume to continue it, --force to replace it, or --out another \
                        folder"
                     .to_owned(),
             });
@@ -176,7 +179,7 @@ impl Run {
         if !path.exists() || self.replaces_another() {
             return Ok(Vec::new());
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let text = read_text(&path, LONGEST_METRICS)?;
         text.lines()
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()
@@ -184,7 +187,7 @@ impl Run {
                 path,
                 found: format!("a line that is no epoch ({error})"),
                 expected: "one JSON object per line".to_owned(),
-                mend: "remove the damaged line".to_owned(),
+                hint: "remove the damaged line".to_owned(),
             })
     }
 
@@ -207,7 +210,7 @@ impl Run {
             return Ok(());
         }
         // A crash can leave the last line half-written; it lies after the checkpoint.
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let text = read_text(&path, LONGEST_METRICS)?;
         write_whole(&path, true, |file| {
             for line in text.lines().take(count as usize) {
                 writeln!(file, "{line}").map_err(Error::io(&path))?;
@@ -295,7 +298,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
             path: folder.to_owned(),
             found: "a run that another process is training".to_owned(),
             expected: "one that nobody is at".to_owned(),
-            mend: "wait for it, end it, or give --out another folder".to_owned(),
+            hint: "wait for it, end it, or give --out another folder".to_owned(),
         }),
         // Some network file systems know no locks.
         _ => Ok(file),

@@ -173,7 +173,7 @@ impl Training<'_> {
                 found: "not the same settings, data, first weights and checkpoint on all"
                     .to_owned(),
                 expected: "one training",
-                mend: "give one command to all, with files that all of them see, and --out in a \
+                hint: "give one command to all, with files that all of them see, and --out in a \
                        folder that they share",
             }),
         }

@@ -1,4 +1,4 @@
-//! Whatever is wrong with a folder has an error of its own, which names the file and the mend.
+//! Whatever is wrong with a folder has an error of its own, which names the file and the hint.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use tiff::encoder::colortype;
 
 const SIZE: [u32; 2] = [SHAPE[1] as u32, SHAPE[2] as u32];
 
-/// What opening says; it must name `file` and a mend.
+/// What opening says; it must name `file` and a hint.
 fn opening(scrap: &Scrap, file: &Path) -> Error {
     let error = Fragment::open(scrap.path()).unwrap_err();
     told(error, file)
 }
 
-/// What reading the mask says; it must name `file` and a mend.
+/// What reading the mask says; it must name `file` and a hint.
 fn reading_mask(scrap: &Scrap, file: &Path) -> Error {
     let error = Fragment::open(scrap.path()).unwrap().mask().unwrap_err();
     told(error, file)
@@ -23,7 +23,7 @@ fn reading_mask(scrap: &Scrap, file: &Path) -> Error {
 
 fn told(error: Error, file: &Path) -> Error {
     let said = error.to_string();
-    for part in [file.to_str().unwrap(), "expected", "found", "Mend: "] {
+    for part in [file.to_str().unwrap(), "expected", "found", "hint: "] {
         assert!(said.contains(part), "\"{part}\" is missing in: {said}");
     }
     error
@@ -156,11 +156,21 @@ fn truncated_layers_of_every_kind() {
 }
 
 #[test]
-fn a_missing_mask() {
-    let scrap = Scrap::new();
-    std::fs::remove_file(scrap.file("mask.png")).unwrap();
-    let error = reading_mask(&scrap, &scrap.path());
-    assert!(matches!(error, Error::NoMask { .. }), "{error}");
+fn no_mask_and_no_voxel_but_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blank");
+    let options = inkling_fragment::WriteOptions::default();
+    let mut writer = inkling_fragment::FragmentWriter::create(&path, [2, 30, 40], options).unwrap();
+    writer
+        .write_rows(ndarray::Array3::zeros((2, 30, 40)).view())
+        .unwrap();
+    writer
+        .write_mask(&Array2::from_elem((30, 40), true))
+        .unwrap();
+    writer.finish().unwrap();
+    std::fs::remove_file(path.join("mask.png")).unwrap();
+    let error = told(Fragment::open(&path).unwrap().mask().unwrap_err(), &path);
+    assert!(matches!(error, Error::NoPapyrus { .. }), "{error}");
 }
 
 #[test]

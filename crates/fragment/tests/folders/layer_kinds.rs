@@ -390,7 +390,7 @@ fn what_is_refused_is_named() {
     for (changes, word) in cases {
         let error = Fragment::open(one_strip(changes, &bytes).path()).unwrap_err();
         let said = error.to_string();
-        assert!(said.contains(word) && said.contains("Mend: "), "{said}");
+        assert!(said.contains(word) && said.contains("hint: "), "{said}");
     }
 }
 

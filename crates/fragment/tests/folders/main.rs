@@ -4,6 +4,7 @@ mod bad_input;
 mod layer_kinds;
 mod layouts;
 mod scraps;
+mod side_images;
 mod writing;
 mod zarr;
 mod zarr_layouts;

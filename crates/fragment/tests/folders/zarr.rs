@@ -134,7 +134,7 @@ fn what_cannot_be_read_says_why() {
     assert!(matches!(Fragment::open(&broken), Err(Error::Zarr { .. })));
     let message = Fragment::open(&broken).unwrap_err().to_string();
     assert!(
-        message.contains("broken.zarr") && message.contains("Mend:"),
+        message.contains("broken.zarr") && message.contains("hint:"),
         "{message}"
     );
 

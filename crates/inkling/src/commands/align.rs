@@ -2,6 +2,7 @@ use std::path::Path;
 
 use inkling_align::{AlignSettings, Alignment, Method, Target, align, measure_curves};
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
+use inkling_pipeline::{Recipe, Usage};
 use inkling_report::{AlignmentView, Chart, Line, shift_map};
 use ndarray::{Array2, s};
 use serde_json::{Value, json};
@@ -10,19 +11,17 @@ use super::Context;
 use super::apart::Inputs;
 use super::folds::open_distinct;
 use crate::cli::Align;
-use crate::failure::Usage;
-use crate::recipe::Recipe;
 
 pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
     let mut inputs = Inputs::of(flags.fragments.iter().chain(&flags.target));
     flags.recipe.files.iter().for_each(|file| inputs.add(file));
     inputs.check_apart(&flags.out)?;
     let settings = settings(flags)?;
-    let fragments = open_distinct(&flags.fragments)?;
+    let fragments = open_distinct(&flags.fragments, flags.reading.options(false))?;
     for fragment in &fragments {
         maps_folder(&flags.out.join(fragment.id()), context.force)?;
     }
-    let targets = flags.target.iter().map(|path| target(path, context));
+    let targets = flags.target.iter().map(|path| target(path, flags, context));
     let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
     let target = Target::mean(&targets, &settings)?;
     let mut figures = serde_json::Map::new();
@@ -102,11 +101,11 @@ fn method(name: &str) -> Result<Method, Usage> {
     }
 }
 
-fn target(path: &Path, context: &Context) -> anyhow::Result<Target> {
+fn target(path: &Path, flags: &Align, context: &Context) -> anyhow::Result<Target> {
     if !path.is_dir() {
         return Ok(Target::read(path)?);
     }
-    let fragment = Fragment::open(path)?;
+    let fragment = Fragment::open_with(path, flags.reading.options(false))?;
     let task = context.console.task("target");
     let curves = measure_curves(&fragment, &|done, all| task.at(done, all))?;
     Ok(Target::new(fragment.id(), curves.all))

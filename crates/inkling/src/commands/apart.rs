@@ -3,9 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use inkling_fragment::split_name;
-
-use crate::failure::Usage;
-use crate::recipe::Recipe;
+use inkling_pipeline::{Recipe, Usage};
 
 /// What a command reads and must not write to.
 #[derive(Default)]
@@ -59,7 +57,7 @@ impl Inputs {
                 };
                 return Err(Usage(format!(
                     "{}: found an output that {relation} the input {}; expected a place apart from \
-                     everything that is read. Mend: give --out another name",
+                     everything that is read. hint: give --out another name",
                     output.display(),
                     input.display()
                 )));
@@ -130,7 +128,7 @@ pub fn check_distinct<'a>(
         if let Some((_, other)) = seen.iter().find(|(known, _)| *known == name) {
             return Err(Usage(format!(
                 "{} and {}: found two inputs called {name}; expected names of their own, since \
-                 results are named after them. Mend: give one of them another name, as {name}2={}",
+                 results are named after them. hint: give one of them another name, as {name}2={}",
                 other.display(),
                 path.display(),
                 path.display()

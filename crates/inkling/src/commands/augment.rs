@@ -6,6 +6,7 @@ use inkling_augment::{
     TrainTransform,
 };
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
+use inkling_pipeline::Recipe;
 use inkling_report::{Gallery, GalleryPicture, GallerySection, SampleView, sample_picture};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use super::fold::training_sheet;
 use super::memory::Budget;
 use super::{Context, maps};
 use crate::cli::Augment;
-use crate::recipe::Recipe;
 
 pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
@@ -26,7 +26,7 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     for name in ["gallery.json", "gallery.png", "gallery.html"] {
         folder.check(name, context.force)?;
     }
-    let fragment = Fragment::open_named(&flags.fragment)?;
+    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(false))?;
     let volume = maps::aligned(&fragment, recipe.data.maps.as_deref())?;
     let [first, end] = recipe.data.layers;
     let (volume, z) = {

@@ -1,9 +1,9 @@
+use inkling_pipeline::{Origins, Recipe};
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::cli::Config;
-use crate::recipe::{Origins, Recipe};
 
 pub fn run(flags: &Config, context: &Context) -> anyhow::Result<Value> {
     if flags.schema {

@@ -10,7 +10,7 @@ use crate::cli::Curves;
 
 pub fn run(flags: &Curves, context: &Context) -> anyhow::Result<Value> {
     Inputs::of(&flags.fragments).check_apart(&flags.out)?;
-    let fragments = open_distinct(&flags.fragments)?;
+    let fragments = open_distinct(&flags.fragments, flags.reading.options(false))?;
     let folder = ResultFolder::shared(&flags.out, ResultKind::Curves);
     for name in ["curves.csv", "curves.svg"] {
         folder.check(name, context.force)?;

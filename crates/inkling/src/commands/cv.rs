@@ -2,6 +2,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, read_gray, write_bytes};
+use inkling_pipeline::Recipe;
 use inkling_predict::{PredictSettings, Tta, to_image};
 use inkling_report::{FoldRow, ReportData, TrainingView, render};
 use inkling_train::{Run, Validation};
@@ -16,7 +17,6 @@ use super::folds::{choose, folds, open_fragments};
 use super::report::{REFRESH, figure, prediction_view, training_view};
 use super::train::best_epoch;
 use crate::cli::Cv;
-use crate::recipe::Recipe;
 
 /// A fold that was trained to its end.
 struct Row {
@@ -33,7 +33,10 @@ struct NotScored {
 }
 
 pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
-    let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    let recipe = Recipe::read(
+        &flags.recipe.files,
+        &flags.recipe.with(flags.layers, flags.flip),
+    )?;
     Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
     let fragments = open_fragments(&recipe)?;
     let all = folds(&recipe, &fragments)?;

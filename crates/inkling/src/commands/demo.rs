@@ -4,6 +4,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use inkling_align::{AlignSettings, Target, measure_curves};
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
+use inkling_pipeline::{Recipe, Usage};
 use inkling_predict::{Score, Threshold, score, to_image};
 use inkling_report::{ReportData, render};
 use inkling_synth::{PhantomSettings, write_phantom};
@@ -15,8 +16,6 @@ use super::fold::Going;
 use super::report::{figure, prediction_view, training_view};
 use super::{Context, align, curves, fold};
 use crate::cli::Demo;
-use crate::failure::Usage;
-use crate::recipe::Recipe;
 use crate::threads::in_two_halves;
 
 /// The demo's recipe: the write-up's network, narrow enough for two cores.
@@ -64,7 +63,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
     ResultFolder::check_own(out, ResultKind::Demo)?;
     if out.join(RECIPE_FILE).exists() && !context.force {
         return Err(Usage(format!(
-            "{}: found an earlier demo; expected a new name. Mend: give --force to replace it, or \
+            "{}: found an earlier demo; expected a new name. hint: give --force to replace it, or \
              --out for another folder",
             out.display()
         ))

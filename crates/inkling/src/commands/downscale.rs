@@ -7,7 +7,7 @@ use crate::cli::Downscale;
 
 pub fn run(flags: &Downscale, context: &Context) -> anyhow::Result<Value> {
     Inputs::of([&flags.fragment]).check_apart(&flags.out)?;
-    let fragment = Fragment::open_named(&flags.fragment)?;
+    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(false))?;
     let part = Part::downscaled(&fragment, usize::from(flags.factor));
     let options = context.write_options(flags.format);
     let task = context.console.task("downscale");

@@ -7,15 +7,16 @@ use inkling_align::AlignSettings;
 use inkling_augment::TestTransform;
 use inkling_fragment::{Fragment, write_gray};
 use inkling_model::{Checkpoint, load};
+use inkling_pipeline::Usage;
 use inkling_predict::{
     Channels, Error, Member, PlannedModel, PredictSettings, Prediction, Predictor, to_image,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::fold::{ALIGN_KEY, DEPTHS_KEY, INPUT_KEY, Input, PREDICT_KEY};
+use super::fold::{ALIGN_KEY, DEPTHS_KEY, INPUT_KEY, INTENSITIES_KEY, Input, PREDICT_KEY};
+use super::sheet_doubts::Intensities;
 use super::{Context, maps};
-use crate::failure::Usage;
 
 /// A weights file, or that of a run's best weights.
 pub fn weights_file(path: &Path) -> PathBuf {
@@ -46,6 +47,8 @@ pub struct OwnSettings {
     pub align: AlignSettings,
     /// The numbers of layers of the sheets that it was trained on.
     pub depths: Vec<usize>,
+    /// How bright their papyrus was.
+    pub intensities: Vec<Intensities>,
 }
 
 impl OwnSettings {
@@ -54,6 +57,7 @@ impl OwnSettings {
             predict: metadata(file, checkpoint, PREDICT_KEY)?,
             align: metadata(file, checkpoint, ALIGN_KEY)?,
             depths: metadata(file, checkpoint, DEPTHS_KEY)?,
+            intensities: metadata(file, checkpoint, INTENSITIES_KEY)?,
         })
     }
 }
@@ -70,7 +74,7 @@ fn metadata<T: Default + DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| {
         Usage(format!(
             "{}: found metadata {key} that cannot be read ({error}); expected what `inkling train` \
-             wrote. Mend: train with this version, or give another file",
+             wrote. hint: train with this version, or give another file",
             file.display()
         ))
     })
@@ -125,6 +129,24 @@ impl Ensemble {
             network: checkpoint.network,
             weight,
         });
+    }
+
+    /// Reads the layers `layers[0]..layers[1]` instead of those that the models were trained on.
+    ///
+    /// # Errors
+    /// [`Usage`] for another number of them than the models take.
+    pub fn read_layers(&mut self, layers: [usize; 2]) -> Result<(), Usage> {
+        let [first, end] = self.input.layers;
+        let (found, expected) = (layers[1] - layers[0], end - first);
+        if found != expected {
+            return Err(Usage(format!(
+                "--layers {}..{}: found {found} layers; expected {expected}, as the model was trained \
+                 on ({first}..{end}). hint: give as many",
+                layers[0], layers[1]
+            )));
+        }
+        self.input.layers = layers;
+        Ok(())
     }
 
     /// Every model, for people.
@@ -187,14 +209,14 @@ fn check_weights(weights: &[f64], models: usize) -> Result<(), Usage> {
     if !weights.is_empty() && weights.len() != models {
         let found = weights.len();
         return Err(Usage(format!(
-            "--weights: found {found}; expected one for each of the {models} models. Mend: give \
+            "--weights: found {found}; expected one for each of the {models} models. hint: give \
              as many as --model, or none"
         )));
     }
     match weights.iter().find(|w| !(1e-6..=1e6).contains(*w)) {
         Some(wrong) => Err(Usage(format!(
             "--weights: found {wrong}; expected numbers from 0.000001 to 1,000,000, since only their \
-             ratios count. Mend: leave models out that are to count for nothing"
+             ratios count. hint: leave models out that are to count for nothing"
         ))),
         None => Ok(()),
     }
@@ -208,7 +230,7 @@ fn input_of(file: &Path, checkpoint: &Checkpoint) -> Result<Input, Usage> {
     serde_json::from_str(text).map_err(|_| {
         Usage(format!(
             "{}: found weights that do not say which layers they read; expected a file that \
-             `inkling train` wrote. Mend: train with this version",
+             `inkling train` wrote. hint: train with this version",
             file.display()
         ))
     })

@@ -11,6 +11,7 @@ use inkling_model::weights::parameter_count;
 use inkling_model::{
     Hub, Network, Pretrained, Tensors, file_sha256, load_encoder, load_weights, revision_of,
 };
+use inkling_pipeline::{Recipe, Usage};
 use inkling_predict::HeldOut;
 use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
 use ndarray::Array2;
@@ -21,13 +22,11 @@ use super::identity::identity;
 use super::judge::Judge;
 use super::memory::{Budget, PROGRAM};
 use super::report::write_run_report;
-use super::sheet_doubts::warn_of_dark_voxels;
+use super::sheet_doubts::{Intensities, warn_of_other_intensities};
 use super::train::best_epoch;
 use super::{Context, maps};
 use crate::allocator::peak;
 use crate::console::Task;
-use crate::failure::Usage;
-use crate::recipe::Recipe;
 
 /// The metadata key under which a weights file says how its input is read.
 pub const INPUT_KEY: &str = "inkling.input";
@@ -40,6 +39,9 @@ pub const ALIGN_KEY: &str = "inkling.align";
 
 /// The metadata key of the numbers of layers of the sheets that were learnt from.
 pub const DEPTHS_KEY: &str = "inkling.depths";
+
+/// The metadata key of how bright the papyrus was that was learnt from, sheet by sheet.
+pub const INTENSITIES_KEY: &str = "inkling.intensities";
 
 /// The metadata key under which a weights file says what its training began with.
 const FIRST_WEIGHTS_KEY: &str = "inkling.first_weights";
@@ -113,6 +115,7 @@ pub fn train(
         examples,
         mut judge,
         first_weights,
+        intensities,
     } = ranks.agree(start(recipe, fragments, fold, resumed, going, context))?;
     let first_weights = match resumed {
         true => recorded_first_weights(&run),
@@ -132,7 +135,7 @@ pub fn train(
         identity,
         allow_changed_data: going.allow_changed_data,
         ranks,
-        metadata: metadata(recipe, &input, fragments, first_weights)?,
+        metadata: metadata(recipe, &input, fragments, &intensities, first_weights)?,
     };
     let name = out
         .file_name()
@@ -167,6 +170,8 @@ struct Start {
     judge: Judge,
     /// What the first weights were, for those who use the last.
     first_weights: Option<Value>,
+    /// How bright the papyrus is that is learnt from.
+    intensities: Vec<Intensities>,
 }
 
 /// The metadata of a run's weights files: how their input is read, how they are meant to predict
@@ -175,6 +180,7 @@ fn metadata(
     recipe: &Recipe,
     input: &Input,
     fragments: &[Fragment],
+    intensities: &[Intensities],
     first_weights: Option<Value>,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let mut depths: Vec<usize> = fragments.iter().map(Fragment::depth).collect();
@@ -188,6 +194,10 @@ fn metadata(
         ),
         (ALIGN_KEY.to_owned(), serde_json::to_string(&recipe.align)?),
         (DEPTHS_KEY.to_owned(), serde_json::to_string(&depths)?),
+        (
+            INTENSITIES_KEY.to_owned(),
+            serde_json::to_string(intensities)?,
+        ),
     ]);
     if let Some(first) = first_weights {
         metadata.insert(FIRST_WEIGHTS_KEY.to_owned(), first.to_string());
@@ -207,7 +217,7 @@ fn start(
     if context.ranks.size() > 1 && !context.device()?.trains_over_ranks() {
         return Err(Usage(format!(
             "--device {}: found a device that trains on one rank only; expected flex or libtorch \
-             for {} ranks. Mend: choose one of them, or leave mpirun out",
+             for {} ranks. hint: choose one of them, or leave mpirun out",
             context.device()?,
             context.ranks.size()
         ))
@@ -216,6 +226,7 @@ fn start(
     let (network, first_weights) = first_network(recipe, resumed, context)?;
     let mut budget = Budget::new(going.memory);
     reserve(&mut budget, recipe, &network, fragments, context)?;
+    let intensities = intensities(recipe, fragments, fold)?;
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
     for (index, fragment) in fragments.iter().enumerate() {
         if fold.learns_from(index) {
@@ -234,7 +245,37 @@ fn start(
         examples: Examples::new(learnt_from, transform, recipe.train.seed)?,
         judge: Judge::new(held_out),
         first_weights,
+        intensities,
     })
+}
+
+/// How bright the papyrus is that is learnt from; says it of a sheet that differs from the others.
+fn intensities(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    fold: &Fold,
+) -> anyhow::Result<Vec<Intensities>> {
+    let layers = recipe.data.layers[0]..recipe.data.layers[1];
+    let mut sheets = Vec::new();
+    for (index, fragment) in fragments.iter().enumerate() {
+        let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+        if layers.end > volume.shape()[0] {
+            // What reads them says it better.
+            continue;
+        }
+        let found = Intensities::of(volume.as_ref(), &layers, &fragment.mask()?)?;
+        sheets.extend(found.map(|found| (index, found)));
+    }
+    let learnt_from = |without: usize| -> Vec<Intensities> {
+        let others = sheets
+            .iter()
+            .filter(|(index, _)| *index != without && fold.learns_from(*index));
+        others.map(|(_, found)| *found).collect()
+    };
+    for &(index, found) in &sheets {
+        warn_of_other_intensities(&fragments[index], found, &learnt_from(index));
+    }
+    Ok(learnt_from(fragments.len()))
 }
 
 /// Bytes for each weight while training: itself, its gradient, and the optimiser's two moments.
@@ -282,9 +323,10 @@ fn first_network(
         let path = weights_file(Path::new(source));
         let network = load_weights(network, &path, Tensors::read(&path)?)?;
         let sha256 = file_sha256(&path)?;
-        context
-            .console
-            .say(format!("{}: all weights loaded", path.display()));
+        context.console.say(format!(
+            "{}: all weights loaded, SHA-256 {sha256}",
+            path.display()
+        ));
         return Ok((
             network,
             Some(json!({ "weights": source, "sha256": sha256 })),
@@ -299,14 +341,14 @@ fn first_network(
     let (network, report) = load_encoder(network, &path)?;
     let unused = counted("tensors unused", &report.unused);
     let adapted = counted("brought to another shape", &report.adapted);
+    let (sha256, revision) = (file_sha256(&path)?, revision_of(&path));
+    let of_hub = revision
+        .as_ref()
+        .map_or_else(String::new, |revision| format!(", revision {revision}"));
     context.console.say(format!(
-        "{source}: all of the encoder found; {unused}; {adapted}"
+        "{source}: all of the encoder found; {unused}; {adapted}; SHA-256 {sha256}{of_hub}"
     ));
-    let first = json!({
-        "pretrained": source,
-        "sha256": file_sha256(&path)?,
-        "revision": revision_of(&path),
-    });
+    let first = json!({ "pretrained": source, "sha256": sha256, "revision": revision });
     Ok((network, Some(first)))
 }
 
@@ -333,7 +375,6 @@ fn training_fragment(
     context: &Context,
 ) -> anyhow::Result<TrainingFragment> {
     let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
-    warn_of_dark_voxels(fragment)?;
     let layers = recipe.data.layers[0]..recipe.data.layers[1];
     let (volume, layers) = maps::kept(volume, layers, fragment.id(), budget, context)?;
     training_sheet(fragment, volume, layers, labels(fragment)?)
@@ -372,7 +413,7 @@ fn held_out_fragment(
         return Err(Error::Labels {
             fragment: fragment.path().display().to_string(),
             found: "a held-out fragment without ink where it is validated",
-            mend: "check that inklabels.png marks ink in white, and the masks; or hold out another \
+            hint: "check that inklabels.png marks ink in white, and the masks; or hold out another \
                    fragment",
         }
         .into());
@@ -430,7 +471,7 @@ fn labels(fragment: &Fragment) -> anyhow::Result<Array2<bool>> {
     Ok(labels.ok_or_else(|| Error::Labels {
         fragment: fragment.path().display().to_string(),
         found: "no inklabels.png",
-        mend: "add the labels, or leave the fragment out",
+        hint: "add the labels, or leave the fragment out",
     })?)
 }
 
@@ -478,7 +519,7 @@ impl Watch for Bar<'_> {
             path: self.run.folder().to_owned(),
             found: format!("{error:#}"),
             expected: "a place for the run's settings".to_owned(),
-            mend: "check the disk and the permissions".to_owned(),
+            hint: "check the disk and the permissions".to_owned(),
         })
     }
 

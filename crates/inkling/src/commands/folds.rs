@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use inkling_fragment::{Fragment, Provenance, SharedVoxels, VoxelSketch};
+use inkling_fragment::{Fragment, Provenance, ReadOptions, SharedVoxels, VoxelSketch};
+use inkling_pipeline::{DataSettings, Flip, Recipe, Usage, ValidationBy};
 
 use super::apart::check_distinct;
 use super::fold::Fold;
-use crate::failure::Usage;
-use crate::recipe::{Recipe, ValidationBy};
 
 /// What validation masks are called as a fold.
 const BY_MASKS: &str = "validation";
@@ -16,22 +15,41 @@ const BY_MASKS: &str = "validation";
 ///
 /// # Errors
 /// [`Usage`] for two of one name; those of opening.
-pub fn open_distinct(paths: &[PathBuf]) -> anyhow::Result<Vec<Fragment>> {
-    let fragments = paths.iter().map(|path| Fragment::open_named(path));
+pub fn open_distinct(paths: &[PathBuf], options: ReadOptions) -> anyhow::Result<Vec<Fragment>> {
+    let fragments = paths.iter().map(|path| Fragment::open_named(path, options));
     let fragments = fragments.collect::<Result<Vec<_>, _>>()?;
     let named = fragments.iter().map(|f| (f.id().to_owned(), f.path()));
     check_distinct(named)?;
     Ok(fragments)
 }
 
+/// The fragments of `data.fragments`, those of `data.flip` with their layers in reverse order.
+fn open_as_recipe_says(data: &DataSettings) -> anyhow::Result<Vec<Fragment>> {
+    let mut fragments = open_distinct(&data.fragments, data.options())?;
+    if let Flip::Named(names) = &data.flip {
+        for name in names {
+            let place = fragments.iter().position(|fragment| fragment.id() == name);
+            let place = place.ok_or_else(|| {
+                Usage(format!(
+                    "data.flip: found {name}; expected names among {}. hint: name fragments of \
+                     data.fragments",
+                    known(&fragments)
+                ))
+            })?;
+            fragments[place] = fragments[place].clone().flipped();
+        }
+    }
+    Ok(fragments)
+}
+
 /// The recipe's fragments; folds need two, or one with a validation mask.
 pub fn open_fragments(recipe: &Recipe) -> anyhow::Result<Vec<Fragment>> {
-    let fragments = open_distinct(&recipe.data.fragments)?;
+    let fragments = open_as_recipe_says(&recipe.data)?;
     match fragments.len() {
         0 => Err(inkling_train::Error::NoFragments.into()),
         1 if !validates_by_masks(recipe, &fragments)? => Err(Usage(format!(
             "data.fragments: found one fragment, {}, without a validation mask; expected two \
-             fragments, or one of which a part is kept for validation. Mend: name another labelled \
+             fragments, or one of which a part is kept for validation. hint: name another labelled \
              fragment, or draw {}_validation_mask.png, white where validation looks",
             fragments[0].path().display(),
             fragments[0].id(),
@@ -77,7 +95,7 @@ fn fold_by_masks(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Fold
     if !recipe.data.folds.is_empty() {
         return Err(Usage(
             "data.folds: found folds beside data.validation = \"masks\", which has one fold, that \
-             of all validation masks; expected one of the two. Mend: remove data.folds, or set \
+             of all validation masks; expected one of the two. hint: remove data.folds, or set \
              data.validation = \"fragments\""
                 .to_owned(),
         )
@@ -97,7 +115,7 @@ fn fold_by_masks(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Fold
         }),
         true => Err(Usage(format!(
             "data.validation: found \"masks\", and no validation mask beside any of {}; expected \
-             <id>_validation_mask.png with at least one. Mend: draw one, or set data.validation = \
+             <id>_validation_mask.png with at least one. hint: draw one, or set data.validation = \
              \"fragments\"",
             known(fragments)
         ))
@@ -154,7 +172,7 @@ fn refuse_shared_pixels(
             if let Some(shared) = origins[held_out].shared_with(&origins[learnt]) {
                 return Err(Usage(format!(
                     "fold {}: found {}, held out, and {}, learnt from, {shared}; expected papyrus \
-                     that the network never saw. Mend: leave one of them out of data.fragments, or \
+                     that the network never saw. hint: leave one of them out of data.fragments, or \
                      hold out both in data.folds",
                     fold.name,
                     fragments[held_out].path().display(),
@@ -173,7 +191,7 @@ fn fold(names: &[String], fragments: &[Fragment]) -> anyhow::Result<Fold> {
         let place = fragments.iter().position(|fragment| fragment.id() == name);
         held_out.push(place.ok_or_else(|| {
             Usage(format!(
-                "data.folds: found {name}; expected names among {}. Mend: name fragments of \
+                "data.folds: found {name}; expected names among {}. hint: name fragments of \
                  data.fragments",
                 known(fragments)
             ))
@@ -184,7 +202,7 @@ fn fold(names: &[String], fragments: &[Fragment]) -> anyhow::Result<Fold> {
     if held_out.is_empty() || held_out.len() == fragments.len() {
         return Err(Usage(format!(
             "data.folds: found a fold that holds out {} of {} fragments; expected at least one, \
-             and one left to learn from. Mend: change the fold",
+             and one left to learn from. hint: change the fold",
             held_out.len(),
             fragments.len()
         ))

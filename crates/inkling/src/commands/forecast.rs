@@ -2,6 +2,7 @@
 
 use inkling_fragment::Volume;
 use inkling_model::Precision;
+use inkling_pipeline::Usage;
 use inkling_predict::{Channels, Plan, PredictSettings, Tta};
 use serde_json::{Value, json};
 
@@ -9,7 +10,6 @@ use super::Context;
 use super::ensemble::Ensemble;
 use super::memory::PROGRAM;
 use crate::allocator::{forget_peak, in_use, peak};
-use crate::failure::Usage;
 
 /// Where devices beside the processor begin; they halve it when their memory is full.
 const FIRST_ELSEWHERE: usize = 32;
@@ -27,7 +27,8 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// Measures one pass over `batch` tiles from the first of `places` on.
+    /// Measures one pass over `batch` tiles from the first of `places` on, or over as many as a processor
+    /// has in work at once.
     pub fn measure(
         ensemble: &Ensemble,
         volume: &dyn Volume,
@@ -35,13 +36,17 @@ impl Forecast {
         batch: usize,
         precision: Precision,
     ) -> anyhow::Result<Self> {
+        let at_once = match ensemble.is_on_processor() {
+            true => batch.min(rayon::current_num_threads()),
+            false => batch,
+        };
+        let places = &places[..at_once.min(places.len())];
         let settings = PredictSettings {
             tta: Tta::None,
-            batch,
+            batch: at_once,
             precision,
             ..PredictSettings::default()
         };
-        let places = &places[..batch.min(places.len())];
         let predictor = ensemble.predictor(&settings, Channels::default())?;
         let mut seconds = f64::INFINITY;
         let mut bytes = 0;
@@ -53,12 +58,7 @@ impl Forecast {
             seconds = seconds.min(timings.whole / places.len().max(1) as f64);
             bytes = peak().saturating_sub(before);
         }
-        let at_once = batch.min(places.len());
-        let at_once = match ensemble.is_on_processor() {
-            true => at_once.min(rayon::current_num_threads()),
-            false => at_once,
-        };
-        let bytes = bytes / at_once.max(1);
+        let bytes = bytes / places.len().max(1);
         Ok(Self {
             seconds,
             bytes,
@@ -135,7 +135,7 @@ pub fn batch(
 
 fn too_little(memory: usize, needed: usize, tiles: usize) -> Usage {
     Usage(format!(
-        "--memory: found {} MiB; expected {} for {tiles} tiles in work. Mend: give more, a smaller \
+        "--memory: found {} MiB; expected {} for {tiles} tiles in work. hint: give more, a smaller \
          --batch, or fewer models",
         memory >> 20,
         needed.div_ceil(1 << 20),

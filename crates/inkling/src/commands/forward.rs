@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, check_npy, write_whole};
 use inkling_model::{ModelSettings, Tensors, load_weights};
+use inkling_pipeline::{Recipe, Usage};
 use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
@@ -15,8 +16,6 @@ use super::precision::check;
 use super::timing::Timing;
 use crate::allocator::peak;
 use crate::cli::Forward;
-use crate::failure::Usage;
-use crate::recipe::Recipe;
 
 pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let inputs = Inputs::of([&flags.model, &flags.weights, &flags.input]);
@@ -70,7 +69,7 @@ fn read_patch(path: &Path, model: &ModelSettings, device: &Device) -> anyhow::Re
     if channels != 1 || [height, width, depth] != [model.image_size, model.image_size, model.depth]
     {
         return Err(Usage(format!(
-            "{}: found {:?}; expected [batch, 1, {size}, {size}, {}] as [model] says. Mend: change \
+            "{}: found {:?}; expected [batch, 1, {size}, {size}, {}] as [model] says. hint: change \
              model.image_size and model.depth, or the patch",
             path.display(),
             input.shape(),

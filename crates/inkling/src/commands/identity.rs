@@ -1,13 +1,13 @@
 //! What a run is made of: the settings and the data that its outcome depends on.
 
 use inkling_fragment::{Fragment, Region, Volume};
+use inkling_pipeline::{DataSettings, Recipe};
 use inkling_train::Identity;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
 use super::fold::Fold;
 use super::maps;
-use crate::recipe::{DataSettings, Recipe};
 
 /// Rows of voxels that are hashed, evenly spread: enough to notice another scan or other maps,
 /// few enough for scans of hundreds of gigabytes.

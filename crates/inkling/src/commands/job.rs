@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use inkling_align::Target;
-use inkling_fragment::{
-    Fragment, ResultFolder, ResultKind, Volume, read_gray, read_text, write_bytes,
-};
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, Volume, read_gray, write_bytes};
 use inkling_predict::{
     Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, check_count,
     run_lengths,
@@ -18,16 +16,14 @@ use super::ensemble::Ensemble;
 use super::forecast::{Forecast, batch};
 use super::identity::data_fingerprint;
 use super::join::{Joined, join, options};
-use super::sheet_doubts::{warn_of_dark_voxels, warn_of_other_depth};
+use super::record::read_record;
+use super::sheet_doubts::{Intensities, warn_of_other_depth, warn_of_other_intensities};
 use super::threshold::threshold;
 use super::{Context, align, maps};
 use crate::cli::Predict;
 
 /// Where parts are kept, beside the images.
 pub const PARTS: &str = "parts";
-
-/// Most bytes of a prediction's record, its plan in it.
-const LONGEST_RECORD: u64 = 16 << 20;
 
 /// One fragment to be predicted.
 pub struct Job<'a> {
@@ -51,7 +47,6 @@ impl<'a> Job<'a> {
         ensemble: &'a Ensemble,
         context: &'a Context<'a>,
     ) -> anyhow::Result<Self> {
-        warn_of_dark_voxels(&fragment)?;
         if flags.maps.is_none() {
             let depths = &ensemble.own_settings().depths;
             warn_of_other_depth(&fragment, depths, ensemble.input().layers);
@@ -60,6 +55,11 @@ impl<'a> Job<'a> {
         let volume = maps::aligned(&fragment, maps.as_deref())?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
         let mask = fragment.mask()?;
+        let layers = ensemble.input().layers;
+        let found = Intensities::of(volume.as_ref(), &(layers[0]..layers[1]), &mask)?;
+        if let Some(found) = found {
+            warn_of_other_intensities(&fragment, found, &ensemble.own_settings().intensities);
+        }
         let plan = plan(
             &fragment,
             volume.as_ref(),
@@ -122,6 +122,7 @@ impl<'a> Job<'a> {
     pub fn store(&self) -> anyhow::Result<TileStore> {
         let about = json!({
             "fragment": std::path::absolute(self.fragment.path())?,
+            "reading": self.fragment.options(),
             "maps": self.maps.as_deref().map(std::path::absolute).transpose()?,
             "models": self.ensemble.describe(),
             "settings": self.settings,
@@ -187,9 +188,7 @@ impl<'a> Job<'a> {
 
     /// What an earlier call finished, if it was the same prediction.
     fn as_recorded(&self, record: &Path, image: &Path) -> anyhow::Result<Joined> {
-        let text = read_text(record, LONGEST_RECORD)?;
-        let entry: Value =
-            serde_json::from_str(&text).with_context(|| record.display().to_string())?;
+        let entry: Value = read_record(record)?;
         let plan: Plan = serde_json::from_value(entry["plan"].clone())
             .with_context(|| record.display().to_string())?;
         let different = plan.differences(&self.plan);

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use inkling_fragment::{ResultFolder, ResultKind, ZarrVersion, write_bytes};
 use inkling_predict::{Painting, PaintingOptions, Rows, TileStore, run_lengths, submission};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::record::read_record;
 use super::threshold::threshold;
 use crate::cli::Images;
 
@@ -64,6 +64,7 @@ pub fn join(
     let entry = json!({
         "id": plan.id,
         "fragment": about["fragment"],
+        "reading": about["reading"],
         "maps": about["maps"],
         "models": about["models"],
         "settings": about["settings"],
@@ -101,8 +102,10 @@ fn parts(store: &TileStore) -> anyhow::Result<Vec<Value>> {
     let mut parts = Vec::new();
     for part in store.parts()? {
         let path = store.figures_path(part);
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| "null".to_owned());
-        parts.push(serde_json::from_str(&text).with_context(|| path.display().to_string())?);
+        parts.push(match path.exists() {
+            true => read_record(&path)?,
+            false => Value::Null,
+        });
     }
     Ok(parts)
 }
@@ -117,9 +120,7 @@ pub fn is_recorded(folder: &Path) -> bool {
 
 /// What is recorded of the predictions in `folder`.
 pub fn record(folder: &Path) -> anyhow::Result<Value> {
-    let path = folder.join(RECORD);
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| path.display().to_string())
+    read_record(&folder.join(RECORD))
 }
 
 /// Refuses, before any work is done, a folder in which [`sum_up`] could not write.

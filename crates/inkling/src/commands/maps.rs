@@ -1,23 +1,30 @@
 //! Volumes as networks see them: through depth maps where there are some.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use inkling_align::Warped;
-use inkling_fragment::{Columns, Fragment, MapFiles, Region, Volume};
+use inkling_fragment::{Columns, Fragment, MapFiles, Numbered, Region, Volume, read_text};
+use inkling_pipeline::Usage;
+use serde::Deserialize;
 
 use super::Context;
 use super::memory::{Budget, bytes_of};
-use crate::failure::Usage;
 
-/// `fragment` through the maps in `maps`/<id>, where a folder is given.
+/// `fragment` through the maps in `maps`/<id>, where a folder is given; else by the numbers of its
+/// layers.
 pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<dyn Volume>> {
     let Some(folder) = maps else {
-        return Ok(Box::new(fragment.clone()));
+        return Ok(Box::new(Numbered::new(fragment.clone())));
     };
-    let maps = maps_of(folder, fragment)?;
-    let depth = fragment.depth().max(TARGET_LAYERS);
+    let folder = folder_of(folder, fragment)?;
+    let maps = MapFiles::open(&folder)?;
+    let fit = Fit::of(&folder)?;
+    fit.warn_of_other_voxels(&folder, fragment)?;
+    let depth = fit
+        .target_layers
+        .unwrap_or_else(|| fragment.depth().max(TARGET_LAYERS));
     Ok(Box::new(Warped::new(
         fragment.clone(),
         Arc::new(maps),
@@ -30,14 +37,20 @@ pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<d
 /// # Errors
 /// [`Usage`] where there are none, naming what makes them; damaged ones.
 pub fn maps_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<MapFiles> {
+    let folder = folder_of(folder, fragment)?;
+    Fit::of(&folder)?.warn_of_other_voxels(&folder, fragment)?;
+    Ok(MapFiles::open(folder)?)
+}
+
+fn folder_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<PathBuf> {
     let own = folder.join(fragment.id());
     let holds = |folder: &Path| folder.join("z_shift.npy").is_file();
     match (holds(&own), holds(folder)) {
-        (true, _) => Ok(MapFiles::open(own)?),
-        (false, true) => Ok(MapFiles::open(folder)?),
+        (true, _) => Ok(own),
+        (false, true) => Ok(folder.to_owned()),
         (false, false) => Err(Usage(format!(
             "{}: found no depth maps of fragment {} ({} and {} are not there); expected the folder \
-             of all fragments' maps, or the fragment's own. Mend: make them with `inkling align {} \
+             of all fragments' maps, or the fragment's own. hint: make them with `inkling align {} \
              --out {}`",
             folder.display(),
             fragment.id(),
@@ -49,6 +62,60 @@ pub fn maps_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<MapFiles> {
         .into()),
     }
 }
+
+/// What `align.json` says of the maps beside it; nothing of maps that were cut or come from elsewhere.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Fit {
+    voxels: Option<String>,
+    target_layers: Option<usize>,
+}
+
+impl Fit {
+    fn of(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("align.json");
+        if !path.is_file() {
+            return Ok(Self::default());
+        }
+        let fit: Self = serde_json::from_str(&read_text(&path, LONGEST_FIT)?).map_err(|error| {
+            Usage(format!(
+                "{}: {error}; expected what `inkling align` wrote. hint: fit the maps again",
+                path.display()
+            ))
+        })?;
+        match fit.target_layers {
+            Some(layers) if !(1..=MOST_TARGET_LAYERS).contains(&layers) => Err(Usage(format!(
+                "{}: found {layers} layers of the target; expected 1 to {MOST_TARGET_LAYERS}. hint: \
+                 fit the maps again",
+                path.display()
+            ))
+            .into()),
+            _ => Ok(fit),
+        }
+    }
+
+    fn warn_of_other_voxels(&self, folder: &Path, fragment: &Fragment) -> anyhow::Result<()> {
+        let Some(fitted) = &self.voxels else {
+            return Ok(());
+        };
+        if *fitted != fragment.fingerprint()? {
+            tracing::warn!(
+                "{}: these maps were fitted to other voxels than those of {}, as another scan, level or \
+                 band has them. Fit them again with `inkling align` unless it is a copy of the same \
+                 layers",
+                folder.display(),
+                fragment.path().display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Most bytes of `align.json`, which tells of every patch.
+const LONGEST_FIT: u64 = 256 << 20;
+
+/// Most layers of a target.
+const MOST_TARGET_LAYERS: usize = 65_536;
 
 /// Layers of the built-in target: an aligned fragment has at least these.
 const TARGET_LAYERS: usize = 65;

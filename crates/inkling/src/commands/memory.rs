@@ -1,9 +1,8 @@
 //! How much memory a command may take, and what is left of it.
 
 use inkling_fragment::Volume;
+use inkling_pipeline::Usage;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-
-use crate::failure::Usage;
 
 /// What the program itself takes, with its threads' stacks and small pieces, in bytes.
 pub const PROGRAM: usize = 64 << 20;
@@ -31,7 +30,7 @@ impl Budget {
             return Ok(());
         }
         Err(Usage(format!(
-            "--memory: found {} MiB, of which {} are left for {what}; expected {} for it. Mend: give \
+            "--memory: found {} MiB, of which {} are left for {what}; expected {} for it. hint: give \
              more, or lower train.batch, model.image_size or model.depth",
             self.limit >> 20,
             self.left >> 20,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use inkling_fragment::{ResultFolder, ResultKind};
+use inkling_pipeline::Usage;
 use inkling_predict::{Plan, TileStore};
 use serde_json::Value;
 
@@ -12,13 +13,12 @@ use super::job::PARTS;
 use super::join::{check_free, is_recorded, join, options, record, sum_up};
 use super::threshold::threshold;
 use crate::cli::Merge;
-use crate::failure::Usage;
 
 pub fn run(flags: &Merge, context: &Context) -> anyhow::Result<Value> {
     let parts = flags.folder.join(PARTS);
     let entries = std::fs::read_dir(&parts).map_err(|error| {
         Usage(format!(
-            "{}: {error}; expected the parts of a prediction. Mend: give the folder that \
+            "{}: {error}; expected the parts of a prediction. hint: give the folder that \
              `predict --part` wrote to",
             parts.display()
         ))
@@ -61,7 +61,7 @@ pub fn run(flags: &Merge, context: &Context) -> anyhow::Result<Value> {
     check_free(&flags.folder, replace)?;
     if stores.is_empty() {
         return Err(Usage(format!(
-            "{}: found no parts. Mend: run `predict --part` first",
+            "{}: found no parts. hint: run `predict --part` first",
             parts.display()
         ))
         .into());

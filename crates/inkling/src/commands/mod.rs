@@ -15,6 +15,7 @@ mod folds;
 mod forecast;
 mod forward;
 mod identity;
+mod info;
 mod job;
 mod join;
 mod judge;
@@ -24,6 +25,7 @@ mod merge;
 mod models;
 mod precision;
 mod predict;
+mod record;
 mod report;
 mod score;
 mod sheet_doubts;
@@ -130,5 +132,6 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Report(flags) => report::run(flags, &context),
         Command::Export(flags) => export::run(flags, &context),
         Command::Models(flags) => models::run(flags, &context),
+        Command::Info(flags) => info::run(flags, &context),
     }
 }

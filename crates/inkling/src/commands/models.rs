@@ -1,11 +1,11 @@
 use burn::tensor::Device;
 use inkling_model::weights::parameter_count;
 use inkling_model::{EncoderConfig, EncoderInfo, NamePattern, catalogue};
+use inkling_pipeline::Usage;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::cli::Models;
-use crate::failure::Usage;
 
 pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
     let mut encoders = Vec::new();
@@ -80,7 +80,7 @@ fn nothing_left() -> anyhow::Error {
     }
     Usage(format!(
         "models: found no encoder that all of these flags let through; expected names such as \
-         convnext*, families among {}, licences among {}. Mend: leave out a flag",
+         convnext*, families among {}, licences among {}. hint: leave out a flag",
         families.join(", "),
         licences.join(", ")
     ))

@@ -1,7 +1,6 @@
 use burn::tensor::Device;
 use inkling_model::Precision;
-
-use crate::failure::Usage;
+use inkling_pipeline::Usage;
 
 /// Refuses a precision that a device does not compute in.
 pub fn check(precision: Precision, device: &Device) -> Result<(), Usage> {
@@ -10,7 +9,7 @@ pub fn check(precision: Precision, device: &Device) -> Result<(), Usage> {
     }
     let name = precision.name();
     Err(Usage(format!(
-        "--precision {name}: this device does not compute in {name}. Mend: choose another \
+        "--precision {name}: this device does not compute in {name}. hint: choose another \
          precision, or another --device"
     )))
 }

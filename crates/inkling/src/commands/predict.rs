@@ -1,5 +1,6 @@
 //! Paints the ink of fragments, whole or in parts, from where the last call stopped.
 
+use inkling_pipeline::{Recipe, Usage};
 use std::path::Path;
 
 use inkling_predict::{Average, Part, PredictSettings, Tta};
@@ -14,20 +15,19 @@ use super::join::{check_free, sum_up};
 use super::precision::check;
 use super::threshold::threshold;
 use crate::cli::Predict;
-use crate::failure::Usage;
-use crate::recipe::Recipe;
 
 pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     threshold(&flags.images.threshold)?;
     inputs(flags).check_apart(&flags.out)?;
     // Wrong flags and recipes are named before anything is loaded.
     overridden(PredictSettings::default(), flags)?;
-    if flags.flip && flags.maps.as_deref() != Some("auto") {
-        return Err(Usage(
-            "--flip: found no --maps auto, whose fit it reverses; expected both. Mend: give --maps \
-             auto, or maps of `inkling align --flip` alone"
-                .to_owned(),
-        )
+    let by_maps = flags.maps.as_deref().filter(|maps| *maps != "auto");
+    if let (true, Some(maps)) = (flags.flip, by_maps) {
+        return Err(Usage(format!(
+            "--flip: found --maps {maps}, which say themselves whether they were fitted in reverse \
+             order; expected one of the two. hint: leave --flip out, or make the maps with `inkling \
+             align --flip`"
+        ))
         .into());
     }
     Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
@@ -36,9 +36,14 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     if part.is_none() && !flags.plan_only {
         check_free(&flags.out, overwrite)?;
     }
-    let fragments = open_distinct(&flags.fragments)?;
+    // Maps are fitted to the layers in the files' order.
+    let flip = flags.flip && flags.maps.is_none();
+    let fragments = open_distinct(&flags.fragments, flags.reading.options(flip))?;
     let device = context.open_device()?;
-    let ensemble = Ensemble::load(&flags.models, &flags.weights, &device)?;
+    let mut ensemble = Ensemble::load(&flags.models, &flags.weights, &device)?;
+    if let Some(layers) = flags.layers {
+        ensemble.read_layers(layers)?;
+    }
     let settings = settings(flags, &ensemble)?;
     check(settings.precision, &device)?;
     if ensemble.input().aligned && flags.maps.is_none() {

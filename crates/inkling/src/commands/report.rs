@@ -2,8 +2,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use inkling_fragment::{
-    Fragment, Region, ResultFolder, ResultKind, Volume, check_name, read_gray, write_bytes,
+    Fragment, Region, ResultFolder, ResultKind, Volume, check_name, read_gray, read_text,
+    write_bytes,
 };
+use inkling_pipeline::{Recipe, Usage};
 use inkling_predict::{Threshold, score};
 use inkling_report::{Figure, PredictionView, ReportData, TrainingView, render};
 use inkling_train::{Epoch, Metric, Run};
@@ -11,10 +13,9 @@ use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::record::read_record;
 use super::train::best_epoch;
 use crate::cli::Report;
-use crate::failure::Usage;
-use crate::recipe::Recipe;
 
 /// Seconds between two looks of a browser at what still goes on.
 pub const REFRESH: u32 = 10;
@@ -29,7 +30,7 @@ pub fn run(flags: &Report, context: &Context) -> anyhow::Result<Value> {
         (false, false) => {
             return Err(Usage(format!(
                 "{}: found neither metrics.jsonl nor predict.json; expected a run or a folder of \
-                 predictions. Mend: name the folder given to --out",
+                 predictions. hint: name the folder given to --out",
                 folder.display()
             ))
             .into());
@@ -55,7 +56,7 @@ pub fn write_run_report(folder: &Path, running: bool) -> anyhow::Result<()> {
 
 fn run_report(folder: &Path, refresh: Option<u32>) -> anyhow::Result<ReportData> {
     let epochs = Run::view(folder).epochs()?;
-    let settings = std::fs::read_to_string(folder.join("settings.toml")).unwrap_or_default();
+    let settings = read_text(&folder.join("settings.toml"), LONGEST_SETTINGS).unwrap_or_default();
     let metric = metric_of(&settings);
     let name = folder
         .file_name()
@@ -100,10 +101,12 @@ fn metric_of(settings: &str) -> Metric {
     train.best.first().copied().unwrap_or(Metric::F05)
 }
 
+/// Most bytes of a run's settings.
+const LONGEST_SETTINGS: u64 = 1 << 20;
+
 fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
     let path = folder.join("predict.json");
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let figures: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let figures: Value = read_record(&path)?;
     let mut predictions = Vec::new();
     for entry in figures["fragments"].as_array().into_iter().flatten() {
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
@@ -114,7 +117,8 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
             entry["tiles"],
             entry["seconds"].as_f64().unwrap_or(0.0)
         );
-        match Fragment::open(text("fragment")) {
+        let reading = serde_json::from_value(entry["reading"].clone()).unwrap_or_default();
+        match Fragment::open_with(text("fragment"), reading) {
             Ok(fragment) => predictions.push(prediction_view(&fragment, image, caption)?),
             Err(error) => return Err(error).context("the predicted fragment has moved"),
         }
@@ -123,7 +127,7 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
         title: "Predicted ink".to_owned(),
         subtitle: format!("{} fragments", predictions.len()),
         predictions,
-        settings: text,
+        settings: serde_json::to_string_pretty(&figures)?,
         ..ReportData::default()
     })
 }

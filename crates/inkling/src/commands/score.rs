@@ -1,4 +1,4 @@
-use inkling_fragment::{read_drawn, read_probability};
+use inkling_fragment::{read_drawn, read_labels, read_probability};
 use inkling_predict::{Labelled, Threshold, score_regions};
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::cli::Score;
 
 pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
     let image = read_probability(&flags.prediction)?;
-    let labels = read_drawn(&flags.labels)?;
+    let labels = read_labels(&flags.labels, &[], flags.reading.options())?;
     let mask = read_drawn(&flags.mask)?;
     let sweep = flags.threshold == "sweep";
     let (threshold, said) = match sweep {

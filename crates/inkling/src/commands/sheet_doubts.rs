@@ -1,49 +1,162 @@
 //! What speaks against a sheet's being read as the model's own sheets were.
 
-use inkling_fragment::{Fragment, Region, Volume as _};
+use std::ops::Range;
+
+use inkling_fragment::{Error, Fragment, Region, Volume};
+use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
 
 /// Rows of voxels that are looked at, evenly spread.
-const ROWS: usize = 5;
+const ROWS: usize = 16;
 
-/// Says it when voxels of 16 bits hold 8- or 12-bit values: a network that was trained on the whole
-/// range sees next to nothing of them.
-///
-/// # Errors
-/// Those of reading.
-pub fn warn_of_dark_voxels(fragment: &Fragment) -> anyhow::Result<()> {
-    let [depth, height, width] = fragment.shape();
-    let mut largest = 0;
-    for row in (0..ROWS).map(|row| (2 * row + 1) * height / (2 * ROWS)) {
-        let voxels = fragment.read(&Region::new(0..depth, row..row + 1, 0..width))?;
-        largest = largest.max(voxels.iter().copied().max().unwrap_or(0));
+/// How bright a sheet's papyrus is, 0 to 65,535.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intensities {
+    /// The value below which one voxel in a hundred lies.
+    pub p1: f64,
+    /// The median.
+    pub p50: f64,
+    /// The value below which 99 voxels in a hundred lie.
+    pub p99: f64,
+}
+
+impl Intensities {
+    /// Those of the layers `z` of `volume` where `papyrus` is set, from some rows; `None` where no
+    /// papyrus lies on them.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn of(
+        volume: &dyn Volume,
+        z: &Range<usize>,
+        papyrus: &Array2<bool>,
+    ) -> Result<Option<Self>, Error> {
+        let (height, width) = papyrus.dim();
+        let mut values = Vec::new();
+        let rows = (0..ROWS).map(|row| (2 * row + 1) * height / (2 * ROWS));
+        for y in rows.filter(|&y| papyrus.row(y).iter().any(|&any| any)) {
+            let voxels = volume.read(&Region::new(z.clone(), y..y + 1, 0..width))?;
+            for layer in voxels.index_axis(Axis(1), 0).outer_iter() {
+                let pairs = layer.into_iter().zip(papyrus.row(y));
+                values.extend(pairs.filter_map(|(&value, &papyrus)| papyrus.then_some(value)));
+            }
+        }
+        values.sort_unstable();
+        let at = |share: f64| {
+            let place = share * values.len().saturating_sub(1) as f64;
+            values.get(place.round() as usize).copied().map(f64::from)
+        };
+        Ok(at(0.01)
+            .zip(at(0.5))
+            .zip(at(0.99))
+            .map(|((p1, p50), p99)| Self { p1, p50, p99 }))
     }
-    let (bits, factor) = match largest {
-        1..=255 => (8, 257),
-        256..=4095 => (12, 16),
-        _ => return Ok(()),
+
+    fn contrast(&self) -> f64 {
+        self.p99 - self.p1
+    }
+
+    /// In a word, how this sheet differs from those that were learnt from: its median lies further
+    /// from theirs than half of their contrast (the 99th percentile less the first), or its contrast
+    /// is less than half of theirs.
+    fn oddity(&self, learnt_from: &[Self]) -> Option<&'static str> {
+        let least =
+            |value: fn(&Self) -> f64| learnt_from.iter().map(value).fold(f64::INFINITY, f64::min);
+        let contrast = least(Self::contrast);
+        let (dark, bright) = (least(|sheet| sheet.p50), -least(|sheet| -sheet.p50));
+        match () {
+            () if learnt_from.is_empty() => None,
+            () if self.p50 < dark - contrast / 2.0 => Some("much darker"),
+            () if self.p50 > bright + contrast / 2.0 => Some("much brighter"),
+            () if self.contrast() < contrast / 2.0 => Some("much flatter"),
+            () => None,
+        }
+    }
+}
+
+/// Says it when the papyrus of `fragment` is much darker, brighter or flatter than that of the sheets
+/// which a network learns from: it then sees patterns that it never saw.
+pub fn warn_of_other_intensities(
+    fragment: &Fragment,
+    found: Intensities,
+    learnt_from: &[Intensities],
+) {
+    let Some(oddity) = found.oddity(learnt_from) else {
+        return;
     };
+    let median = |sheet: &Intensities| format!("{:.0}", sheet.p50);
+    let others: Vec<String> = learnt_from.iter().map(median).collect();
     tracing::warn!(
-        "{}: no voxel that was looked at exceeds {largest} of 65535, as if values of {bits} bits lay in \
-         files of 16; they are read as they are, nearly black. Multiply them by {factor} if so",
-        fragment.path().display()
+        "{}: its papyrus is {oddity} than that of the sheets which the network learns from (median \
+         {:.0} and 1st to 99th percentile {:.0} to {:.0}, theirs {}). hint: bring the scan to their \
+         range, or train with sheets like it; --voxels as-is if it was read as of fewer bits",
+        fragment.path().display(),
+        found.p50,
+        found.p1,
+        found.p99,
+        others.join(", ")
     );
-    Ok(())
 }
 
 /// Says it when `fragment` has another number of layers than those that a model was trained on, so
-/// that the layers it reads lie elsewhere in the sheet; maps of depth mend that.
+/// that the layers it reads lie elsewhere in the sheet; maps of depth put that right.
 pub fn warn_of_other_depth(fragment: &Fragment, trained_on: &[usize], layers: [usize; 2]) {
     let depth = fragment.depth();
-    if trained_on.is_empty() || trained_on.contains(&depth) {
+    if trained_on.is_empty() || trained_on.contains(&depth) || fragment.first_layer() > 0 {
         return;
     }
     let known: Vec<String> = trained_on.iter().map(usize::to_string).collect();
     tracing::warn!(
         "{}: it has {depth} layers, and the model was trained on sheets of {}; layers {} to {} may miss \
-         the surface. Give --maps auto to bring the sheet to the model's depth",
+         the surface. Give --maps auto to bring the sheet to the model's depth, or name the layers \
+         with --layers FIRST..END",
         fragment.path().display(),
         known.join(" or "),
         layers[0],
-        layers[1],
+        layers[1] - 1,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    fn sheet(low: u16, high: u16) -> Intensities {
+        let volume = Array3::from_shape_fn((10, 64, 50), |(z, y, x)| {
+            let share = ((z * 7 + y * 13 + x * 29) % 101) as f64 / 100.0;
+            match x < 40 {
+                true => (f64::from(low) + share * f64::from(high - low)) as u16,
+                false => 60_000,
+            }
+        });
+        let papyrus = Array2::from_shape_fn((64, 50), |(_, x)| x < 40);
+        Intensities::of(&volume, &(2..8), &papyrus)
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn percentiles_are_those_of_papyrus() {
+        let found = sheet(10_000, 20_000);
+        assert!((found.p1 - 10_100.0).abs() < 250.0, "{found:?}");
+        assert!((found.p50 - 15_000.0).abs() < 250.0, "{found:?}");
+        assert!((found.p99 - 19_900.0).abs() < 250.0, "{found:?}");
+        let nothing = Array2::from_elem((64, 50), false);
+        let volume = Array3::zeros((10, 64, 50));
+        assert_eq!(Intensities::of(&volume, &(0..10), &nothing).unwrap(), None);
+    }
+
+    #[test]
+    fn other_brightness_is_odd_and_the_like_is_not() {
+        let own = [sheet(10_000, 20_000), sheet(12_000, 24_000)];
+        let oddity = |low, high| sheet(low, high).oddity(&own);
+        assert_eq!(oddity(11_000, 22_000), None);
+        assert_eq!(oddity(8_000, 18_000), None);
+        assert_eq!(oddity(1_000, 11_000), Some("much darker"));
+        assert_eq!(oddity(30_000, 50_000), Some("much brighter"));
+        assert_eq!(oddity(15_000, 17_000), Some("much flatter"));
+        assert_eq!(sheet(0, 1).oddity(&[]), None);
+    }
 }

@@ -9,7 +9,7 @@ use crate::cli::Split;
 pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
     let inputs = Inputs::of([&flags.fragment]).and(flags.maps.as_ref());
     inputs.check_apart(&flags.out)?;
-    let fragment = Fragment::open_named(&flags.fragment)?;
+    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(false))?;
     let maps = flags.maps.as_ref();
     let maps = maps.map(|folder| maps_of(folder, &fragment)).transpose()?;
     let mask = fragment.mask()?;

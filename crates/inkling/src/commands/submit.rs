@@ -2,14 +2,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use inkling_fragment::{check_name, read_probability, write_bytes};
+use inkling_pipeline::Usage;
 use inkling_predict::{run_lengths, submission};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::apart::{Inputs, check_distinct};
+use super::record::read_record;
 use super::threshold::threshold;
 use crate::cli::Submit;
-use crate::failure::Usage;
 
 /// What a probability image and its copies in other formats end in.
 const ENDINGS: [&str; 4] = ["png", "tif", "tiff", "zarr"];
@@ -33,7 +34,7 @@ pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
     if images.is_empty() {
         return Err(Usage(format!(
             "submit: found no probability image among {} files; expected <id>.png that `inkling \
-             predict` wrote. Mend: name the folder given to its --out",
+             predict` wrote. hint: name the folder given to its --out",
             left_out.len()
         ))
         .into());
@@ -79,10 +80,7 @@ fn probability_images(paths: &[PathBuf]) -> anyhow::Result<Sorted> {
 fn images_of_folder(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let record = folder.join("predict.json");
     if record.is_file() {
-        let text =
-            std::fs::read_to_string(&record).with_context(|| record.display().to_string())?;
-        let figures: Value =
-            serde_json::from_str(&text).with_context(|| record.display().to_string())?;
+        let figures: Value = read_record(&record)?;
         let entries = figures["fragments"].as_array().cloned().unwrap_or_default();
         let ids = entries
             .iter()

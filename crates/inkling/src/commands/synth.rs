@@ -1,9 +1,9 @@
+use inkling_pipeline::Usage;
 use inkling_synth::{PhantomSettings, write_phantom};
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::cli::Synth;
-use crate::failure::Usage;
 
 pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
     let (height, width) = size(&flags.size)?;

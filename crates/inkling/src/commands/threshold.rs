@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use inkling_fragment::{read_drawn, read_probability, read_text, write_bytes};
+use inkling_fragment::{read_drawn, read_labels, read_probability, read_text, write_bytes};
+use inkling_pipeline::Usage;
 use inkling_predict::{Labelled, Threshold as Cut, score_all};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use super::Context;
 use super::apart::Inputs;
 use crate::cli::Threshold;
-use crate::failure::Usage;
 
 pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
     let images = flags
@@ -32,7 +32,7 @@ pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
     }
     let mut sheets = Vec::new();
     for index in 0..count {
-        let labels = read_drawn(&flags.labels[index])?;
+        let labels = read_labels(&flags.labels[index], &[], flags.reading.options())?;
         let mask = read_drawn(&flags.mask[index])?;
         sheets.push((read_probability(&flags.predictions[index])?, labels, mask));
     }

@@ -1,3 +1,4 @@
+use inkling_pipeline::Recipe;
 use inkling_train::{Epoch, Metric, Validation};
 use serde_json::{Value, json};
 
@@ -8,10 +9,12 @@ use super::memory::PROGRAM;
 use super::{Context, fold};
 use crate::allocator::peak;
 use crate::cli::Train;
-use crate::recipe::Recipe;
 
 pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
-    let recipe = Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    let recipe = Recipe::read(
+        &flags.recipe.files,
+        &flags.recipe.with(flags.layers, flags.flip),
+    )?;
     Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
     let fragments = open_fragments(&recipe)?;
     let fold = choose(flags.fold.as_deref(), &folds(&recipe, &fragments)?)?;

@@ -3,17 +3,17 @@ use std::sync::Arc;
 
 use inkling_align::write_warped;
 use inkling_fragment::Fragment;
+use inkling_pipeline::Usage;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::apart::Inputs;
 use super::maps::maps_of;
 use crate::cli::Warp;
-use crate::failure::Usage;
 
 pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
     Inputs::of([&flags.fragment, &flags.maps]).check_apart(&flags.out)?;
-    let fragment = Fragment::open_named(&flags.fragment)?;
+    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(false))?;
     let maps = maps_of(&flags.maps, &fragment)?;
     let z = match &flags.z {
         Some(text) => layers(text, fragment.depth())?,

@@ -87,7 +87,7 @@ fn what_has_no_place_elsewhere_and_what_is_there_is_refused() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("U-Net of 3 blocks") && told.contains("Mend"),
+        told.contains("U-Net of 3 blocks") && told.contains("hint"),
         "{told}"
     );
     assert!(!out.exists());

@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::parts::Setting;
-use crate::scrap::{Scrap, figures, kills, word};
+use crate::scrap::{self, Scrap, figures, kills, word};
 
 /// How often each command is killed in a plain test run.
 const KILLS: u32 = 4;
@@ -108,6 +108,67 @@ fn a_killed_warp_leaves_the_old_fragment_or_the_new_one() {
         );
     }
     eprintln!("warp killed {killed} times in {span:?}");
+}
+
+/// The disk fills while the layers of a copy, or the weights of an epoch, are written: the old copy
+/// and the last epoch stay, and the call can be repeated.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_takes_nothing_away() {
+    let setting = Setting::new();
+    let scrap = &setting.scrap;
+    let [one, maps, out] = ["1", "maps", "out/1"].map(|name| scrap.path(name));
+    figures(&["align", word(&one), "--out", word(&maps)]);
+    let warp = [
+        "warp",
+        word(&one),
+        "--maps",
+        word(&maps),
+        "--force",
+        "--out",
+        word(&out),
+        "--z",
+    ];
+    figures(&[&warp[..], &["2..9"]].concat());
+    let old = contents(&out);
+    let layer = std::fs::metadata(scrap.layer(0)).unwrap().len();
+    let said = scrap::within(layer / 512 / 2, &[&warp[..], &["5..25"]].concat());
+    assert!(said.contains(".tif"), "{said}");
+    assert!(contents(&out) == old);
+    figures(&[&warp[..], &["5..25"]].concat());
+    assert_eq!(temporary(out.parent().unwrap()), 0);
+
+    let recipe = scrap.recipe("");
+    let train = |run: &Path, epochs: &str| {
+        let words = [
+            "train",
+            "--config",
+            word(&recipe),
+            "--resume",
+            "--out",
+            word(run),
+        ];
+        let words = words.map(str::to_owned).into_iter();
+        words
+            .chain(["--set".to_owned(), format!("train.epochs={epochs}")])
+            .collect::<Vec<_>>()
+    };
+    let call = |list: &[String]| {
+        figures(&list.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let [whole, full] = ["whole", "full"].map(|name| scrap.path(name));
+    call(&train(&whole, "1"));
+    call(&train(&whole, "3"));
+    call(&train(&full, "1"));
+    let weights = |run: &Path| std::fs::read(run.join("resume.safetensors")).unwrap();
+    let first = weights(&full);
+    let list = train(&full, "3");
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let said = scrap::within(first.len() as u64 / 512 / 2, &list);
+    assert!(said.contains("safetensors"), "{said}");
+    assert!(weights(&full) == first);
+    call(&train(&full, "3"));
+    assert!(weights(&full) == weights(&whole));
 }
 
 #[test]

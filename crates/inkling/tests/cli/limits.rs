@@ -225,7 +225,7 @@ fn output_that_cannot_be_written_is_an_error() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("stdout") && said.contains("Mend:"), "{said}");
+    assert!(said.contains("stdout") && said.contains("hint:"), "{said}");
 }
 
 /// Weights, and images made with them, are the same whatever memory and threads there are.

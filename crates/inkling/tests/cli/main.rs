@@ -9,6 +9,7 @@ mod gallery;
 mod kills;
 mod limits;
 mod masks;
+mod odd_sheets;
 mod one_truth;
 mod painting_mistakes;
 mod parts;

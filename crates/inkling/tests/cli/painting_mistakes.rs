@@ -1,10 +1,10 @@
-//! What can go wrong when fragments are painted: each mistake is named, with its mend, and leaves
+//! What can go wrong when fragments are painted: each mistake is named, with its hint, and leaves
 //! nothing behind that looks finished.
 
 use std::path::Path;
 
 use crate::parts::Setting;
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::scrap::{self, Scrap, figures, inkling, word};
 
 /// The words of a prediction that must fail, and leave no image.
 fn refused(words: &[&str], out: &Path, parts: &[&str]) {
@@ -37,7 +37,7 @@ fn models_that_disagree() {
     ] {
         let [one, odd] = [&setting.models[0], &odd].map(|path| word(path));
         let words = ["predict", word(&fragment), "--model", one, odd, "--out"];
-        let parts = [found, expected, "best.safetensors", "Mend:"];
+        let parts = [found, expected, "best.safetensors", "hint:"];
         refused(&[&words[..], &[word(&out)]].concat(), &out, &parts);
     }
 }
@@ -65,7 +65,7 @@ fn weights_that_do_not_fit_their_settings() {
     refused(
         &words,
         &out,
-        &["odd.safetensors", "decoder.blocks.2", "Mend:"],
+        &["odd.safetensors", "decoder.blocks.2", "hint:"],
     );
 }
 
@@ -77,7 +77,7 @@ fn a_fragment_of_too_few_layers() {
         std::fs::remove_file(fragment.join(format!("surface_volume/{z:02}.tif"))).unwrap();
     }
     let words = setting.words(&fragment, &out);
-    refused(&words, &out, &["2", "15 layers", "5 to 17", "Mend:"]);
+    refused(&words, &out, &["2", "15 layers", "5 to 17", "hint:"]);
     assert!(!out.join("parts").exists(), "nothing is begun");
 }
 
@@ -95,8 +95,8 @@ fn a_disk_that_fills() {
     .concat();
     let merge = ["merge", word(&full), "--float"];
     let assert_refused = |words: &[&str], culprit: &str| {
-        let said = within(100, words);
-        for part in [culprit, "space", "Mend:"] {
+        let said = scrap::within(100, words);
+        for part in [culprit, "space", "hint:"] {
             assert!(said.contains(part), "\"{part}\" is missing in: {said}");
         }
         // Nothing but the parts, and the mark of what was about to be written: no image, whole or
@@ -114,21 +114,6 @@ fn a_disk_that_fills() {
         let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
         assert!(read(&whole) == read(&full), "{file} differs");
     }
-}
-
-/// What `inkling` says when no file may grow over so many blocks of 512 bytes.
-#[cfg(unix)]
-fn within(blocks: u64, words: &[&str]) -> String {
-    // Told that the signal is ignored, the system fails the call instead.
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-    let output = std::process::Command::new("/bin/dash")
-        .args(["-c", &script, env!("CARGO_BIN_EXE_inkling")])
-        .args(words)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    said
 }
 
 #[test]

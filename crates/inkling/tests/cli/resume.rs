@@ -75,6 +75,56 @@ fn changed_data_is_refused_unless_allowed() {
     assert!(words.contains("seed = 1"), "{words}");
 }
 
+/// A checkpoint whose moments are not those of the network is refused, not believed.
+#[test]
+fn foreign_moments_are_refused() {
+    let scrap = Scrap::new();
+    scrap.phantom("2", 2);
+    let recipe = scrap.recipe("");
+    let run = scrap.path("run");
+    let short = ["--set", "train.epochs=1"];
+    assert!(
+        train(&recipe, &run, &short)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let path = run.join("resume.safetensors");
+    let whole = Tensors::read(&path).unwrap();
+    let moment = whole
+        .names()
+        .find(|name| name.starts_with("moment_1."))
+        .unwrap();
+    let (moment, twin) = (moment.to_owned(), moment.replace("moment_1.", "moment_2."));
+    let length = whole.values(&moment).len();
+    type Damage<'a> = (&'a str, &'a dyn Fn(Tensors) -> Tensors);
+    let longer = |mut tensors: Tensors| {
+        tensors.insert(moment.clone(), vec![length + 1], vec![0.0; length + 1]);
+        tensors
+    };
+    let alone = |tensors: Tensors| tensors.renamed(|name| (name != twin).then(|| name.to_owned()));
+    let stray = |mut tensors: Tensors| {
+        tensors.insert("moment_1.nothing".to_owned(), vec![2], vec![0.0; 2]);
+        tensors
+    };
+    let damages: [Damage; 3] = [("longer", &longer), ("alone", &alone), ("stray", &stray)];
+    for (what, damage) in damages {
+        damage(Tensors::read(&path).unwrap())
+            .write(&path, true)
+            .unwrap();
+        let output = train(&recipe, &run, &[]).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{what}: {words}");
+        assert!(
+            words.contains("moments of the network's tensors"),
+            "{what}: {words}"
+        );
+        whole.write(&path, true).unwrap();
+    }
+    finish(&recipe, &run);
+}
+
 fn train(recipe: &Path, run: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inkling"));
     command

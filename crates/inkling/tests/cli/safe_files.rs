@@ -46,7 +46,7 @@ fn folders_of_other_things_are_left_alone() {
     for command in ["train", "cv"] {
         for more in [&[][..], &["--force"], &["--resume"]] {
             let words = [command, "--config", word(&recipe), "--out", word(&weights)];
-            let parts = ["best.safetensors", "new or empty folder", "Mend:"];
+            let parts = ["best.safetensors", "new or empty folder", "hint:"];
             refused(&[&words[..], more].concat(), 2, &parts);
         }
     }
@@ -68,7 +68,7 @@ fn an_old_run_stays_until_its_successor_starts() {
     figures(&words);
     let before = contents(&run);
     refused(&words, 1, &["found a run", "--resume", "--force"]);
-    let force = |more: &[&str]| refused(&[&words[..], &["--force"], more].concat(), 1, &["Mend:"]);
+    let force = |more: &[&str]| refused(&[&words[..], &["--force"], more].concat(), 1, &["hint:"]);
     let labels = |name: &str| scrap.path(&format!("{name}/inklabels.png"));
     let blank = ndarray::Array2::zeros((150, 131));
     // The fragment that is learnt from, then the held-out one.
@@ -149,7 +149,7 @@ fn an_output_lies_apart_from_every_input() {
                 target,
             ],
         ] {
-            refused(&[&words[..], &["--force"]].concat(), 2, &["input", "Mend:"]);
+            refused(&[&words[..], &["--force"]].concat(), 2, &["input", "hint:"]);
         }
     }
     let inputs = [

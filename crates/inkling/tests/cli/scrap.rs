@@ -84,3 +84,18 @@ pub fn kills(usual: u32) -> u32 {
 pub fn word(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+/// What `inkling` says when no file may grow over so many blocks of 512 bytes.
+#[cfg(unix)]
+pub fn within(blocks: u64, words: &[&str]) -> String {
+    // Told that the signal is ignored, the system fails the call instead.
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let output = Command::new("/bin/dash")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_inkling")])
+        .args(words)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}

@@ -72,6 +72,6 @@ fn check_smp(settings: &ModelSettings) -> Result<(), Error> {
     Err(Error::Export {
         found,
         expected: "a U-Net of five blocks over an encoder whose strides double",
-        mend: "write it in parts, for timm's encoder and segmentation_models_pytorch's decoder",
+        hint: "write it in parts, for timm's encoder and segmentation_models_pytorch's decoder",
     })
 }

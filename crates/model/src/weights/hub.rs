@@ -94,8 +94,8 @@ impl Hub {
         }
         if self.offline {
             let found = format!("nothing in the cache {}", self.cache.display());
-            let mend = "unset HF_HUB_OFFLINE, or give the path of a file";
-            return Err(self.error(name, found, mend));
+            let hint = "unset HF_HUB_OFFLINE, or give the path of a file";
+            return Err(self.error(name, found, hint));
         }
         let Some(client) = Client::new(&self.endpoint, self.token.as_deref()) else {
             let found = "no address of a server".to_owned();
@@ -103,9 +103,9 @@ impl Hub {
         };
         if client.would_show_token() {
             let found = "plain http, which would show the token to everyone between".to_owned();
-            let mend = "set HF_ENDPOINT to an https address, or go without a token (unset HF_TOKEN \
+            let hint = "set HF_ENDPOINT to an https address, or go without a token (unset HF_TOKEN \
                         and remove the one that `hf auth login` kept)";
-            return Err(self.error(name, found, mend));
+            return Err(self.error(name, found, hint));
         }
         let mut download = Download {
             hub: self,
@@ -118,12 +118,12 @@ impl Hub {
         download.run()
     }
 
-    fn error(&self, name: &str, found: String, mend: &str) -> Error {
+    fn error(&self, name: &str, found: String, hint: &str) -> Error {
         Error::Hub {
             name: format!("{PREFIX}{name}"),
             endpoint: self.endpoint.clone(),
             found,
-            mend: mend.to_owned(),
+            hint: hint.to_owned(),
         }
     }
 
@@ -134,7 +134,7 @@ impl Hub {
             Trouble::Connection(error) => format!("a failing connection ({error})"),
             Trouble::Answer(found) => found.clone(),
         };
-        let mend = match trouble {
+        let hint = match trouble {
             Trouble::Status(401 | 403) => {
                 "check the name (names end in the training's tag, such as \
                  maxvit_rmlp_base_rw_384.sw_in12k_ft_in1k); for a repository that is not public, \
@@ -151,7 +151,7 @@ impl Hub {
             }
             Trouble::Answer(_) => "check HF_ENDPOINT; or give the path of a file",
         };
-        self.error(name, found, mend)
+        self.error(name, found, hint)
     }
 }
 

@@ -166,7 +166,7 @@ impl Client {
                 return Err(Trouble::Status(status.as_u16()));
             };
             let next = follow(&uri, &location).ok_or_else(|| strange(&location))?;
-            if uri.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+            if is_downgrade(&uri, &next) {
                 return Err(Trouble::Answer(format!("a redirect from https to {next}")));
             }
             uri = next;
@@ -196,6 +196,11 @@ impl Said {
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+/// Whether a redirect leads out of https.
+fn is_downgrade(from: &Uri, to: &Uri) -> bool {
+    from.scheme_str() == Some("https") && to.scheme_str() != Some("https")
 }
 
 /// Where `location` leads from `base`.
@@ -262,5 +267,10 @@ mod tests {
         assert_eq!(followed("//cdn/x").as_deref(), Some("https://cdn/x"));
         assert_eq!(followed("http://cdn/x").as_deref(), Some("http://cdn/x"));
         assert_eq!(followed("x"), None);
+        let leaves = |location| is_downgrade(&base, &follow(&base, location).unwrap());
+        assert!(leaves("http://hub.co:8/x") && leaves("http://cdn/x"));
+        assert!(!leaves("/x") && !leaves("//cdn/x") && !leaves("https://cdn/x"));
+        let open: Uri = "http://127.0.0.1/a".parse().unwrap();
+        assert!(!is_downgrade(&open, &open));
     }
 }

@@ -8,13 +8,14 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use inkling_align::AlignSettings;
 use inkling_augment::AugmentSettings;
-use inkling_fragment::{read_text, split_name};
+use inkling_fragment::{LabelOptions, ReadOptions, read_text, split_name};
 use inkling_model::{ModelSettings, Pretrained};
 use inkling_predict::PredictSettings;
 use inkling_train::TrainSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Usage;
+use crate::Usage;
+use crate::unread::{check_all_read, read_settings};
 
 /// Everything that an experiment depends on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,8 +52,70 @@ pub struct DataSettings {
     /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
-    /// First layer and the one after the last that training and prediction read.
+    /// First layer and the one after the last that training and prediction read. A band of files
+    /// that begins at another number than 0 or 1 keeps its numbers.
     pub layers: [usize; 2],
+    /// Which fragments' layers are taken in reverse order, as for sheets scanned from their other
+    /// side: true for all, or their names.
+    #[serde(skip_serializing_if = "Flip::is_none")]
+    pub flip: Flip,
+    /// Level of OME-Zarr volumes, 0 the finest.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub level: usize,
+    /// auto, or as-is: 16-bit voxels are taken as they are although their largest value speaks of
+    /// 8 or 12 bits.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub voxels: VoxelReading,
+    /// The value that is ink in label images; by default all that is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels_ink: Option<u16>,
+    /// Ink is dark on a light ground in label images.
+    #[serde(skip_serializing_if = "is_false")]
+    pub invert_labels: bool,
+}
+
+/// `data.flip`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Flip {
+    /// All fragments or none.
+    All(bool),
+    /// The fragments of these names.
+    Named(Vec<String>),
+}
+
+impl Flip {
+    fn is_none(&self) -> bool {
+        match self {
+            Self::All(all) => !all,
+            Self::Named(names) => names.is_empty(),
+        }
+    }
+}
+
+/// How 16-bit voxels are read.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoxelReading {
+    /// As 8 or 12 bits where their largest value says so, else as they are.
+    #[default]
+    Auto,
+    /// As they are.
+    AsIs,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_auto(voxels: &VoxelReading) -> bool {
+    *voxels == VoxelReading::Auto
 }
 
 /// What a fold holds out.
@@ -73,6 +136,11 @@ impl Default for DataSettings {
             validation: None,
             maps: None,
             layers: [20, 44],
+            flip: Flip::All(false),
+            level: 0,
+            voxels: VoxelReading::Auto,
+            labels_ink: None,
+            invert_labels: false,
         }
     }
 }
@@ -81,13 +149,34 @@ impl Default for DataSettings {
 const MOST_LAYERS: usize = 65_536;
 
 impl DataSettings {
+    /// How its fragments are read.
+    pub fn options(&self) -> ReadOptions {
+        ReadOptions {
+            level: self.level,
+            flip: self.flip == Flip::All(true),
+            voxels_as_is: self.voxels == VoxelReading::AsIs,
+            labels: LabelOptions {
+                ink: self.labels_ink,
+                invert: self.invert_labels,
+            },
+        }
+    }
+
     fn check(&self) -> Result<(), Usage> {
+        if let (false, Some(maps)) = (self.flip.is_none(), &self.maps) {
+            return Err(Usage(format!(
+                "data.flip: found data.maps = {}, maps that say themselves whether they were fitted in \
+                 reverse order; expected one of the two. hint: remove data.flip, or make the maps with \
+                 `inkling align --flip`",
+                maps.display()
+            )));
+        }
         let [first, end] = self.layers;
         match first < end && end <= MOST_LAYERS {
             true => Ok(()),
             false => Err(Usage(format!(
                 "data.layers: found [{first}, {end}]; expected the first layer and the one after the \
-                 last, rising, up to {MOST_LAYERS}. Mend: change them in [data]"
+                 last, rising, up to {MOST_LAYERS}. hint: change them in [data]"
             ))),
         }
     }
@@ -98,7 +187,7 @@ impl Recipe {
     ///
     /// # Errors
     /// A file that is missing or no TOML, an unknown key (naming the nearest), a value of the
-    /// wrong type; all of them are the user's to mend.
+    /// wrong type; all of them are the user's to put right.
     pub fn read(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<Self> {
         Ok(Self::resolve(files, overrides)?.0)
     }
@@ -129,26 +218,25 @@ impl Recipe {
         files: &[PathBuf],
         overrides: &[String],
     ) -> anyhow::Result<(Self, Origins)> {
+        let mut given = Vec::new();
         for file in files {
             let text = read_text(file, LONGEST).map_err(|error| Usage(error.to_string()))?;
             let values: toml::Table = toml::from_str(&text)
                 .map_err(|error| Usage(format!("{}: not TOML: {error}", file.display())))?;
-            layers = layers.merge(Layer {
-                origin: file.display().to_string(),
-                values: rooted(values, file),
-            });
+            given.push((file.display().to_string(), rooted(values, file)));
         }
         for entry in overrides {
             let (key, value) = parse_override(entry)?;
-            layers = layers.merge(Layer {
-                origin: format!("--set {entry}"),
-                values: nested(&key, value),
-            });
+            given.push((format!("--set {entry}"), nested(&key, value)));
+        }
+        for (origin, values) in given.clone() {
+            layers = layers.merge(Layer { origin, values });
         }
         let recipe: Self = layers
             .extract()
             .map_err(|error| anyhow::Error::new(Usage(explain(&error))))?;
         recipe.check()?;
+        check_all_read(&recipe, &given)?;
         Ok((recipe, Origins(layers)))
     }
 
@@ -204,9 +292,10 @@ impl Recipe {
         Ok(self)
     }
 
-    /// The settings as TOML, to be kept beside a result.
+    /// The settings as TOML, to be kept beside a result; without those that nothing reads.
     pub fn to_toml(&self) -> anyhow::Result<String> {
-        toml::to_string_pretty(self).context("the settings cannot be written as TOML")
+        toml::to_string_pretty(&read_settings(self))
+            .context("the settings cannot be written as TOML")
     }
 }
 
@@ -322,7 +411,7 @@ fn explain(error: &figment::Error) -> String {
             let nearest = known
                 .iter()
                 .min_by_key(|name| strsim::damerau_levenshtein(name, key))
-                .map(|name| format!(" Mend: did you mean \"{}\"?", within(name)));
+                .map(|name| format!(" hint: did you mean \"{}\"?", within(name)));
             format!(
                 "{origin}: found the unknown key \"{}\"; expected one of {}.{}",
                 within(key),
@@ -331,8 +420,46 @@ fn explain(error: &figment::Error) -> String {
             )
         }
         Kind::InvalidType(found, expected) => {
-            format!("{origin}: {path}: found {found}; expected {expected}. Mend: change its type")
+            format!("{origin}: {path}: found {found}; expected {expected}. hint: change its type")
         }
         other => format!("{origin}: {path}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str, overrides: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        std::fs::write(&path, text).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        Recipe::read(&[path], &overrides).unwrap_err().to_string()
+    }
+
+    /// Parsers that call themselves would overflow the stack.
+    #[test]
+    fn what_nests_without_end_is_refused() {
+        let deep = 200_000;
+        let arrays = format!("a = {}{}", "[".repeat(deep), "]".repeat(deep));
+        assert!(refusal(&arrays, &[]).contains("recipe.toml"));
+        let tables = format!("{} = 1", vec!["a"; deep].join("."));
+        assert!(refusal(&tables, &[]).contains("recipe.toml"));
+        let key = format!("{}=1", vec!["train"; deep].join("."));
+        let text = refusal("", &[&key]);
+        assert!(
+            text.contains("expected a key such as train.epochs"),
+            "{text}"
+        );
+        assert!(text.len() < 300);
+        let value = format!("train.epochs={}", "[".repeat(deep));
+        assert!(refusal("", &[&value]).contains("train.epochs"));
+    }
+
+    #[test]
+    fn a_recipe_of_more_than_a_mebibyte_is_refused() {
+        let text = format!("# {}\n", "x".repeat(1 << 20));
+        assert!(refusal(&text, &[]).contains("recipe.toml"));
     }
 }

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Times the reading of one scan in every layout that people keep scans in.
+
+    oracles/bench_reading.py BINARY FOLDER [--layers 65] [--side 4096] [--rounds 3] [--only NAME…]
+
+Needs numpy, tifffile, imagecodecs, zarr 3 and pillow. Writes the same papyrus-like noise as TIFF in
+strips and tiles, packed and not, as PNG, as one stack, and as Zarr, calls `inkling curves` on each in
+turn (a mean over every voxel: little more than reading), and reads the same files with tifffile or
+zarr-python on as many threads. Prints medians: seconds, the ratio to the plain layout, the ratio to
+the peer, and the largest memory of our process. The files are in the system's cache: what is timed is
+decoding, not the disk.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+from PIL import Image
+
+
+def layer(z, side):
+    """Smooth fibres and noise of eleven bits: packs to about three quarters, as scans do."""
+    random = np.random.default_rng(z)
+    y, x = np.mgrid[:side, :side]
+    fibres = 9000 * np.sin(x / 9 + z) + 6000 * np.cos(y / 23 - z)
+    noise = random.integers(0, 1 << 11, (side, side))
+    return (32000 + fibres + noise).astype(np.uint16)
+
+
+def tiffs(**options):
+    def write(folder, layers):
+        (folder / "layers").mkdir()
+        for z, image in enumerate(layers):
+            tifffile.imwrite(folder / "layers" / f"{z:02}.tif", image, metadata=None, **options)
+
+    def read(folder, pool):
+        files = sorted((folder / "layers").iterdir())
+        list(pool.map(lambda path: tifffile.imread(path, maxworkers=1).mean(), files))
+
+    return write, read
+
+
+def pngs():
+    def write(folder, layers):
+        (folder / "layers").mkdir()
+        for z, image in enumerate(layers):
+            Image.fromarray(image).save(folder / "layers" / f"{z:02}.png", compress_level=3)
+
+    def read(folder, pool):
+        files = sorted((folder / "layers").iterdir())
+        list(pool.map(lambda path: np.asarray(Image.open(path)).mean(), files))
+
+    return write, read
+
+
+def stack(**options):
+    def write(folder, layers):
+        with tifffile.TiffWriter(folder / "stack.tif", bigtiff=True) as writer:
+            for image in layers:
+                writer.write(image, contiguous=False, metadata=None, **options)
+
+    def read(folder, pool):
+        with tifffile.TiffFile(folder / "stack.tif") as file:
+            list(pool.map(lambda page: page.asarray(maxworkers=1).mean(), file.pages))
+
+    return write, read
+
+
+def zarrs(version, **options):
+    def write(folder, layers):
+        first = next(layers)
+        shape = (write.depth, *first.shape)
+        array = zarr.create_array(
+            folder / "scan.zarr", shape=shape, dtype="u2", zarr_format=version, **options)
+        slab, at = [first], 0
+        step = (options.get("shards") or options["chunks"])[0]
+        for image in layers:
+            slab.append(image)
+            if len(slab) == step:
+                array[at:at + step] = np.stack(slab)
+                at, slab = at + step, []
+        if slab:
+            array[at:] = np.stack(slab)
+
+    def read(folder, pool):
+        array = zarr.open(folder / "scan.zarr", mode="r")
+        step = (array.shards or array.chunks)[1]
+        rows = range(0, array.shape[1], step)
+        list(pool.map(lambda y: array[:, y:y + step].mean(), rows))
+
+    return write, read
+
+
+def layouts():
+    from zarr.codecs import BloscCodec, ZstdCodec
+    from numcodecs import Blosc
+    whole = {"rowsperstrip": 1 << 20}
+    cube = {"chunks": (64, 128, 128)}
+    return {
+        "TIFF, strips, plain": tiffs(rowsperstrip=16),
+        "TIFF, one strip, plain": tiffs(**whole),
+        "TIFF, tiles, plain": tiffs(tile=(256, 256)),
+        "TIFF, strips, LZW": tiffs(rowsperstrip=16, compression="lzw"),
+        "TIFF, one strip, LZW": tiffs(compression="lzw", **whole),
+        "TIFF, one strip, deflate": tiffs(compression="zlib", predictor=2, **whole),
+        "TIFF, tiles, Zstandard": tiffs(tile=(256, 256), compression="zstd"),
+        "TIFF stack, plain": stack(rowsperstrip=16),
+        "PNG": pngs(),
+        "Zarr 2, Blosc LZ4": zarrs(2, compressors=Blosc("lz4", 5, Blosc.SHUFFLE), **cube),
+        "Zarr 3, Zstandard": zarrs(3, compressors=ZstdCodec(level=3), **cube),
+        "Zarr 3, shards, Blosc": zarrs(
+            3, compressors=BloscCodec(cname="zstd"), shards=(64, 512, 512), **cube),
+    }
+
+
+def timed(call):
+    began = time.monotonic()
+    result = call()
+    return time.monotonic() - began, result
+
+
+def curves(binary, fragment, out):
+    """Runs `inkling curves`; its largest memory in MiB."""
+    arguments = [binary, "curves", fragment, "--out", out, "--force", "--quiet"]
+    child = os.posix_spawn(binary, [str(word) for word in arguments], os.environ)
+    _, status, usage = os.wait4(child, 0)
+    assert status == 0, (fragment, status)
+    return usage.ru_maxrss / 1024
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--layers", type=int, default=65)
+    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*")
+    flags = parser.parse_args()
+    chosen = {name: both for name, both in layouts().items() if not flags.only or name in flags.only}
+    places = {}
+    for number, (name, (write, _)) in enumerate(chosen.items()):
+        place = places[name] = flags.folder / f"layout-{number}"
+        if place.exists():
+            continue
+        place.mkdir(parents=True)
+        write.depth = flags.layers
+        write(place, (layer(z, flags.side) for z in range(flags.layers)))
+        mask = np.full((flags.side, flags.side), 255, np.uint8)
+        Image.fromarray(mask).save(place / "mask.png")
+    ours, peers, memory = ({name: [] for name in chosen} for _ in range(3))
+    for _ in range(flags.rounds):
+        for name, (_, read) in chosen.items():
+            seconds, peak = timed(lambda: curves(flags.binary, places[name], flags.folder / "curves"))
+            ours[name].append(seconds)
+            memory[name].append(peak)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                peers[name].append(timed(lambda: read(places[name], pool))[0])
+    plain = statistics.median(next(iter(ours.values())))
+    print("| layout | seconds | to plain | peer, seconds | to the peer | peak memory, MiB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name in chosen:
+        own, peer = statistics.median(ours[name]), statistics.median(peers[name])
+        print(f"| {name} | {own:.2f} | {own / plain:.2f} | {peer:.2f} | {own / peer:.2f} "
+              f"| {max(memory[name]):.0f} |")
+
+
+main()
