@@ -73,6 +73,6 @@ mod tests {
         let halves = pool
             .unwrap()
             .install(|| in_two_halves(|| 1, || -> u8 { panic!("torn") }));
-        assert_eq!(halves.unwrap_err().text(), "torn");
+        assert!(halves.unwrap_err().to_string().starts_with("torn"));
     }
 }
