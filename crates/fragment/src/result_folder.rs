@@ -215,7 +215,8 @@ impl ResultFolder {
     pub fn sweep(&self, goes: impl Fn(&str) -> bool) -> Result<(), Error> {
         for (kind, name) in claims(&self.path)? {
             let path = self.path.join(&name);
-            if kind == self.kind && goes(&name) && path.is_file() {
+            // The mark goes last of all: without it, what an interrupted call left is nobody's.
+            if kind == self.kind && name != MARK && goes(&name) && path.is_file() {
                 std::fs::remove_file(&path).map_err(Error::io(&path))?;
             }
         }
@@ -461,5 +462,22 @@ mod tests {
         let tiles = ResultFolder::shared(&path, ResultKind::Tiles);
         tiles.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_removal_that_was_interrupted_is_finished_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tiles");
+        let names = ["a.tiles", "mask.png", "plan.json"];
+        let tiles = || ResultFolder::own(&path, ResultKind::Tiles).unwrap();
+        for last in 0..=names.len() {
+            for name in names {
+                std::fs::write(tiles().claim(name, true).unwrap(), "made").unwrap();
+            }
+            tiles().sweep(|name| names[..last].contains(&name)).unwrap();
+            assert!(ResultFolder::check_own(&path, ResultKind::Tiles).is_ok());
+            tiles().remove().unwrap();
+            assert!(!path.exists(), "{last}");
+        }
     }
 }
