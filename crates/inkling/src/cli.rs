@@ -1,5 +1,8 @@
 //! The command line: commands, flags and their help.
 
+// The docs of flags are shown on terminals: no Markdown.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

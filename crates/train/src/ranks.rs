@@ -8,7 +8,7 @@ use crate::Error;
 /// The processes of one training: each has a rank, a device, and its share of every batch. Rank 0
 /// alone writes files and validates.
 ///
-/// With the cargo feature `mpi`, [`Ranks::launched`] finds those that `mpirun` or Slurm started;
+/// With the cargo feature `mpi`, `Ranks::launched` finds those that `mpirun` or Slurm started;
 /// otherwise there is one.
 #[derive(Debug)]
 pub struct Ranks {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Context;
 use super::memory::{Budget, bytes_of};
 
-/// `fragment` through the maps in `maps`/<id>, where a folder is given; else by the numbers of its
+/// `fragment` through the maps in `maps/<id>`, where a folder is given; else by the numbers of its
 /// layers.
 pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<dyn Volume>> {
     let Some(folder) = maps else {

@@ -76,20 +76,20 @@ pub fn catalogue() -> Vec<EncoderInfo> {
         .collect()
 }
 
-/// Configuration of an [`Encoder`].
+/// Configuration of an encoder.
 #[derive(Clone, Debug)]
 pub enum EncoderConfig {
-    /// See [`MaxVitConfig`].
+    /// See `MaxVitConfig`.
     MaxVit(MaxVitConfig),
-    /// See [`ConvNextConfig`].
+    /// See `ConvNextConfig`.
     ConvNext(ConvNextConfig),
-    /// See [`MetaFormerConfig`].
+    /// See `MetaFormerConfig`.
     MetaFormer(MetaFormerConfig),
-    /// See [`ResNetConfig`].
+    /// See `ResNetConfig`.
     ResNet(ResNetConfig),
-    /// See [`SwinConfig`].
+    /// See `SwinConfig`.
     Swin(SwinConfig),
-    /// See [`EvaConfig`].
+    /// See `EvaConfig`.
     Eva(EvaConfig),
 }
 
