@@ -54,7 +54,7 @@ pub fn read_fragment(folder: &Path) {
     let _ = fragment.read(&region);
     let last = Region::new(depth - 1..depth, height - 1..height, width - 1..width);
     let _ = fragment.read(&last);
-    if height.saturating_mul(width) < 1 << 24 {
+    if height.saturating_mul(width) < 1 << 22 {
         let _ = fragment.mask();
         let _ = fragment.ink_labels();
     }
