@@ -437,28 +437,20 @@ impl Fragment {
 
     /// Voxels as the files have them, those of 8 bits times 257.
     fn stored(&self, region: &Region) -> Result<Array3<u16>, Error> {
-        if !self.inner.options.flip {
-            return self.stored_in_order(region);
-        }
-        let depth = self.depth();
-        let z = depth - region.z.end..depth - region.z.start;
-        let mut voxels = self.stored_in_order(&Region {
-            z,
-            ..region.clone()
-        })?;
-        voxels.invert_axis(Axis(0));
-        Ok(voxels.as_standard_layout().into_owned())
-    }
-
-    fn stored_in_order(&self, region: &Region) -> Result<Array3<u16>, Error> {
         let mut voxels = Array3::zeros(region.shape());
+        let (mut out, mut in_order) = (voxels.view_mut(), region.clone());
+        if self.inner.options.flip {
+            let depth = self.depth();
+            out.invert_axis(Axis(0));
+            in_order.z = depth - region.z.end..depth - region.z.start;
+        }
         match &self.inner.voxels {
-            Voxels::Layers(layers) => voxels
+            Voxels::Layers(layers) => out
                 .axis_iter_mut(Axis(0))
                 .into_par_iter()
-                .zip(&layers.layers[region.z.clone()])
+                .zip(&layers.layers[in_order.z.clone()])
                 .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?,
-            Voxels::Zarr(volume) => volume.read_into(region, voxels.view_mut())?,
+            Voxels::Zarr(volume) => volume.read_into(&in_order, out)?,
         }
         Ok(voxels)
     }

@@ -124,7 +124,7 @@ fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
     for (kind, name) in IMAGES {
         let (line, figures) = side_image(fragment, kind, &mask)?;
         words.push(format!("  {name:<12} {line}"));
-        images.insert(name.replace(' ', "_"), figures);
+        images.insert(name.to_owned(), figures);
     }
     for file in fragment.ignored() {
         let path = file.path.display();

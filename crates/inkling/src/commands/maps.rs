@@ -18,10 +18,7 @@ pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<d
     let Some(folder) = maps else {
         return Ok(Box::new(Numbered::new(fragment.clone())));
     };
-    let folder = folder_of(folder, fragment)?;
-    let maps = MapFiles::open(&folder)?;
-    let fit = Fit::of(&folder)?;
-    fit.warn_of_other_voxels(&folder, fragment)?;
+    let (maps, fit) = fitted_maps(folder, fragment)?;
     let depth = fit
         .target_layers
         .unwrap_or_else(|| fragment.depth().max(TARGET_LAYERS));
@@ -37,9 +34,16 @@ pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<d
 /// # Errors
 /// [`Usage`] where there are none, naming what makes them; damaged ones.
 pub fn maps_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<MapFiles> {
+    Ok(fitted_maps(folder, fragment)?.0)
+}
+
+/// The maps of `fragment`, and what is known of their fit.
+fn fitted_maps(folder: &Path, fragment: &Fragment) -> anyhow::Result<(MapFiles, Fit)> {
     let folder = folder_of(folder, fragment)?;
-    Fit::of(&folder)?.warn_of_other_voxels(&folder, fragment)?;
-    Ok(MapFiles::open(folder)?)
+    let maps = MapFiles::open(&folder)?;
+    let fit = Fit::of(&folder)?;
+    fit.warn_of_other_voxels(&folder, fragment)?;
+    Ok((maps, fit))
 }
 
 fn folder_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<PathBuf> {
