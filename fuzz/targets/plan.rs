@@ -6,7 +6,7 @@ use std::path::Path;
 
 use inkling_fragment::write_gray;
 use inkling_fuzz::{put, scratch};
-use inkling_predict::{Part, TileStore};
+use inkling_predict::{Shard, TileStore};
 use ndarray::Array2;
 
 const PLAN: &[u8] = include_bytes!("../corpus/plan/whole.json");
@@ -49,7 +49,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             let _ = std::fs::remove_file(folder.join(TILES));
             let store = TileStore::open(folder).expect("the plan of the corpus is whole");
             let _ = store
-                .part(Part::WHOLE, false, true)
+                .part(Shard::WHOLE, false, true)
                 .expect("a part can be begun");
             let partial = folder.join("part-1-of-1.partial");
             let mut file = std::fs::read(&partial).expect("it was just written");

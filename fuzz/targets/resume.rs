@@ -8,8 +8,8 @@ use inkling_augment::{AugmentSettings, TrainTransform};
 use inkling_fuzz::scratch;
 use inkling_model::{MaxVitShape, ModelSettings, Network};
 use inkling_train::{
-    Epoch, Examples, Identity, Ranks, Run, Step, TrainSettings, Training, TrainingFragment,
-    Validate, Validation, Watch,
+    Epoch, Ranks, Run, RunFingerprint, Step, TrainSettings, Training, TrainingFragment,
+    TrainingSet, Validate, Validation, Watch,
 };
 use ndarray::{Array2, Array3};
 
@@ -50,13 +50,13 @@ fn model() -> ModelSettings {
     }
 }
 
-fn examples() -> Examples {
+fn training_set() -> TrainingSet {
     let labels = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| (y / 9 + x / 7) % 3 == 0);
     let papyrus = Array2::from_elem((SIDE, SIDE), true);
     let voxels = Array3::from_shape_fn((3, SIDE, SIDE), |(z, y, x)| (900 * z + 70 * y + x) as u16);
     let sheet = TrainingFragment::new("sheet", Box::new(voxels), 0..3, papyrus, labels, None);
     let transform = TrainTransform::new(AugmentSettings::none(), SIDE, 3).expect("sane settings");
-    Examples::new(vec![sheet], transform, 1).expect("a labelled sheet")
+    TrainingSet::new(vec![sheet], transform, 1).expect("a labelled sheet")
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -80,12 +80,12 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             samples_per_epoch: 1,
             ..TrainSettings::default()
         },
-        examples: &examples(),
+        training_set: &training_set(),
         device: &device,
         run: &run,
-        identity: Identity::default(),
+        identity: RunFingerprint::default(),
         allow_changed_data: true,
-        ranks: &Ranks::alone(),
+        ranks: &Ranks::single(),
         metadata: BTreeMap::new(),
     };
     let _ = training.train(network, &mut Silent, &mut Silent);

@@ -5,11 +5,11 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use crate::cells::Cells;
+use crate::depth_field::DepthField;
 use crate::fit::{Fit, mean_curve};
 use crate::misfit::Misfit;
 use crate::patches::{Depths, MARGIN, Patches};
 use crate::reference::{self, Halved};
-use crate::relief::Relief;
 use crate::shifts::median;
 use crate::{AlignSettings, Curve, Error, Method, Target};
 
@@ -57,7 +57,7 @@ pub struct Alignment {
     pub seconds: Seconds,
     /// The maps.
     #[serde(skip)]
-    pub relief: Relief,
+    pub depth_field: DepthField,
 }
 
 /// Where the time of a fit went, in seconds.
@@ -88,7 +88,7 @@ pub struct Patch {
 impl Alignment {
     /// The maps at the fragment's size.
     pub fn maps(&self) -> DepthMaps {
-        self.relief.maps()
+        self.depth_field.maps()
     }
 }
 
@@ -194,7 +194,7 @@ struct Sheet<'a> {
 struct Found {
     /// Every measured cell's depth.
     depths: Depths,
-    relief: Relief,
+    depth_field: DepthField,
     patches: Patches,
     /// One per patch.
     shifts: Vec<f64>,
@@ -208,7 +208,7 @@ impl Sheet<'_> {
         let fit = Fit::new(self.cells, &target, self.settings, half);
         self.check_curve()?;
         let (depths, patches) = fit.solve().ok_or_else(|| self.flat(self.id))?;
-        let relief = Relief::of_cells(&depths, self.cells.side, size);
+        let relief = DepthField::of_cells(&depths, self.cells.side, size);
         let shifts = (0..patches.list.len()).map(|i| {
             let place = patches.centre(i).map(|place| place as usize);
             relief.shift_at([place[0].min(size[0] - 1), place[1].min(size[1] - 1)])
@@ -228,7 +228,7 @@ impl Sheet<'_> {
         let found = Found {
             shifts: shifts.collect(),
             depths,
-            relief,
+            depth_field: relief,
             patches,
             warnings,
         };
@@ -257,7 +257,7 @@ impl Sheet<'_> {
             )
         });
         let found = Found {
-            relief: Relief::new(lattice.enlarged(self.pixel), stages.scale, size),
+            depth_field: DepthField::new(lattice.enlarged(self.pixel), stages.scale, size),
             shifts: stages.shifts,
             depths,
             patches,
@@ -328,7 +328,7 @@ impl Sheet<'_> {
                 summing: 0.0,
                 fitting: 0.0,
             },
-            relief: found.relief,
+            depth_field: found.depth_field,
         }
     }
 
@@ -362,7 +362,7 @@ impl Alignment {
         self.before = Curve::new(reversed);
         let [first, end] = self.shown_layers;
         self.shown_layers = [depth - 1 - end, depth - 1 - first];
-        self.relief = self.relief.clone().flipped(depth);
+        self.depth_field = self.depth_field.clone().flipped(depth);
         self.scale = -scale;
         self.shift += scale * last;
         for patch in &mut self.patches {

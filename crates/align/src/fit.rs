@@ -2,11 +2,11 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::cells::Cells;
+use crate::initial_guesses::initial_guesses;
 use crate::misfit::Misfit;
 use crate::parabola::{lowest, vertex};
 use crate::patches::{Depths, MARGIN, Patch, Patches};
 use crate::shifts::Search;
-use crate::starts::starts;
 use crate::{AlignSettings, Curve};
 
 /// How far a patch may lie from the whole sheet's depth, in layers of the target.
@@ -67,7 +67,7 @@ impl<'a> Fit<'a> {
         let upright = self.shown_curve();
         let reversed = Curve::new(upright.values().iter().rev().copied().collect());
         [upright, reversed].map(|curve| {
-            let starts = starts(&self.misfit, &curve, self.settings);
+            let starts = initial_guesses(&self.misfit, &curve, self.settings);
             starts.first().map_or(2.0, |start| start.misfit)
         })
     }
@@ -75,7 +75,7 @@ impl<'a> Fit<'a> {
     /// A start: the sheet's curve is blurred by its own relief and fits in several places; that
     /// one is taken where its patches fit best.
     fn whole_sheet(&self) -> Option<Depths> {
-        let starts = starts(&self.misfit, &self.shown_curve(), self.settings);
+        let starts = initial_guesses(&self.misfit, &self.shown_curve(), self.settings);
         let tried = starts.into_par_iter().map(|start| {
             let mut depths = Depths {
                 scale: start.scale,

@@ -2,9 +2,9 @@ use std::path::Path;
 
 use inkling_fragment::read_text;
 
+use crate::initial_guesses::initial_guesses;
 use crate::least_squares::{Bounds, Place, fit_curve};
 use crate::misfit::Misfit;
-use crate::starts::starts;
 use crate::{AlignSettings, Curve, Error};
 
 /// The normalised curve of a well-aligned fragment, measured by the write-up's author.
@@ -101,7 +101,7 @@ impl Target {
 /// `curve` on the layers of `base`, brought to its range; `None` when it fits nowhere.
 fn laid_onto(base: &Curve, curve: &Curve, settings: &AlignSettings) -> Option<Vec<f64>> {
     let misfit = Misfit::new(base, settings.layers);
-    let start = *starts(&misfit, curve, settings).first()?;
+    let start = *initial_guesses(&misfit, curve, settings).first()?;
     let on_base = |place: Place| -> Curve {
         let last = (curve.len() - 1) as f64;
         let at = |u: usize| ((u as f64 - place.shift) / place.scale).clamp(0.0, last);

@@ -10,7 +10,7 @@ impl Alignment {
     /// # Errors
     /// When one exists (without `force`) or cannot be written.
     pub fn write(&self, folder: &Path, force: bool) -> Result<(), Error> {
-        write_maps(folder, &self.relief, force)?;
+        write_maps(folder, &self.depth_field, force)?;
         let path = folder.join("align.json");
         let text = serde_json::to_string_pretty(self).expect("an alignment is plain data");
         write_bytes(&path, text + "\n", force)?;

@@ -24,7 +24,7 @@ impl Joined {
 #[cfg(feature = "mpi")]
 pub fn launched(command: &Command) -> anyhow::Result<(Ranks, Option<Joined>)> {
     if !trains(command) {
-        return Ok((Ranks::alone(), None));
+        return Ok((Ranks::single(), None));
     }
     let (ranks, joined) = Ranks::launched()?;
     Ok((ranks, Some(joined)))
@@ -41,7 +41,7 @@ pub fn launched(command: &Command) -> anyhow::Result<(Ranks, Option<Joined>)> {
              hint: build with `cargo build --release --features mpi`, or leave mpirun out"
         ))
         .into()),
-        _ => Ok((Ranks::alone(), None)),
+        _ => Ok((Ranks::single(), None)),
     }
 }
 

@@ -54,9 +54,9 @@ pub use batch_norm::Scales;
 pub use matrix::Numbers;
 pub use operations::Kernels;
 pub use passes::{
-    Passes, add, add_scaled, batch_norm_train, double_and_join, gate, mean_over_pixels, plain_turn,
-    rearrange, respond, roll_maps, scale_planes, set_lengths, spread_positions, star_rectify,
-    turn_pairs, unfold_windows,
+    Passes, add, add_scaled, batch_norm_train, expand_position_bias, gate, l2_normalize,
+    mean_over_pixels, plain_turn, rearrange, respond, roll_maps, rope, scale_planes, star_relu,
+    unfold_windows, upsample2x_concat,
 };
 pub use relative::pair_index;
 pub use tensors::{

@@ -6,9 +6,9 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, Inte
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
     Activation, activate, add, add_scaled, affine, attend, batch_norm_train, conv_transpose2d,
-    conv2d, conv2d_affine, double_and_join, gate, layer_norm, linear, mean_over_pixels, pair_index,
-    plain_activation, plain_attention, plain_turn, rearrange, respond, roll_maps, scale_planes,
-    set_lengths, spread_positions, star_rectify, turn_pairs,
+    conv2d, conv2d_affine, expand_position_bias, gate, l2_normalize, layer_norm, linear,
+    mean_over_pixels, pair_index, plain_activation, plain_attention, plain_turn, rearrange,
+    respond, roll_maps, rope, scale_planes, star_relu, upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -409,7 +409,7 @@ fn sums_in_place_agree() {
         random(56),
         Tensor::ones([50], &device),
     ));
-    drop(star_rectify(
+    drop(star_relu(
         held.clone(),
         Tensor::ones([1], &device),
         Tensor::ones([1], &device),
@@ -434,7 +434,7 @@ fn rotary_turns_agree() {
     check!(
         "turn",
         [x],
-        turn_pairs(x.clone(), sines.clone(), cosines.clone(), 24),
+        rope(x.clone(), sines.clone(), cosines.clone(), 24),
         plain_turn(x.clone(), sines.clone(), cosines.clone(), 24)
     );
 }
@@ -477,7 +477,7 @@ fn star_rectifiers_agree() {
     check!(
         "star",
         [x, scale, bias],
-        star_rectify(x.clone(), scale.clone(), bias.clone()),
+        star_relu(x.clone(), scale.clone(), bias.clone()),
         activation::relu(x.clone()).square() * scale.clone().unsqueeze() + bias.clone().unsqueeze()
     );
 }
@@ -495,13 +495,13 @@ fn enlargements_agree() {
     check!(
         "enlarged and joined",
         [x, skip],
-        double_and_join(x.clone(), Some(seen(&skip))),
+        upsample2x_concat(x.clone(), Some(seen(&skip))),
         Tensor::cat(vec![doubled(&x), seen(&skip)], 1)
     );
     check!(
         "enlarged",
         [x],
-        double_and_join(x.clone(), None),
+        upsample2x_concat(x.clone(), None),
         doubled(&x)
     );
 }
@@ -618,7 +618,7 @@ fn spread_positions_agree() {
         check!(
             "positions",
             [table],
-            spread_positions(table.clone(), size),
+            expand_position_bias(table.clone(), size),
             table
                 .clone()
                 .select(0, pairs)
@@ -657,7 +657,7 @@ fn lengths_agree() {
     check!(
         "lengths",
         [x, lengths],
-        set_lengths(x.clone(), lengths.clone(), 20),
+        l2_normalize(x.clone(), lengths.clone(), 20),
         {
             let part = x.clone().narrow(2, 0, 40).reshape([3, 41, 2, 20]);
             let own = part.clone().square().sum_dim(3).sqrt();
@@ -736,13 +736,13 @@ fn every_pass() -> Vec<f32> {
     let lengths = random([2], 58, &device).require_grad();
     let (x, _) = batch_norm_train(maps.clone(), scale.clone(), shift.clone(), 1e-5);
     let x = x.clone() * mean_over_pixels(x);
-    let x = double_and_join(x, Some(random([3, 16, 92, 76], 59, &device)));
+    let x = upsample2x_concat(x, Some(random([3, 16, 92, 76], 59, &device)));
     let x = respond(x.permute([0, 2, 3, 1]), weight.clone(), bias.clone());
     let x = add_scaled(x.clone(), roll_maps(x, [5, 9]), weight.clone());
-    let x = star_rectify(x, slope.clone(), start.clone());
+    let x = star_relu(x, slope.clone(), start.clone());
     let x = gate(x.reshape([3, 6992, 32]), Activation::Silu);
-    let x = set_lengths(x, lengths.clone(), 8);
-    let positions = spread_positions(table.clone(), 5);
+    let x = l2_normalize(x, lengths.clone(), 8);
+    let positions = expand_position_bias(table.clone(), 5);
     let mut all = [values(x.clone()), values(positions.clone())].concat();
     let gradients = (weighted(x) + weighted(positions)).backward();
     all.extend(values(maps.grad(&gradients).unwrap()));

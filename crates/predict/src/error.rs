@@ -54,7 +54,7 @@ pub enum Error {
     #[error(
         "--part {found}: expected K/N with K from 1 to N and N up to 100,000, such as 2/8. hint: number the parts from 1"
     )]
-    Part {
+    Shard {
         /// What was given.
         found: String,
     },
@@ -152,6 +152,6 @@ pub enum Error {
 impl Error {
     /// Whether the hint lies in the settings.
     pub fn is_settings(&self) -> bool {
-        matches!(self, Self::Setting { .. } | Self::Part { .. })
+        matches!(self, Self::Setting { .. } | Self::Shard { .. })
     }
 }

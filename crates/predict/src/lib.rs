@@ -2,8 +2,8 @@
 //!
 //! A [`Predictor`] walks over the papyrus in overlapping [`tiles`], looks at each several ways
 //! round ([`Tta`]), and blends what the networks say under spline weights ([`Blend`]).
-//! A [`Plan`] says what a prediction is made of; its tiles are kept in a [`TileStore`] until all are
-//! there, by one process or many, and a [`Painting`] writes the blended rows. [`score`]
+//! A [`PredictionSpec`] says what a prediction is made of; its tiles are kept in a [`TileStore`] until all are
+//! there, by one process or many, and a [`PredictionImages`] writes the blended rows. [`score`]
 //! compares a probability image with labels; [`run_lengths`] and [`submission`] write it as the
 //! competition wants it; [`HeldOut`] judges a network while it is trained.
 //!
@@ -23,21 +23,21 @@
 //! # Ok::<(), inkling_predict::Error>(())
 //! ```
 
+mod batch_backoff;
 mod blend;
 mod error;
-mod halving;
 mod held_out;
-mod in_order;
-mod looking;
-mod painting;
+mod ordered_pipeline;
 mod plan;
 mod prediction;
+mod prediction_images;
 mod predictor;
 mod score;
 mod settings;
 mod submission;
 mod threshold;
 mod tile_file;
+mod tile_inference;
 mod tile_store;
 mod tiles;
 mod tta;
@@ -45,14 +45,14 @@ mod tta;
 pub use blend::{Blend, Rows, spline_weights};
 pub use error::Error;
 pub use held_out::HeldOut;
-pub use painting::{Painted, Painting, PaintingOptions};
-pub use plan::{Part, Plan, PlannedModel};
+pub use plan::{ModelSpec, PredictionSpec, Shard};
 pub use prediction::{Prediction, to_image};
-pub use predictor::{Channels, Member, Predictor, Seen, Timings};
+pub use prediction_images::{ImageOptions, PredictionImages, WrittenImages};
+pub use predictor::{Channels, Member, Predictor, TileSink, Timings};
 pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
-pub use settings::{Average, PredictSettings};
+pub use settings::{AverageSpace, PredictSettings};
 pub use submission::{run_lengths, submission};
 pub use threshold::Threshold;
-pub use tile_store::{PartWriter, TileStore};
+pub use tile_store::{ShardWriter, TileStore};
 pub use tiles::{check_count, tiles};
 pub use tta::{Pass, Tta};

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Average, Channels, Error, Tta, tiles};
+use crate::{AverageSpace, Channels, Error, Tta, tiles};
 
 /// Everything that decides what a fragment's prediction is: whoever works by the same plan makes tiles
 /// that fit together. Batch, threads and paths are not part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct PredictionSpec {
     /// The fragment's name.
     pub id: String,
     /// Its height and width, in pixels.
@@ -30,13 +30,13 @@ pub struct Plan {
     /// Further passes at free angles.
     pub rotations: usize,
     /// What is averaged over passes.
-    pub average: Average,
+    pub average: AverageSpace,
     /// How exactly networks multiply.
     pub precision: Precision,
     /// What is told of a tile.
     pub channels: Channels,
     /// The models, by the hash of their weights.
-    pub models: Vec<PlannedModel>,
+    pub models: Vec<ModelSpec>,
     /// How their input is read.
     pub input: Value,
     /// A fingerprint of mask and voxels.
@@ -45,16 +45,16 @@ pub struct Plan {
     pub version: String,
 }
 
-/// A model of a [`Plan`].
+/// A model of a [`PredictionSpec`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlannedModel {
+pub struct ModelSpec {
     /// SHA-256 of its weights file, in hex.
     pub sha256: String,
     /// How much it counts.
     pub weight: f64,
 }
 
-impl Plan {
+impl PredictionSpec {
     /// The upper left pixels (y, x) of its tiles.
     pub fn places(&self, mask: &Array2<bool>) -> Vec<(usize, usize)> {
         tiles(mask, self.image_size, self.step)
@@ -117,14 +117,14 @@ const MOST_MODELS: usize = 1 << 10;
 
 /// One of several processes that share a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Shard {
     /// Which, from 1.
     pub number: usize,
     /// How many there are.
     pub of: usize,
 }
 
-impl Part {
+impl Shard {
     /// The only one.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
@@ -139,7 +139,7 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
     }
@@ -148,7 +148,7 @@ impl fmt::Display for Part {
 /// Most parts: more than any cluster has processes, and few enough to be looked for one by one.
 const MOST_PARTS: usize = 100_000;
 
-impl FromStr for Part {
+impl FromStr for Shard {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -157,7 +157,7 @@ impl FromStr for Part {
             (Ok(number), Ok(of)) if (1..=of).contains(&number) && of <= MOST_PARTS => {
                 Ok(Self { number, of })
             }
-            _ => Err(Error::Part {
+            _ => Err(Error::Shard {
                 found: text.to_owned(),
             }),
         }
@@ -172,7 +172,7 @@ mod tests {
     fn parts_cover_all_tiles_once() {
         for (tiles, of) in [(0, 3), (1, 4), (10, 3), (437, 8)] {
             let ranges: Vec<_> = (1..=of)
-                .map(|number| Part { number, of }.range(tiles))
+                .map(|number| Shard { number, of }.range(tiles))
                 .collect();
             assert_eq!((ranges[0].start, ranges[of - 1].end), (0, tiles));
             assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn parts_are_written_as_k_of_n() {
-        assert_eq!("2/8".parse::<Part>().unwrap(), Part { number: 2, of: 8 });
+        assert_eq!("2/8".parse::<Shard>().unwrap(), Shard { number: 2, of: 8 });
         for wrong in [
             "0/8",
             "9/8",
@@ -195,7 +195,7 @@ mod tests {
             "1/18446744073709551615",
             "1/18446744073709551615",
         ] {
-            assert!(wrong.parse::<Part>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
     }
 }

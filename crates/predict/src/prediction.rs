@@ -18,7 +18,7 @@ impl Predictor<'_> {
     /// Paints the papyrus of `volume` where `mask` is set, in memory.
     ///
     /// # Errors
-    /// Those of [`look_at`](Self::look_at).
+    /// Those of [`infer`](Self::infer).
     pub fn predict(
         &self,
         volume: &dyn Volume,
@@ -39,7 +39,7 @@ impl Predictor<'_> {
             Ok(())
         };
         let total = places.len() as u64;
-        let timings = self.look_at(volume, &places, &mut |index, images| {
+        let timings = self.infer(volume, &places, &mut |index, images| {
             let (y, x) = places[index];
             blend.add([y, x], images, &mut keep)?;
             progress(index as u64 + 1, total);

@@ -8,9 +8,9 @@ use inkling_model::Network;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-use crate::halving::in_halves;
-use crate::in_order::InOrder;
-use crate::looking::Looking;
+use crate::batch_backoff::with_batch_backoff;
+use crate::ordered_pipeline::OrderedPipeline;
+use crate::tile_inference::TileInference;
 use crate::{Error, PredictSettings};
 
 /// Most threads that read tiles for a device.
@@ -59,7 +59,7 @@ pub struct Predictor<'a> {
 }
 
 /// Takes a tile's place in the list, and its images (channel, y, x).
-pub type Seen<'a> = dyn FnMut(usize, ArrayView3<f32>) -> Result<(), Error> + 'a;
+pub type TileSink<'a> = dyn FnMut(usize, ArrayView3<f32>) -> Result<(), Error> + 'a;
 
 /// Where the time went, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -98,7 +98,7 @@ impl Clock {
 struct Walk<'a> {
     volume: &'a dyn Volume,
     places: &'a [(usize, usize)],
-    looking: Looking<'a>,
+    looking: TileInference<'a>,
     network: Clock,
     reading: Clock,
     telling: Clock,
@@ -111,15 +111,15 @@ impl Predictor<'_> {
     /// # Errors
     /// Bad settings, voxels that cannot be read, predictions that are no numbers, a device whose
     /// memory holds not even one tile; those of `seen`.
-    pub fn look_at(
+    pub fn infer(
         &self,
         volume: &dyn Volume,
         places: &[(usize, usize)],
-        seen: &mut Seen,
+        seen: &mut TileSink,
     ) -> Result<Timings, Error> {
         self.settings.check()?;
         let began = Instant::now();
-        let looking = Looking::new(
+        let looking = TileInference::new(
             self.members,
             self.settings,
             self.channels,
@@ -157,10 +157,10 @@ impl Predictor<'_> {
     /// threads. The caches hold one, operations that do not share their work out keep no thread
     /// waiting, and what a tile comes to does not depend on those beside it: matrix products round
     /// differently for batches of different sizes.
-    fn one_by_one(&self, walk: &Walk, callers: usize, seen: &mut Seen) -> Result<(), Error> {
+    fn one_by_one(&self, walk: &Walk, callers: usize, seen: &mut TileSink) -> Result<(), Error> {
         let each = (rayon::current_num_threads() / callers).max(1);
         std::thread::scope(|scope| {
-            let images = InOrder::start(scope, callers, walk.places.len(), |caller| {
+            let images = OrderedPipeline::start(scope, callers, walk.places.len(), |caller| {
                 let pool = (callers > 1)
                     .then(|| rayon::ThreadPoolBuilder::new().num_threads(each).build())
                     .and_then(Result::ok);
@@ -185,14 +185,14 @@ impl Predictor<'_> {
     }
 
     /// The way of devices that are fed by batches, as large as their memory allows.
-    fn by_batches(&self, walk: &Walk, seen: &mut Seen) -> Result<(), Error> {
+    fn by_batches(&self, walk: &Walk, seen: &mut TileSink) -> Result<(), Error> {
         let mut limit = self.settings.batch;
         let due = walk.places.len();
         let readers = READERS.min(rayon::current_num_threads() - 1);
         std::thread::scope(|scope| {
             let mut feed = match readers {
-                0 => InOrder::start(scope, 1, due, |_| self.tiles(walk, 0, 1)),
-                _ => InOrder::aside(scope, readers, due, |reader| {
+                0 => OrderedPipeline::start(scope, 1, due, |_| self.tiles(walk, 0, 1)),
+                _ => OrderedPipeline::aside(scope, readers, due, |reader| {
                     self.tiles(walk, reader, readers)
                 }),
             };
@@ -203,7 +203,7 @@ impl Predictor<'_> {
                     let place = first + tiles.len();
                     tiles.push(tile.map_err(|panic| fault(walk, place, panic))??);
                 }
-                in_halves(tiles.len(), &mut limit, |range, limit| {
+                with_batch_backoff(tiles.len(), &mut limit, |range, limit| {
                     let own = &tiles[range.clone()];
                     let images = walk.network.time(|| walk.looking.look(own, limit));
                     self.tell(&images, first + range.start, walk, seen)
@@ -235,7 +235,7 @@ impl Predictor<'_> {
         images: &[f32],
         first: usize,
         walk: &Walk,
-        seen: &mut Seen,
+        seen: &mut TileSink,
     ) -> Result<(), Error> {
         let side = self.image_size;
         let shape = (self.channels.count(self.members.len()), side, side);

@@ -17,7 +17,7 @@ pub struct PredictSettings {
     /// Tiles that go through the network at once.
     pub batch: usize,
     /// What is averaged over passes and models.
-    pub average: Average,
+    pub average: AverageSpace,
     /// How exactly networks multiply.
     pub precision: Precision,
 }
@@ -25,7 +25,7 @@ pub struct PredictSettings {
 /// What is averaged over passes, tiles and models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Average {
+pub enum AverageSpace {
     /// Probabilities, as the write-up has it.
     Probabilities,
     /// Logits within a tile's passes; tiles and models are averaged as probabilities.
@@ -39,7 +39,7 @@ impl Default for PredictSettings {
             rotations: 0,
             step: 0.5,
             batch: 4,
-            average: Average::Probabilities,
+            average: AverageSpace::Probabilities,
             precision: Precision::F32,
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::tile_file::{TileHeader, TileReader, TileWriter};
-use crate::{Blend, Error, Part, Plan, Rows};
+use crate::{Blend, Error, PredictionSpec, Rows, Shard};
 
 /// The plan's file.
 const PLAN: &str = "plan.json";
@@ -19,14 +19,14 @@ const LARGEST_PLAN: u64 = 16 << 20;
 /// part. Parts can be made by any number of processes on any machines that see the folder.
 pub struct TileStore {
     folder: PathBuf,
-    plan: Plan,
+    plan: PredictionSpec,
     about: Value,
 }
 
 /// `plan.json`: the plan, and what people may want to know besides.
 #[derive(Serialize, Deserialize)]
 struct PlanFile {
-    plan: Plan,
+    plan: PredictionSpec,
     about: Value,
 }
 
@@ -37,7 +37,7 @@ impl TileStore {
     /// [`Error::OtherPlan`] when another prediction was begun there; [`Error::Fragment`].
     pub fn begin(
         folder: &Path,
-        plan: Plan,
+        plan: PredictionSpec,
         about: Value,
         mask: &Array2<bool>,
     ) -> Result<Self, Error> {
@@ -97,7 +97,7 @@ impl TileStore {
     }
 
     /// The plan.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &PredictionSpec {
         &self.plan
     }
 
@@ -137,7 +137,12 @@ impl TileStore {
     ///
     /// # Errors
     /// [`Error::Begun`] when it is there and neither `resume` nor `force` is set.
-    pub fn part(&self, part: Part, resume: bool, force: bool) -> Result<Option<PartWriter>, Error> {
+    pub fn part(
+        &self,
+        part: Shard,
+        resume: bool,
+        force: bool,
+    ) -> Result<Option<ShardWriter>, Error> {
         let (finished, partial) = (self.path(part, "tiles"), self.path(part, "partial"));
         let there = [&finished, &partial].into_iter().find(|path| path.exists());
         if let (Some(path), false, false) = (there, resume, force) {
@@ -156,7 +161,7 @@ impl TileStore {
             true => TileWriter::resume(&partial, header)?,
             false => TileWriter::create(&results.claim(&part.file_name("partial"), true)?, header)?,
         };
-        Ok(Some(PartWriter {
+        Ok(Some(ShardWriter {
             file,
             part,
             finished,
@@ -165,7 +170,7 @@ impl TileStore {
     }
 
     /// Where the figures of a part are kept, as JSON.
-    pub fn figures_path(&self, part: Part) -> PathBuf {
+    pub fn figures_path(&self, part: Shard) -> PathBuf {
         self.path(part, "json")
     }
 
@@ -174,7 +179,7 @@ impl TileStore {
     /// # Errors
     /// [`Error::MissingParts`] naming those that are missing or unfinished; [`Error::MixedParts`]
     /// when there are parts of different numbers.
-    pub fn parts(&self) -> Result<Vec<Part>, Error> {
+    pub fn parts(&self) -> Result<Vec<Shard>, Error> {
         let entries =
             std::fs::read_dir(&self.folder).map_err(|source| inkling_fragment::Error::Io {
                 path: self.folder.clone(),
@@ -193,7 +198,7 @@ impl TileStore {
                 found: of,
             });
         };
-        let parts = (1..=of).map(|number| Part { number, of });
+        let parts = (1..=of).map(|number| Shard { number, of });
         let missing: Vec<String> = parts
             .clone()
             .filter(|&part| !self.path(part, "tiles").exists())
@@ -242,7 +247,7 @@ impl TileStore {
         Ok(ResultFolder::shared(self.folder, ResultKind::Tiles).remove()?)
     }
 
-    fn header(&self, part: Part) -> TileHeader {
+    fn header(&self, part: Shard) -> TileHeader {
         TileHeader {
             plan: self.plan.digest(),
             channels: self.plan.channels.count(self.plan.models.len()),
@@ -251,13 +256,13 @@ impl TileStore {
         }
     }
 
-    fn path(&self, part: Part, ending: &str) -> PathBuf {
+    fn path(&self, part: Shard, ending: &str) -> PathBuf {
         self.folder.join(part.file_name(ending))
     }
 }
 
 /// The part that a file name speaks of.
-fn part_of(name: &str) -> Option<Part> {
+fn part_of(name: &str) -> Option<Shard> {
     let (stem, ending) = name.rsplit_once('.')?;
     let (number, of) = stem.strip_prefix("part-")?.split_once("-of-")?;
     let known = ["tiles", "partial"].contains(&ending);
@@ -265,14 +270,14 @@ fn part_of(name: &str) -> Option<Part> {
 }
 
 /// Takes the tiles of one part.
-pub struct PartWriter {
+pub struct ShardWriter {
     file: TileWriter,
-    part: Part,
+    part: Shard,
     finished: PathBuf,
     tiles: usize,
 }
 
-impl PartWriter {
+impl ShardWriter {
     /// The tiles that are still to be made.
     pub fn left(&self) -> std::ops::Range<usize> {
         let range = self.part.range(self.tiles);

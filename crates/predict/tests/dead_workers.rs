@@ -10,8 +10,8 @@ use inkling_fragment::{Error as FileError, Region, Volume};
 use inkling_model::{MaxVitShape, ModelSettings, Network, load, save};
 use inkling_predict::{Channels, Member, PredictSettings, Predictor, Tta, to_image};
 use inkling_train::{
-    Epoch, Examples, Identity, Ranks, Run, Step, TrainSettings, Training, TrainingFragment,
-    Validate, Validation, Watch,
+    Epoch, Ranks, Run, RunFingerprint, Step, TrainSettings, Training, TrainingFragment,
+    TrainingSet, Validate, Validation, Watch,
 };
 use ndarray::{Array2, Array3};
 
@@ -169,12 +169,12 @@ fn train(sheet: Sheet, device: &Device, threads: usize) -> Result<Vec<f64>, Stri
     let training = Training {
         model: &model(),
         settings: &settings,
-        examples: &Examples::new(vec![fragment], transform, 3).unwrap(),
+        training_set: &TrainingSet::new(vec![fragment], transform, 3).unwrap(),
         device,
         run: &Run::open(&folder.path().join("run"), false, false).unwrap(),
-        identity: Identity::default(),
+        identity: RunFingerprint::default(),
         allow_changed_data: false,
-        ranks: &Ranks::alone(),
+        ranks: &Ranks::single(),
         metadata: BTreeMap::new(),
     };
     let epochs = on(threads, || {

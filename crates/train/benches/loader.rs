@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use inkling_augment::{AugmentSettings, TrainTransform};
 use inkling_fragment::Columns;
-use inkling_train::{Examples, Loader, TrainingFragment};
+use inkling_train::{Loader, TrainingFragment, TrainingSet};
 use ndarray::{Array2, Array3};
 
 const SIZE: usize = 1_200;
@@ -24,10 +24,10 @@ fn fragment() -> TrainingFragment {
 }
 
 /// Milliseconds that each batch was waited for.
-fn waits(examples: &Examples, network: Duration) -> Vec<f64> {
+fn waits(training_set: &TrainingSet, network: Duration) -> Vec<f64> {
     let indices: Vec<usize> = (0..BATCH * STEPS).collect();
     rayon::in_place_scope(|scope| {
-        let mut loader = Loader::start(scope, examples, 0, &indices, 1, BATCH + 1);
+        let mut loader = Loader::start(scope, training_set, 0, &indices, 1, BATCH + 1);
         let step = |_| {
             let began = Instant::now();
             let batch: Vec<_> = (0..BATCH)
@@ -47,9 +47,9 @@ fn main() {
     let network = asked.unwrap_or(100);
     let settings = AugmentSettings::default();
     let transform = TrainTransform::new(settings, 384, 18).expect("good settings");
-    let examples = Examples::new(vec![fragment()], transform, 1).expect("good examples");
+    let training_set = TrainingSet::new(vec![fragment()], transform, 1).expect("good training_set");
     // The first batch has nothing to hide behind.
-    let mut waits = waits(&examples, Duration::from_millis(network)).split_off(1);
+    let mut waits = waits(&training_set, Duration::from_millis(network)).split_off(1);
     let total: f64 = waits.iter().sum();
     waits.sort_by(f64::total_cmp);
     println!(

@@ -7,10 +7,10 @@ use inkling_model::weights::{NamedVisitor, visit_named};
 use inkling_model::{Network, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::average::Average;
 use crate::loss_scale::LossScale;
+use crate::model_ema::ModelEma;
 use crate::optimizer::Optimizer;
-use crate::{Error, Identity, Ranking, Run};
+use crate::{Error, Ranking, Run, RunFingerprint};
 
 const PROGRESS_KEY: &str = "inkling.progress";
 const IDENTITY_KEY: &str = "inkling.identity";
@@ -35,20 +35,20 @@ pub struct Progress {
 pub(crate) struct State {
     pub network: Network,
     pub optimizer: Optimizer,
-    pub average: Option<Average>,
+    pub average: Option<ModelEma>,
     pub progress: Progress,
 }
 
 /// What a checkpoint says of itself.
 pub(crate) struct Found {
     pub progress: Progress,
-    pub identity: Identity,
+    pub identity: RunFingerprint,
 }
 
 impl Run {
     /// Writes everything needed to go on as one file, so that a crash leaves either the old
     /// state or the new one.
-    pub(crate) fn checkpoint(&self, state: &State, identity: &Identity) -> Result<(), Error> {
+    pub(crate) fn checkpoint(&self, state: &State, identity: &RunFingerprint) -> Result<(), Error> {
         let mut tensors = Tensors::default();
         let text = serde_json::to_string(&state.progress).expect("progress is plain data");
         tensors.describe(PROGRESS_KEY, text);
@@ -62,7 +62,7 @@ impl Run {
             let time = vec![momentum.time as f32];
             tensors.insert(format!("time.{name}"), vec![1], time);
         }
-        for (name, values) in state.average.iter().flat_map(Average::tensors) {
+        for (name, values) in state.average.iter().flat_map(ModelEma::tensors) {
             insert_flat(&mut tensors, format!("average.{name}"), values);
         }
         Ok(tensors.write(&self.claim("resume.safetensors")?, true)?)
@@ -97,7 +97,7 @@ impl Run {
     /// A checkpoint of other settings or data; a damaged one.
     pub fn is_finished(
         &self,
-        identity: &Identity,
+        identity: &RunFingerprint,
         allow_changed_data: bool,
         epochs: u32,
     ) -> Result<bool, Error> {

@@ -7,7 +7,7 @@ use inkling_model::{NamePattern, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::average::is_statistic;
+use crate::model_ema::is_statistic;
 
 /// Tensors that are not trained. A frozen batch norm also leaves its running statistics alone and
 /// normalises by them, as timm's `freeze_batch_norm_2d` does.

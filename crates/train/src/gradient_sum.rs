@@ -21,7 +21,7 @@ pub(crate) fn sum_over_ranks(ranks: &Ranks, gradients: &mut NamedGradients, loss
     travelling.push(&mut losses);
     ranks.sum_buckets(&mut travelling);
     for bucket in buckets {
-        bucket.put_back(gradients);
+        bucket.restore_statistics(gradients);
     }
     f64::from(losses[0])
 }
@@ -69,7 +69,7 @@ impl Bucket {
         }
     }
 
-    fn put_back(self, gradients: &mut NamedGradients) {
+    fn restore_statistics(self, gradients: &mut NamedGradients) {
         let length = self.values.len();
         let data = TensorData::new(self.values, [length]);
         let all = Tensor::<1>::from_data(data, &self.device);

@@ -1,6 +1,6 @@
 //! Training: what is learnt from, in which order, how fast, and how a run is kept.
 //!
-//! [`Examples`] draws samples from labelled fragments, each addressed by (seed, epoch, index);
+//! [`TrainingSet`] draws samples from labelled fragments, each addressed by (seed, epoch, index);
 //! [`Training`] runs the loop: batches through the network, a weighted sum of losses ([`Loss`]),
 //! gradients accumulated and clipped, AdamW under a learning rate in pieces ([`Schedule`]); a [`Validate`] judges every epoch and the best weights are kept. A [`Run`] is
 //! the folder in which all of this survives a crash: one whole checkpoint per epoch, and one
@@ -16,41 +16,39 @@
 //! assert_eq!(settings.schedule, Schedule::default());
 //! ```
 
-mod average;
 mod batch;
 mod checkpoint;
+mod epoch_stats;
 mod error;
 mod events;
-mod examples;
 #[cfg(test)]
 mod fine_tuning;
 mod freeze;
-mod glimpse;
 mod gradient_sum;
-mod identity;
 mod loader;
 mod loss;
 mod loss_scale;
+mod model_ema;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod optimizer;
 mod ranking;
 mod ranks;
 mod run;
+mod run_fingerprint;
+mod running_stats_backup;
+mod sample_preview;
 mod schedule;
 mod settings;
-mod statistics;
-mod tally;
 mod training;
+mod training_set;
 mod validate;
 mod weight_sum;
 
 pub use checkpoint::Progress;
 pub use error::Error;
 pub use events::Events;
-pub use examples::{Examples, TrainingFragment};
 pub use freeze::Freeze;
-pub use identity::Identity;
 pub use loader::Loader;
 pub use loss::Loss;
 pub use loss_scale::LossScale;
@@ -60,7 +58,9 @@ pub use optimizer::OptimizerSettings;
 pub use ranking::{Metric, Ranking};
 pub use ranks::Ranks;
 pub use run::{Epoch, Run};
+pub use run_fingerprint::RunFingerprint;
 pub use schedule::{Piece, Schedule, Shape};
 pub use settings::TrainSettings;
 pub use training::{Step, Training, Watch};
+pub use training_set::{TrainingFragment, TrainingSet};
 pub use validate::{Validate, Validation};

@@ -5,7 +5,7 @@ use inkling_augment::{Sample, Scratch};
 use inkling_fragment::catch_panic;
 use rayon::Scope;
 
-use crate::{Error, Examples};
+use crate::{Error, TrainingSet};
 
 /// Samples made ahead of need, handed out in order.
 ///
@@ -23,7 +23,7 @@ pub struct Loader<'s, 'scope> {
 
 /// What all makers see.
 struct Shared<'scope> {
-    examples: &'scope Examples,
+    training_set: &'scope TrainingSet,
     epoch: u32,
     ahead: usize,
     line: Mutex<Line>,
@@ -55,7 +55,7 @@ impl<'s, 'scope> Loader<'s, 'scope> {
     /// some at once, each at most `ahead` samples early. 0 makers make none ahead.
     pub fn start(
         scope: &'s Scope<'scope>,
-        examples: &'scope Examples,
+        training_set: &'scope TrainingSet,
         epoch: u32,
         indices: &[usize],
         makers: usize,
@@ -70,7 +70,7 @@ impl<'s, 'scope> Loader<'s, 'scope> {
         Self {
             scope,
             shared: Arc::new(Shared {
-                examples,
+                training_set,
                 epoch,
                 ahead: ahead.max(1),
                 line: Mutex::new(line),
@@ -146,9 +146,12 @@ impl Shared<'_> {
 
     /// Makes a sample, outside the lock; a panic becomes its error.
     fn make(&self, due: Due, mut scratch: Scratch) {
-        let make = || self.examples.sample(self.epoch, due.index, &mut scratch);
+        let make = || {
+            self.training_set
+                .sample(self.epoch, due.index, &mut scratch)
+        };
         let sample = catch_panic(make).unwrap_or_else(|panic| {
-            let fragment = self.examples.fragment_of(self.epoch, due.index);
+            let fragment = self.training_set.fragment_of(self.epoch, due.index);
             Err(Error::Fault {
                 what: format!(
                     "sample {} of epoch {}, from fragment {fragment}",
@@ -231,15 +234,15 @@ mod tests {
         }
     }
 
-    fn examples(volume: Box<dyn Volume>) -> Examples {
+    fn training_set(volume: Box<dyn Volume>) -> TrainingSet {
         let set = || Array2::from_elem((64, 64), true);
         let fragment = TrainingFragment::new("scan", volume, 0..4, set(), set(), None);
         let transform = TrainTransform::new(AugmentSettings::default(), 8, 3).unwrap();
-        Examples::new(vec![fragment], transform, 3).unwrap()
+        TrainingSet::new(vec![fragment], transform, 3).unwrap()
     }
 
     fn all(
-        examples: &Examples,
+        training_set: &TrainingSet,
         threads: usize,
         makers: usize,
         ahead: usize,
@@ -251,7 +254,7 @@ mod tests {
         pool.install(|| {
             rayon::in_place_scope(|scope| {
                 let indices: Vec<usize> = (0..23).map(|place| 2 * place).collect();
-                let mut loader = Loader::start(scope, examples, 1, &indices, makers, ahead);
+                let mut loader = Loader::start(scope, training_set, 1, &indices, makers, ahead);
                 let mut samples = Vec::new();
                 while let Some(sample) = loader.next_sample() {
                     if let Ok(sample) = &sample {
@@ -267,11 +270,11 @@ mod tests {
     #[test]
     fn threads_and_makers_change_no_sample_and_no_order() {
         let voxel = |(z, y, x)| (z * 9_001 + y * 433 + x * 71) as u16;
-        let examples = examples(Box::new(Array3::from_shape_fn((4, 64, 64), voxel)));
-        let expected = all(&examples, 1, 0, 1);
+        let training_set = training_set(Box::new(Array3::from_shape_fn((4, 64, 64), voxel)));
+        let expected = all(&training_set, 1, 0, 1);
         assert_eq!(expected.len(), 23);
         for (threads, makers, ahead) in [(1, 1, 4), (2, 1, 1), (3, 2, 30), (4, 4, 2)] {
-            let found = all(&examples, threads, makers, ahead);
+            let found = all(&training_set, threads, makers, ahead);
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
                 let (found, expected) = (found.as_ref().unwrap(), expected.as_ref().unwrap());
@@ -290,7 +293,7 @@ mod tests {
                     at: 7,
                     panics,
                 };
-                let samples = all(&examples(Box::new(volume)), threads, makers, 3);
+                let samples = all(&training_set(Box::new(volume)), threads, makers, 3);
                 assert_eq!(samples.len(), 23);
                 let failed: Vec<String> = samples
                     .iter()
@@ -305,10 +308,10 @@ mod tests {
 
     #[test]
     fn stopping_early_ends_the_makers() {
-        let examples = examples(Box::new(Array3::from_elem((4, 64, 64), 1)));
+        let training_set = training_set(Box::new(Array3::from_elem((4, 64, 64), 1)));
         rayon::in_place_scope(|scope| {
             let indices: Vec<usize> = (0..1_000_000).collect();
-            let mut loader = Loader::start(scope, &examples, 0, &indices, 2, 1_000_000);
+            let mut loader = Loader::start(scope, &training_set, 0, &indices, 2, 1_000_000);
             assert!(loader.next_sample().unwrap().is_ok());
         });
     }

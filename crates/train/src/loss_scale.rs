@@ -46,7 +46,7 @@ impl LossScale {
 
     /// Takes in whether a step's gradients were numbers. True when they were not and a smaller
     /// factor may help.
-    pub(crate) fn take_in(&mut self, finite: bool) -> bool {
+    pub(crate) fn update(&mut self, finite: bool) -> bool {
         if !self.moves {
             return false;
         }
@@ -78,12 +78,12 @@ mod tests {
         assert!(runs.len() >= 6);
         for run in runs {
             for _ in 0..run["steps"].as_u64().unwrap() {
-                scale.take_in(run["finite"].as_bool().unwrap());
+                scale.update(run["finite"].as_bool().unwrap());
             }
             assert_eq!(f64::from(scale.factor()), run["factor"].as_f64().unwrap());
         }
         let mut constant = LossScale::new(Precision::Bf16);
-        assert!(!constant.take_in(false));
+        assert!(!constant.update(false));
         assert_eq!(constant.factor(), 1.0);
     }
 }

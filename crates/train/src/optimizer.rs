@@ -250,7 +250,7 @@ impl Optimizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::average::Average;
+    use crate::model_ema::ModelEma;
     use burn::tensor::Device;
     use serde_json::Value;
 
@@ -314,9 +314,9 @@ mod tests {
     #[test]
     fn the_moving_average_is_pytorchs() {
         let reference = reference();
-        let mut average = Average::new(reference["average"]["decay"].as_f64().unwrap());
+        let mut average = ModelEma::new(reference["average"]["decay"].as_f64().unwrap());
         for step in reference["average"]["steps"].as_array().unwrap() {
-            average.take_in("weight", tensor(&step["weights"]));
+            average.update_tensor("weight", tensor(&step["weights"]));
             let (_, found) = average.tensors().next().unwrap();
             assert_near(found, &step["average"], 1e-6);
         }

@@ -21,7 +21,7 @@ pub struct Ranks {
 
 impl Ranks {
     /// One process.
-    pub fn alone() -> Self {
+    pub fn single() -> Self {
         Self::new(0, 1, 0)
     }
 
@@ -54,7 +54,7 @@ impl Ranks {
         self.rank == 0
     }
 
-    /// Whether all ranks have heard of a failure from [`agree`](Self::agree).
+    /// Whether all ranks have heard of a failure from [`sync_result`](Self::sync_result).
     pub fn have_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
@@ -95,7 +95,7 @@ impl Ranks {
     ///
     /// # Errors
     /// The `outcome`'s own, or [`Error::OtherRank`] when another rank failed.
-    pub fn agree<T, E: From<Error>>(&self, outcome: Result<T, E>) -> Result<T, E> {
+    pub fn sync_result<T, E: From<Error>>(&self, outcome: Result<T, E>) -> Result<T, E> {
         if self.size == 1 {
             return outcome;
         }
@@ -119,7 +119,7 @@ impl Ranks {
     }
 
     /// Whether `text` is the same on all ranks; all ranks must call it.
-    pub fn have_same(&self, text: &str) -> bool {
+    pub fn all_equal(&self, text: &str) -> bool {
         // Halves of a hash, which f32 holds exactly, beside their squares: the mean of equal
         // numbers is each of them, and only then is the mean square the mean's square.
         let parts = (text.bytes().fold(FNV_START, fnv) as u32).to_le_bytes();
@@ -157,12 +157,16 @@ mod tests {
 
     #[test]
     fn one_rank_agrees_with_itself() {
-        let ranks = Ranks::alone();
+        let ranks = Ranks::single();
         let mut values = [1.5, -2.0];
         ranks.sum(&mut values);
         assert_eq!(values, [1.5, -2.0]);
-        assert!(ranks.have_same("anything"));
-        assert!(ranks.agree(Ok::<_, Error>(3)).is_ok());
-        assert!(ranks.agree::<(), Error>(Err(Error::NoFragments)).is_err());
+        assert!(ranks.all_equal("anything"));
+        assert!(ranks.sync_result(Ok::<_, Error>(3)).is_ok());
+        assert!(
+            ranks
+                .sync_result::<(), Error>(Err(Error::NoFragments))
+                .is_err()
+        );
     }
 }

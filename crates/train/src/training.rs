@@ -7,21 +7,23 @@ use inkling_augment::Sample;
 use inkling_fragment::catch_panic;
 use inkling_model::{ModelSettings, Network, save, seed_generator};
 
-use crate::average::Average;
 use crate::batch::Batch;
 use crate::checkpoint::State;
+use crate::epoch_stats::EpochStats;
 use crate::events::Events;
 use crate::freeze;
-use crate::glimpse::{Glimpse, shrunk};
 use crate::gradient_sum::sum_over_ranks;
 use crate::loader::Loader;
 use crate::loss_scale::LossScale;
+use crate::model_ema::ModelEma;
 use crate::optimizer::{NamedGradients, Optimizer};
 use crate::run::{Epoch, Run};
-use crate::statistics::Statistics;
-use crate::tally::Tally;
+use crate::running_stats_backup::RunningStatsBackup;
+use crate::sample_preview::{SamplePreview, shrunk};
 use crate::weight_sum::weight_sum;
-use crate::{Error, Examples, Identity, Progress, Ranks, TrainSettings, Validate, Validation};
+use crate::{
+    Error, Progress, Ranks, RunFingerprint, TrainSettings, TrainingSet, Validate, Validation,
+};
 
 /// Longest side of a painted sheet in TensorBoard, in pixels.
 const LARGEST_PICTURE: usize = 768;
@@ -69,13 +71,13 @@ pub struct Training<'a> {
     /// How to train.
     pub settings: &'a TrainSettings,
     /// What to learn from.
-    pub examples: &'a Examples,
+    pub training_set: &'a TrainingSet,
     /// The device; gradients are switched on here.
     pub device: &'a Device,
     /// Where the run is kept.
     pub run: &'a Run,
     /// What the run is made of; a checkpoint made of something else is refused.
-    pub identity: Identity,
+    pub identity: RunFingerprint,
     /// Goes on with data other than the checkpoint's.
     pub allow_changed_data: bool,
     /// The processes that train together; all call [`Training::train`] alike.
@@ -97,10 +99,10 @@ impl Training<'_> {
         validate: &mut dyn Validate,
         watch: &mut dyn Watch,
     ) -> Result<Vec<Epoch>, Error> {
-        let state = self.ranks.agree(self.begin(network, watch))?;
+        let state = self.ranks.sync_result(self.begin(network, watch))?;
         let state = self.replace_old_run(state)?;
-        let begun = watch.started().and_then(|()| self.take_up(state));
-        let (mut state, mut events) = self.ranks.agree(begun)?;
+        let begun = watch.started().and_then(|()| self.resume_from(state));
+        let (mut state, mut events) = self.ranks.sync_result(begun)?;
         self.agree_on_start(&state)?;
         while state.progress.epochs < self.settings.epochs {
             let number = state.progress.epochs + 1;
@@ -123,10 +125,10 @@ impl Training<'_> {
             return Ok(state);
         }
         state.network = freeze::freeze(state.network.train(), &self.settings.freeze, 1);
-        let statistics = Statistics::of(&state.network);
+        let statistics = RunningStatsBackup::of(&state.network);
         self.first_step(&state)?;
-        state.network = statistics.put_back(state.network);
-        self.ranks.agree(self.run.begin_anew())?;
+        state.network = statistics.restore_statistics(state.network);
+        self.ranks.sync_result(self.run.begin_anew())?;
         Ok(state)
     }
 
@@ -138,16 +140,16 @@ impl Training<'_> {
         seed_generator(seed);
         rayon::in_place_scope(|scope| {
             let own = self.own_samples(count);
-            let mut loader = Loader::start(scope, self.examples, 0, &own, 0, 1);
+            let mut loader = Loader::start(scope, self.training_set, 0, &own, 0, 1);
             let scale = state.progress.loss_scale.factor();
-            let mut tally = Tally::default();
-            self.gradients(&state.network, &mut loader, count, scale, seed, &mut tally)?;
+            let mut stats = EpochStats::default();
+            self.gradients(&state.network, &mut loader, count, scale, seed, &mut stats)?;
             Ok(())
         })
     }
 
     /// Brings the run's folder to where `state` stands, and opens its events (on the first rank).
-    fn take_up(&self, mut state: State) -> Result<(State, Option<Events>), Error> {
+    fn resume_from(&self, mut state: State) -> Result<(State, Option<Events>), Error> {
         state.network = state.network.train();
         if !self.ranks.is_first() {
             return Ok((state, None));
@@ -165,9 +167,9 @@ impl Training<'_> {
             return Ok(());
         }
         let progress = serde_json::to_string(&state.progress).expect("progress is plain data");
-        let Identity { settings, data, .. } = &self.identity;
+        let RunFingerprint { settings, data, .. } = &self.identity;
         let weights = weight_sum(&state.network);
-        match (self.ranks).have_same(&format!("{settings}{data:?}{progress}{weights:?}")) {
+        match (self.ranks).all_equal(&format!("{settings}{data:?}{progress}{weights:?}")) {
             true => Ok(()),
             false => Err(Error::Ranks {
                 found: "not the same settings, data, first weights and checkpoint on all"
@@ -201,7 +203,7 @@ impl Training<'_> {
         let state = State {
             optimizer: Optimizer::of(&network, &self.settings.optimizer),
             network,
-            average: (ema > 0.0).then(|| Average::new(ema)),
+            average: (ema > 0.0).then(|| ModelEma::new(ema)),
             progress: Progress {
                 loss_scale: LossScale::new(self.settings.precision),
                 ..Progress::default()
@@ -234,14 +236,14 @@ impl Training<'_> {
     ) -> Result<(State, Epoch), Error> {
         let began = Instant::now();
         let number = state.progress.epochs + 1;
-        let mut tally = Tally::default();
+        let mut stats = EpochStats::default();
         let network = freeze::freeze(state.network, &self.settings.freeze, number);
         let state = State { network, ..state };
-        let mut state = self.pass(state, &mut tally, watch, events)?;
+        let mut state = self.pass(state, &mut stats, watch, events)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
-        let closed = self.close(&mut state, number, &tally, train_seconds, validate, events);
-        let epoch = self.ranks.agree(closed)?;
+        let closed = self.close(&mut state, number, &stats, train_seconds, validate, events);
+        let epoch = self.ranks.sync_result(closed)?;
         Ok((state, epoch))
     }
 
@@ -250,7 +252,7 @@ impl Training<'_> {
         &self,
         state: &mut State,
         number: u32,
-        tally: &Tally,
+        stats: &EpochStats,
         train_seconds: f64,
         validate: &mut dyn Validate,
         events: &mut Option<Events>,
@@ -270,15 +272,15 @@ impl Training<'_> {
         };
         let epoch = Epoch {
             epoch: number,
-            loss: tally.mean(),
+            loss: stats.mean(),
             learning_rate: self.rate(state.progress.steps.saturating_sub(1)),
-            skipped: tally.skipped(),
+            skipped: stats.skipped(),
             train_seconds,
             validation_seconds: validated.elapsed().as_secs_f64(),
             validation,
         };
         if let Some(events) = events {
-            self.show(&epoch, tally, validate, state.progress.steps, events)?;
+            self.show(&epoch, stats, validate, state.progress.steps, events)?;
             self.keep(state, &judged, &epoch)?;
         }
         state.progress.epochs = number;
@@ -290,7 +292,7 @@ impl Training<'_> {
     fn show(
         &self,
         epoch: &Epoch,
-        tally: &Tally,
+        stats: &EpochStats,
         validate: &dyn Validate,
         step: u64,
         events: &mut Events,
@@ -299,8 +301,8 @@ impl Training<'_> {
         events.scalar("epoch/loss", step, epoch.loss)?;
         events.scalar("epoch/skipped steps", step, f64::from(epoch.skipped))?;
         events.scalar("epoch/seconds", step, epoch.train_seconds)?;
-        if let Some(glimpse) = tally.glimpse() {
-            glimpse.show(events, step)?;
+        if let Some(preview) = stats.preview() {
+            preview.show(events, step)?;
         }
         let Some(validation) = &epoch.validation else {
             return Ok(());
@@ -357,7 +359,7 @@ impl Training<'_> {
     fn pass(
         &self,
         mut state: State,
-        tally: &mut Tally,
+        stats: &mut EpochStats,
         watch: &mut dyn Watch,
         events: &mut Option<Events>,
     ) -> Result<State, Error> {
@@ -369,10 +371,10 @@ impl Training<'_> {
             // No more than the next batch, beside what is in work.
             let ahead = self.settings.batch + makers;
             let own = self.own_samples(samples);
-            let mut loader = Loader::start(scope, self.examples, epoch, &own, makers, ahead);
+            let mut loader = Loader::start(scope, self.training_set, epoch, &own, makers, ahead);
             for first in (0..samples).step_by(per_step) {
                 let count = per_step.min(samples - first);
-                state = self.step(state, &mut loader, count, tally, events)?;
+                state = self.step(state, &mut loader, count, stats, events)?;
                 watch.step(&Step {
                     epoch: epoch + 1,
                     epochs: self.settings.epochs,
@@ -380,7 +382,7 @@ impl Training<'_> {
                     steps: self.steps(),
                     epoch_step: (first / per_step + 1) as u64,
                     epoch_steps: samples.div_ceil(per_step) as u64,
-                    loss: tally.mean(),
+                    loss: stats.mean(),
                 });
             }
             Ok(state)
@@ -394,29 +396,29 @@ impl Training<'_> {
         mut state: State,
         loader: &mut Loader,
         count: usize,
-        tally: &mut Tally,
+        stats: &mut EpochStats,
         events: &mut Option<Events>,
     ) -> Result<State, Error> {
         let step = state.progress.steps;
         state.progress.steps += 1;
         let seed = self.step_seed(step);
         seed_generator(seed);
-        let statistics = Statistics::of(&state.network);
+        let statistics = RunningStatsBackup::of(&state.network);
         let scale = state.progress.loss_scale.factor();
         let (mut gradients, loss) =
-            self.gradients(&state.network, loader, count, scale, seed, tally)?;
+            self.gradients(&state.network, loader, count, scale, seed, stats)?;
         let norm = gradients.norm();
         let finite = loss.is_finite() && norm.is_finite();
-        let shrunk = state.progress.loss_scale.take_in(finite);
+        let shrunk = state.progress.loss_scale.update(finite);
         if !finite {
-            state.network = statistics.put_back(state.network);
+            state.network = statistics.restore_statistics(state.network);
             match shrunk && loss.is_finite() {
-                true => tally.skip_overflow(),
-                false => tally.skip(step, &mut state.progress.skipped_in_a_row)?,
+                true => stats.skip_overflow(),
+                false => stats.skip(step, &mut state.progress.skipped_in_a_row)?,
             }
             return Ok(state);
         }
-        tally.add(loss);
+        stats.add(loss);
         state.progress.skipped_in_a_row = 0;
         gradients.clip(norm, self.settings.optimizer.clip_norm);
         let rate = self.rate(step);
@@ -425,7 +427,7 @@ impl Training<'_> {
             events.scalar("train/learning rate", step + 1, rate)?;
             events.scalar("train/gradient norm", step + 1, norm)
         });
-        self.ranks.agree(told)?;
+        self.ranks.sync_result(told)?;
         state.network = state.optimizer.step(state.network, gradients, rate);
         if let Some(average) = &mut state.average {
             average.update(&state.network);
@@ -443,7 +445,7 @@ impl Training<'_> {
         count: usize,
         scale: f32,
         seed: u64,
-        tally: &mut Tally,
+        stats: &mut EpochStats,
     ) -> Result<(NamedGradients, f64), Error> {
         let mut sum = NamedGradients::default();
         let mut mean = 0.0;
@@ -451,7 +453,7 @@ impl Training<'_> {
         while taken < count {
             let size = self.settings.batch.min(count - taken);
             let own = self.ranks.share(size).len();
-            let samples: Vec<Sample> = self.ranks.agree(self.take(loader, own))?;
+            let samples: Vec<Sample> = self.ranks.sync_result(self.take(loader, own))?;
             let weight = f64::from(scale) * own as f64 / count as f64;
             mean += self.propagate(
                 network,
@@ -459,7 +461,7 @@ impl Training<'_> {
                 weight,
                 seed ^ taken as u64,
                 &mut sum,
-                tally,
+                stats,
             ) / f64::from(scale);
             samples
                 .into_iter()
@@ -494,7 +496,7 @@ impl Training<'_> {
         weight: f64,
         seed: u64,
         sum: &mut NamedGradients,
-        tally: &mut Tally,
+        stats: &mut EpochStats,
     ) -> f64 {
         let device = self.device.clone().autodiff();
         self.ranks.count_in_statistics(!samples.is_empty());
@@ -526,7 +528,7 @@ impl Training<'_> {
             )
         });
         if let Some(first) = samples.first() {
-            tally.glance(|| Glimpse::new(first, &passed.logits));
+            stats.preview_once(|| SamplePreview::new(first, &passed.logits));
         }
         f64::from(passed.loss.into_scalar::<f32>())
     }
@@ -546,7 +548,7 @@ impl Training<'_> {
     }
 
     fn samples(&self) -> usize {
-        let papyrus = self.examples.papyrus();
+        let papyrus = self.training_set.papyrus();
         self.settings.epoch_samples(papyrus, self.model.image_size)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::scraps::{SHAPE, Scrap, write_blank};
+use crate::scraps::{SHAPE, TestFragment, write_blank};
 use inkling_fragment::{Error, Fragment, read_gray, write_gray};
 use ndarray::Array2;
 use tiff::encoder::colortype;
@@ -10,13 +10,13 @@ use tiff::encoder::colortype;
 const SIZE: [u32; 2] = [SHAPE[1] as u32, SHAPE[2] as u32];
 
 /// What opening says; it must name `file` and a hint.
-fn opening(scrap: &Scrap, file: &Path) -> Error {
+fn opening(scrap: &TestFragment, file: &Path) -> Error {
     let error = Fragment::open(scrap.path()).unwrap_err();
     told(error, file)
 }
 
 /// What reading the mask says; it must name `file` and a hint.
-fn reading_mask(scrap: &Scrap, file: &Path) -> Error {
+fn reading_mask(scrap: &TestFragment, file: &Path) -> Error {
     let error = Fragment::open(scrap.path()).unwrap().mask().unwrap_err();
     told(error, file)
 }
@@ -38,7 +38,7 @@ fn a_folder_without_layers() {
 
 #[test]
 fn a_gap_in_the_numbers() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     std::fs::remove_file(scrap.layer(1)).unwrap();
     let error = opening(&scrap, &scrap.file("surface_volume"));
     assert!(
@@ -57,7 +57,7 @@ fn a_gap_in_the_numbers() {
 
 #[test]
 fn two_files_of_one_number() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let twin = scrap.file("surface_volume/2.tif");
     std::fs::copy(scrap.layer(2), &twin).unwrap();
     let error = opening(&scrap, &twin);
@@ -66,7 +66,7 @@ fn two_files_of_one_number() {
 
 #[test]
 fn a_layer_of_another_size() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     write_blank::<colortype::Gray16>(&scrap.layer(2), [SIZE[0], SIZE[1] + 1]);
     let error = opening(&scrap, &scrap.layer(2));
     assert!(
@@ -83,7 +83,7 @@ fn a_layer_of_another_size() {
 
 #[test]
 fn a_layer_that_is_no_tiff() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     for content in ["", "II", "<html>404</html>"] {
         std::fs::write(scrap.layer(0), content).unwrap();
         let error = opening(&scrap, &scrap.layer(0));
@@ -98,7 +98,7 @@ fn layers_of_other_pixel_types() {
         C::Inner: Default + Clone,
         [C::Inner]: tiff::encoder::TiffValue,
     {
-        let scrap = Scrap::new();
+        let scrap = TestFragment::new();
         write_blank::<C>(&scrap.layer(1), SIZE);
         let error = opening(&scrap, &scrap.layer(1));
         assert!(matches!(error, Error::PixelType { .. }), "{error}");
@@ -116,7 +116,7 @@ fn layers_of_other_pixel_types() {
 
 #[test]
 fn a_layer_of_an_unread_compression() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     // A directory entry: tag 259 (compression), type 3 (short), one value, which is 1 (none).
     let entry = [0x03, 0x01, 3, 0, 1, 0, 0, 0, 1, 0];
     let mut bytes = std::fs::read(scrap.layer(3)).unwrap();
@@ -175,7 +175,7 @@ fn no_mask_and_no_voxel_but_0() {
 
 #[test]
 fn a_mask_without_papyrus() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let black = Array2::zeros((SHAPE[1], SHAPE[2]));
     write_gray(scrap.file("mask.png"), black.view(), true).unwrap();
     let error = reading_mask(&scrap, &scrap.file("mask.png"));
@@ -184,7 +184,7 @@ fn a_mask_without_papyrus() {
 
 #[test]
 fn a_mask_of_another_size() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let small = Array2::from_elem((3, 5), 255);
     write_gray(scrap.file("mask.png"), small.view(), true).unwrap();
     let error = reading_mask(&scrap, &scrap.file("mask.png"));
@@ -203,7 +203,7 @@ fn a_mask_of_another_size() {
 
 #[test]
 fn a_mask_that_is_no_png() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     std::fs::write(scrap.file("mask.png"), "GIF89a").unwrap();
     let error = reading_mask(&scrap, &scrap.file("mask.png"));
     assert!(matches!(error, Error::Png { .. }), "{error}");

@@ -1,6 +1,6 @@
 //! The folder layouts in use, and how layers, masks and ids are found in them.
 
-use crate::scraps::{SHAPE, Scrap};
+use crate::scraps::{SHAPE, TestFragment};
 use inkling_fragment::{Fragment, Region, Volume, read_gray, write_gray};
 use ndarray::Array2;
 
@@ -41,7 +41,7 @@ fn any_padding_and_any_first_number() {
 
 #[test]
 fn side_images_with_an_id() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     std::fs::rename(scrap.file("surface_volume"), scrap.file("layers")).unwrap();
     std::fs::rename(scrap.file("mask.png"), scrap.file("20230827_mask.png")).unwrap();
     let mut labels = Array2::zeros((SHAPE[1], SHAPE[2]));
@@ -64,7 +64,7 @@ fn side_images_with_an_id() {
 
 #[test]
 fn the_folder_names_a_fragment_without_an_id() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let fragment = Fragment::open(scrap.path()).unwrap();
     assert_eq!(fragment.id(), "scrap");
     assert!(fragment.ink_labels().unwrap().is_none());

@@ -12,11 +12,11 @@ use tiff::encoder::colortype::ColorType;
 pub const SHAPE: [usize; 3] = [4, 30, 20];
 
 /// A fragment folder with its mask, in a place that goes when it is dropped.
-pub struct Scrap {
+pub struct TestFragment {
     place: TempDir,
 }
 
-impl Scrap {
+impl TestFragment {
     pub fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let voxels = Array3::from_elem(SHAPE, 1_000_u16);

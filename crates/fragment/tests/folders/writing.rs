@@ -1,6 +1,6 @@
 //! What is written reads back the same, and a fragment appears whole or not at all.
 
-use crate::scraps::{SHAPE, Scrap};
+use crate::scraps::{SHAPE, TestFragment};
 use inkling_fragment::{
     DepthMaps, Error, Fragment, FragmentWriter, Region, Volume, WriteOptions, read_map, write_map,
 };
@@ -110,7 +110,7 @@ fn rows_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_fragment_is_replaced_only_when_asked() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let target = scrap.path();
     let refused = FragmentWriter::create(&target, SHAPE, WriteOptions::default());
     assert!(matches!(refused, Err(Error::Exists { .. })));

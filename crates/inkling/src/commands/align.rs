@@ -154,7 +154,7 @@ const LONGEST: usize = 2000;
 fn thinned(alignment: &Alignment, mask: &Array2<bool>) -> (Array2<f32>, Array2<bool>) {
     let every = mask.nrows().max(mask.ncols()).div_ceil(LONGEST).max(1);
     let mask = mask.slice(s![..;every, ..;every]).to_owned();
-    (alignment.relief.thinned(every), mask)
+    (alignment.depth_field.thinned(every), mask)
 }
 
 /// An alignment as the report shows it.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::apart::Inputs;
 use super::ensemble::{Ensemble, paint};
-use super::fold::{self, Fold, Going};
+use super::fold::{self, Fold, ResumeOptions};
 use super::folds::{choose, folds, open_fragments};
 use super::report::{REFRESH, figure, prediction_view, training_view};
 use super::train::best_epoch;
@@ -44,7 +44,7 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
         Some(_) => vec![choose(flags.fold.as_deref(), &all)?],
         None => all.clone(),
     };
-    let going = Going {
+    let resuming = ResumeOptions {
         resume: flags.resume,
         allow_changed_data: flags.allow_changed_data,
         memory: flags.memory,
@@ -63,7 +63,7 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
     };
     for fold in &chosen {
         let run = flags.out.join(&fold.name);
-        match fold::train(&recipe, &fragments, fold, &run, going, context) {
+        match fold::train(&recipe, &fragments, fold, &run, resuming, context) {
             Ok(_) => {}
             // Other ranks hear only that one failed.
             Err(error) if is_of_data(&error) && context.ranks.size() == 1 => {
@@ -79,7 +79,7 @@ pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
         let pictures = outcome.pictures(fold, &run);
         context
             .ranks
-            .agree(pictures.and_then(|()| outcome.show()))?;
+            .sync_result(pictures.and_then(|()| outcome.show()))?;
     }
     outcome.sum_up()
 }

@@ -12,7 +12,7 @@ use inkling_train::Epoch;
 use serde_json::{Value, json};
 
 use super::ensemble::{Ensemble, paint};
-use super::fold::Going;
+use super::fold::ResumeOptions;
 use super::report::{figure, prediction_view, training_view};
 use super::{Context, align, curves, fold};
 use crate::cli::Demo;
@@ -115,7 +115,7 @@ pub fn run(flags: &Demo, context: &Context) -> anyhow::Result<Value> {
             "the same training and the same sheet without depth alignment".to_owned(),
         ),
         figure(
-            "Average precision",
+            "AverageSpace precision",
             format!("{:.3}", aligned.score.average_precision),
             "aligned, over all thresholds".to_owned(),
         ),
@@ -205,7 +205,14 @@ fn read(
         held_out: vec![held_out],
         by_masks: false,
     };
-    let epochs = fold::train(recipe, fragments, &fold, &run, Going::default(), context)?;
+    let epochs = fold::train(
+        recipe,
+        fragments,
+        &fold,
+        &run,
+        ResumeOptions::default(),
+        context,
+    )?;
     let ensemble = Ensemble::load(&[run], &[], &context.open_device()?)?;
     let folder = out.join("predictions").join(name);
     let folder = ResultFolder::shared(folder, ResultKind::Prediction);

@@ -9,13 +9,13 @@ use inkling_fragment::{Fragment, write_gray};
 use inkling_model::{Checkpoint, load};
 use inkling_pipeline::Usage;
 use inkling_predict::{
-    Channels, Error, Member, PlannedModel, PredictSettings, Prediction, Predictor, to_image,
+    Channels, Error, Member, ModelSpec, PredictSettings, Prediction, Predictor, to_image,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::fold::{ALIGN_KEY, DEPTHS_KEY, INPUT_KEY, INTENSITIES_KEY, Input, PREDICT_KEY};
-use super::sheet_doubts::Intensities;
+use super::sheet_warnings::Intensities;
 use super::{Context, maps};
 
 /// A weights file, or that of a run's best weights.
@@ -29,7 +29,7 @@ pub fn weights_file(path: &Path) -> PathBuf {
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
     described: Vec<Value>,
-    planned: Vec<PlannedModel>,
+    planned: Vec<ModelSpec>,
     members: Vec<Member>,
     patch: [usize; 2],
     input: Input,
@@ -121,7 +121,7 @@ impl Ensemble {
             "model": checkpoint.settings,
             "input": self.input,
         }));
-        self.planned.push(PlannedModel {
+        self.planned.push(ModelSpec {
             sha256: checkpoint.sha256,
             weight,
         });
@@ -155,7 +155,7 @@ impl Ensemble {
     }
 
     /// Every model, for a plan.
-    pub fn planned(&self) -> &[PlannedModel] {
+    pub fn planned(&self) -> &[ModelSpec] {
         &self.planned
     }
 

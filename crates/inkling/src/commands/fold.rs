@@ -13,17 +13,17 @@ use inkling_model::{
 };
 use inkling_pipeline::{Recipe, Usage};
 use inkling_predict::HeldOut;
-use inkling_train::{Epoch, Error, Examples, Run, Step, Training, TrainingFragment, Watch};
+use inkling_train::{Epoch, Error, Run, Step, Training, TrainingFragment, TrainingSet, Watch};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::ensemble::weights_file;
-use super::identity::identity;
-use super::judge::Judge;
 use super::memory::{Budget, PROGRAM};
 use super::report::write_run_report;
-use super::sheet_doubts::{Intensities, warn_of_other_intensities};
+use super::run_fingerprint::identity;
+use super::sheet_warnings::{Intensities, warn_of_other_intensities};
 use super::train::best_epoch;
+use super::validator::Validator;
 use super::{Context, maps};
 use crate::allocator::peak;
 use crate::console::Task;
@@ -83,7 +83,7 @@ impl Fold {
 
 /// How a run takes up what is there.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Going {
+pub struct ResumeOptions {
     /// Goes on from the last checkpoint.
     pub resume: bool,
     /// Goes on with other data than the checkpoint's.
@@ -98,25 +98,25 @@ pub fn train(
     fragments: &[Fragment],
     fold: &Fold,
     out: &Path,
-    going: Going,
+    resuming: ResumeOptions,
     context: &Context,
 ) -> anyhow::Result<Vec<Epoch>> {
     let ranks = context.ranks;
-    let run = ranks.agree(open_run(out, going, context))?;
-    let identity = ranks.agree(identity(recipe, fragments, fold))?;
+    let run = ranks.sync_result(open_run(out, resuming, context))?;
+    let identity = ranks.sync_result(identity(recipe, fragments, fold))?;
     let epochs = recipe.train.epochs;
-    if ranks.agree(run.is_finished(&identity, going.allow_changed_data, epochs))? {
+    if ranks.sync_result(run.is_finished(&identity, resuming.allow_changed_data, epochs))? {
         return Ok(run.epochs()?);
     }
-    let resumed = going.resume && run.resume_path().exists();
+    let resumed = resuming.resume && run.resume_path().exists();
     let Start {
         device,
         network,
-        examples,
-        mut judge,
+        training_set,
+        mut validator,
         first_weights,
         intensities,
-    } = ranks.agree(start(recipe, fragments, fold, resumed, going, context))?;
+    } = ranks.sync_result(start(recipe, fragments, fold, resumed, resuming, context))?;
     let first_weights = match resumed {
         true => recorded_first_weights(&run),
         false => first_weights,
@@ -129,11 +129,11 @@ pub fn train(
     let training = Training {
         model: &recipe.model,
         settings: &recipe.train,
-        examples: &examples,
+        training_set: &training_set,
         device: &device,
         run: &run,
         identity,
-        allow_changed_data: going.allow_changed_data,
+        allow_changed_data: resuming.allow_changed_data,
         ranks,
         metadata: metadata(recipe, &input, fragments, &intensities, first_weights)?,
     };
@@ -147,17 +147,17 @@ pub fn train(
         name: name.into_owned(),
         run: &run,
         recipe,
-        limit: going.memory,
+        limit: resuming.memory,
         best: best_epoch(&run.epochs().unwrap_or_default(), recipe.train.best[0])
             .map_or(0.0, |(_, best)| recipe.train.best[0].of(best)),
     };
-    Ok(training.train(network, &mut judge, &mut bar)?)
+    Ok(training.train(network, &mut validator, &mut bar)?)
 }
 
 /// The run `out`, taken by the first rank; the others only look.
-fn open_run(out: &Path, going: Going, context: &Context) -> anyhow::Result<Run> {
+fn open_run(out: &Path, resuming: ResumeOptions, context: &Context) -> anyhow::Result<Run> {
     match context.ranks.is_first() {
-        true => Ok(Run::open(out, going.resume, context.force)?),
+        true => Ok(Run::open(out, resuming.resume, context.force)?),
         false => Ok(Run::view(out)),
     }
 }
@@ -166,8 +166,8 @@ fn open_run(out: &Path, going: Going, context: &Context) -> anyhow::Result<Run> 
 struct Start {
     device: Device,
     network: Network,
-    examples: Examples,
-    judge: Judge,
+    training_set: TrainingSet,
+    validator: Validator,
     /// What the first weights were, for those who use the last.
     first_weights: Option<Value>,
     /// How bright the papyrus is that is learnt from.
@@ -210,7 +210,7 @@ fn start(
     fragments: &[Fragment],
     fold: &Fold,
     resumed: bool,
-    going: Going,
+    resuming: ResumeOptions,
     context: &Context,
 ) -> anyhow::Result<Start> {
     let device = context.open_device()?;
@@ -224,7 +224,7 @@ fn start(
         .into());
     }
     let (network, first_weights) = first_network(recipe, resumed, context)?;
-    let mut budget = Budget::new(going.memory);
+    let mut budget = Budget::new(resuming.memory);
     reserve(&mut budget, recipe, &network, fragments, context)?;
     let intensities = intensities(recipe, fragments, fold)?;
     let (mut learnt_from, mut held_out) = (Vec::new(), Vec::new());
@@ -242,8 +242,8 @@ fn start(
     Ok(Start {
         device,
         network,
-        examples: Examples::new(learnt_from, transform, recipe.train.seed)?,
-        judge: Judge::new(held_out),
+        training_set: TrainingSet::new(learnt_from, transform, recipe.train.seed)?,
+        validator: Validator::new(held_out),
         first_weights,
         intensities,
     })

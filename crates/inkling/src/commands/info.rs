@@ -9,7 +9,7 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::sheet_doubts::Intensities;
+use super::sheet_warnings::Intensities;
 use crate::cli::Info;
 
 pub fn run(flags: &Info, context: &Context) -> anyhow::Result<Value> {

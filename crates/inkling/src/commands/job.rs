@@ -6,18 +6,18 @@ use anyhow::Context as _;
 use inkling_align::Target;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, Volume, read_gray, write_bytes};
 use inkling_predict::{
-    Channels, Error, Part, PartWriter, Plan, PredictSettings, TileStore, Timings, check_count,
-    run_lengths,
+    Channels, Error, PredictSettings, PredictionSpec, Shard, ShardWriter, TileStore, Timings,
+    check_count, run_lengths,
 };
 use ndarray::Array2;
 use serde_json::{Value, json};
 
+use super::cost_estimate::{CostEstimate, batch};
 use super::ensemble::Ensemble;
-use super::forecast::{Forecast, batch};
-use super::identity::data_fingerprint;
 use super::join::{Joined, join, options};
 use super::record::read_record;
-use super::sheet_doubts::{Intensities, warn_of_other_depth, warn_of_other_intensities};
+use super::run_fingerprint::data_fingerprint;
+use super::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
 use super::threshold::threshold;
 use super::{Context, align, maps};
 use crate::cli::Predict;
@@ -32,7 +32,7 @@ pub struct Job<'a> {
     volume: Box<dyn Volume>,
     mask: Array2<bool>,
     settings: PredictSettings,
-    plan: Plan,
+    plan: PredictionSpec,
     flags: &'a Predict,
     ensemble: &'a Ensemble,
     context: &'a Context<'a>,
@@ -91,8 +91,8 @@ impl<'a> Job<'a> {
     }
 
     /// What it will take, from one pass over one tile.
-    pub fn foretell(&self) -> anyhow::Result<Value> {
-        let forecast = Forecast::measure(
+    pub fn estimate(&self) -> anyhow::Result<Value> {
+        let forecast = CostEstimate::measure(
             self.ensemble,
             self.volume.as_ref(),
             &self.plan.places(&self.mask),
@@ -153,7 +153,7 @@ impl<'a> Job<'a> {
             self.begin_anew()?;
         }
         let store = self.store()?;
-        self.make(&store, Part::WHOLE)?;
+        self.make(&store, Shard::WHOLE)?;
         let joined = join(
             &store,
             &self.mask,
@@ -182,14 +182,14 @@ impl<'a> Job<'a> {
             .ensemble
             .predictor(&self.settings, self.plan.channels)?;
         let first = &places[..places.len().min(1)];
-        predictor.look_at(self.volume.as_ref(), first, &mut |_, _| Ok(()))?;
+        predictor.infer(self.volume.as_ref(), first, &mut |_, _| Ok(()))?;
         Ok(ResultFolder::shared(&folder, ResultKind::Tiles).remove()?)
     }
 
     /// What an earlier call finished, if it was the same prediction.
     fn as_recorded(&self, record: &Path, image: &Path) -> anyhow::Result<Joined> {
         let entry: Value = read_record(record)?;
-        let plan: Plan = serde_json::from_value(entry["plan"].clone())
+        let plan: PredictionSpec = serde_json::from_value(entry["plan"].clone())
             .with_context(|| record.display().to_string())?;
         let different = plan.differences(&self.plan);
         if !different.is_empty() {
@@ -212,7 +212,7 @@ impl<'a> Job<'a> {
     }
 
     /// Makes the tiles of `part` that are still missing.
-    pub fn make(&self, store: &TileStore, part: Part) -> anyhow::Result<Value> {
+    pub fn make(&self, store: &TileStore, part: Shard) -> anyhow::Result<Value> {
         let (resume, force) = (self.flags.resume, self.context.force);
         let Some(writer) = store.part(part, resume, force)? else {
             let id = &self.plan.id;
@@ -227,7 +227,7 @@ impl<'a> Job<'a> {
         Ok(figures)
     }
 
-    fn fill(&self, mut writer: PartWriter, part: Part) -> anyhow::Result<Value> {
+    fn fill(&self, mut writer: ShardWriter, part: Shard) -> anyhow::Result<Value> {
         let left = writer.left();
         let range = part.range(self.plan.tiles);
         let places = self.plan.places(&self.mask);
@@ -235,12 +235,12 @@ impl<'a> Job<'a> {
             .ensemble
             .predictor(&self.settings, self.plan.channels)?;
         let name = match part {
-            Part::WHOLE => format!("predict {}", self.plan.id),
+            Shard::WHOLE => format!("predict {}", self.plan.id),
             part => format!("predict {} {part}", self.plan.id),
         };
         let task = self.context.console.task(&name);
         let before = left.start - range.start;
-        let timings = predictor.look_at(
+        let timings = predictor.infer(
             self.volume.as_ref(),
             &places[left.clone()],
             &mut |index, images| {
@@ -262,7 +262,7 @@ impl<'a> Job<'a> {
 
     fn figures(
         &self,
-        part: Part,
+        part: Shard,
         tiles: usize,
         before: usize,
         timings: &Timings,
@@ -303,10 +303,10 @@ fn plan(
     settings: &PredictSettings,
     flags: &Predict,
     ensemble: &Ensemble,
-) -> anyhow::Result<Plan> {
+) -> anyhow::Result<PredictionSpec> {
     let side = ensemble.image_size();
     check_count([mask.nrows(), mask.ncols()], side, settings.step_of(side))?;
-    let mut plan = Plan {
+    let mut plan = PredictionSpec {
         id: fragment.id().to_owned(),
         size: [mask.nrows(), mask.ncols()],
         image_size: side,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use inkling_fragment::{ResultFolder, ResultKind, ZarrVersion, write_bytes};
-use inkling_predict::{Painting, PaintingOptions, Rows, TileStore, run_lengths, submission};
+use inkling_predict::{ImageOptions, PredictionImages, Rows, TileStore, run_lengths, submission};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ pub struct Joined {
 }
 
 /// How the images of `id` are written into `folder`.
-pub fn options(images: &Images, folder: &Path, id: &str, replace: bool) -> PaintingOptions {
-    PaintingOptions {
+pub fn options(images: &Images, folder: &Path, id: &str, replace: bool) -> ImageOptions {
+    ImageOptions {
         folder: folder.to_owned(),
         id: id.to_owned(),
         float: images.float,
@@ -44,7 +44,8 @@ pub fn join(
     let plan = store.plan();
     let cut = threshold(&images.threshold)?;
     let options = options(images, folder, &plan.id, replace);
-    let mut painting = Painting::begin(options, plan.size, plan.channels, plan.models.len())?;
+    let mut painting =
+        PredictionImages::begin(options, plan.size, plan.channels, plan.models.len())?;
     let began = Instant::now();
     let task = context.console.task(&format!("blend {}", plan.id));
     let height = plan.size[0] as u64;

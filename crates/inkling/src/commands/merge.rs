@@ -4,7 +4,7 @@ use std::path::Path;
 
 use inkling_fragment::{ResultFolder, ResultKind};
 use inkling_pipeline::Usage;
-use inkling_predict::{Plan, TileStore};
+use inkling_predict::{PredictionSpec, TileStore};
 use serde_json::Value;
 
 use super::Context;
@@ -106,7 +106,7 @@ fn remove(stores: Vec<TileStore>, parts: &Path) -> anyhow::Result<()> {
 }
 
 /// The plans of the predictions that are recorded in `folder`.
-fn recorded_plans(folder: &Path) -> Vec<Plan> {
+fn recorded_plans(folder: &Path) -> Vec<PredictionSpec> {
     let figures = record(folder).unwrap_or_default();
     let entries = figures["fragments"].as_array().cloned().unwrap_or_default();
     let plans = entries.into_iter().map(|entry| entry["plan"].clone());

@@ -3,7 +3,7 @@
 use inkling_pipeline::{Recipe, Usage};
 use std::path::Path;
 
-use inkling_predict::{Average, Part, PredictSettings, Tta};
+use inkling_predict::{AverageSpace, PredictSettings, Shard, Tta};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -31,7 +31,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         .into());
     }
     Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
-    let part = flags.part.as_deref().map(str::parse::<Part>).transpose()?;
+    let part = flags.part.as_deref().map(str::parse::<Shard>).transpose()?;
     let overwrite = context.force || flags.resume;
     if part.is_none() && !flags.plan_only {
         check_free(&flags.out, overwrite)?;
@@ -56,7 +56,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     for fragment in fragments {
         let job = Job::prepare(fragment, settings.clone(), flags, &ensemble, context)?;
         if flags.plan_only {
-            figures.push(job.foretell()?);
+            figures.push(job.estimate()?);
             continue;
         }
         match part {
@@ -115,10 +115,10 @@ fn tta(name: &str) -> Result<Tta, Usage> {
     }
 }
 
-fn average(name: &str) -> Result<Average, Usage> {
+fn average(name: &str) -> Result<AverageSpace, Usage> {
     match name {
-        "probabilities" => Ok(Average::Probabilities),
-        "logits" => Ok(Average::Logits),
+        "probabilities" => Ok(AverageSpace::Probabilities),
+        "logits" => Ok(AverageSpace::Logits),
         other => Err(Usage(format!(
             "--tta-mean {other}: expected probabilities or logits"
         ))),

@@ -77,7 +77,7 @@ fn run_report(folder: &Path, refresh: Option<u32>) -> anyhow::Result<ReportData>
                 format!("at a threshold of {:.3}", validation.best_threshold),
             ),
             figure(
-                "Average precision",
+                "AverageSpace precision",
                 format!("{:.3}", validation.average_precision),
                 "over all thresholds".to_owned(),
             ),

@@ -3,7 +3,7 @@ use inkling_train::{Epoch, Metric, Validation};
 use serde_json::{Value, json};
 
 use super::apart::Inputs;
-use super::fold::Going;
+use super::fold::ResumeOptions;
 use super::folds::{choose, folds, open_fragments};
 use super::memory::PROGRAM;
 use super::{Context, fold};
@@ -18,12 +18,12 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
     let fragments = open_fragments(&recipe)?;
     let fold = choose(flags.fold.as_deref(), &folds(&recipe, &fragments)?)?;
-    let going = Going {
+    let resuming = ResumeOptions {
         resume: flags.resume,
         allow_changed_data: flags.allow_changed_data,
         memory: flags.memory,
     };
-    let epochs = fold::train(&recipe, &fragments, &fold, &flags.out, going, context)?;
+    let epochs = fold::train(&recipe, &fragments, &fold, &flags.out, resuming, context)?;
     if !context.ranks.is_first() {
         return Ok(Value::Null);
     }

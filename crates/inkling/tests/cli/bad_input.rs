@@ -1,7 +1,7 @@
 //! Bad input through the real binary: each kind has its own message, which names the file, what
 //! was found and the hint, and its own exit code; nothing panics.
 
-use crate::scrap::{Scrap, inkling, word};
+use crate::test_fragment::{TestFragment, inkling, word};
 
 const FAILED: i32 = 1;
 const SETTINGS: i32 = 2;
@@ -18,8 +18,8 @@ fn refused(words: &[&str], code: i32, parts: &[&str]) {
 }
 
 /// Damages the scrap and asks for its curves.
-fn refused_fragment(damage: impl FnOnce(&Scrap), parts: &[&str]) {
-    let scrap = Scrap::new();
+fn refused_fragment(damage: impl FnOnce(&TestFragment), parts: &[&str]) {
+    let scrap = TestFragment::new();
     damage(&scrap);
     let (fragment, out) = (scrap.path("1"), scrap.path("out"));
     refused(
@@ -49,7 +49,7 @@ fn write_tiff(path: &std::path::Path, size: (u32, u32), float: bool) {
     }
 }
 
-fn write_mask(scrap: &Scrap, name: &str, size: (usize, usize), value: u8) {
+fn write_mask(scrap: &TestFragment, name: &str, size: (usize, usize), value: u8) {
     let image = ndarray::Array2::from_elem(size, value);
     inkling_fragment::write_gray(scrap.path(name), image.view(), true).unwrap();
 }
@@ -165,7 +165,7 @@ fn an_empty_mask() {
 
 #[test]
 fn labels_without_ink() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     write_mask(&scrap, "1/inklabels.png", (150, 131), 0);
     let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
@@ -179,7 +179,7 @@ fn labels_without_ink() {
 
 #[test]
 fn no_labels() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     std::fs::remove_file(scrap.path("2/inklabels.png")).unwrap();
     let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
@@ -193,7 +193,7 @@ fn no_labels() {
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let recipe = scrap.recipe("epoch = 3\n");
     let out = scrap.path("run");
     let words = ["train", "--config", word(&recipe), "--out", word(&out)];
@@ -207,7 +207,7 @@ fn an_unknown_key_names_the_nearest() {
 
 #[test]
 fn a_value_of_the_wrong_type() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let recipe = scrap.recipe("");
     let out = scrap.path("run");
     let words = [
@@ -224,7 +224,7 @@ fn a_value_of_the_wrong_type() {
 
 #[test]
 fn an_image_size_that_the_windows_do_not_divide() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
     let words = [
@@ -245,7 +245,7 @@ fn an_image_size_that_the_windows_do_not_divide() {
 
 #[test]
 fn an_unknown_encoder_names_the_nearest() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
     let encoder = "model.encoder=maxvit_rmlp_bas_rw_384";
@@ -273,7 +273,7 @@ fn a_device_that_the_build_lacks() {
 
 #[test]
 fn weights_that_are_none() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (fragment, out) = (scrap.path("1"), scrap.path("out"));
     let weights = scrap.path("weights.safetensors");
     std::fs::write(&weights, [0xFF; 64]).unwrap();
@@ -294,7 +294,7 @@ fn weights_that_are_none() {
 
 #[test]
 fn nothing_is_overwritten_unasked() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (fragment, out) = (scrap.path("1"), scrap.path("out"));
     let words = ["curves", word(&fragment), "--out", word(&out)];
     assert!(inkling(&words).status.success());
@@ -308,7 +308,7 @@ fn nothing_is_overwritten_unasked() {
 
 #[test]
 fn force_replaces_nothing_but_what_inkling_made() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let precious = scrap.path("precious");
     std::fs::create_dir(&precious).unwrap();
     std::fs::write(precious.join("thesis.tex"), "years of work").unwrap();
@@ -321,7 +321,7 @@ fn force_replaces_nothing_but_what_inkling_made() {
 }
 
 /// Asks for a gallery of what training sees, with a setting.
-fn refused_transforms(scrap: &Scrap, setting: &str, parts: &[&str]) {
+fn refused_transforms(scrap: &TestFragment, setting: &str, parts: &[&str]) {
     let (fragment, recipe, out) = (scrap.path("1"), scrap.recipe(""), scrap.path("gallery"));
     let words = [
         "augment",
@@ -339,7 +339,7 @@ fn refused_transforms(scrap: &Scrap, setting: &str, parts: &[&str]) {
 
 #[test]
 fn transforms_that_cannot_be() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let not_a_number = ["augment.rotate", "found NaN", "from 0 to 1"];
     refused_transforms(&scrap, "augment.rotate=nan", &not_a_number);
     let falling = ["augment.scale", "[2.0, 0.5]", "a rising range"];
@@ -357,7 +357,7 @@ fn transforms_that_cannot_be() {
 
 #[test]
 fn papyrus_too_near_the_edge_for_any_crop() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let mut mask = inkling_fragment::Fragment::open(scrap.path("1"))
         .unwrap()
         .mask()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::scrap::figures;
+use crate::test_fragment::figures;
 
 #[test]
 fn the_demo_reads_its_phantom_and_alignment_pays() {

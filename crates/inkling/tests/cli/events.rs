@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::scrap::{Scrap, figures, word};
+use crate::test_fragment::{TestFragment, figures, word};
 
 #[test]
 fn tensorboard_reads_what_training_writes() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, run) = (scrap.recipe(""), scrap.path("run"));
     let train = |more: &[&str]| {

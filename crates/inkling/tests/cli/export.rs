@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use inkling_model::{ModelSettings, Tensors, save};
 
-use crate::scrap::{figures, inkling, word};
+use crate::test_fragment::{figures, inkling, word};
 
 /// A weights file with a network over `encoder`.
 fn weights(folder: &Path, encoder: &str, decoder: &[usize]) -> PathBuf {

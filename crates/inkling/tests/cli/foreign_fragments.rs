@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 use inkling_fragment::write_gray;
 use inkling_synth::{Phantom, PhantomSettings};
 use tiff::encoder::{Compression, TiffEncoder, colortype};
@@ -41,7 +41,7 @@ fn write_foreign(folder: &Path, id: &str, seed: u64) {
 
 #[test]
 fn the_whole_way_with_somebody_elses_fragments() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     for (name, seed) in [("a", 5), ("b", 6)] {
         write_foreign(&scrap.path(name), name, seed);
     }
@@ -115,7 +115,7 @@ fn the_whole_way_with_somebody_elses_fragments() {
 
 #[test]
 fn a_warped_copy_reads_as_the_maps_do_on_the_fly() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let a = scrap.path("a");
     write_foreign(&a, "a", 5);
     let maps = scrap.path("maps");
@@ -147,7 +147,7 @@ fn a_warped_copy_reads_as_the_maps_do_on_the_fly() {
 
 #[test]
 fn a_run_goes_on_where_it_stopped_bit_for_bit() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let (whole, parts) = (scrap.path("whole"), scrap.path("parts"));
@@ -192,7 +192,7 @@ fn a_run_goes_on_where_it_stopped_bit_for_bit() {
 
 #[test]
 fn every_fold_is_held_out_once() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, out) = (scrap.recipe(""), scrap.path("cv"));
     let words = ["cv", "--config", word(&recipe), "--out", word(&out)];
@@ -210,7 +210,7 @@ fn every_fold_is_held_out_once() {
 
 #[test]
 fn a_split_and_a_smaller_copy_are_fragments_too() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (whole, parts, small) = (scrap.path("1"), scrap.path("parts"), scrap.path("small"));
     let truth = whole.join("truth");
     let words = [

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::scrap::{Scrap, figures, word};
+use crate::test_fragment::{TestFragment, figures, word};
 
-fn gallery(scrap: &Scrap, out: &str, more: &[&str]) -> (Value, Vec<u8>) {
+fn gallery(scrap: &TestFragment, out: &str, more: &[&str]) -> (Value, Vec<u8>) {
     let recipe = scrap.recipe("");
     let (fragment, out) = (scrap.path("1"), scrap.path(out));
     let words = ["augment", word(&fragment), "--config", word(&recipe)];
@@ -17,7 +17,7 @@ fn gallery(scrap: &Scrap, out: &str, more: &[&str]) -> (Value, Vec<u8>) {
 
 #[test]
 fn it_shows_every_transform_and_the_same_samples_for_the_same_seed() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (figures, picture) = gallery(&scrap, "a", &["--seed", "4", "--count", "5"]);
     let names: Vec<&str> = figures["transforms"]
         .as_array()
@@ -46,7 +46,7 @@ fn it_shows_every_transform_and_the_same_samples_for_the_same_seed() {
 
 #[test]
 fn one_after_another_draws_the_same_and_paints_nearly_the_same() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (once, picture) = gallery(&scrap, "a", &["--seed", "4", "--count", "6"]);
     let (steps, stepped) = gallery(&scrap, "b", &["--seed", "4", "--count", "6", "--exact"]);
     assert_eq!(once["samples"], steps["samples"]);

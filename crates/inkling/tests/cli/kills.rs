@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::parts::Setting;
-use crate::scrap::{self, Scrap, figures, kills, word};
+use crate::test_fragment::{self, TestFragment, figures, kills, word};
 
 /// How often each command is killed in a plain test run.
 const KILLS: u32 = 4;
@@ -62,7 +62,7 @@ fn killed_after(words: &[&str], wait: Duration) -> bool {
 
 #[test]
 fn a_killed_warp_leaves_the_old_fragment_or_the_new_one() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let [one, maps, whole, out] = ["1", "maps", "whole/1", "out/1"].map(|name| scrap.path(name));
     figures(&["align", word(&one), "--out", word(&maps)]);
     let warp = |z: &'static str, out: &Path| {
@@ -132,7 +132,7 @@ fn a_full_disk_takes_nothing_away() {
     figures(&[&warp[..], &["2..9"]].concat());
     let old = contents(&out);
     let layer = std::fs::metadata(scrap.layer(0)).unwrap().len();
-    let said = scrap::within(layer / 512 / 2, &[&warp[..], &["5..25"]].concat());
+    let said = test_fragment::within(layer / 512 / 2, &[&warp[..], &["5..25"]].concat());
     assert!(said.contains(".tif"), "{said}");
     assert!(contents(&out) == old);
     figures(&[&warp[..], &["5..25"]].concat());
@@ -164,7 +164,7 @@ fn a_full_disk_takes_nothing_away() {
     let first = weights(&full);
     let list = train(&full, "3");
     let list: Vec<&str> = list.iter().map(String::as_str).collect();
-    let said = scrap::within(first.len() as u64 / 512 / 2, &list);
+    let said = test_fragment::within(first.len() as u64 / 512 / 2, &list);
     assert!(said.contains("safetensors"), "{said}");
     assert!(weights(&full) == first);
     call(&train(&full, "3"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 /// A wrong flag or setting ends with code 2 and a message that names it, before anything is written.
 fn refused_by_name(words: &[&str], name: &str, out: &Path) {
@@ -22,7 +22,7 @@ fn refused_by_name(words: &[&str], name: &str, out: &Path) {
 
 #[test]
 fn flags_beyond_reason_are_refused_by_name() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (fragment, out) = (scrap.path("1"), scrap.path("out"));
     let (fragment, made) = (word(&fragment), word(&out));
     let most = u64::MAX.to_string();
@@ -107,7 +107,7 @@ fn flags_beyond_reason_are_refused_by_name() {
 
 #[test]
 fn layers_beyond_reason_are_refused_by_warp() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (fragment, maps, out) = (scrap.path("1"), scrap.path("maps"), scrap.path("out"));
     figures(&["align", word(&fragment), "--out", word(&maps)]);
     let maps = maps.join("1");
@@ -133,7 +133,7 @@ fn layers_beyond_reason_are_refused_by_warp() {
 
 #[test]
 fn settings_beyond_reason_are_refused_by_name() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, out) = (scrap.recipe(""), scrap.path("run"));
     let settings = [
@@ -183,7 +183,7 @@ fn settings_beyond_reason_are_refused_by_name() {
 /// Whoever reads has heard enough: no panic, and the work is done all the same.
 #[test]
 fn a_closed_pipe_ends_quietly() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let out = scrap.path("phantom");
     let commands: [&[&str]; 3] = [
         &["models"],
@@ -236,7 +236,7 @@ fn same_files(one: &Path, other: &Path, name: &str) {
 
 #[test]
 fn a_training_keeps_within_its_memory_by_reading_voxels_as_they_are_needed() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let sheets = scrap.path("sheets");
     let words = [
         "synth",
@@ -361,7 +361,7 @@ fn busy(seen: &running::Seen) -> usize {
 #[test]
 #[cfg(target_os = "linux")]
 fn as_many_threads_work_as_are_asked_for() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let mut made = Vec::new();
@@ -403,7 +403,7 @@ fn as_many_threads_work_as_are_asked_for() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_forecast_tells_the_memory_that_a_prediction_takes() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, run, out) = (scrap.recipe(""), scrap.path("run"), scrap.path("out"));
     // Wide enough for its tiles to show.

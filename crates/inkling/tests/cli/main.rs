@@ -18,5 +18,5 @@ mod ranks;
 mod recipes;
 mod resume;
 mod safe_files;
-mod scrap;
+mod test_fragment;
 mod training;

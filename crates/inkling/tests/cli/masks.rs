@@ -3,11 +3,11 @@
 
 use ndarray::Array2;
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 const SIZE: (usize, usize) = (150, 131);
 
-fn write_mask(scrap: &Scrap, name: &str, set: impl Fn(usize, usize) -> bool) {
+fn write_mask(scrap: &TestFragment, name: &str, set: impl Fn(usize, usize) -> bool) {
     let image = Array2::from_shape_fn(SIZE, |(y, x)| if set(y, x) { 255 } else { 0 });
     inkling_fragment::write_gray(scrap.path(name), image.view(), true).unwrap();
 }
@@ -22,7 +22,7 @@ fn losses(run: &std::path::Path) -> Vec<f64> {
 
 #[test]
 fn labels_that_do_not_count_do_not_change_training() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let counts = |y: usize, x: usize| (20..130).contains(&y) && x > 15 && !(60..90).contains(&y);
@@ -68,7 +68,7 @@ fn labels_that_do_not_count_do_not_change_training() {
 
 #[test]
 fn copies_carry_their_masks() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     write_mask(&scrap, "1/supervision_mask.png", |y, x| y + x > 90);
     write_mask(&scrap, "1/validation_mask.png", |y, _| y < 40);
     let one = scrap.path("1");
@@ -114,7 +114,7 @@ fn copies_carry_their_masks() {
 
 #[test]
 fn one_segment_is_trained_on_and_validated_within_its_mask() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let recipe = scrap.recipe("");
     let text = std::fs::read_to_string(&recipe)
         .unwrap()
@@ -138,7 +138,7 @@ fn one_segment_is_trained_on_and_validated_within_its_mask() {
 
 #[test]
 fn held_out_sheets_are_validated_where_labels_are_trusted() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let validation = |name: &str| {
@@ -155,7 +155,7 @@ fn held_out_sheets_are_validated_where_labels_are_trusted() {
 
 #[test]
 fn a_relabelled_copy_is_the_same_scan() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let recipe = scrap.recipe("");
     let [one, two, run] = ["1", "2", "run"].map(|name| scrap.path(name));
     let words = ["train", "--config", word(&recipe), "--out", word(&run)];
@@ -193,7 +193,7 @@ fn write_mask_of(path: &std::path::Path, set: impl Fn(usize, usize) -> bool) {
 
 #[test]
 fn cv_goes_on_when_a_fold_cannot_be_scored() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     scrap.phantom("3", 3);
     let recipe = scrap.recipe("");

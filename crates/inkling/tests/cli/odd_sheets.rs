@@ -11,7 +11,7 @@ use tiff::decoder::{Decoder, DecodingResult};
 use tiff::encoder::TiffEncoder;
 use tiff::encoder::colortype::Gray16;
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 /// Changes every voxel of the layer at `path`, given its row and column.
 fn rewrite(path: &Path, change: impl Fn(usize, usize, u16) -> u16) {
@@ -45,7 +45,7 @@ fn refusal(words: &[&str]) -> String {
 }
 
 /// A network trained for a moment on the two phantoms of `scrap`.
-fn run(scrap: &Scrap) -> PathBuf {
+fn run(scrap: &TestFragment) -> PathBuf {
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");
@@ -79,7 +79,7 @@ fn predicted(fragment: &Path, run: &Path, out: &Path, more: &[&str]) -> (Vec<u8>
 
 #[test]
 fn info_says_what_is_there() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let one = scrap.path("1");
     std::fs::write(scrap.path("1/surface_volume/notes.txt"), "mine").unwrap();
     let found = figures(&["info", word(&one)]);
@@ -112,7 +112,7 @@ fn info_says_what_is_there() {
 
 #[test]
 fn without_a_mask_the_sheet_is_where_voxels_are() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let run = run(&scrap);
     let one = scrap.path("1");
     let (with, _) = predicted(&one, &run, &scrap.path("with"), &[]);
@@ -136,7 +136,7 @@ fn without_a_mask_the_sheet_is_where_voxels_are() {
 
 #[test]
 fn labels_that_leave_something_open() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let one = scrap.path("1");
     let labels = scrap.path("1/inklabels.png");
     let drawn = inkling_fragment::read_drawn(&labels).unwrap();
@@ -176,7 +176,7 @@ fn labels_that_leave_something_open() {
 
 #[test]
 fn reversed_sheets_and_bands_are_read_by_number() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let run = run(&scrap);
     let one = scrap.path("1");
     let (plain, _) = predicted(&one, &run, &scrap.path("plain"), &[]);
@@ -213,8 +213,44 @@ fn reversed_sheets_and_bands_are_read_by_number() {
     assert!(said.contains("found 11 layers; expected 12"), "{said}");
 }
 
+#[test]
+fn reversed_sheets_and_other_layers_can_be_trained_on() {
+    let scrap = TestFragment::new();
+    scrap.phantom("2", 2);
+    let recipe = scrap.recipe("");
+    let reversed = scrap.path("reversed");
+    copy_layers(&scrap, &reversed, |z| Some(29 - z));
+    let losses = |name: &str, more: &[&str]| {
+        let run = scrap.path(name);
+        let words = ["train", "--config", word(&recipe), "--out", word(&run)];
+        let said = words_of(&[&words[..], more].concat());
+        let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let loss = |line: &str| serde_json::from_str::<Value>(line).unwrap()["loss"].clone();
+        (metrics.lines().map(loss).collect::<Vec<_>>(), said)
+    };
+    let (plain, _) = losses("plain", &[]);
+    let fragments = format!(
+        "data.fragments=[\"1={}\", {:?}]",
+        word(&reversed),
+        scrap.path("2")
+    );
+    let flipped = ["--set", &fragments, "--set", "data.flip=[\"1\"]"];
+    assert_eq!(losses("flipped", &flipped).0, plain);
+    assert_ne!(losses("unflipped", &flipped[..2]).0, plain);
+    // All of them, which is to flip the second one alone.
+    let both = [&flipped[..2], &["--flip"]].concat();
+    assert_ne!(losses("both", &both).0, plain);
+    assert_ne!(losses("layers", &["--layers", "8..20"]).0, plain);
+    let train = ["train", "--config", word(&recipe), "--out", "x", "--set"];
+    let said = refusal(&[&train[..], &["data.flip=[\"7\"]"]].concat());
+    assert!(said.contains("data.flip: found 7"), "{said}");
+    let maps = format!("data.maps={:?}", scrap.path("maps"));
+    let said = refusal(&[&train[..], &[&maps, "--flip"]].concat());
+    assert!(said.contains("data.flip: found data.maps"), "{said}");
+}
+
 /// The layers of phantom 1 whose numbers `number` gives, in `folder`, with mask and labels.
-fn copy_layers(scrap: &Scrap, folder: &Path, number: impl Fn(usize) -> Option<usize>) {
+fn copy_layers(scrap: &TestFragment, folder: &Path, number: impl Fn(usize) -> Option<usize>) {
     std::fs::create_dir_all(folder.join("layers")).unwrap();
     for z in 0..30 {
         if let Some(number) = number(z) {
@@ -229,7 +265,7 @@ fn copy_layers(scrap: &Scrap, folder: &Path, number: impl Fn(usize) -> Option<us
 
 #[test]
 fn sheets_unlike_those_of_training_are_told_of() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let run = run(&scrap);
     let dark = scrap.phantom("dark", 1);
     for z in 0..30 {
@@ -266,7 +302,7 @@ fn sheets_unlike_those_of_training_are_told_of() {
 
 #[test]
 fn values_of_8_bits_in_16_are_read_as_what_they_are() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let one = scrap.path("1");
     for z in 0..30 {
         rewrite(&scrap.layer(z), |_, _, voxel| voxel >> 8);
@@ -283,7 +319,7 @@ fn values_of_8_bits_in_16_are_read_as_what_they_are() {
 
 #[test]
 fn maps_remember_what_they_were_fitted_to() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (one, two) = (scrap.path("1"), scrap.phantom("2", 2));
     let maps = scrap.path("maps");
     figures(&["align", word(&one), "--out", word(&maps)]);
@@ -305,7 +341,7 @@ fn maps_remember_what_they_were_fitted_to() {
 
 #[test]
 fn a_coarser_level_is_read_with_its_mask_thinned() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let one = scrap.path("large");
     let settings = PhantomSettings {
         height: 1210,

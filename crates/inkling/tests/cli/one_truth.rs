@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::parts::Setting;
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 fn refused(words: &[&str], code: i32, parts: &[&str]) {
     let output = inkling(words);
@@ -92,7 +92,7 @@ fn every_command_counts_the_same_pixels() {
 
 #[test]
 fn what_is_no_probability_is_refused() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let (labels, mask) = (scrap.path("1/inklabels.png"), scrap.path("1/mask.png"));
     let known = ["--labels", word(&labels), "--mask", word(&mask)];
     let ink = inkling_fragment::read_drawn(&labels).unwrap();
@@ -202,7 +202,7 @@ fn recipes_work_from_anywhere_and_their_settings_have_an_effect() {
 
 #[test]
 fn a_models_own_recipe_says_how_it_predicts() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("[predict]\ntta = \"none\"\nstep = 1.0\n");
     let [two, run, out] = ["2", "run", "out"].map(|name| scrap.path(name));
@@ -226,7 +226,7 @@ fn a_models_own_recipe_says_how_it_predicts() {
 
 #[test]
 fn a_finished_run_can_be_made_longer_and_be_begun_from() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");
@@ -286,7 +286,7 @@ fn a_finished_run_can_be_made_longer_and_be_begun_from() {
 
 #[test]
 fn the_best_epoch_is_that_of_train_best_everywhere() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("epochs = 4\nbest = [\"average_precision\"]\n".trim_start());
     let text = std::fs::read_to_string(&recipe)
@@ -314,7 +314,7 @@ fn the_best_epoch_is_that_of_train_best_everywhere() {
 
 #[test]
 fn maps_that_are_not_there_name_what_makes_them() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::parts::Setting;
-use crate::scrap::{self, Scrap, figures, inkling, word};
+use crate::test_fragment::{self, TestFragment, figures, inkling, word};
 
 /// The words of a prediction that must fail, and leave no image.
 fn refused(words: &[&str], out: &Path, parts: &[&str]) {
@@ -95,7 +95,7 @@ fn a_disk_that_fills() {
     .concat();
     let merge = ["merge", word(&full), "--float"];
     let assert_refused = |words: &[&str], culprit: &str| {
-        let said = scrap::within(100, words);
+        let said = test_fragment::within(100, words);
         for part in [culprit, "space", "hint:"] {
             assert!(said.contains(part), "\"{part}\" is missing in: {said}");
         }
@@ -118,7 +118,7 @@ fn a_disk_that_fills() {
 
 #[test]
 fn a_part_that_is_none() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let [fragment, out] = ["1", "out"].map(|name| scrap.path(name));
     let words = [
         "predict",

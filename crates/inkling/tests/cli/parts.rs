@@ -7,20 +7,20 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 /// How often the program is killed.
 const KILLS: u32 = 5;
 
 /// Two small models, and what is asked of them.
 pub struct Setting {
-    pub scrap: Scrap,
+    pub scrap: TestFragment,
     pub models: [PathBuf; 2],
 }
 
 impl Setting {
     pub fn new() -> Self {
-        let scrap = Scrap::new();
+        let scrap = TestFragment::new();
         scrap.phantom("2", 2);
         let recipe = scrap.recipe("");
         let models = ["one", "two"].map(|name| scrap.path(name));

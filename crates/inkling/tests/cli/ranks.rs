@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use inkling_model::Tensors;
 
-use crate::scrap::{Scrap, inkling, word};
+use crate::test_fragment::{TestFragment, inkling, word};
 
 /// AdamW makes steps of one size from gradients of any size, also from those that are nothing but
 /// rounding; a larger epsilon keeps these small, so that ranks can be compared.
@@ -18,7 +18,7 @@ const SETTINGS: &str = "[train.optimizer]\nlearning_rate = 1e-3\nepsilon = 1e-3\
 /// samples is the first rank's alone.
 #[test]
 fn two_ranks_of_batch_one_equal_one_of_batch_two() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe(SETTINGS);
     let (alone, together) = (scrap.path("alone"), scrap.path("together"));
@@ -34,7 +34,7 @@ fn two_ranks_of_batch_one_equal_one_of_batch_two() {
 /// A rank is killed; the other ends with a word on what to do, and one rank goes on from there.
 #[test]
 fn a_lost_rank_ends_the_run_and_another_number_goes_on() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe(SETTINGS);
     // A small rate: rounding grows from step to step, the faster the larger the steps are.
@@ -77,7 +77,7 @@ fn a_lost_rank_ends_the_run_and_another_number_goes_on() {
 /// What one rank alone meets ends all of them.
 #[test]
 fn a_failing_rank_ends_all() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe(SETTINGS);
     let run = scrap.path("run");
@@ -106,7 +106,7 @@ fn a_failing_rank_ends_all() {
 
 #[test]
 fn every_rank_needs_a_sample() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe(SETTINGS);
     let run = scrap.path("run");

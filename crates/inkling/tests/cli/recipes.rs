@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use inkling_model::ModelSettings;
 use serde_json::{Value, json};
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 fn configs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs")
@@ -91,7 +91,7 @@ fn the_best_recipe_is_the_write_ups() {
 
 #[test]
 fn every_value_says_where_it_came_from() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let first = scrap.path("first.toml");
     let second = scrap.path("second.toml");
     std::fs::write(&first, "[train]\nepochs = 3\nbatch = 4\n").unwrap();

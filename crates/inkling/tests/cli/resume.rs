@@ -8,7 +8,7 @@ use inkling_model::Tensors;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::scrap::{Scrap, kills, word};
+use crate::test_fragment::{TestFragment, kills, word};
 
 /// How often the program is killed in a plain test run.
 const KILLS: u32 = 20;
@@ -21,7 +21,7 @@ const MUCH_TO_KEEP: &str = "validate_every = 2\nkeep = 2\nema = 0.9\n\
 
 #[test]
 fn a_run_killed_twenty_times_ends_as_one_that_was_not() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe(MUCH_TO_KEEP);
     let whole = scrap.path("whole");
@@ -50,7 +50,7 @@ fn a_run_killed_twenty_times_ends_as_one_that_was_not() {
 
 #[test]
 fn changed_data_is_refused_unless_allowed() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");
@@ -78,7 +78,7 @@ fn changed_data_is_refused_unless_allowed() {
 /// A checkpoint whose moments are not those of the network is refused, not believed.
 #[test]
 fn foreign_moments_are_refused() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::parts::Setting;
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 /// Runs `words`, which must fail with `code` and say all of `parts`.
 fn refused(words: &[&str], code: i32, parts: &[&str]) {
@@ -35,7 +35,7 @@ fn contents(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 
 #[test]
 fn folders_of_other_things_are_left_alone() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let weights = scrap.path("weights");
@@ -60,7 +60,7 @@ fn folders_of_other_things_are_left_alone() {
 
 #[test]
 fn an_old_run_stays_until_its_successor_starts() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");
@@ -221,7 +221,7 @@ fn two_of_one_name_are_refused_and_can_be_named() {
 
 #[test]
 fn equal_trainings_give_equal_files() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("ema = 0.9\n");
     let train = |name: &str| {
@@ -272,7 +272,7 @@ fn images_that_no_prediction_wrote_are_never_replaced() {
 
 #[test]
 fn a_fragment_with_notes_in_it_is_never_replaced() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let [one, copy] = ["1", "copy"].map(|name| scrap.path(name));
     let words = [
         "downscale",
@@ -346,7 +346,7 @@ fn a_merge_stays_in_its_folder_and_ends() {
 /// What a killed call left under a temporary name goes at the next call.
 #[test]
 fn abandoned_temporary_files_go_and_others_stay() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     let [one, out] = ["1", "out"].map(|name| scrap.path(name));
     std::fs::create_dir(&out).unwrap();
     for name in [

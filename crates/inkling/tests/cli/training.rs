@@ -3,12 +3,12 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::scrap::{Scrap, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, word};
 
 /// The first step throws the weights out of all numbers; the next ones are skipped and counted.
 #[test]
 fn losses_that_are_no_numbers_end_training_with_a_clear_word() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let recipe = scrap.recipe("");
     let run = scrap.path("run");
@@ -31,7 +31,7 @@ fn losses_that_are_no_numbers_end_training_with_a_clear_word() {
 
 #[test]
 fn several_fragments_are_held_out_together() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     scrap.phantom("3", 3);
     let recipe = scrap.recipe("[train.loss]\nfocal = 0.5\ndice = 0.5\nlabel_smoothing = 0.1\n");
@@ -61,7 +61,7 @@ fn several_fragments_are_held_out_together() {
 /// A scan, its parts, and a part downscaled: whatever shares pixels must not be on both sides.
 #[test]
 fn folds_that_share_pixels_are_refused() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (scan, parts) = (scrap.path("1"), scrap.path("parts"));
     figures(&["split", word(&scan), "--out", word(&parts)]);
@@ -103,7 +103,7 @@ fn folds_that_share_pixels_are_refused() {
 /// Five folds: one as a job of its own, then killed in the middle, then the rest, then again.
 #[test]
 fn cross_validation_goes_on_and_sums_up() {
-    let scrap = Scrap::new();
+    let scrap = TestFragment::new();
     for seed in 2..=5 {
         scrap.phantom(&seed.to_string(), seed);
     }

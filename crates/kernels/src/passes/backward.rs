@@ -15,7 +15,6 @@ use crate::differentiable::differentiable;
 use crate::unfold::{Window, fold};
 use crate::{
     Activation, batch_norm, enlarge, features, gated, lengths, planes, relative, response_norm,
-    star_relu,
 };
 
 impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
@@ -46,7 +45,7 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
         )
     }
 
-    fn turn_pairs(
+    fn rope(
         x: FloatTensor<Self>,
         sines: FloatTensor<Self>,
         cosines: FloatTensor<Self>,
@@ -57,7 +56,7 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
             TurnPairs,
             [x],
             (sines.clone(), cosines.clone(), turned),
-            Flex::turn_pairs(x, sines, cosines, turned)
+            Flex::rope(x, sines, cosines, turned)
         )
     }
 
@@ -83,7 +82,7 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
         )
     }
 
-    fn star_rectify(
+    fn star_relu(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -92,16 +91,16 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
             StarRectify,
             [x, scale, bias],
             (x.clone(), scale.clone()),
-            Flex::star_rectify(x, scale, bias)
+            Flex::star_relu(x, scale, bias)
         )
     }
 
-    fn double_and_join(x: FloatTensor<Self>, skip: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn upsample2x_concat(x: FloatTensor<Self>, skip: FloatTensor<Self>) -> FloatTensor<Self> {
         differentiable!(
             DoubleAndJoin,
             [x, skip],
             dims::<4>(&x),
-            Flex::double_and_join(x, skip)
+            Flex::upsample2x_concat(x, skip)
         )
     }
 
@@ -113,16 +112,16 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
         differentiable!(RollMaps, [x], by, Flex::roll_maps(x, by))
     }
 
-    fn spread_positions(table: FloatTensor<Self>, size: usize) -> FloatTensor<Self> {
+    fn expand_position_bias(table: FloatTensor<Self>, size: usize) -> FloatTensor<Self> {
         differentiable!(
             SpreadPositions,
             [table],
             size,
-            Flex::spread_positions(table, size)
+            Flex::expand_position_bias(table, size)
         )
     }
 
-    fn set_lengths(
+    fn l2_normalize(
         x: FloatTensor<Self>,
         lengths: FloatTensor<Self>,
         width: usize,
@@ -131,7 +130,7 @@ impl<C: CheckpointStrategy> Passes for Autodiff<Flex, C> {
             SetLengths,
             [x, lengths],
             (x.clone(), lengths.clone(), width),
-            Flex::set_lengths(x, lengths, width)
+            Flex::l2_normalize(x, lengths, width)
         )
     }
 
@@ -312,7 +311,8 @@ way_back!(
         let mut gradient = taken(gradient);
         let (x, scale) = (in_one_piece(ops.state.0), in_one_piece(ops.state.1));
         let scale = values(&scale)[0];
-        let [by_scale, by_bias] = star_relu::backward(values(&x), gradient.storage_mut(), scale);
+        let [by_scale, by_bias] =
+            crate::star_relu::backward(values(&x), gradient.storage_mut(), scale);
         register!(grads, ops.parents[0], gradient);
         register!(grads, ops.parents[1], with_values(vec![by_scale], [1]));
         register!(grads, ops.parents[2], with_values(vec![by_bias], [1]));

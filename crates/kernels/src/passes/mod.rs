@@ -14,13 +14,13 @@ use crate::rotary::{Turns, turn};
 use crate::unfold::Window;
 use crate::{
     Activation, batch_norm, enlarge, features, gated, lengths, planes, relative, response_norm,
-    roll, star_relu, unfold,
+    roll, unfold,
 };
 
 pub use tensors::{
-    add, add_scaled, batch_norm_train, double_and_join, gate, mean_over_pixels, plain_turn,
-    rearrange, respond, roll_maps, scale_planes, set_lengths, spread_positions, star_rectify,
-    turn_pairs, unfold_windows,
+    add, add_scaled, batch_norm_train, expand_position_bias, gate, l2_normalize, mean_over_pixels,
+    plain_turn, rearrange, respond, roll_maps, rope, scale_planes, star_relu, unfold_windows,
+    upsample2x_concat,
 };
 
 /// Operations bound by memory. All tensors hold f32.
@@ -44,8 +44,8 @@ pub trait Passes: Backend {
         scale: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// [`crate::turn_pairs`]
-    fn turn_pairs(
+    /// [`crate::rope`]
+    fn rope(
         x: FloatTensor<Self>,
         sines: FloatTensor<Self>,
         cosines: FloatTensor<Self>,
@@ -62,15 +62,15 @@ pub trait Passes: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// [`crate::star_rectify`]
-    fn star_rectify(
+    /// [`crate::star_relu`]
+    fn star_relu(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// [`crate::double_and_join`]
-    fn double_and_join(x: FloatTensor<Self>, skip: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// [`crate::upsample2x_concat`]
+    fn upsample2x_concat(x: FloatTensor<Self>, skip: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// [`crate::unfold_windows`]
     fn unfold_windows(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
@@ -78,11 +78,11 @@ pub trait Passes: Backend {
     /// [`crate::roll_maps`]
     fn roll_maps(x: FloatTensor<Self>, by: [usize; 2]) -> FloatTensor<Self>;
 
-    /// [`crate::spread_positions`]
-    fn spread_positions(table: FloatTensor<Self>, size: usize) -> FloatTensor<Self>;
+    /// [`crate::expand_position_bias`]
+    fn expand_position_bias(table: FloatTensor<Self>, size: usize) -> FloatTensor<Self>;
 
-    /// [`crate::set_lengths`]
-    fn set_lengths(
+    /// [`crate::l2_normalize`]
+    fn l2_normalize(
         x: FloatTensor<Self>,
         lengths: FloatTensor<Self>,
         width: usize,
@@ -138,12 +138,7 @@ impl Passes for Flex {
         sum
     }
 
-    fn turn_pairs(
-        x: FlexTensor,
-        sines: FlexTensor,
-        cosines: FlexTensor,
-        turned: usize,
-    ) -> FlexTensor {
+    fn rope(x: FlexTensor, sines: FlexTensor, cosines: FlexTensor, turned: usize) -> FlexTensor {
         turned_pairs(
             x,
             &in_one_piece(sines),
@@ -170,14 +165,14 @@ impl Passes for Flex {
         x
     }
 
-    fn star_rectify(x: FlexTensor, scale: FlexTensor, bias: FlexTensor) -> FlexTensor {
+    fn star_relu(x: FlexTensor, scale: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let (scale, bias) = (in_one_piece(scale), in_one_piece(bias));
         let mut x = taken(x);
-        star_relu::forward(x.storage_mut(), values(&scale)[0], values(&bias)[0]);
+        crate::star_relu::forward(x.storage_mut(), values(&scale)[0], values(&bias)[0]);
         x
     }
 
-    fn double_and_join(x: FlexTensor, skip: FlexTensor) -> FlexTensor {
+    fn upsample2x_concat(x: FlexTensor, skip: FlexTensor) -> FlexTensor {
         let [batch, channels, height, width] = dims(&x);
         let [_, others, _, _] = dims(&skip);
         let (x, area) = (in_one_piece(x), 4 * height * width);
@@ -206,14 +201,14 @@ impl Passes for Flex {
         with_values(moved, x.layout().shape().clone())
     }
 
-    fn spread_positions(table: FlexTensor, size: usize) -> FlexTensor {
+    fn expand_position_bias(table: FlexTensor, size: usize) -> FlexTensor {
         let table = in_one_piece(table);
         let [_, heads] = dims(&table);
         let biases = relative::spread(values(&table), size, heads);
         with_values(biases, [heads, size * size, size * size])
     }
 
-    fn set_lengths(x: FlexTensor, lengths: FlexTensor, width: usize) -> FlexTensor {
+    fn l2_normalize(x: FlexTensor, lengths: FlexTensor, width: usize) -> FlexTensor {
         let (mut x, lengths) = (taken(x), in_one_piece(lengths));
         let features = last_of(&x);
         lengths::set(x.storage_mut(), features, width, values(&lengths));

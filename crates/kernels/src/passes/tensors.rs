@@ -79,13 +79,13 @@ pub fn add_scaled<const D: usize>(x: Tensor<D>, y: Tensor<D>, scale: Tensor<1>) 
 /// # Shapes
 /// - x and output: `[batch, positions, features]`, the first `turned` being heads of `width`
 /// - sines, cosines: `[patches, width]`, the same for both of a pair; no gradient is theirs
-pub fn turn_pairs(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, turned: usize) -> Tensor<3> {
+pub fn rope(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, turned: usize) -> Tensor<3> {
     let device = x.device();
     timed("rotary turn", &device, move || {
         if !is_served(&x) {
             return plain_turn(x, sines, cosines, turned);
         }
-        Tensor::from_dispatch(Dispatch::turn_pairs(
+        Tensor::from_dispatch(Dispatch::rope(
             x.into_dispatch(),
             sines.into_dispatch(),
             cosines.into_dispatch(),
@@ -94,7 +94,7 @@ pub fn turn_pairs(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, turned: us
     })
 }
 
-/// [`turn_pairs`] step by step.
+/// [`rope`] step by step.
 pub fn plain_turn(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, turned: usize) -> Tensor<3> {
     let [batch, positions, features] = x.dims();
     let [patches, width] = sines.dims();
@@ -155,14 +155,14 @@ pub fn respond(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
 /// # Shapes
 /// - x and output: any
 /// - scale, bias: `[1]`
-pub fn star_rectify<const D: usize>(x: Tensor<D>, scale: Tensor<1>, bias: Tensor<1>) -> Tensor<D> {
+pub fn star_relu<const D: usize>(x: Tensor<D>, scale: Tensor<1>, bias: Tensor<1>) -> Tensor<D> {
     let device = x.device();
     timed("activation", &device, move || {
         if !is_served(&x) || !is_served(&scale) {
             return plain::relu(x).square() * scale.unsqueeze() + bias.unsqueeze();
         }
         let (scale, bias) = (scale.into_dispatch(), bias.into_dispatch());
-        Tensor::from_dispatch(Dispatch::star_rectify(x.into_dispatch(), scale, bias))
+        Tensor::from_dispatch(Dispatch::star_relu(x.into_dispatch(), scale, bias))
     })
 }
 
@@ -172,7 +172,7 @@ pub fn star_rectify<const D: usize>(x: Tensor<D>, scale: Tensor<1>, bias: Tensor
 /// - x: `[batch, channels, height, width]`
 /// - skip: `[batch, others, 2 × height, 2 × width]`
 /// - output: `[batch, channels + others, 2 × height, 2 × width]`
-pub fn double_and_join(x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
+pub fn upsample2x_concat(x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
     let device = x.device();
     timed("enlargement", &device, move || {
         let [batch, _, height, width] = x.dims();
@@ -187,7 +187,7 @@ pub fn double_and_join(x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
         }
         let none = || Tensor::zeros([batch, 0, size[0], size[1]], &x.device());
         let skip = skip.unwrap_or_else(none).into_dispatch();
-        Tensor::from_dispatch(Dispatch::double_and_join(x.into_dispatch(), skip))
+        Tensor::from_dispatch(Dispatch::upsample2x_concat(x.into_dispatch(), skip))
     })
 }
 
@@ -260,11 +260,14 @@ fn plain_roll(x: Tensor<4>, axis: usize, by: usize) -> Tensor<4> {
 /// # Shapes
 /// - table: `[(2 size − 1)², heads]`, rows by `(dy, dx)` of query minus key
 /// - output: `[heads, size², size²]` (query, key)
-pub fn spread_positions(table: Tensor<2>, size: usize) -> Tensor<3> {
+pub fn expand_position_bias(table: Tensor<2>, size: usize) -> Tensor<3> {
     let device = table.device();
     timed("positions", &device, move || {
         if is_served(&table) {
-            return Tensor::from_dispatch(Dispatch::spread_positions(table.into_dispatch(), size));
+            return Tensor::from_dispatch(Dispatch::expand_position_bias(
+                table.into_dispatch(),
+                size,
+            ));
         }
         let ([_, heads], area) = (table.dims(), size * size);
         let pairs = TensorData::new(pair_index(size), [area * area]);
@@ -279,12 +282,12 @@ pub fn spread_positions(table: Tensor<2>, size: usize) -> Tensor<3> {
 /// # Shapes
 /// - x and output: `[groups, positions, features]`, vectors of `width` values
 /// - lengths: `[vectors]`, `vectors × width` at most `features`
-pub fn set_lengths(x: Tensor<3>, lengths: Tensor<1>, width: usize) -> Tensor<3> {
+pub fn l2_normalize(x: Tensor<3>, lengths: Tensor<1>, width: usize) -> Tensor<3> {
     let device = x.device();
     timed("vector norm", &device, move || {
         if is_served(&x) && is_served(&lengths) {
             let (x, lengths) = (x.into_dispatch(), lengths.into_dispatch());
-            return Tensor::from_dispatch(Dispatch::set_lengths(x, lengths, width));
+            return Tensor::from_dispatch(Dispatch::l2_normalize(x, lengths, width));
         }
         let ([groups, positions, features], [vectors]) = (x.dims(), lengths.dims());
         let part = x.clone().narrow(2, 0, vectors * width);

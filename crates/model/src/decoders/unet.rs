@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, double_and_join};
+use inkling_kernels::{Activation, upsample2x_concat};
 
 use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Initializer, Scse};
 
@@ -115,7 +115,7 @@ struct Block {
 
 impl Block {
     fn forward(&self, input: Tensor<4>, skip: Option<Tensor<4>>, attend: bool) -> Tensor<4> {
-        let joined = double_and_join(input, skip);
+        let joined = upsample2x_concat(input, skip);
         let joined = match (&self.attention1, attend) {
             (Some(attention), true) => attention.forward(joined),
             _ => joined,

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::Relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::{
-    Activation, activate, add, attend, rearrange, roll_maps, set_lengths, spread_positions,
+    Activation, activate, add, attend, expand_position_bias, l2_normalize, rearrange, roll_maps,
 };
 
 use super::{EncoderInfo, Family, multiply_adds};
@@ -424,7 +424,7 @@ impl Attention {
         let ones = Tensor::ones([self.heads], &device);
         let lengths = Tensor::cat(vec![scale.reshape([self.heads]), ones], 0);
         let qkv = self.qkv.with_bias(input, Some(bias), None);
-        let qkv = set_lengths(qkv, lengths, HEAD_WIDTH);
+        let qkv = l2_normalize(qkv, lengths, HEAD_WIDTH);
         let part = |index: usize| {
             qkv.clone()
                 .narrow(2, index * channels, channels)
@@ -445,7 +445,7 @@ impl Attention {
         let (first, _, second) = &self.cpb_mlp;
         let hidden = first.forward_activated(self.log_distances(device), Activation::Relu);
         let table = activate(second.forward(hidden), Activation::Sigmoid) * 16.0;
-        spread_positions(table, self.window)
+        expand_position_bias(table, self.window)
     }
 
     /// Every relative distance `(dy, dx)` by the window of pretraining, log-spaced:

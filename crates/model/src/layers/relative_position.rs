@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use inkling_kernels::{Activation, spread_positions};
+use inkling_kernels::{Activation, expand_position_bias};
 
 use super::{Dropout, Linear, LinearConfig};
 
@@ -72,7 +72,7 @@ impl RelativePositionMlp {
         let fc1 = &self.mlp.fc1;
         let hidden = fc1.forward_activated(self.log_distances(device), Activation::Relu);
         let table = self.mlp.fc2.forward(self.mlp.drop.forward(hidden));
-        spread_positions(table, self.size)
+        expand_position_bias(table, self.size)
     }
 
     /// Every relative distance `(dy, dx)`, log-spaced: `[(2 size − 1)², 2]`.

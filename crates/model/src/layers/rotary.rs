@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_kernels::turn_pairs;
+use inkling_kernels::rope;
 
 /// Rotary positions (Su et al., *RoFormer*) over a square grid of patches: each pair of features
 /// is turned by an angle that grows with the row (first half of the pairs) or the column (second
@@ -72,6 +72,6 @@ impl Angles {
     /// # Shapes
     /// - input and output: `[batch, positions, features]`, heads one after another
     pub fn turn(&self, input: Tensor<3>, turned: usize) -> Tensor<3> {
-        turn_pairs(input, self.sines.clone(), self.cosines.clone(), turned)
+        rope(input, self.sines.clone(), self.cosines.clone(), turned)
     }
 }

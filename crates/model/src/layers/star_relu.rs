@@ -1,6 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::star_rectify;
+use inkling_kernels::star_relu;
 
 use super::Initializer;
 
@@ -24,6 +24,6 @@ impl StarRelu {
     /// # Shapes
     /// - input and output: `[...]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        star_rectify(input, self.scale.val(), self.bias.val())
+        star_relu(input, self.scale.val(), self.bias.val())
     }
 }

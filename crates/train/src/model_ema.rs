@@ -9,12 +9,12 @@ use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
 /// `torch.optim.swa_utils.AveragedModel` keeps it with `get_ema_multi_avg_fn`: the first update
 /// copies, every further one moves the average by `1 − decay` of the difference. Running
 /// statistics are not averaged, being averages.
-pub(crate) struct Average {
+pub(crate) struct ModelEma {
     decay: f64,
     by_name: BTreeMap<String, Tensor<1>>,
 }
 
-impl Average {
+impl ModelEma {
     /// An average of nothing yet; `decay` from 0 to 1 (excluded).
     pub fn new(decay: f64) -> Self {
         Self {
@@ -25,13 +25,13 @@ impl Average {
 
     /// Takes in the network's parameters, after every optimiser step.
     pub fn update(&mut self, network: &Network) {
-        struct Updater<'a>(&'a mut Average);
+        struct Updater<'a>(&'a mut ModelEma);
         impl NamedVisitor for Updater<'_> {
             fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
                 if !is_statistic(name) {
                     let values = param.val().inner();
                     let elements = values.shape().num_elements();
-                    self.0.take_in(name, values.reshape([elements]));
+                    self.0.update_tensor(name, values.reshape([elements]));
                 }
             }
         }
@@ -39,7 +39,7 @@ impl Average {
     }
 
     /// Takes in one parameter's flattened values.
-    pub fn take_in(&mut self, name: &str, values: Tensor<1>) {
+    pub fn update_tensor(&mut self, name: &str, values: Tensor<1>) {
         let next = match self.by_name.remove(name) {
             Some(average) => {
                 let difference = values - average.clone();
@@ -52,7 +52,7 @@ impl Average {
 
     /// `network` (which records no gradients) with the averages for parameters.
     pub fn applied(&self, network: Network) -> Network {
-        struct Applier<'a>(&'a Average);
+        struct Applier<'a>(&'a ModelEma);
         impl NamedMapper for Applier<'_> {
             fn map<const D: usize>(
                 &mut self,

@@ -68,14 +68,14 @@ impl TrainingFragment {
 ///
 /// A sample is addressed by (seed, epoch, index): the same address gives the same sample on any
 /// number of threads, in any order, after any restart.
-pub struct Examples {
+pub struct TrainingSet {
     fragments: Vec<TrainingFragment>,
     papyrus: Vec<usize>,
     transform: TrainTransform,
     seed: u64,
 }
 
-impl Examples {
+impl TrainingSet {
     /// Samples from `fragments` through `transform`.
     ///
     /// # Errors
@@ -178,10 +178,12 @@ mod tests {
             ..AugmentSettings::none()
         };
         let transform = TrainTransform::new(settings, 8, 4).unwrap();
-        let examples = Examples::new(vec![kept, on_disk], transform, 3).unwrap();
+        let training_set = TrainingSet::new(vec![kept, on_disk], transform, 3).unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..16 {
-            let sample = examples.sample(0, index, &mut Scratch::default()).unwrap();
+            let sample = training_set
+                .sample(0, index, &mut Scratch::default())
+                .unwrap();
             let brightest = sample.volume.iter().copied().fold(f32::MIN, f32::max);
             seen.insert(((brightest * 0.226 + 0.449) * 65_536.0).round() as u32);
         }
@@ -241,9 +243,9 @@ mod tests {
             };
             let samples = |fragments| {
                 let transform = TrainTransform::new(settings.clone(), 32, 8).unwrap();
-                let examples = Examples::new(fragments, transform, 7).unwrap();
+                let training_set = TrainingSet::new(fragments, transform, 7).unwrap();
                 let mut scratch = Scratch::default();
-                let sample = |index| examples.sample(0, index, &mut scratch).unwrap();
+                let sample = |index| training_set.sample(0, index, &mut scratch).unwrap();
                 (0..12).map(sample).collect::<Vec<_>>()
             };
             let plain = samples(sheet(stripes));

@@ -2,7 +2,7 @@
 
 use inkling_fragment::{Fragment, Region, Volume};
 use inkling_pipeline::{DataSettings, Recipe};
-use inkling_train::Identity;
+use inkling_train::RunFingerprint;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +14,11 @@ use super::maps;
 const PROBED_ROWS: usize = 3;
 
 /// The identity of training `fold` of `recipe`.
-pub fn identity(recipe: &Recipe, fragments: &[Fragment], fold: &Fold) -> anyhow::Result<Identity> {
+pub fn identity(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    fold: &Fold,
+) -> anyhow::Result<RunFingerprint> {
     let mut data = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
         let part = match (fold.holds_out(index), fold.learns_from(index)) {
@@ -25,7 +29,7 @@ pub fn identity(recipe: &Recipe, fragments: &[Fragment], fold: &Fold) -> anyhow:
         let name = format!("{part} {}", fragment.id());
         data.push((name, fingerprint(recipe, fragment)?));
     }
-    Ok(Identity {
+    Ok(RunFingerprint {
         settings: settings(recipe)?,
         version: env!("INKLING_VERSION").to_owned(),
         data,

@@ -5,19 +5,19 @@ use burn::tensor::Tensor;
 use inkling_model::Network;
 use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
 
-use crate::average::is_statistic;
+use crate::model_ema::is_statistic;
 
 /// The norms' running means and variances at one moment. A forward pass moves them, also one
 /// whose loss turns out to be no number.
 #[derive(Default)]
-pub(crate) struct Statistics {
+pub(crate) struct RunningStatsBackup {
     by_name: BTreeMap<String, Tensor<1>>,
 }
 
-impl Statistics {
+impl RunningStatsBackup {
     /// Those of `network` now.
     pub fn of(network: &Network) -> Self {
-        struct Collector<'a>(&'a mut Statistics);
+        struct Collector<'a>(&'a mut RunningStatsBackup);
         impl NamedVisitor for Collector<'_> {
             fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
                 if is_statistic(name) {
@@ -35,8 +35,8 @@ impl Statistics {
     }
 
     /// `network` with these statistics.
-    pub fn put_back(&self, network: Network) -> Network {
-        struct Replacer<'a>(&'a Statistics);
+    pub fn restore_statistics(&self, network: Network) -> Network {
+        struct Replacer<'a>(&'a RunningStatsBackup);
         impl NamedMapper for Replacer<'_> {
             fn map<const D: usize>(
                 &mut self,

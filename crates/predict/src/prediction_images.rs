@@ -7,8 +7,8 @@ use crate::prediction::to_level;
 use crate::{Channels, Error, Rows};
 
 /// The images that a prediction is written as, row by row: `<id>.png` and what is asked for besides.
-pub struct Painting {
-    options: PaintingOptions,
+pub struct PredictionImages {
+    options: ImageOptions,
     channels: Channels,
     image: Array2<u8>,
     spread: Option<Array2<u8>>,
@@ -18,7 +18,7 @@ pub struct Painting {
 
 /// Where and how a prediction is written.
 #[derive(Clone, Debug)]
-pub struct PaintingOptions {
+pub struct ImageOptions {
     /// The folder.
     pub folder: PathBuf,
     /// The fragment's name.
@@ -32,7 +32,7 @@ pub struct PaintingOptions {
 }
 
 /// What has been painted.
-pub struct Painted {
+pub struct WrittenImages {
     /// 8-bit probabilities, (y, x); 0 outside the mask.
     pub image: Array2<u8>,
     /// All files.
@@ -46,7 +46,7 @@ enum Source {
     Spread,
 }
 
-impl PaintingOptions {
+impl ImageOptions {
     fn path(&self, ending: &str) -> PathBuf {
         self.folder.join(self.name(ending))
     }
@@ -86,14 +86,14 @@ impl PaintingOptions {
     }
 }
 
-impl Painting {
+impl PredictionImages {
     /// Begins the images of a sheet of `size` (height, width), told of by `channels` of so many
     /// `members`.
     ///
     /// # Errors
     /// [`Error::Fragment`], as for files that are there.
     pub fn begin(
-        options: PaintingOptions,
+        options: ImageOptions,
         size: [usize; 2],
         channels: Channels,
         members: usize,
@@ -169,7 +169,7 @@ impl Painting {
     ///
     /// # Errors
     /// [`Error::Fragment`].
-    pub fn finish(self) -> Result<Painted, Error> {
+    pub fn finish(self) -> Result<WrittenImages, Error> {
         let force = self.options.force;
         let mut files = Vec::new();
         for (_, writer) in self.writers {
@@ -188,7 +188,7 @@ impl Painting {
             write(&self.options.path("spread.png"), spread)?;
         }
         write(&self.options.image(), &self.image)?;
-        Ok(Painted {
+        Ok(WrittenImages {
             image: self.image,
             files,
         })

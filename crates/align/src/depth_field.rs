@@ -10,13 +10,13 @@ use crate::patches::Depths;
 /// between its points, and one scale. Maps of any part of the sheet are computed when asked for,
 /// so that a sheet's maps need not fit in memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Relief {
+pub struct DepthField {
     lattice: Lattice,
     scale: f32,
     size: [usize; 2],
 }
 
-impl Relief {
+impl DepthField {
     /// The relief of a sheet of `size` (height, width): shifts on a lattice and one scale.
     pub(crate) fn new(lattice: Lattice, scale: f64, size: [usize; 2]) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Relief {
     }
 }
 
-impl Maps for Relief {
+impl Maps for DepthField {
     fn size(&self) -> [usize; 2] {
         self.size
     }
@@ -103,12 +103,12 @@ mod tests {
 
     use super::*;
 
-    fn relief() -> Relief {
+    fn relief() -> DepthField {
         let depths = Depths {
             scale: 0.5,
             shift: Array2::from_shape_fn((3, 4), |(i, j)| (2 * i + j) as f32),
         };
-        Relief::of_cells(&depths, 10, [28, 40])
+        DepthField::of_cells(&depths, 10, [28, 40])
     }
 
     #[test]

@@ -1,19 +1,19 @@
 use crate::Error;
-use crate::glimpse::Glimpse;
+use crate::sample_preview::SamplePreview;
 
 /// Skipped steps in a row after which training stops.
 const SKIPS_TOLERATED: u32 = 5;
 
 /// An epoch's losses: their mean, and how many were no numbers; and a look at its first sample.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct EpochStats {
     sum: f64,
     count: u32,
     skipped: u32,
-    glimpse: Option<Glimpse>,
+    preview: Option<SamplePreview>,
 }
 
-impl Tally {
+impl EpochStats {
     /// Counts a step's loss.
     pub fn add(&mut self, loss: f64) {
         self.sum += loss;
@@ -44,13 +44,13 @@ impl Tally {
     }
 
     /// Takes a look unless one was taken.
-    pub fn glance(&mut self, look: impl FnOnce() -> Glimpse) {
-        self.glimpse.get_or_insert_with(look);
+    pub fn preview_once(&mut self, look: impl FnOnce() -> SamplePreview) {
+        self.preview.get_or_insert_with(look);
     }
 
     /// The look that was taken.
-    pub fn glimpse(&self) -> Option<&Glimpse> {
-        self.glimpse.as_ref()
+    pub fn preview(&self) -> Option<&SamplePreview> {
+        self.preview.as_ref()
     }
 
     /// Steps skipped so far.

@@ -9,7 +9,7 @@ use crate::Error;
 ///
 /// # Errors
 /// [`Error::Memory`] when not even one fits; [`Error::Fault`] for any other panic; those of `look`.
-pub(crate) fn in_halves(
+pub(crate) fn with_batch_backoff(
     count: usize,
     limit: &mut usize,
     mut look: impl FnMut(Range<usize>, usize) -> Result<(), Error>,
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn everything_is_looked_at_once_in_pieces_that_fit() {
         let (mut seen, mut limit) = (Vec::new(), 16);
-        in_halves(21, &mut limit, |range, size| {
+        with_batch_backoff(21, &mut limit, |range, size| {
             assert!(size <= 5, "CUDA error: Out of Memory");
             assert!(range.len() <= size);
             seen.push(range);
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn one_that_does_not_fit_and_other_panics_are_errors() {
-        let never = in_halves(3, &mut 2, |_, _| panic!("device out of memory"));
+        let never = with_batch_backoff(3, &mut 2, |_, _| panic!("device out of memory"));
         assert!(matches!(never, Err(Error::Memory)));
-        let other = in_halves(3, &mut 2, |_, _| panic!("a bug"));
+        let other = with_batch_backoff(3, &mut 2, |_, _| panic!("a bug"));
         assert!(other.unwrap_err().to_string().contains("a bug"));
     }
 }

@@ -7,13 +7,13 @@ use crate::Error;
 use crate::events::Events;
 
 /// One sample as the network saw it, for people to look at.
-pub(crate) struct Glimpse {
+pub(crate) struct SamplePreview {
     input: Array2<u8>,
     label: Array2<u8>,
     prediction: Array2<u8>,
 }
 
-impl Glimpse {
+impl SamplePreview {
     /// The first sample of a batch, its middle layer stretched to black and white, and what the
     /// network made of it; logits are `[batch, height, width]`.
     pub fn new(sample: &Sample, logits: &Tensor<3>) -> Self {

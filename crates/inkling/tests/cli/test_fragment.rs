@@ -7,11 +7,11 @@ use inkling_synth::{PhantomSettings, write_phantom};
 use tempfile::TempDir;
 
 /// A folder with a small phantom in `1`, which tests then damage.
-pub struct Scrap {
+pub struct TestFragment {
     pub folder: TempDir,
 }
 
-impl Scrap {
+impl TestFragment {
     pub fn new() -> Self {
         let scrap = Self {
             folder: tempfile::tempdir().unwrap(),

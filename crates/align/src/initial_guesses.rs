@@ -20,7 +20,11 @@ pub(crate) struct Start {
 
 /// The best places of `curve` on the target, over all scales and shifts that the settings allow:
 /// one per valley of the misfit over scales, the deepest first.
-pub(crate) fn starts(misfit: &Misfit, curve: &Curve, settings: &AlignSettings) -> Vec<Start> {
+pub(crate) fn initial_guesses(
+    misfit: &Misfit,
+    curve: &Curve,
+    settings: &AlignSettings,
+) -> Vec<Start> {
     let [low, high] = settings.scales;
     let count = ((high / low).ln() / SCALE_STEP).ceil().max(1.0) as usize;
     let reach = (settings.max_shift / SHIFT_STEP).ceil() as i64;

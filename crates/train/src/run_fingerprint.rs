@@ -7,7 +7,7 @@ use crate::Error;
 /// What a run is made of. A checkpoint carries it, so that a run goes on only with what it began
 /// with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct RunFingerprint {
     /// The settings that training depends on, as text, one value per line.
     pub settings: String,
     /// The program's version.
@@ -16,7 +16,7 @@ pub struct Identity {
     pub data: Vec<(String, String)>,
 }
 
-impl Identity {
+impl RunFingerprint {
     /// Compares a checkpoint's identity, read from `path`, with this run's.
     ///
     /// # Errors
@@ -87,8 +87,8 @@ fn names(these: &[(String, String)], others: &[(String, String)]) -> String {
 mod tests {
     use super::*;
 
-    fn identity(rate: f64, hash: &str) -> Identity {
-        Identity {
+    fn identity(rate: f64, hash: &str) -> RunFingerprint {
+        RunFingerprint {
             settings: format!("epochs = 3\nlearning_rate = {rate}\nseed = 0"),
             version: "1".to_owned(),
             data: vec![("learnt 1".to_owned(), hash.to_owned())],

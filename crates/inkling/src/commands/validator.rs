@@ -6,12 +6,12 @@ use inkling_train::{Validate, Validation};
 use ndarray::Array2;
 
 /// The held-out fragments. Their pixels count alike, as if they were one sheet.
-pub struct Judge {
+pub struct Validator {
     sheets: Vec<(String, HeldOut)>,
     painted: Vec<Array2<u8>>,
 }
 
-impl Judge {
+impl Validator {
     /// Judges on `sheets`, each under its name.
     pub fn new(sheets: Vec<(String, HeldOut)>) -> Self {
         let painted = Vec::new();
@@ -19,7 +19,7 @@ impl Judge {
     }
 }
 
-impl Validate for Judge {
+impl Validate for Validator {
     fn validate(
         &mut self,
         network: &Network,

@@ -3,16 +3,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use inkling_model::{Network, Precision};
 use ndarray::Array3;
 
-use crate::settings::Average;
+use crate::settings::AverageSpace;
 use crate::{Channels, Member, Pass, PredictSettings};
 
 /// Networks and the ways in which they look at tiles. Where a network only repeats its coarse
 /// pixels, everything that follows it is done on the coarse ones and repeated at the end, with the
 /// same bits.
-pub(crate) struct Looking<'a> {
+pub(crate) struct TileInference<'a> {
     members: &'a [Member],
     passes: Vec<(Pass, Share)>,
-    average: Average,
+    average: AverageSpace,
     precision: Precision,
     channels: Channels,
     device: &'a Device,
@@ -32,7 +32,7 @@ struct Look {
     square: Option<Tensor<4>>,
 }
 
-impl<'a> Looking<'a> {
+impl<'a> TileInference<'a> {
     pub fn new(
         members: &'a [Member],
         settings: &PredictSettings,
@@ -98,7 +98,7 @@ impl<'a> Looking<'a> {
     fn look_with(&self, network: &Network, tiles: &Tensor<4>) -> Look {
         let [_, _, height, width] = tiles.dims();
         let free = self.passes.iter().any(|(pass, _)| pass.is_free());
-        if self.average == Average::Logits && !free && !self.channels.square {
+        if self.average == AverageSpace::Logits && !free && !self.channels.square {
             let logits = network.aggregate(self.mean_windows(network, tiles));
             let probability = sigmoid(network.enlarge(logits, [height, width]));
             let square = None;
@@ -108,7 +108,7 @@ impl<'a> Looking<'a> {
             };
         }
         let coarse = network.repeats_pixels() && !free;
-        let look = self.look_often(network, tiles, coarse);
+        let look = self.infer_passes(network, tiles, coarse);
         let enlarge = |map| match coarse {
             true => network.enlarge(map, [height, width]),
             false => map,
@@ -130,9 +130,9 @@ impl<'a> Looking<'a> {
         mean.finish()
     }
 
-    fn look_often(&self, network: &Network, tiles: &Tensor<4>, coarse: bool) -> Look {
+    fn infer_passes(&self, network: &Network, tiles: &Tensor<4>, coarse: bool) -> Look {
         let [_, _, height, width] = tiles.dims();
-        let logits = self.average == Average::Logits;
+        let logits = self.average == AverageSpace::Logits;
         let (mut mean, mut square) = (Mean::default(), Mean::default());
         for (pass, share) in &self.passes {
             let windows = network.window_logits(pass.apply(tiles.clone()));
@@ -208,7 +208,7 @@ mod tests {
 
     const SIDE: usize = 32;
 
-    fn settings(average: Average) -> PredictSettings {
+    fn settings(average: AverageSpace) -> PredictSettings {
         PredictSettings {
             average,
             ..PredictSettings::default()
@@ -249,7 +249,7 @@ mod tests {
     }
 
     /// The write-up's own product of four rotations and three flips, spelt out.
-    fn twelve(network: &Network, tile: &Array3<f32>, average: Average) -> Vec<f32> {
+    fn twelve(network: &Network, tile: &Array3<f32>, average: AverageSpace) -> Vec<f32> {
         let voxels = tile.iter().copied().collect::<Vec<_>>();
         let tile = TensorData::new(voxels, [1, 6, SIDE, SIDE]);
         let tile = Tensor::<4>::from_data(tile, &Device::flex());
@@ -264,7 +264,7 @@ mod tests {
                     patch = patch.swap_dims(2, 3).flip([2]);
                 }
                 let mut map = network.forward(patch);
-                if average == Average::Probabilities {
+                if average == AverageSpace::Probabilities {
                     map = sigmoid(map);
                 }
                 for _ in 0..turns {
@@ -279,8 +279,8 @@ mod tests {
             }
         }
         let probability = |mean: f64| match average {
-            Average::Probabilities => mean,
-            Average::Logits => 1.0 / (1.0 + (-mean).exp()),
+            AverageSpace::Probabilities => mean,
+            AverageSpace::Logits => 1.0 / (1.0 + (-mean).exp()),
         };
         sum.into_iter()
             .map(|mean| probability(mean) as f32)
@@ -302,7 +302,7 @@ mod tests {
         let device = Device::flex();
         for architecture in [Architecture::Unet, Architecture::UperNet] {
             let member = [member(architecture)];
-            for average in [Average::Probabilities, Average::Logits] {
+            for average in [AverageSpace::Probabilities, AverageSpace::Logits] {
                 let settings = settings(average);
                 let expected = twelve(&member[0].network, &tile(0), average);
                 // Told with their spread, passes are not merged before mixing windows.
@@ -311,7 +311,7 @@ mod tests {
                         square,
                         members: false,
                     };
-                    let looking = Looking::new(&member, &settings, channels, SIDE, &device);
+                    let looking = TileInference::new(&member, &settings, channels, SIDE, &device);
                     assert_eq!(looking.passes.len(), 8);
                     let images = looking.look(&[tile(0)], 1);
                     let what = format!("{architecture:?} {average:?} {square}");
@@ -325,8 +325,8 @@ mod tests {
     fn a_batch_is_filled_up_and_tells_of_its_own_tiles_only() {
         let device = Device::flex();
         let member = [member(Architecture::Unet)];
-        let settings = settings(Average::Probabilities);
-        let looking = Looking::new(&member, &settings, Channels::default(), SIDE, &device);
+        let settings = settings(AverageSpace::Probabilities);
+        let looking = TileInference::new(&member, &settings, Channels::default(), SIDE, &device);
         let full = looking.look(&[tile(0), tile(1), tile(2), tile(3)], 4);
         let last = looking.look(&[tile(0), tile(1)], 4);
         assert_eq!(last[..], full[..2 * SIDE * SIDE]);

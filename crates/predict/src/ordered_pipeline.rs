@@ -10,7 +10,7 @@ const AHEAD: usize = 1;
 ///
 /// A maker that panics gives the panic in its thing's place; one that ends early gives an error in
 /// place of what it owes.
-pub(crate) struct InOrder<I: Iterator> {
+pub(crate) struct OrderedPipeline<I: Iterator> {
     makers: Vec<Maker<I>>,
     next: usize,
     due: usize,
@@ -23,7 +23,7 @@ enum Maker<I: Iterator> {
     Aside(Receiver<Result<I::Item, Panic>>),
 }
 
-impl<I: Iterator> InOrder<I> {
+impl<I: Iterator> OrderedPipeline<I> {
     /// `due` things by `makers` makers, `make` giving what maker number so and so makes. The first has
     /// no thread of its own, so that as many threads work as there are makers.
     pub fn start<'scope>(
@@ -61,7 +61,7 @@ impl<I: Iterator> InOrder<I> {
     }
 }
 
-impl<I: Iterator> Iterator for InOrder<I> {
+impl<I: Iterator> Iterator for OrderedPipeline<I> {
     type Item = Result<I::Item, Panic>;
 
     /// The next thing, or `None` after the last that is due.
@@ -109,9 +109,9 @@ mod tests {
         for makers in 1..5 {
             std::thread::scope(|scope| {
                 let every = |maker| (0..23).skip(maker).step_by(makers);
-                let things = InOrder::start(scope, makers, 23, every);
+                let things = OrderedPipeline::start(scope, makers, 23, every);
                 assert!(things.map(Result::unwrap).eq(0..23));
-                let things = InOrder::aside(scope, makers, 23, every);
+                let things = OrderedPipeline::aside(scope, makers, 23, every);
                 assert!(things.map(Result::unwrap).eq(0..23));
             });
         }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn stopping_early_ends_the_threads() {
         std::thread::scope(|scope| {
-            let mut things = InOrder::start(scope, 3, usize::MAX, |maker| maker..);
+            let mut things = OrderedPipeline::start(scope, 3, usize::MAX, |maker| maker..);
             assert_eq!(things.next(), Some(Ok(0)));
         });
     }
@@ -136,14 +136,14 @@ mod tests {
         };
         for makers in 1..4 {
             std::thread::scope(|scope| {
-                let things = InOrder::start(scope, makers, 9, |maker| make(maker, makers));
+                let things = OrderedPipeline::start(scope, makers, 9, |maker| make(maker, makers));
                 let things: Vec<_> = things.take(5).collect();
                 assert!(things[..4].iter().all(Result::is_ok));
                 let panic = things[4].as_ref().unwrap_err();
                 assert!(panic.text().contains("thing 4 is torn"), "{panic}");
 
                 let short = |maker| (0..9).skip(maker).step_by(makers);
-                let things = InOrder::aside(scope, makers, 12, short);
+                let things = OrderedPipeline::aside(scope, makers, 12, short);
                 let things: Vec<_> = things.collect();
                 assert_eq!(things.len(), 12);
                 assert!(things[..9].iter().all(Result::is_ok));

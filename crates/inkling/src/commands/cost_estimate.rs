@@ -3,7 +3,7 @@
 use inkling_fragment::Volume;
 use inkling_model::Precision;
 use inkling_pipeline::Usage;
-use inkling_predict::{Channels, Plan, PredictSettings, Tta};
+use inkling_predict::{Channels, PredictSettings, PredictionSpec, Tta};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -18,7 +18,7 @@ const FIRST_ELSEWHERE: usize = 32;
 const MOST: usize = 65_536;
 
 /// One pass over one tile with all models.
-pub struct Forecast {
+pub struct CostEstimate {
     seconds: f64,
     /// For each tile in work.
     bytes: usize,
@@ -26,7 +26,7 @@ pub struct Forecast {
     at_once: usize,
 }
 
-impl Forecast {
+impl CostEstimate {
     /// Measures one pass over `batch` tiles from the first of `places` on, or over as many as a processor
     /// has in work at once.
     pub fn measure(
@@ -54,7 +54,7 @@ impl Forecast {
         for _ in 0..2 {
             let before = in_use();
             forget_peak();
-            let timings = predictor.look_at(volume, places, &mut |_, _| Ok(()))?;
+            let timings = predictor.infer(volume, places, &mut |_, _| Ok(()))?;
             seconds = seconds.min(timings.whole / places.len().max(1) as f64);
             bytes = peak().saturating_sub(before);
         }
@@ -67,7 +67,7 @@ impl Forecast {
     }
 
     /// What `plan` will take.
-    pub fn of(&self, plan: &Plan, settings: &PredictSettings) -> Value {
+    pub fn of(&self, plan: &PredictionSpec, settings: &PredictSettings) -> Value {
         let passes = settings.passes().len();
         let images = plan.channels.count(plan.models.len());
         let [height, width] = plan.size;
@@ -126,7 +126,7 @@ pub fn batch(
     }
     // One for each thread is all that a processor can use.
     let threads = rayon::current_num_threads();
-    let forecast = Forecast::measure(ensemble, volume, places, 1, precision)?;
+    let forecast = CostEstimate::measure(ensemble, volume, places, 1, precision)?;
     match memory / forecast.bytes.max(1) {
         0 => Err(too_little(memory, forecast.bytes, 1).into()),
         fitting => Ok(fitting.min(threads)),
