@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Network;
-use crate::encoders::Encoder;
 use crate::weights::tensor_names;
 
 /// Where in an encoder a tensor lies, shallow before deep.
@@ -56,8 +55,8 @@ impl Network {
     /// rates: an encoder's stem, then its blocks one by one (a MaxViT's stages), and last of all
     /// whatever follows the encoder.
     pub fn layers(&self) -> BTreeMap<String, usize> {
-        let by_stage = matches!(self.encoder(), Encoder::MaxVit(_));
-        let place = |name: &str| match Place::of(name) {
+        let (staged, by_stage) = (self.staged(), self.staged().layers_are_stages());
+        let place = |name: &str| match staged.place(name) {
             Some(Place::Block { stage, .. }) if by_stage => Some(Place::Block { stage, block: 0 }),
             place => place,
         };

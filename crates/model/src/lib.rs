@@ -58,7 +58,7 @@ pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use generator::seed_generator;
 pub use name_pattern::NamePattern;
-pub use network::Network;
+pub use network::{Network, WindowNetwork};
 pub use precision::Precision;
 pub use recompute::{Backpropagated, Recompute};
 pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};

@@ -7,7 +7,6 @@ use burn::module::{Module as _, Param};
 use burn::tensor::{Gradients, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::depth::Place;
 use crate::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
 use crate::{Network, seed_generator};
 
@@ -74,7 +73,7 @@ impl Network {
             first_trained: self.first_trained(),
             seed,
         };
-        let (inputs, features) = encoding.without_tape(self, self.images(volume));
+        let (inputs, features) = encoding.without_tape(self, self.staged().images(volume));
 
         encoding.draw_as_in(encoding.parts.len());
         let tracked = |x: Tensor<4>| {
@@ -82,7 +81,8 @@ impl Network {
                 .set_require_grad(encoding.first_trained.is_some())
         };
         let features: Vec<_> = features.into_iter().map(tracked).collect();
-        let logits = self.logits(features.clone(), batch, [height, width]);
+        let partial = self.staged().partial(features.clone(), batch);
+        let logits = self.finish(partial, [height, width]);
         let loss = loss(logits.clone());
         let mut gradients = loss.clone().backward();
         take(self, &gradients);
@@ -97,13 +97,13 @@ impl Network {
 
     fn through(&self, part: &Part, input: Tensor<4>) -> Tensor<4> {
         let blocks = part.blocks.clone();
-        blocks.fold(input, |x, block| self.encoder().block(part.stage, block, x))
+        blocks.fold(input, |x, block| self.staged().block(part.stage, block, x))
     }
 
     fn parts(&self, recompute: Recompute) -> Vec<Part> {
         let mut first = 0;
         let mut parts = Vec::new();
-        for (stage, blocks) in self.encoder().blocks().into_iter().enumerate() {
+        for (stage, blocks) in self.staged().blocks().into_iter().enumerate() {
             let runs: Vec<Range<usize>> = match recompute {
                 Recompute::Blocks => (0..blocks).map(|block| block..block + 1).collect(),
                 _ => std::iter::once(0..blocks).collect(),
@@ -128,10 +128,12 @@ impl Network {
         }
         impl NamedVisitor for Finder<'_> {
             fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-                let Some(place) = Place::of(name).filter(|_| param.val().is_require_grad()) else {
+                let staged = self.network.staged();
+                let place = staged.place(name);
+                let Some(place) = place.filter(|_| param.val().is_require_grad()) else {
                     return;
                 };
-                let index = self.network.block_index(place);
+                let index = staged.block_index(place);
                 self.first = Some(self.first.map_or(index, |first| first.min(index)));
             }
         }
@@ -141,16 +143,6 @@ impl Network {
         };
         visit_named(self, &mut finder);
         finder.first
-    }
-
-    /// Which of all blocks a place belongs to.
-    fn block_index(&self, place: Place) -> usize {
-        let Place::Block { stage, block } = place else {
-            return 0;
-        };
-        let stem = usize::from(self.encoder().stem_is_stage());
-        let before: usize = self.encoder().blocks().iter().take(stage + stem).sum();
-        before + block
     }
 }
 
@@ -197,7 +189,7 @@ impl Encoding {
             inputs.push(x.clone());
             x = untracked.through(part, x);
             if part.is_last {
-                features.push(untracked.encoder().feature(x.clone()));
+                features.push(untracked.staged().feature(x.clone()));
             }
         }
         (inputs, features)
@@ -223,7 +215,7 @@ impl Encoding {
             let output = network.through(part, input.clone());
             let mut pulls = Vec::new();
             if let Some(gradient) = of_features.pop_if(|_| part.is_last).flatten() {
-                pulls.push(pull(network.encoder().feature(output.clone()), gradient));
+                pulls.push(pull(network.staged().feature(output.clone()), gradient));
             }
             if let Some(gradient) = of_output.take() {
                 pulls.push(pull(output, gradient));

@@ -26,7 +26,7 @@ pub enum Architecture {
     UperNet,
 }
 
-/// What the decoder's blocks look through.
+/// Attention in the blocks of the U-Net decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Attention {

@@ -289,3 +289,43 @@ fn settings_that_the_tensors_belie_build_nothing() {
     });
     assert!(text.contains("maxvit.blocks of 203"), "{text}");
 }
+
+/// Files of today carry a number, those of before carry none; both are read, later ones refused.
+#[test]
+fn settings_carry_the_number_of_their_format() {
+    let folder = Folder::new();
+    let settings = ModelSettings {
+        approach: Approach::Channels,
+        encoder: "resnet18".to_owned(),
+        image_size: 32,
+        depth: 3,
+        decoder: vec![8],
+        ..ModelSettings::default()
+    };
+    let network = settings.init(&Device::flex(), 0).unwrap();
+    let path = folder.0.path().join("model.safetensors");
+    save(&path, &network, &settings, &BTreeMap::new(), false).unwrap();
+    let tensors = Tensors::read(&path).unwrap();
+    assert_eq!(tensors.metadata()["inkling.format"], "2");
+    let checkpoint = load(&path, &Device::flex()).unwrap();
+    assert!(checkpoint.metadata.is_empty());
+
+    let mut older = Tensors::default();
+    for name in tensors.names() {
+        let shape = tensors.shape(name).unwrap().to_vec();
+        older.insert(name.to_owned(), shape, tensors.values(name));
+    }
+    older.describe("inkling.model", tensors.metadata()["inkling.model"].clone());
+    older.write(&path, true).unwrap();
+    assert_eq!(load(&path, &Device::flex()).unwrap().settings, settings);
+    for format in ["3", "0", "new"] {
+        older.describe("inkling.format", format);
+        older.write(&path, true).unwrap();
+        let text = load(&path, &Device::flex()).unwrap_err().to_string();
+        let expected = format!("format \"{format}\", and this version reads formats 1 to 2");
+        assert!(
+            text.contains(&expected) && text.contains("hint: "),
+            "{text}"
+        );
+    }
+}

@@ -99,7 +99,7 @@ impl<'a> TileInference<'a> {
         let [_, _, height, width] = tiles.dims();
         let free = self.passes.iter().any(|(pass, _)| pass.is_free());
         if self.average == AverageSpace::Logits && !free && !self.channels.square {
-            let logits = network.aggregate(self.mean_windows(network, tiles));
+            let logits = network.combine(self.mean_windows(network, tiles));
             let probability = sigmoid(network.enlarge(logits, [height, width]));
             let square = None;
             return Look {
@@ -124,7 +124,7 @@ impl<'a> TileInference<'a> {
     fn mean_windows(&self, network: &Network, tiles: &Tensor<4>) -> Tensor<4> {
         let mut mean = Mean::default();
         for (pass, share) in &self.passes {
-            let windows = network.window_logits(pass.apply(tiles.clone()));
+            let windows = network.partial(pass.apply(tiles.clone()));
             mean.add(pass.undo(windows), share);
         }
         mean.finish()
@@ -135,8 +135,8 @@ impl<'a> TileInference<'a> {
         let logits = self.average == AverageSpace::Logits;
         let (mut mean, mut square) = (Mean::default(), Mean::default());
         for (pass, share) in &self.passes {
-            let windows = network.window_logits(pass.apply(tiles.clone()));
-            let mut map = network.aggregate(windows);
+            let windows = network.partial(pass.apply(tiles.clone()));
+            let mut map = network.combine(windows);
             if !coarse {
                 map = network.enlarge(map, [height, width]);
             }

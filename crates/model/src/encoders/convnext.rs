@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, add, add_scaled};
 
-use super::{EncoderInfo, Family, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, Initializer,
@@ -98,12 +98,15 @@ pub struct ConvNextConfig {
     drop_path: f64,
 }
 
-impl ConvNextConfig {
+impl EncoderFamily for ConvNextConfig {
+    type Encoder = ConvNext;
+    const FIRST_CONVOLUTION: &'static str = "stem_0.weight";
+
     /// The published variant `name` for images of `image_size` px with `inputs` channels.
     ///
     /// # Errors
     /// [`Error::ImageSize`] when 32 does not divide the image size.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
@@ -119,18 +122,18 @@ impl ConvNextConfig {
     }
 
     /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(mut self, rate: f64) -> Self {
+    fn with_drop_path(mut self, rate: f64) -> Self {
         self.drop_path = rate;
         self
     }
 
     /// Channels of the four feature maps, finest (stride 4) first.
-    pub fn channels(&self) -> Vec<usize> {
+    fn channels(&self) -> Vec<usize> {
         self.channels.to_vec()
     }
 
     /// Multiplications, each with an addition, for one image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+    fn multiply_adds(&self, image_size: usize) -> u64 {
         let stem = multiply_adds::conv(image_size / 4, [self.inputs, self.channels[0]], 4);
         let stage = |index: usize| {
             let (side, channels) = (image_size / (4 << index), self.channels[index]);
@@ -146,7 +149,7 @@ impl ConvNextConfig {
     }
 
     /// Makes the encoder.
-    pub fn init(&self, device: &Device) -> ConvNext {
+    fn init(&self, device: &Device) -> ConvNext {
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let stages = rates.into_iter().enumerate().map(|(index, rates)| {
             let channels = self.channels[index];
@@ -171,7 +174,9 @@ impl ConvNextConfig {
             stages: stages.collect(),
         }
     }
+}
 
+impl ConvNextConfig {
     fn block(&self, channels: usize, rate: f64, device: &Device) -> Block {
         let hidden = 4 * channels;
         let scale = Initializer::Constant(LAYER_SCALE);
@@ -208,9 +213,9 @@ pub struct ConvNext {
     stages: Vec<Stage>,
 }
 
-impl ConvNext {
+impl StagedEncoder for ConvNext {
     /// How many blocks each stage has.
-    pub fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<usize> {
         self.stages.iter().map(|stage| stage.blocks.len()).collect()
     }
 
@@ -219,7 +224,7 @@ impl ConvNext {
     /// # Shapes
     /// - input: the image `[batch, inputs, size, size]` or the block's before
     /// - output: `[batch, size / stride, size / stride, channels]` at strides 4, 8, 16 and 32
-    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         let Stage { downsample, blocks } = &self.stages[stage];
         let input = match (downsample, block) {
             (None, 0) => {
@@ -232,6 +237,11 @@ impl ConvNext {
             _ => input,
         };
         blocks[block].forward(input)
+    }
+
+    /// Maps run channels last within.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        x.permute([0, 3, 1, 2])
     }
 }
 

@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{add, attend, rearrange};
 
-use super::{EncoderInfo, Family, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Angles, Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear,
@@ -118,13 +118,17 @@ pub struct EvaConfig {
     drop_path: f64,
 }
 
-impl EvaConfig {
+impl EncoderFamily for EvaConfig {
+    type Encoder = Eva;
+    const FIRST_CONVOLUTION: &'static str = "model.patch_embed.proj.weight";
+    const IS_PLAIN: bool = true;
+
     /// The variant `name` for square images of `image_size` px with `inputs` channels.
     ///
     /// # Errors
     /// [`Error::ImageSize`] when the image is not an even number of patches wide; half as many
     /// must be whole for the coarsest map of the feature pyramid.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
@@ -140,18 +144,18 @@ impl EvaConfig {
     }
 
     /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(mut self, rate: f64) -> Self {
+    fn with_drop_path(mut self, rate: f64) -> Self {
         self.drop_path = rate;
         self
     }
 
     /// Channels of the four feature maps, shallowest first.
-    pub fn channels(&self) -> Vec<usize> {
+    fn channels(&self) -> Vec<usize> {
         vec![self.size.width; FEATURES]
     }
 
     /// Multiplications, each with an addition, for one image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+    fn multiply_adds(&self, image_size: usize) -> u64 {
         let (width, grid) = (self.size.width, image_size / self.patch);
         let tokens = 1 + grid * grid;
         let patches = multiply_adds::conv(grid, [self.inputs, width], self.patch);
@@ -161,7 +165,7 @@ impl EvaConfig {
     }
 
     /// Makes the encoder with timm's start.
-    pub fn init(&self, device: &Device) -> Eva {
+    fn init(&self, device: &Device) -> Eva {
         let width = self.size.width;
         let rates = drop_path_rates(self.drop_path, &[self.size.blocks]);
         let start = Initializer::Normal { std: 0.02 };
@@ -184,7 +188,9 @@ impl EvaConfig {
             },
         }
     }
+}
 
+impl EvaConfig {
     fn block(&self, index: usize, rate: f64, device: &Device) -> Block {
         let width = self.size.width;
         // Deeper branches start fainter.
@@ -232,9 +238,9 @@ pub struct Eva {
     model: Trunk,
 }
 
-impl Eva {
+impl StagedEncoder for Eva {
     /// How many blocks each quarter has.
-    pub fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<usize> {
         vec![self.model.blocks.len() / FEATURES; FEATURES]
     }
 
@@ -243,7 +249,7 @@ impl Eva {
     /// # Shapes
     /// - input: the image `[batch, inputs, size, size]` or the block's before
     /// - output: `[batch, 1, 1 + patches, channels]`, the class token first
-    pub fn block(&self, quarter: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+    fn block(&self, quarter: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         let index = quarter * (self.model.blocks.len() / FEATURES) + block;
         let tokens = match index {
             0 => self.model.tokens(input),
@@ -255,7 +261,7 @@ impl Eva {
     }
 
     /// The patches of a block's output as a map, `[batch, channels, size / patch, size / patch]`.
-    pub fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, _, tokens, width] = x.dims();
         let side = (tokens - 1).isqrt();
         let patches = x.narrow(2, 1, tokens - 1).squeeze_dim::<3>(1);

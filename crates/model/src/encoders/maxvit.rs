@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, add, add_scaled, attend};
 use serde::{Deserialize, Serialize};
 
-use super::{EncoderInfo, Family, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig,
@@ -221,12 +221,15 @@ pub struct MaxVitConfig {
     drop_path: f64,
 }
 
-impl MaxVitConfig {
+impl EncoderFamily for MaxVitConfig {
+    type Encoder = MaxVit;
+    const FIRST_CONVOLUTION: &'static str = "stem.conv1.weight";
+
     /// The published variant `name` for square images of `image_size` px with `inputs` channels.
     ///
     /// # Errors
     /// [`Error::ImageSize`] when 32 does not divide the image size.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
@@ -240,6 +243,69 @@ impl MaxVitConfig {
         }))
     }
 
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    fn with_drop_path(mut self, rate: f64) -> Self {
+        self.drop_path = rate;
+        self
+    }
+
+    /// Channels of the five feature maps, finest (stride 2) first.
+    fn channels(&self) -> Vec<usize> {
+        let mut channels = vec![self.shape.stem[1]];
+        channels.extend(self.shape.channels);
+        channels
+    }
+
+    /// Multiplications, each with an addition, for one image of `image_size` px.
+    fn multiply_adds(&self, image_size: usize) -> u64 {
+        let [first, second] = self.shape.stem;
+        let stem = multiply_adds::conv(image_size / 2, [self.inputs, first], 3)
+            + multiply_adds::conv(image_size / 2, [first, second], 3);
+        let stages = (0..4).map(|index| {
+            let side = image_size / (4 << index);
+            let outputs = self.shape.channels[index];
+            let inputs = if index == 0 {
+                second
+            } else {
+                self.shape.channels[index - 1]
+            };
+            let attention = 2 * self.attention_multiply_adds(side, outputs);
+            let first = self.conv_multiply_adds(2 * side, side, [inputs, outputs]);
+            let others = self.conv_multiply_adds(side, side, [outputs, outputs]);
+            let blocks = self.shape.blocks[index] as u64;
+            first + (blocks - 1) * others + blocks * attention
+        });
+        stem + stages.sum::<u64>()
+    }
+
+    /// Makes the encoder with timm's `vit_eff` start.
+    fn init(&self, device: &Device) -> MaxVit {
+        let shape = &self.shape;
+        let mut inputs = shape.stem[1];
+        let stages = drop_path_rates(self.drop_path, &shape.blocks)
+            .into_iter()
+            .zip(shape.channels)
+            .map(|(rates, outputs)| {
+                let blocks = rates.into_iter().enumerate().map(|(index, rate)| {
+                    let inputs = if index == 0 { inputs } else { outputs };
+                    let stride = if index == 0 { 2 } else { 1 };
+                    self.block([inputs, outputs], stride, rate, device)
+                });
+                let stage = Stage {
+                    blocks: blocks.collect(),
+                };
+                inputs = outputs;
+                stage
+            })
+            .collect();
+        MaxVit {
+            stem: self.stem(device),
+            stages,
+        }
+    }
+}
+
+impl MaxVitConfig {
     /// Replaces the published shape.
     ///
     /// # Errors
@@ -277,41 +343,6 @@ impl MaxVitConfig {
         &self.shape
     }
 
-    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(mut self, rate: f64) -> Self {
-        self.drop_path = rate;
-        self
-    }
-
-    /// Channels of the five feature maps, finest (stride 2) first.
-    pub fn channels(&self) -> Vec<usize> {
-        let mut channels = vec![self.shape.stem[1]];
-        channels.extend(self.shape.channels);
-        channels
-    }
-
-    /// Multiplications, each with an addition, for one image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
-        let [first, second] = self.shape.stem;
-        let stem = multiply_adds::conv(image_size / 2, [self.inputs, first], 3)
-            + multiply_adds::conv(image_size / 2, [first, second], 3);
-        let stages = (0..4).map(|index| {
-            let side = image_size / (4 << index);
-            let outputs = self.shape.channels[index];
-            let inputs = if index == 0 {
-                second
-            } else {
-                self.shape.channels[index - 1]
-            };
-            let attention = 2 * self.attention_multiply_adds(side, outputs);
-            let first = self.conv_multiply_adds(2 * side, side, [inputs, outputs]);
-            let others = self.conv_multiply_adds(side, side, [outputs, outputs]);
-            let blocks = self.shape.blocks[index] as u64;
-            first + (blocks - 1) * others + blocks * attention
-        });
-        stem + stages.sum::<u64>()
-    }
-
     /// Those of an MBConv block from maps of `from × from` to `to × to`.
     fn conv_multiply_adds(&self, from: usize, to: usize, channels: [usize; 2]) -> u64 {
         let [inputs, outputs] = channels;
@@ -347,32 +378,6 @@ impl MaxVitConfig {
         match self.style {
             Style::Rw => [4 * inputs, (inputs / 4).max(1)],
             Style::Tf => [4 * outputs, outputs / 4],
-        }
-    }
-
-    /// Makes the encoder with timm's `vit_eff` start.
-    pub fn init(&self, device: &Device) -> MaxVit {
-        let shape = &self.shape;
-        let mut inputs = shape.stem[1];
-        let stages = drop_path_rates(self.drop_path, &shape.blocks)
-            .into_iter()
-            .zip(shape.channels)
-            .map(|(rates, outputs)| {
-                let blocks = rates.into_iter().enumerate().map(|(index, rate)| {
-                    let inputs = if index == 0 { inputs } else { outputs };
-                    let stride = if index == 0 { 2 } else { 1 };
-                    self.block([inputs, outputs], stride, rate, device)
-                });
-                let stage = Stage {
-                    blocks: blocks.collect(),
-                };
-                inputs = outputs;
-                stage
-            })
-            .collect();
-        MaxVit {
-            stem: self.stem(device),
-            stages,
         }
     }
 
@@ -479,9 +484,12 @@ pub struct MaxVit {
     stages: Vec<Stage>,
 }
 
-impl MaxVit {
+impl StagedEncoder for MaxVit {
+    const STEM_IS_STAGE: bool = true;
+    const LAYERS_ARE_STAGES: bool = true;
+
     /// How many blocks each stage has; the stem is a stage of one.
-    pub fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<usize> {
         let stages = self.stages.iter().map(|stage| stage.blocks.len());
         std::iter::once(1).chain(stages).collect()
     }
@@ -491,7 +499,7 @@ impl MaxVit {
     /// # Shapes
     /// - input: the image `[batch, inputs, size, size]` or the block's before
     /// - output: `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8, 16 and 32
-    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         match stage {
             0 => self.stem.forward(input),
             stage => self.stages[stage - 1].blocks[block].forward(input),

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{add, add_scaled, attend};
 
-use super::{EncoderInfo, Family, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
@@ -68,12 +68,15 @@ pub struct MetaFormerConfig {
     drop_path: f64,
 }
 
-impl MetaFormerConfig {
+impl EncoderFamily for MetaFormerConfig {
+    type Encoder = MetaFormer;
+    const FIRST_CONVOLUTION: &'static str = "stem.conv.weight";
+
     /// The published variant `name` for images of `image_size` px with `inputs` channels.
     ///
     /// # Errors
     /// [`Error::ImageSize`] when 32 does not divide the image size.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
@@ -88,18 +91,18 @@ impl MetaFormerConfig {
     }
 
     /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(mut self, rate: f64) -> Self {
+    fn with_drop_path(mut self, rate: f64) -> Self {
         self.drop_path = rate;
         self
     }
 
     /// Channels of the four feature maps, finest (stride 4) first.
-    pub fn channels(&self) -> Vec<usize> {
+    fn channels(&self) -> Vec<usize> {
         self.channels.to_vec()
     }
 
     /// Multiplications, each with an addition, for one image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+    fn multiply_adds(&self, image_size: usize) -> u64 {
         let stem = multiply_adds::conv(image_size / 4, [self.inputs, self.channels[0]], 7);
         let stage = |index: usize| {
             let (side, channels) = (image_size / (4 << index), self.channels[index]);
@@ -121,7 +124,7 @@ impl MetaFormerConfig {
     }
 
     /// Makes the encoder.
-    pub fn init(&self, device: &Device) -> MetaFormer {
+    fn init(&self, device: &Device) -> MetaFormer {
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let stages = rates.into_iter().enumerate().map(|(index, rates)| {
             let channels = self.channels[index];
@@ -152,7 +155,9 @@ impl MetaFormerConfig {
             stages: stages.collect(),
         }
     }
+}
 
+impl MetaFormerConfig {
     fn block(&self, stage: usize, rate: f64, device: &Device) -> Block {
         let channels = self.channels[stage];
         let late = stage >= LATE;
@@ -193,9 +198,9 @@ pub struct MetaFormer {
     stages: Vec<Stage>,
 }
 
-impl MetaFormer {
+impl StagedEncoder for MetaFormer {
     /// How many blocks each stage has.
-    pub fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<usize> {
         self.stages.iter().map(|stage| stage.blocks.len()).collect()
     }
 
@@ -204,7 +209,7 @@ impl MetaFormer {
     /// # Shapes
     /// - input: the image `[batch, inputs, size, size]` or the block's before
     /// - output: `[batch, size / stride, size / stride, channels]` at strides 4, 8, 16 and 32
-    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         let Stage { downsample, blocks } = &self.stages[stage];
         let input = match (downsample, block) {
             (None, 0) => {
@@ -217,6 +222,11 @@ impl MetaFormer {
             _ => input,
         };
         blocks[block].forward(input)
+    }
+
+    /// Maps run channels last within.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        x.permute([0, 3, 1, 2])
     }
 }
 

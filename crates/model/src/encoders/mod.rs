@@ -1,5 +1,5 @@
 //! Encoders: networks that turn an image into feature maps at falling resolution. One file per
-//! family, its variants as data, under timm's names.
+//! family, its variants as data, under timm's names; one line of the registry below names it.
 
 mod convnext;
 mod eva;
@@ -21,34 +21,56 @@ pub use metaformer::{MetaFormer, MetaFormerConfig};
 pub use resnet::{ResNet, ResNetConfig};
 pub use swin::{Swin, SwinConfig};
 
-/// A family of encoders: one file here, one paper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Multi-axis vision transformer.
-    MaxVit,
-    /// Convolutional networks in the manner of transformers, both versions.
-    ConvNext,
-    /// CAFormer and ConvFormer.
-    MetaFormer,
-    /// Residual networks.
-    ResNet,
-    /// Shifted-window transformers, second version.
-    Swin,
-    /// Plain vision transformers with rotary positions.
-    Eva,
+/// The configuration of a family's encoders.
+pub(crate) trait EncoderFamily: Sized {
+    /// What the configuration makes.
+    type Encoder: StagedEncoder;
+
+    /// The weight of the first convolution, whose inputs are the image's channels, by timm's name.
+    const FIRST_CONVOLUTION: &'static str;
+
+    /// Whether all feature maps have one stride, so that a decoder needs a pyramid made of them.
+    const IS_PLAIN: bool = false;
+
+    /// The variant `name` for square images of `image_size` px with `inputs` channels; `None` if
+    /// the family has no such variant.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when strides or windows do not divide the image size.
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error>;
+
+    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+    fn with_drop_path(self, rate: f64) -> Self;
+
+    /// Channels of the feature maps, finest first.
+    fn channels(&self) -> Vec<usize>;
+
+    /// Multiplications, each with an addition, for one square image of `image_size` px.
+    fn multiply_adds(&self, image_size: usize) -> u64;
+
+    /// Makes the encoder.
+    fn init(&self, device: &Device) -> Self::Encoder;
 }
 
-impl Family {
-    /// The family's name as its paper writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MaxVit => "MaxViT",
-            Self::ConvNext => "ConvNeXt",
-            Self::MetaFormer => "MetaFormer",
-            Self::ResNet => "ResNet",
-            Self::Swin => "Swin V2",
-            Self::Eva => "EVA-02",
-        }
+/// An encoder that is passed through block by block.
+pub(crate) trait StagedEncoder {
+    /// Whether the stem counts as the first stage.
+    const STEM_IS_STAGE: bool = false;
+
+    /// Whether timm groups the encoder's tensors by stage, and not by block, for layer-wise
+    /// learning rates.
+    const LAYERS_ARE_STAGES: bool = false;
+
+    /// How many blocks each stage has. Every stage ends with a feature map.
+    fn blocks(&self) -> Vec<usize>;
+
+    /// What one block of a stage makes of the image (the very first block) or of what the block
+    /// before it made.
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4>;
+
+    /// The feature map, `[batch, channels, height, width]`, that the last block of a stage made.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        x
     }
 }
 
@@ -65,188 +87,151 @@ pub struct EncoderInfo {
     pub licence: &'static str,
 }
 
-/// Every encoder that can be made by name.
-pub fn catalogue() -> Vec<EncoderInfo> {
-    maxvit::catalogue()
-        .chain(convnext::catalogue())
-        .chain(metaformer::catalogue())
-        .chain(resnet::catalogue())
-        .chain(swin::catalogue())
-        .chain(eva::catalogue())
-        .collect()
-}
+/// Makes the choice of families out of one line each: the module, the name that the paper has for
+/// it, and the types of its configuration and its encoder.
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident($config:ident) = $module:ident, $title:literal;)+) => {
+        /// A family of encoders: one file here, one paper.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Family {
+            $($(#[$doc])* $family,)+
+        }
 
-/// Configuration of an encoder.
-#[derive(Clone, Debug)]
-pub enum EncoderConfig {
-    /// See `MaxVitConfig`.
-    MaxVit(MaxVitConfig),
-    /// See `ConvNextConfig`.
-    ConvNext(ConvNextConfig),
-    /// See `MetaFormerConfig`.
-    MetaFormer(MetaFormerConfig),
-    /// See `ResNetConfig`.
-    ResNet(ResNetConfig),
-    /// See `SwinConfig`.
-    Swin(SwinConfig),
-    /// See `EvaConfig`.
-    Eva(EvaConfig),
-}
-
-impl EncoderConfig {
-    /// The encoder that timm calls `name`, for square images of `image_size` px with `inputs`
-    /// channels.
-    ///
-    /// # Errors
-    /// [`Error::UnknownEncoder`] naming the nearest one; [`Error::ImageSize`] when the encoder
-    /// cannot take the size.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Self, Error> {
-        if let Some(config) = MaxVitConfig::named(name, inputs, image_size)? {
-            return Ok(Self::MaxVit(config));
-        }
-        if let Some(config) = ConvNextConfig::named(name, inputs, image_size)? {
-            return Ok(Self::ConvNext(config));
-        }
-        if let Some(config) = MetaFormerConfig::named(name, inputs, image_size)? {
-            return Ok(Self::MetaFormer(config));
-        }
-        if let Some(config) = ResNetConfig::named(name, inputs, image_size)? {
-            return Ok(Self::ResNet(config));
-        }
-        if let Some(config) = SwinConfig::named(name, inputs, image_size)? {
-            return Ok(Self::Swin(config));
-        }
-        if let Some(config) = EvaConfig::named(name, inputs, image_size)? {
-            return Ok(Self::Eva(config));
-        }
-        Err(Error::unknown_encoder(name))
-    }
-
-    /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(self, rate: f64) -> Self {
-        match self {
-            Self::MaxVit(config) => Self::MaxVit(config.with_drop_path(rate)),
-            Self::ConvNext(config) => Self::ConvNext(config.with_drop_path(rate)),
-            Self::MetaFormer(config) => Self::MetaFormer(config.with_drop_path(rate)),
-            Self::ResNet(config) => Self::ResNet(config.with_drop_path(rate)),
-            Self::Swin(config) => Self::Swin(config.with_drop_path(rate)),
-            Self::Eva(config) => Self::Eva(config.with_drop_path(rate)),
-        }
-    }
-
-    /// Channels of the feature maps, finest first.
-    pub fn channels(&self) -> Vec<usize> {
-        match self {
-            Self::MaxVit(config) => config.channels(),
-            Self::ConvNext(config) => config.channels(),
-            Self::MetaFormer(config) => config.channels(),
-            Self::ResNet(config) => config.channels(),
-            Self::Swin(config) => config.channels(),
-            Self::Eva(config) => config.channels(),
-        }
-    }
-
-    /// Whether all feature maps have one stride, so that a decoder needs a pyramid made of them.
-    pub fn is_plain(&self) -> bool {
-        matches!(self, Self::Eva(_))
-    }
-
-    /// Multiplications, each with an addition, for one square image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
-        match self {
-            Self::MaxVit(config) => config.multiply_adds(image_size),
-            Self::ConvNext(config) => config.multiply_adds(image_size),
-            Self::MetaFormer(config) => config.multiply_adds(image_size),
-            Self::ResNet(config) => config.multiply_adds(image_size),
-            Self::Swin(config) => config.multiply_adds(image_size),
-            Self::Eva(config) => config.multiply_adds(image_size),
-        }
-    }
-
-    /// Makes the encoder.
-    pub fn init(&self, device: &Device) -> Encoder {
-        match self {
-            Self::MaxVit(config) => Encoder::MaxVit(config.init(device)),
-            Self::ConvNext(config) => Encoder::ConvNext(config.init(device)),
-            Self::MetaFormer(config) => Encoder::MetaFormer(config.init(device)),
-            Self::ResNet(config) => Encoder::ResNet(config.init(device)),
-            Self::Swin(config) => Encoder::Swin(config.init(device)),
-            Self::Eva(config) => Encoder::Eva(config.init(device)),
-        }
-    }
-}
-
-/// An encoder of any family.
-#[derive(Module, Debug)]
-pub enum Encoder {
-    /// See [`MaxVit`].
-    MaxVit(MaxVit),
-    /// See [`ConvNext`].
-    ConvNext(ConvNext),
-    /// See [`MetaFormer`].
-    MetaFormer(MetaFormer),
-    /// See [`ResNet`].
-    ResNet(ResNet),
-    /// See [`Swin`].
-    Swin(Swin),
-    /// See [`Eva`].
-    Eva(Eva),
-}
-
-impl Encoder {
-    /// # Shapes
-    /// - input: `[batch, inputs, size, size]`
-    /// - output: feature maps `[batch, channels, size / stride, size / stride]`, finest first (EVA-02's
-    ///   all have one stride)
-    pub fn forward(&self, input: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = input;
-        let mut features = Vec::new();
-        for (stage, blocks) in self.blocks().into_iter().enumerate() {
-            for block in 0..blocks {
-                x = self.block(stage, block, x);
+        impl Family {
+            /// The family's name as its paper writes it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$family => $title,)+
+                }
             }
-            features.push(self.feature(x.clone()));
         }
-        features
-    }
 
-    /// How many blocks each stage has. Every stage ends with a feature map.
-    pub(crate) fn blocks(&self) -> Vec<usize> {
-        match self {
-            Self::MaxVit(encoder) => encoder.blocks(),
-            Self::ConvNext(encoder) => encoder.blocks(),
-            Self::MetaFormer(encoder) => encoder.blocks(),
-            Self::ResNet(encoder) => encoder.blocks(),
-            Self::Swin(encoder) => encoder.blocks(),
-            Self::Eva(encoder) => encoder.blocks(),
+        /// The first convolutions of all families, by timm's names.
+        pub(crate) const FIRST_CONVOLUTIONS: &[&str] =
+            &[$(<$config as EncoderFamily>::FIRST_CONVOLUTION,)+];
+
+        /// Every encoder that can be made by name.
+        pub fn catalogue() -> Vec<EncoderInfo> {
+            let mut encoders = Vec::new();
+            $(encoders.extend($module::catalogue());)+
+            encoders
         }
-    }
 
-    /// Whether the stem counts as the first stage.
-    pub(crate) fn stem_is_stage(&self) -> bool {
-        matches!(self, Self::MaxVit(_) | Self::ResNet(_))
-    }
-
-    /// What one block of a stage makes of the image (the very first block) or of what the block
-    /// before it made.
-    pub(crate) fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::MaxVit(encoder) => encoder.block(stage, block, input),
-            Self::ConvNext(encoder) => encoder.block(stage, block, input),
-            Self::MetaFormer(encoder) => encoder.block(stage, block, input),
-            Self::ResNet(encoder) => encoder.block(stage, block, input),
-            Self::Swin(encoder) => encoder.block(stage, block, input),
-            Self::Eva(encoder) => encoder.block(stage, block, input),
+        /// Configuration of an encoder.
+        #[derive(Clone, Debug)]
+        pub enum EncoderConfig {
+            $($(#[$doc])* $family($config),)+
         }
-    }
 
-    /// The feature map, `[batch, channels, height, width]`, that the last block of a stage made.
-    pub(crate) fn feature(&self, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::MaxVit(_) | Self::ResNet(_) => x,
-            // These run channels last.
-            Self::ConvNext(_) | Self::MetaFormer(_) | Self::Swin(_) => x.permute([0, 3, 1, 2]),
-            Self::Eva(encoder) => encoder.feature(x),
+        impl EncoderConfig {
+            /// The encoder that timm calls `name`, for square images of `image_size` px with
+            /// `inputs` channels.
+            ///
+            /// # Errors
+            /// [`Error::UnknownEncoder`] naming the nearest one; [`Error::ImageSize`] when the
+            /// encoder cannot take the size.
+            pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Self, Error> {
+                $(if let Some(config) = $config::named(name, inputs, image_size)? {
+                    return Ok(Self::$family(config));
+                })+
+                Err(Error::unknown_encoder(name))
+            }
+
+            /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
+            pub fn with_drop_path(self, rate: f64) -> Self {
+                match self {
+                    $(Self::$family(config) => Self::$family(config.with_drop_path(rate)),)+
+                }
+            }
+
+            /// Channels of the feature maps, finest first.
+            pub fn channels(&self) -> Vec<usize> {
+                match self {
+                    $(Self::$family(config) => config.channels(),)+
+                }
+            }
+
+            /// Whether all feature maps have one stride, so that a decoder needs a pyramid made of
+            /// them.
+            pub fn is_plain(&self) -> bool {
+                match self {
+                    $(Self::$family(_) => <$config as EncoderFamily>::IS_PLAIN,)+
+                }
+            }
+
+            /// Multiplications, each with an addition, for one square image of `image_size` px.
+            pub fn multiply_adds(&self, image_size: usize) -> u64 {
+                match self {
+                    $(Self::$family(config) => config.multiply_adds(image_size),)+
+                }
+            }
+
+            /// Makes the encoder.
+            pub fn init(&self, device: &Device) -> Encoder {
+                match self {
+                    $(Self::$family(config) => Encoder::$family(config.init(device)),)+
+                }
+            }
         }
-    }
+
+        /// An encoder of any family.
+        #[derive(Module, Debug)]
+        pub enum Encoder {
+            $($(#[$doc])* $family($family),)+
+        }
+
+        impl Encoder {
+            /// How many blocks each stage has. Every stage ends with a feature map.
+            pub(crate) fn blocks(&self) -> Vec<usize> {
+                match self {
+                    $(Self::$family(encoder) => encoder.blocks(),)+
+                }
+            }
+
+            /// Whether the stem counts as the first stage.
+            pub(crate) fn stem_is_stage(&self) -> bool {
+                match self {
+                    $(Self::$family(_) => <$family as StagedEncoder>::STEM_IS_STAGE,)+
+                }
+            }
+
+            /// Whether timm groups the tensors by stage for layer-wise learning rates.
+            pub(crate) fn layers_are_stages(&self) -> bool {
+                match self {
+                    $(Self::$family(_) => <$family as StagedEncoder>::LAYERS_ARE_STAGES,)+
+                }
+            }
+
+            /// What one block of a stage makes of the image (the very first block) or of what the
+            /// block before it made.
+            pub(crate) fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+                match self {
+                    $(Self::$family(encoder) => encoder.block(stage, block, input),)+
+                }
+            }
+
+            /// The feature map, `[batch, channels, height, width]`, that the last block of a stage
+            /// made.
+            pub(crate) fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+                match self {
+                    $(Self::$family(encoder) => encoder.feature(x),)+
+                }
+            }
+        }
+    };
+}
+
+families! {
+    /// Multi-axis vision transformer.
+    MaxVit(MaxVitConfig) = maxvit, "MaxViT";
+    /// Convolutional networks in the manner of transformers, both versions.
+    ConvNext(ConvNextConfig) = convnext, "ConvNeXt";
+    /// CAFormer and ConvFormer.
+    MetaFormer(MetaFormerConfig) = metaformer, "MetaFormer";
+    /// Residual networks.
+    ResNet(ResNetConfig) = resnet, "ResNet";
+    /// Shifted-window transformers, second version.
+    Swin(SwinConfig) = swin, "Swin V2";
+    /// Plain vision transformers with rotary positions.
+    Eva(EvaConfig) = eva, "EVA-02";
 }

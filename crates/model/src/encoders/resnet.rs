@@ -6,7 +6,7 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::{EncoderInfo, Family, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use inkling_kernels::{Activation, activate};
 
 use crate::Error;
@@ -51,12 +51,15 @@ pub struct ResNetConfig {
     drop_path: f64,
 }
 
-impl ResNetConfig {
+impl EncoderFamily for ResNetConfig {
+    type Encoder = ResNet;
+    const FIRST_CONVOLUTION: &'static str = "conv1.weight";
+
     /// The published variant `name` for images of `image_size` px with `inputs` channels.
     ///
     /// # Errors
     /// [`Error::ImageSize`] when 32 does not divide the image size.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
@@ -70,23 +73,19 @@ impl ResNetConfig {
     }
 
     /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(mut self, rate: f64) -> Self {
+    fn with_drop_path(mut self, rate: f64) -> Self {
         self.drop_path = rate;
         self
     }
 
     /// Channels of the five feature maps, finest (stride 2) first.
-    pub fn channels(&self) -> Vec<usize> {
+    fn channels(&self) -> Vec<usize> {
         let stages = (0..4).map(|stage| (STEM << stage) * self.widening());
         std::iter::once(STEM).chain(stages).collect()
     }
 
-    fn widening(&self) -> usize {
-        if self.bottleneck { 4 } else { 1 }
-    }
-
     /// Multiplications, each with an addition, for one image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+    fn multiply_adds(&self, image_size: usize) -> u64 {
         let channels = self.channels();
         let stem = multiply_adds::conv(image_size / 2, [self.inputs, STEM], 7);
         let stage = |index: usize| {
@@ -102,29 +101,8 @@ impl ResNetConfig {
         stem + (0..4).map(stage).sum::<u64>()
     }
 
-    /// Those of a block from maps of `from × from` to `to × to`.
-    fn block_multiply_adds(&self, from: usize, to: usize, inputs: usize, width: usize) -> u64 {
-        let outputs = width * self.widening();
-        let branch = match self.bottleneck {
-            true => {
-                multiply_adds::conv(from, [inputs, width], 1)
-                    + multiply_adds::conv(to, [width, width], 3)
-                    + multiply_adds::conv(to, [width, outputs], 1)
-            }
-            false => {
-                multiply_adds::conv(to, [inputs, width], 3)
-                    + multiply_adds::conv(to, [width, width], 3)
-            }
-        };
-        let shortcut = match inputs == outputs {
-            true => 0,
-            false => multiply_adds::conv(to, [inputs, outputs], 1),
-        };
-        branch + shortcut
-    }
-
     /// Makes the encoder.
-    pub fn init(&self, device: &Device) -> ResNet {
+    fn init(&self, device: &Device) -> ResNet {
         let channels = self.channels();
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let stage = |index: usize| -> Vec<Block> {
@@ -146,6 +124,33 @@ impl ResNetConfig {
             layer3: stage(2),
             layer4: stage(3),
         }
+    }
+}
+
+impl ResNetConfig {
+    fn widening(&self) -> usize {
+        if self.bottleneck { 4 } else { 1 }
+    }
+
+    /// Those of a block from maps of `from × from` to `to × to`.
+    fn block_multiply_adds(&self, from: usize, to: usize, inputs: usize, width: usize) -> u64 {
+        let outputs = width * self.widening();
+        let branch = match self.bottleneck {
+            true => {
+                multiply_adds::conv(from, [inputs, width], 1)
+                    + multiply_adds::conv(to, [width, width], 3)
+                    + multiply_adds::conv(to, [width, outputs], 1)
+            }
+            false => {
+                multiply_adds::conv(to, [inputs, width], 3)
+                    + multiply_adds::conv(to, [width, width], 3)
+            }
+        };
+        let shortcut = match inputs == outputs {
+            true => 0,
+            false => multiply_adds::conv(to, [inputs, outputs], 1),
+        };
+        branch + shortcut
     }
 
     fn block(
@@ -193,13 +198,11 @@ pub struct ResNet {
     layer4: Vec<Block>,
 }
 
-impl ResNet {
-    fn stages(&self) -> [&Vec<Block>; 4] {
-        [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
-    }
+impl StagedEncoder for ResNet {
+    const STEM_IS_STAGE: bool = true;
 
     /// How many blocks each stage has; the stem is a stage of one.
-    pub fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<usize> {
         let stages = self.stages().into_iter().map(Vec::len);
         std::iter::once(1).chain(stages).collect()
     }
@@ -209,7 +212,7 @@ impl ResNet {
     /// # Shapes
     /// - input: the image `[batch, inputs, size, size]` or the block's before
     /// - output: `[batch, channels, size / stride, size / stride]` at strides 2, 4, 8, 16 and 32
-    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         let Some(stage) = stage.checked_sub(1) else {
             let activation = Some(Activation::Relu);
             return self.conv1.forward_normed(input, &self.bn1, activation);
@@ -224,6 +227,12 @@ impl ResNet {
             _ => input,
         };
         self.stages()[stage][block].forward(input)
+    }
+}
+
+impl ResNet {
+    fn stages(&self) -> [&Vec<Block>; 4] {
+        [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
     }
 }
 

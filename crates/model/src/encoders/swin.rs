@@ -9,7 +9,7 @@ use inkling_kernels::{
     Activation, activate, add, attend, expand_position_bias, l2_normalize, rearrange, roll_maps,
 };
 
-use super::{EncoderInfo, Family, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
@@ -120,13 +120,16 @@ pub struct SwinConfig {
     drop_path: f64,
 }
 
-impl SwinConfig {
+impl EncoderFamily for SwinConfig {
+    type Encoder = Swin;
+    const FIRST_CONVOLUTION: &'static str = "patch_embed.proj.weight";
+
     /// The published variant `name` for square images of `image_size` px with `inputs` channels.
     /// Stages smaller than the window take a window of their own size.
     ///
     /// # Errors
     /// [`Error::ImageSize`] when a stage is not a whole number of windows.
-    pub fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
+    fn named(name: &str, inputs: usize, image_size: usize) -> Result<Option<Self>, Error> {
         let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
             return Ok(None);
         };
@@ -151,27 +154,18 @@ impl SwinConfig {
     }
 
     /// Sets the drop-path rate of the last block; earlier blocks' rates rise towards it.
-    pub fn with_drop_path(mut self, rate: f64) -> Self {
+    fn with_drop_path(mut self, rate: f64) -> Self {
         self.drop_path = rate;
         self
     }
 
     /// Channels of the four feature maps, finest (stride 4) first.
-    pub fn channels(&self) -> Vec<usize> {
+    fn channels(&self) -> Vec<usize> {
         (0..4).map(|stage| self.width << stage).collect()
     }
 
-    /// Side of a stage's maps.
-    fn side(&self, stage: usize) -> usize {
-        self.image_size / (4 << stage)
-    }
-
-    fn window_of(&self, stage: usize) -> usize {
-        self.window.min(self.side(stage))
-    }
-
     /// Multiplications, each with an addition, for one image of `image_size` px.
-    pub fn multiply_adds(&self, image_size: usize) -> u64 {
+    fn multiply_adds(&self, image_size: usize) -> u64 {
         let stem = multiply_adds::conv(image_size / 4, [self.inputs, self.width], 4);
         let stage = |index: usize| {
             let (side, channels) = (image_size / (4 << index), self.width << index);
@@ -193,7 +187,7 @@ impl SwinConfig {
     }
 
     /// Makes the encoder.
-    pub fn init(&self, device: &Device) -> Swin {
+    fn init(&self, device: &Device) -> Swin {
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let layers = rates.into_iter().enumerate().map(|(stage, rates)| {
             let channels = self.width << stage;
@@ -220,6 +214,17 @@ impl SwinConfig {
             },
             layers: layers.collect(),
         }
+    }
+}
+
+impl SwinConfig {
+    /// Side of a stage's maps.
+    fn side(&self, stage: usize) -> usize {
+        self.image_size / (4 << stage)
+    }
+
+    fn window_of(&self, stage: usize) -> usize {
+        self.window.min(self.side(stage))
     }
 
     fn block(&self, stage: usize, index: usize, rate: f64, device: &Device) -> Block {
@@ -279,9 +284,9 @@ pub struct Swin {
     layers: Vec<Stage>,
 }
 
-impl Swin {
+impl StagedEncoder for Swin {
     /// How many blocks each stage has.
-    pub fn blocks(&self) -> Vec<usize> {
+    fn blocks(&self) -> Vec<usize> {
         self.layers.iter().map(|stage| stage.blocks.len()).collect()
     }
 
@@ -290,7 +295,7 @@ impl Swin {
     /// # Shapes
     /// - input: the image `[batch, inputs, size, size]` or the block's before
     /// - output: `[batch, size / stride, size / stride, channels]` at strides 4, 8, 16 and 32
-    pub fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
         let Stage { downsample, blocks } = &self.layers[stage];
         let input = match (downsample, block) {
             (None, 0) => {
@@ -301,6 +306,11 @@ impl Swin {
             _ => input,
         };
         blocks[block].forward(input)
+    }
+
+    /// Maps run channels last within.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        x.permute([0, 3, 1, 2])
     }
 }
 

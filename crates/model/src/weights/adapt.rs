@@ -2,16 +2,7 @@
 //! other image sizes, other patches.
 
 use super::resample::AxisMap;
-
-/// The encoders' first convolutions, whose inputs are the image's channels.
-const STEMS: [&str; 6] = [
-    "encoder.stem.conv1.weight",
-    "encoder.stem.conv.weight",
-    "encoder.stem_0.weight",
-    "encoder.conv1.weight",
-    "encoder.patch_embed.proj.weight",
-    "encoder.model.patch_embed.proj.weight",
-];
+use crate::encoders::FIRST_CONVOLUTIONS;
 
 /// The values of the tensor `name`, of shape `found` in a file, for a network that has it in the
 /// shape `expected`; `None` when the one is not made from the other.
@@ -21,7 +12,7 @@ pub(super) fn adapt(
     found: &[usize],
     expected: &[usize],
 ) -> Option<Vec<f32>> {
-    if STEMS.contains(&name) {
+    if is_first_convolution(name) {
         return first_convolution(values, found.try_into().ok()?, expected.try_into().ok()?);
     }
     if name.ends_with(".pos_embed") {
@@ -31,6 +22,13 @@ pub(super) fn adapt(
         return distances(values, found.try_into().ok()?, expected.try_into().ok()?);
     }
     None
+}
+
+/// Whether a tensor is the weight of an encoder's first convolution, whose inputs are the image's
+/// channels.
+fn is_first_convolution(name: &str) -> bool {
+    let own = name.strip_prefix("encoder.");
+    own.is_some_and(|own| FIRST_CONVOLUTIONS.contains(&own))
 }
 
 /// `[outputs, inputs, kernel, kernel]`: patches are resampled, inputs repeated or left out.

@@ -12,6 +12,11 @@ use crate::{Error, ModelSettings, Network};
 
 /// The metadata key that holds the settings, as JSON.
 const SETTINGS_KEY: &str = "inkling.model";
+/// The metadata key that holds the settings' format.
+const FORMAT_KEY: &str = "inkling.format";
+/// The format that is written: settings that a reader of an older one may not know count it up. Files
+/// of the first, which had two approaches, carry no number.
+const FORMAT: u32 = 2;
 
 /// A network read from a file, ready to predict.
 #[derive(Clone, Debug)]
@@ -37,6 +42,12 @@ pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
     let text = metadata.remove(SETTINGS_KEY).ok_or(Error::NoSettings {
         path: path.to_owned(),
     })?;
+    if let Some(format) = metadata.remove(FORMAT_KEY) {
+        check_format(&format).map_err(|reason| Error::BadSettings {
+            path: path.to_owned(),
+            reason,
+        })?;
+    }
     let settings: ModelSettings =
         serde_json::from_str(&text).map_err(|error| Error::BadSettings {
             path: path.to_owned(),
@@ -53,6 +64,15 @@ pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
         metadata,
         sha256: sha256(path)?,
     })
+}
+
+fn check_format(found: &str) -> Result<(), String> {
+    match found.parse::<u32>() {
+        Ok(1..=FORMAT) => Ok(()),
+        _ => Err(format!(
+            "they are of format {found:?}, and this version reads formats 1 to {FORMAT}"
+        )),
+    }
 }
 
 /// Refuses settings that the file's tensors cannot be those of, before anything of the settings'
@@ -211,6 +231,7 @@ pub(super) fn described(
     }
     let text = serde_json::to_string(settings).expect("settings are plain data");
     tensors.describe(SETTINGS_KEY, text);
+    tensors.describe(FORMAT_KEY, FORMAT.to_string());
     tensors
 }
 

@@ -10,6 +10,7 @@ mod hub_client;
 mod names;
 mod pickle;
 mod pytorch;
+mod read;
 mod resample;
 mod tensors;
 

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use inkling_fragment::write_whole;
@@ -15,57 +15,17 @@ pub struct Tensors {
     metadata: BTreeMap<String, String>,
 }
 
-/// What a file begins with that `torch.save` wrote.
-const ZIP: &[u8] = b"PK\x03\x04";
-/// What it began with before PyTorch 1.6: a bare pickle.
-const PICKLE: [u8; 2] = [0x80, 0x02];
-/// What the first byte of a safetensors header is.
-const HEADER_START: u8 = b'{';
-
 /// Most bytes of a safetensors header; it is parsed into many times as much. A thousand tensors
 /// and a run's settings take a fifth of one.
 const LONGEST_HEADER: u64 = 16 << 20;
 
 impl Tensors {
-    /// Reads the whole file: safetensors, or what `torch.save` wrote (`.pth`, `.bin`, `.ckpt`),
-    /// told apart by its first bytes. Integer tensors (PyTorch's batch counters) are passed over.
-    /// Pickles are read, never run.
+    /// The tensors of a safetensors file's bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read; [`Error::NotSafetensors`] when the header is
-    /// hostile or damaged, or the file is shorter than the header says; [`Error::NotPyTorch`],
-    /// [`Error::PickledCode`] and [`Error::OldPyTorch`] for PyTorch's.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut start = Vec::new();
-        let file = std::fs::File::open(path).map_err(io)?;
-        // A pipe or a device may never end.
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(Error::NotSafetensors {
-                path: path.to_owned(),
-                reason: "no regular file".to_owned(),
-            });
-        }
-        file.take(9).read_to_end(&mut start).map_err(io)?;
-        if start.starts_with(ZIP) {
-            return super::pytorch::read(path);
-        }
-        if start.starts_with(&PICKLE) && start.get(8) != Some(&HEADER_START) {
-            return Err(Error::OldPyTorch {
-                path: path.to_owned(),
-            });
-        }
-        let bytes = std::fs::read(path).map_err(io)?;
-        Self::parse(&bytes).map_err(|reason| Error::NotSafetensors {
-            path: path.to_owned(),
-            reason,
-        })
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// What is wrong with a header that is hostile or damaged, or a file that is shorter than its
+    /// header says.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let length = bytes
             .first_chunk()
             .map_or(0, |&bytes| u64::from_le_bytes(bytes));

@@ -1,0 +1,122 @@
+//! Networks: volume patch in, ink logits out, whatever is inside.
+
+mod staged;
+mod windows;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::layers::Resize;
+use crate::{Error, ModelSettings, seed_generator};
+
+pub(crate) use staged::StagedNetwork;
+pub use windows::WindowNetwork;
+
+impl ModelSettings {
+    /// Makes the network with random weights, the same for the same `seed` on every device.
+    ///
+    /// # Errors
+    /// Settings out of range, an unknown encoder, an image size that it cannot take.
+    pub fn init(&self, device: &Device, seed: u64) -> Result<Network, Error> {
+        let network = self.build(device)?;
+        seed_generator(seed);
+        Ok(network.materialize())
+    }
+
+    /// Makes the network with weights that are drawn only when first read, for those who will
+    /// replace them.
+    pub(crate) fn build(&self, device: &Device) -> Result<Network, Error> {
+        self.check()?;
+        Ok(Network::Windows(WindowNetwork::new(self, device)?))
+    }
+}
+
+/// A segmentation network of any kind: volume patch in, ink logits out.
+///
+/// A pass has two halves. [`partial`](Self::partial) is all that is not linear and gives coarse
+/// maps; [`combine`](Self::combine) and [`enlarge`](Self::enlarge) are linear, so that a mean of
+/// several passes may be taken before them.
+#[derive(Module, Debug)]
+pub enum Network {
+    /// See [`WindowNetwork`].
+    Windows(WindowNetwork),
+}
+
+impl Network {
+    /// # Shapes
+    /// - volume: `[batch, depth, height, width]`, normalised intensities
+    /// - output: `[batch, height, width]`, logits of ink
+    pub fn forward(&self, volume: Tensor<4>) -> Tensor<3> {
+        let [_, _, height, width] = volume.dims();
+        self.finish(self.partial(volume), [height, width])
+    }
+
+    /// The last coarse maps before what is linear: each window's logits by itself.
+    ///
+    /// # Shapes
+    /// - volume: `[batch, depth, height, width]`, normalised intensities
+    /// - output: `[batch, maps, rows, columns]`
+    pub fn partial(&self, volume: Tensor<4>) -> Tensor<4> {
+        let [batch, ..] = volume.dims();
+        let features = self.volume_features(volume);
+        self.staged().partial(features, batch)
+    }
+
+    /// Makes one map of several, pixel by pixel; linear.
+    ///
+    /// # Shapes
+    /// - maps: `[batch, maps, rows, columns]`, what [`partial`](Self::partial) gave
+    /// - output: `[batch, 1, rows, columns]`, logits of ink
+    pub fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
+        self.staged().combine(maps)
+    }
+
+    /// Brings maps to the patch's size; linear.
+    ///
+    /// # Shapes
+    /// - maps: `[batch, channels, rows, columns]`
+    /// - output: `[batch, channels, size[0], size[1]]`
+    pub fn enlarge(&self, maps: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        self.staged().enlargement().to(maps, size)
+    }
+
+    /// Whether [`enlarge`](Self::enlarge) repeats pixels, and so may come after anything that is done
+    /// to each pixel by itself.
+    pub fn repeats_pixels(&self) -> bool {
+        self.staged().enlargement() == Resize::Nearest
+    }
+
+    /// [`combine`](Self::combine), then [`enlarge`](Self::enlarge).
+    ///
+    /// # Shapes
+    /// - maps: `[batch, maps, rows, columns]`, what [`partial`](Self::partial) gave
+    /// - output: `[batch, size[0], size[1]]`, logits of ink
+    pub fn finish(&self, maps: Tensor<4>, size: [usize; 2]) -> Tensor<3> {
+        // The reference enlarges first. Resizing and mixing windows commute, being linear, and
+        // mixing the small maps is sixteen times less work.
+        self.enlarge(self.combine(maps), size).squeeze_dim(1)
+    }
+
+    /// The encoder's feature maps of a volume, finest first: `[images, channels, rows, columns]`,
+    /// where a volume makes as many images as the network cuts it into.
+    ///
+    /// # Shapes
+    /// - volume: `[batch, depth, height, width]`, normalised intensities
+    pub fn volume_features(&self, volume: Tensor<4>) -> Vec<Tensor<4>> {
+        self.features(self.staged().images(volume))
+    }
+
+    /// The encoder's feature maps of images, finest first.
+    ///
+    /// # Shapes
+    /// - images: `[images, inputs, height, width]`
+    pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        self.staged().features(images)
+    }
+
+    pub(crate) fn staged(&self) -> &dyn StagedNetwork {
+        match self {
+            Self::Windows(network) => network,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use burn::tensor::Tensor;
+
+use crate::depth::Place;
+use crate::layers::Resize;
+
+/// A network that is passed through block by block: an encoder's stages, each of which ends with
+/// a feature map, and a decoder after them. Checkpointed gradients, layer-wise learning rates and
+/// freezing need no more than this of a network.
+///
+/// What goes from block to block is always a tensor of four axes; networks over volumes fold the
+/// depth into the batch.
+pub(crate) trait StagedNetwork {
+    /// What the first block takes of a volume: `[batch, depth, height, width]` to `[images, inputs,
+    /// height, width]`.
+    fn images(&self, volume: Tensor<4>) -> Tensor<4>;
+
+    /// How many blocks each stage has.
+    fn blocks(&self) -> Vec<usize>;
+
+    /// What one block makes of the images (the very first block) or of what the block before it
+    /// made.
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4>;
+
+    /// The feature map, `[images, channels, rows, columns]`, that the last block of a stage made.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4>;
+
+    /// What the decoder makes of the feature maps of `batch` volumes: `[batch, maps, rows,
+    /// columns]`.
+    fn partial(&self, features: Vec<Tensor<4>>, batch: usize) -> Tensor<4>;
+
+    /// One map of those that [`partial`](Self::partial) gave, `[batch, 1, rows, columns]`; linear.
+    fn combine(&self, maps: Tensor<4>) -> Tensor<4>;
+
+    /// How logits grow to the patch's size.
+    fn enlargement(&self) -> Resize;
+
+    /// Where the tensor `name` lies; `None` outside of the encoder.
+    fn place(&self, name: &str) -> Option<Place> {
+        Place::of(name)
+    }
+
+    /// Whether the stem counts as the first stage.
+    fn stem_is_stage(&self) -> bool;
+
+    /// Whether tensors are grouped by stage, and not by block, for layer-wise learning rates.
+    fn layers_are_stages(&self) -> bool;
+
+    /// The feature maps of images, finest first.
+    fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = images;
+        let mut features = Vec::new();
+        for (stage, blocks) in self.blocks().into_iter().enumerate() {
+            for block in 0..blocks {
+                x = self.block(stage, block, x);
+            }
+            features.push(self.feature(x.clone()));
+        }
+        features
+    }
+
+    /// Which of all blocks a place belongs to.
+    fn block_index(&self, place: Place) -> usize {
+        let Place::Block { stage, block } = place else {
+            return 0;
+        };
+        let stem = usize::from(self.stem_is_stage());
+        let before: usize = self.blocks().iter().take(stage + stem).sum();
+        before + block
+    }
+}

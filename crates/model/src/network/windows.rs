@@ -1,0 +1,132 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::StagedNetwork;
+use crate::decoders::{Decoder, SimplePyramid, UnetConfig, UperNetConfig};
+use crate::encoders::Encoder;
+use crate::layers::{Conv2d, Conv2dConfig, Initializer, Resize};
+use crate::{Approach, Architecture, Error, ModelSettings};
+
+/// An UperNet takes the maps at strides 4 to 32; some encoders have one at stride 2 too.
+const UPERNET_LEVELS: usize = 4;
+
+/// Windows of layers, each the channels of one image for a 2D network; what it says of the windows
+/// is combined pixel by pixel. A single window of all layers is "2.5D".
+#[derive(Module, Debug)]
+pub struct WindowNetwork {
+    encoder: Encoder,
+    pyramid: Option<SimplePyramid>,
+    decoder: Decoder,
+    head: Vec<Conv2d>,
+    aggregate: Option<Conv2d>,
+    inputs: usize,
+}
+
+impl WindowNetwork {
+    /// Makes the network that checked `settings` describe.
+    ///
+    /// # Errors
+    /// Those of [`ModelSettings::encoder_config`].
+    pub(super) fn new(settings: &ModelSettings, device: &Device) -> Result<Self, Error> {
+        let encoder = settings.encoder_config()?;
+        let channels = encoder.channels();
+        let pyramid = encoder
+            .is_plain()
+            .then(|| SimplePyramid::new(channels[0], device));
+        let last = settings.decoder[settings.decoder.len() - 1];
+        let kernel = match settings.architecture {
+            Architecture::Unet => 3,
+            Architecture::UperNet => 1,
+        };
+        let head =
+            Conv2dConfig::new([last, 1], kernel).with_initializer(Initializer::XavierUniform);
+        let aggregate = Conv2dConfig::new([settings.windows(), 1], 1)
+            .with_initializer(Initializer::XavierUniform);
+        Ok(Self {
+            pyramid,
+            decoder: decoder(settings, &channels, device),
+            head: vec![head.init(device)],
+            aggregate: (settings.approach == Approach::Aggregate).then(|| aggregate.init(device)),
+            inputs: settings.inputs(),
+            encoder: encoder.init(device),
+        })
+    }
+
+    /// The maps that the decoder takes.
+    fn levels(&self, mut features: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
+        match self.decoder {
+            Decoder::Unet(_) => features,
+            Decoder::UperNet(_) => {
+                features.split_off(features.len().saturating_sub(UPERNET_LEVELS))
+            }
+        }
+    }
+}
+
+fn decoder(settings: &ModelSettings, encoder: &[usize], device: &Device) -> Decoder {
+    match settings.architecture {
+        Architecture::Unet => {
+            let unet = UnetConfig::new(encoder, &settings.decoder);
+            Decoder::Unet(unet.with_scse(settings.attention.is_some()).init(device))
+        }
+        Architecture::UperNet => {
+            let levels = &encoder[encoder.len().saturating_sub(UPERNET_LEVELS)..];
+            let upernet = UperNetConfig::new(levels, settings.decoder[0]);
+            Decoder::UperNet(upernet.with_dropout(settings.dropout).init(device))
+        }
+    }
+}
+
+impl StagedNetwork for WindowNetwork {
+    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
+        let [batch, depth, height, width] = volume.dims();
+        let windows = depth / self.inputs;
+        volume.reshape([batch * windows, self.inputs, height, width])
+    }
+
+    fn blocks(&self) -> Vec<usize> {
+        self.encoder.blocks()
+    }
+
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        self.encoder.block(stage, block, input)
+    }
+
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        self.encoder.feature(x)
+    }
+
+    fn partial(&self, mut features: Vec<Tensor<4>>, batch: usize) -> Tensor<4> {
+        if let Some(pyramid) = &self.pyramid {
+            features = pyramid.forward(features);
+        }
+        let mut logits = self.decoder.forward(self.levels(features));
+        for conv in &self.head {
+            logits = conv.forward(logits);
+        }
+        let [images, _, rows, columns] = logits.dims();
+        logits.reshape([batch, images / batch, rows, columns])
+    }
+
+    fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
+        match &self.aggregate {
+            Some(aggregate) => aggregate.forward(maps),
+            None => maps,
+        }
+    }
+
+    fn enlargement(&self) -> Resize {
+        match self.decoder {
+            Decoder::Unet(_) => Resize::Nearest,
+            Decoder::UperNet(_) => Resize::Bilinear,
+        }
+    }
+
+    fn stem_is_stage(&self) -> bool {
+        self.encoder.stem_is_stage()
+    }
+
+    fn layers_are_stages(&self) -> bool {
+        self.encoder.layers_are_stages()
+    }
+}
