@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use inkling_pipeline::MemoryMeter;
 use mimalloc::MiMalloc;
 
 /// mimalloc, for the whole process.
@@ -20,19 +21,21 @@ const COUNTED_FROM: usize = 1 << 12;
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that are in use.
-pub fn in_use() -> usize {
-    IN_USE.load(Ordering::Relaxed)
-}
+/// What the allocator counts.
+pub struct Allocated;
 
-/// The most bytes that were in use since the last [`forget_peak`].
-pub fn peak() -> usize {
-    PEAK.load(Ordering::Relaxed)
-}
+impl MemoryMeter for Allocated {
+    fn in_use(&self) -> usize {
+        IN_USE.load(Ordering::Relaxed)
+    }
 
-/// Lets [`peak`] begin anew.
-pub fn forget_peak() {
-    PEAK.store(in_use(), Ordering::Relaxed);
+    fn peak(&self) -> usize {
+        PEAK.load(Ordering::Relaxed)
+    }
+
+    fn forget_peak(&self) {
+        PEAK.store(self.in_use(), Ordering::Relaxed);
+    }
 }
 
 fn count_in(bytes: usize) {
@@ -110,14 +113,14 @@ mod tests {
     #[test]
     fn the_peak_is_that_of_what_was_in_use_at_once() {
         const PIECE: usize = 64 << 20;
-        let before = in_use();
+        let before = Allocated.in_use();
         for _ in 0..3 {
-            forget_peak();
+            Allocated.forget_peak();
             let piece = vec![1_u8; PIECE];
-            assert!(in_use() >= before + PIECE, "{}", piece[PIECE / 2]);
+            assert!(Allocated.in_use() >= before + PIECE, "{}", piece[PIECE / 2]);
             drop(piece);
             // Other tests allocate meanwhile, though not as much.
-            let most = peak() - before;
+            let most = Allocated.peak() - before;
             assert!((PIECE..PIECE + PIECE / 2).contains(&most), "{most}");
         }
     }

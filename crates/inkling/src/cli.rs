@@ -6,13 +6,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use inkling_fragment::{LabelOptions, ReadOptions};
+use inkling_fragment::{LabelOptions, ReadOptions, ZarrVersion};
 use inkling_model::Precision;
-use inkling_pipeline::VoxelReading;
+use inkling_pipeline::{ImageFiles, VoxelReading, parse_threshold};
 
 /// Finds ink that nobody can see: reads X-ray scans of carbonised papyrus, brings every patch to
-/// the same depth, trains networks on fragments whose ink is known, and paints the ink of those
-/// whose ink is not.
+/// the same depth, trains networks on fragments whose ink is known, and predicts the ink of others.
 #[derive(Parser)]
 #[command(name = "inkling", version, propagate_version = true)]
 pub struct Cli {
@@ -498,6 +497,17 @@ pub struct Images {
     pub threshold: String,
 }
 
+impl Images {
+    /// What the flags say.
+    pub fn files(&self) -> anyhow::Result<ImageFiles> {
+        Ok(ImageFiles {
+            float: self.float,
+            zarr: self.zarr,
+            threshold: parse_threshold(&self.threshold)?,
+        })
+    }
+}
+
 /// Flags of `merge`.
 #[derive(Args)]
 pub struct Merge {
@@ -684,6 +694,17 @@ pub enum Format {
     Zarr,
     /// surface_volume.zarr: Zarr 3, OME-Zarr 0.5.
     Zarr3,
+}
+
+impl Format {
+    /// The version of Zarr; none for TIFF.
+    pub fn zarr(self) -> Option<ZarrVersion> {
+        match self {
+            Self::Tiff => None,
+            Self::Zarr => Some(ZarrVersion::V2),
+            Self::Zarr3 => Some(ZarrVersion::V3),
+        }
+    }
 }
 
 /// Reads how voxels are taken.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use inkling_pipeline::{Observer, Task};
 use serde_json::Value;
 
 /// Where words and figures go: with `--json` stdout holds one object and nothing else.
@@ -39,17 +40,6 @@ impl Console {
             bars: MultiProgress::new(),
             lost: Mutex::new(None),
         }
-    }
-
-    /// A line for people.
-    pub fn say(&self, text: impl AsRef<str>) {
-        if self.quiet {
-            return;
-        }
-        self.bars.suspend(|| match self.json {
-            true => to_stderr(text.as_ref()),
-            false => self.to_stdout(text.as_ref()),
-        });
     }
 
     /// The figures for scripts.
@@ -95,16 +85,7 @@ impl Console {
         }
     }
 
-    /// Progress of one task: a bar with the time left on a terminal, a plain line now and then
-    /// elsewhere.
-    pub fn task(&self, name: &str) -> Task {
-        let mut task = self.bar(name);
-        task.plain = !self.quiet && task.bar.is_hidden();
-        task
-    }
-
-    /// A bar for a part of a task: on a terminal only.
-    pub fn bar(&self, name: &str) -> Task {
+    fn bar(&self, name: &str) -> Bar {
         let shown = !self.quiet;
         let bar = match shown && io::stderr().is_terminal() {
             true => self.bars.add(ProgressBar::new(0)),
@@ -115,7 +96,7 @@ impl Console {
         );
         bar.set_style(style.expect("a valid template").progress_chars("━╸─"));
         bar.set_prefix(name.to_owned());
-        Task {
+        Bar {
             name: name.to_owned(),
             plain: false,
             bar,
@@ -126,8 +107,32 @@ impl Console {
     }
 }
 
+/// With `--json` lines go to stderr. A task has a bar with the time left on a terminal, and a plain
+/// line now and then elsewhere; a part of a task has a bar on a terminal only.
+impl Observer for Console {
+    fn say(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        self.bars.suspend(|| match self.json {
+            true => to_stderr(line),
+            false => self.to_stdout(line),
+        });
+    }
+
+    fn task(&self, name: &str) -> Box<dyn Task> {
+        let mut bar = self.bar(name);
+        bar.plain = !self.quiet && bar.bar.is_hidden();
+        Box::new(bar)
+    }
+
+    fn subtask(&self, name: &str) -> Box<dyn Task> {
+        Box::new(self.bar(name))
+    }
+}
+
 /// A running task's progress.
-pub struct Task {
+struct Bar {
     name: String,
     plain: bool,
     bar: ProgressBar,
@@ -137,29 +142,9 @@ pub struct Task {
     said: Mutex<Instant>,
 }
 
-impl Task {
+impl Bar {
     /// How often a plain line is written.
     const PLAIN_EVERY: Duration = Duration::from_secs(10);
-
-    /// `done` of `total` are done.
-    pub fn at(&self, done: u64, total: u64) {
-        let first = *self.first.get_or_init(|| {
-            let before = done.saturating_sub(1);
-            self.bar.set_position(before);
-            self.bar.reset_eta();
-            before
-        });
-        self.bar.set_length(total);
-        self.bar.set_position(done);
-        if self.plain && done > 0 {
-            self.say_plainly(done, total, first);
-        }
-    }
-
-    /// A few words behind the bar, such as the loss.
-    pub fn note(&self, text: String) {
-        self.bar.set_message(text);
-    }
 
     fn say_plainly(&self, done: u64, total: u64, first: u64) {
         let mut said = self
@@ -183,7 +168,27 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl Task for Bar {
+    fn at(&self, done: u64, total: u64) {
+        let first = *self.first.get_or_init(|| {
+            let before = done.saturating_sub(1);
+            self.bar.set_position(before);
+            self.bar.reset_eta();
+            before
+        });
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        if self.plain && done > 0 {
+            self.say_plainly(done, total, first);
+        }
+    }
+
+    fn note(&self, text: String) {
+        self.bar.set_message(text);
+    }
+}
+
+impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -1,7 +1,14 @@
-//! The whole way from fragments to ink: what joins the libraries, beside flags and words.
+//! The whole way from fragments to ink maps: what joins the libraries beneath.
 //!
 //! A [`Recipe`] is everything that an experiment depends on, read from TOML files laid over one
-//! another, with single values set on top.
+//! another, with single values set on top. [`open_fragments`] opens its fragments and [`folds`] splits
+//! them into training and validation; [`train`] trains a [`Fold`], [`cross_validate`] all of them.
+//! An [`Ensemble`] of trained networks predicts: a [`PredictionJob`] a fragment, whole or a shard of
+//! it, which [`merge`] brings together. [`write_report`] shows what came of it; [`run_demo`] goes the
+//! whole way on phantoms.
+//!
+//! All of these work within a [`Context`]: a device, the processes that train together, an
+//! [`Observer`] who hears how far the work is, and whether earlier results may be replaced.
 //!
 //! ```
 //! use inkling_pipeline::Recipe;
@@ -14,9 +21,74 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod alignment;
+mod best_epoch;
+mod check_precision;
+mod context;
+mod cost_estimate;
+mod cross_validation;
+mod demo;
+mod depth_maps;
+mod ensemble;
+mod first_weights;
+mod fold;
+mod folds;
+mod inputs;
+mod leakage;
+mod memory;
+mod merge;
+mod merged_prediction;
+mod observer;
+mod open_fragments;
+mod predict_fragment;
+mod prediction_job;
 mod recipe;
+mod record;
+mod report;
+mod report_views;
+mod run_fingerprint;
+mod sheet_warnings;
+mod submission_images;
+mod supervision;
+mod thread_halves;
+mod threshold_text;
+mod threshold_transfer;
+mod train_fold;
+mod training_intensities;
+mod training_monitor;
 mod unread;
 mod usage;
+mod weights_file;
+mod weights_metadata;
 
+pub use alignment::{fit_maps, maps_folder};
+pub use best_epoch::best_epoch;
+pub use check_precision::check_precision;
+pub use context::Context;
+pub use cost_estimate::Batch;
+pub use cross_validation::cross_validate;
+pub use demo::run_demo;
+pub use depth_maps::{aligned, load_if_small, maps_of};
+pub use ensemble::Ensemble;
+pub use fold::Fold;
+pub use folds::{choose_fold, folds};
+pub use inputs::{Inputs, check_distinct};
+pub use memory::{Budget, MemoryMeter, PROGRAM};
+pub use merge::merge;
+pub use merged_prediction::{ImageFiles, MergedPrediction, check_records, write_records};
+pub use observer::{Observer, Silent, Task};
+pub use open_fragments::{open_distinct, open_fragments};
+pub use prediction_job::{Maps, PredictionJob, PredictionOptions};
 pub use recipe::{DataSettings, Flip, Origins, Recipe, ValidationBy, VoxelReading};
+pub use report::write_report;
+pub use report_views::curves_view;
+pub use sheet_warnings::Intensities;
+pub use submission_images::probability_images;
+pub use supervision::{labels, training_fragment};
+pub use thread_halves::{THREAD_STACK, in_two_halves};
+pub use threshold_text::parse_threshold;
+pub use threshold_transfer::threshold_transfer;
+pub use train_fold::{ResumeOptions, train};
 pub use usage::Usage;
+pub use weights_file::weights_file;
+pub use weights_metadata::{Input, WeightsMetadata};

@@ -1,14 +1,14 @@
+//! A fragment that is validated on.
+
 use burn::tensor::Device;
 use inkling_augment::TestTransform;
 use inkling_fragment::Volume;
 use inkling_model::Network;
-use inkling_train::{Validate, Validation};
 use ndarray::Array2;
 
-use crate::{Channels, Error, Member, PredictSettings, Predictor, Threshold, Tta, score, to_image};
+use crate::{Channels, Error, Member, PredictSettings, Predictor, Tta, to_image};
 
-/// A held-out fragment: predicts it after each epoch, without test-time augmentation, and scores
-/// the stitched image.
+/// A held-out fragment, which a [`Validator`](crate::Validator) predicts and scores after an epoch.
 pub struct HeldOut {
     /// Its voxels, aligned as those of training are.
     pub volume: Box<dyn Volume>,
@@ -27,11 +27,12 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// The sheet as `network` paints it, 8-bit probabilities, (y, x); 0 outside the mask.
+    /// The whole sheet's blended ink probabilities, without test-time augmentation: 8 bits, (y, x);
+    /// 0 outside the mask.
     ///
     /// # Errors
     /// Those of [`Predictor::predict`].
-    pub fn paint(&self, network: &Network) -> Result<Array2<u8>, Error> {
+    pub fn predict(&self, network: &Network) -> Result<Array2<u8>, Error> {
         let settings = PredictSettings {
             tta: Tta::None,
             rotations: 0,
@@ -51,21 +52,5 @@ impl HeldOut {
         };
         let prediction = predictor.predict(self.volume.as_ref(), &self.mask, &|_, _| {})?;
         Ok(to_image(&prediction.probability))
-    }
-}
-
-impl Validate for HeldOut {
-    fn validate(
-        &mut self,
-        network: &Network,
-    ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>> {
-        let image = self.paint(network)?;
-        let score = score(&image, &self.labels, &self.mask, Threshold::HALF)?;
-        Ok(Validation {
-            f05: score.f05,
-            best_f05: score.best_f05,
-            best_threshold: score.best_threshold,
-            average_precision: score.average_precision,
-        })
     }
 }

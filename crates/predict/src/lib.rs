@@ -1,11 +1,11 @@
-//! Prediction: paints the ink of whole fragments, and judges the painting.
+//! Prediction of whole fragments' ink, and its scores.
 //!
-//! A [`Predictor`] walks over the papyrus in overlapping [`tiles`], looks at each several ways
-//! round ([`Tta`]), and blends what the networks say under spline weights ([`Blend`]).
+//! A [`Predictor`] infers overlapping [`tiles`] of the papyrus with test-time augmentation ([`Tta`])
+//! and blends the networks' probabilities under spline weights ([`Blend`]).
 //! A [`PredictionSpec`] says what a prediction is made of; its tiles are kept in a [`TileStore`] until all are
 //! there, by one process or many, and a [`PredictionImages`] writes the blended rows. [`score`]
 //! compares a probability image with labels; [`run_lengths`] and [`submission`] write it as the
-//! competition wants it; [`HeldOut`] judges a network while it is trained.
+//! competition wants it; a [`Validator`] scores a network on held-out fragments while it is trained.
 //!
 //! ```
 //! use inkling_predict::{Threshold, Tta, run_lengths, score};
@@ -41,6 +41,7 @@ mod tile_inference;
 mod tile_store;
 mod tiles;
 mod tta;
+mod validator;
 
 pub use blend::{Blend, Rows, spline_weights};
 pub use error::Error;
@@ -56,3 +57,4 @@ pub use threshold::Threshold;
 pub use tile_store::{ShardWriter, TileStore};
 pub use tiles::{check_count, tiles};
 pub use tta::{Pass, Tta};
+pub use validator::Validator;

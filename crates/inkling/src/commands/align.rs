@@ -1,15 +1,12 @@
+//! Fits depth maps.
+
 use std::path::Path;
 
-use inkling_align::{AlignSettings, Alignment, Method, Target, align, measure_curves};
-use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
-use inkling_pipeline::{Recipe, Usage};
-use inkling_report::{AlignmentView, Chart, Line, shift_map};
-use ndarray::{Array2, s};
+use inkling_align::{AlignSettings, Alignment, Method, Target, measure_curves};
+use inkling_fragment::Fragment;
+use inkling_pipeline::{Context, Inputs, Recipe, Usage, fit_maps, maps_folder, open_distinct};
 use serde_json::{Value, json};
 
-use super::Context;
-use super::apart::Inputs;
-use super::folds::open_distinct;
 use crate::cli::Align;
 
 pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
@@ -27,7 +24,7 @@ pub fn run(flags: &Align, context: &Context) -> anyhow::Result<Value> {
     let mut figures = serde_json::Map::new();
     for fragment in &fragments {
         let folder = flags.out.join(fragment.id());
-        let alignment = fit(fragment, &target, &settings, &folder, context)?;
+        let alignment = fit_maps(fragment, &target, &settings, &folder, context)?;
         figures.insert(fragment.id().to_owned(), summary(&alignment));
     }
     Ok(Value::Object(figures))
@@ -45,52 +42,6 @@ fn settings(flags: &Align) -> anyhow::Result<AlignSettings> {
     Ok(settings)
 }
 
-/// The files of one fragment's maps.
-const FILES: [&str; 5] = [
-    "z_shift.npy",
-    "z_scale.npy",
-    "align.json",
-    "z_shift.png",
-    "curve.svg",
-];
-
-/// The folder of one fragment's maps, once all of its files may be written.
-fn maps_folder(folder: &Path, force: bool) -> anyhow::Result<ResultFolder> {
-    let folder = ResultFolder::shared(folder, ResultKind::Maps);
-    for name in FILES {
-        folder.check(name, force)?;
-    }
-    Ok(folder)
-}
-
-/// Fits `fragment` and writes its maps, figures and pictures into `folder`.
-pub fn fit(
-    fragment: &Fragment,
-    target: &Target,
-    settings: &AlignSettings,
-    folder: &Path,
-    context: &Context,
-) -> anyhow::Result<Alignment> {
-    let results = maps_folder(folder, context.force)?;
-    let task = context.console.task(&format!("align {}", fragment.id()));
-    let alignment = align(fragment, target, settings, &|done, all| task.at(done, all))?;
-    drop(task);
-    for name in FILES {
-        results.claim(name, context.force)?;
-    }
-    alignment.write(folder, true)?;
-    let mask = fragment.mask()?;
-    write_pictures(&alignment, &mask, folder)?;
-    context.console.say(format!(
-        "{}: scale {:.3}, shift {:+.1} layers, misfit {:.3} → {:.3}",
-        alignment.id, alignment.scale, alignment.shift, alignment.misfit[0], alignment.misfit[1]
-    ));
-    for warning in &alignment.warnings {
-        tracing::warn!("{}: {warning}", alignment.id);
-    }
-    Ok(alignment)
-}
-
 fn method(name: &str) -> Result<Method, Usage> {
     match name {
         "robust" => Ok(Method::Robust),
@@ -106,7 +57,7 @@ fn target(path: &Path, flags: &Align, context: &Context) -> anyhow::Result<Targe
         return Ok(Target::read(path)?);
     }
     let fragment = Fragment::open_with(path, flags.reading.options(false))?;
-    let task = context.console.task("target");
+    let task = context.task("target");
     let curves = measure_curves(&fragment, &|done, all| task.at(done, all))?;
     Ok(Target::new(fragment.id(), curves.all))
 }
@@ -121,53 +72,4 @@ fn summary(alignment: &Alignment) -> Value {
         "seconds": alignment.seconds,
         "warnings": alignment.warnings,
     })
-}
-
-fn write_pictures(alignment: &Alignment, mask: &Array2<bool>, folder: &Path) -> anyhow::Result<()> {
-    let (z_shift, mask) = thinned(alignment, mask);
-    let map = shift_map(&z_shift, &mask);
-    let path = folder.join("z_shift.png");
-    write_bytes(&path, map.to_png(), true)?;
-    let unit = |curve: &inkling_align::Curve| {
-        let inner = curve.normalized(1, curve.len().saturating_sub(2));
-        inner.unwrap_or_else(|| curve.clone()).values().to_vec()
-    };
-    let chart = Chart {
-        title: format!("{}: brightness over depth", alignment.id),
-        x_label: "layer".to_owned(),
-        y_label: "share of range".to_owned(),
-        lines: vec![
-            Line::from_values("before", &unit(&alignment.before)),
-            Line::from_values("after", &unit(&alignment.after)),
-            Line::from_values("target", &unit(&alignment.target_curve)).dashed(),
-        ],
-    };
-    let path = folder.join("curve.svg");
-    write_bytes(&path, chart.to_svg(), true)?;
-    Ok(())
-}
-
-/// Longest side of a pictured map, in pixels: a scroll's whole map is gigabytes.
-const LONGEST: usize = 2000;
-
-/// The shift map and the mask at the size of a picture.
-fn thinned(alignment: &Alignment, mask: &Array2<bool>) -> (Array2<f32>, Array2<bool>) {
-    let every = mask.nrows().max(mask.ncols()).div_ceil(LONGEST).max(1);
-    let mask = mask.slice(s![..;every, ..;every]).to_owned();
-    (alignment.depth_field.thinned(every), mask)
-}
-
-/// An alignment as the report shows it.
-pub fn view(alignment: &Alignment, mask: &Array2<bool>) -> AlignmentView {
-    let (z_shift, mask) = thinned(alignment, mask);
-    AlignmentView {
-        id: alignment.id.clone(),
-        z_shift,
-        mask,
-        scale: alignment.scale,
-        before: alignment.before.values().to_vec(),
-        after: alignment.after.values().to_vec(),
-        target: alignment.target_curve.values().to_vec(),
-        warnings: alignment.warnings.clone(),
-    }
 }

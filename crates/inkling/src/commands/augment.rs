@@ -6,15 +6,13 @@ use inkling_augment::{
     TrainTransform,
 };
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
-use inkling_pipeline::Recipe;
+use inkling_pipeline::{
+    Budget, Context, Inputs, Recipe, aligned, load_if_small, training_fragment,
+};
 use inkling_report::{Gallery, GalleryPicture, GallerySection, SampleView, sample_picture};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use super::apart::Inputs;
-use super::fold::training_sheet;
-use super::memory::Budget;
-use super::{Context, maps};
 use crate::cli::Augment;
 
 pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
@@ -27,23 +25,23 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
         folder.check(name, context.force)?;
     }
     let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(false))?;
-    let volume = maps::aligned(&fragment, recipe.data.maps.as_deref())?;
+    let volume = aligned(&fragment, recipe.data.maps.as_deref())?;
     let [first, end] = recipe.data.layers;
     let (volume, z) = {
         let mut budget = Budget::new(None);
-        maps::kept(volume, first..end, fragment.id(), &mut budget, context)?
+        load_if_small(volume, first..end, fragment.id(), &mut budget, context)?
     };
     let before = first - z.start;
     let labels = fragment.ink_labels()?;
     let labels = labels.unwrap_or_else(|| Array2::from_elem(fragment.size(), false));
-    let sheet = training_sheet(&fragment, volume, z, labels)?;
+    let sheet = training_fragment(&fragment, volume, z, labels)?;
     let source = sheet.source();
     let mut settings = recipe.augment.clone();
     settings.exact |= flags.exact;
     let size = [recipe.model.image_size, recipe.model.depth];
     let painter = Painter::new(&source, settings, size, flags.seed)?;
     let (transforms, drawn) = painter.transforms()?;
-    let task = context.console.task("samples");
+    let task = context.task("samples");
     let (mut samples, mut addresses) = (Vec::new(), Vec::new());
     for index in 0..flags.count {
         let (picture, entry) = painter.finished(u64::from(index))?;
@@ -66,7 +64,7 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     write_bytes(place("gallery.png")?, gallery.to_png(), true)?;
     let page = place("gallery.html")?;
     write_bytes(&page, gallery.to_html(), true)?;
-    context.console.say(format!("{}", page.display()));
+    context.say(format!("{}", page.display()));
     Ok(figures)
 }
 

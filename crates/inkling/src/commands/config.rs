@@ -1,22 +1,21 @@
-use inkling_pipeline::{Origins, Recipe};
+use inkling_pipeline::{Context, Origins, Recipe};
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::cli::Config;
 
 pub fn run(flags: &Config, context: &Context) -> anyhow::Result<Value> {
     if flags.schema {
         let schema = schema();
         let text = serde_json::to_string_pretty(&schema)?;
-        context.console.say(text);
+        context.say(text);
         return Ok(schema);
     }
     let (recipe, origins) = Recipe::resolve(&flags.files, &flags.overrides)?;
     let settings: toml::Table = toml::from_str(&recipe.to_toml()?)?;
     let mut lines = Vec::new();
     flatten("", &settings, &origins, &mut lines);
-    context.console.say(table(&lines));
+    context.say(table(&lines));
     let from: serde_json::Map<String, Value> = lines
         .iter()
         .map(|line| (line.key(), json!(line.origin)))

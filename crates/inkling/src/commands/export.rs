@@ -1,9 +1,7 @@
 use inkling_model::{Naming, load};
+use inkling_pipeline::{Context, Inputs, weights_file};
 use serde_json::{Value, json};
 
-use super::Context;
-use super::apart::Inputs;
-use super::ensemble::weights_file;
 use crate::cli::{Export, ExportFormat, Names};
 
 pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
@@ -19,7 +17,7 @@ pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
         ExportFormat::Safetensors => checkpoint.export(&flags.out, naming, context.force)?,
     };
     if !left_out.is_empty() {
-        context.console.say(format!(
+        context.say(format!(
             "left out, for {} has no place there: {}",
             match naming {
                 Naming::Timm => "what is no encoder",
@@ -28,7 +26,7 @@ pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
             summed_up(&left_out)
         ));
     }
-    context.console.say(format!(
+    context.say(format!(
         "{}: {}",
         flags.out.display(),
         checkpoint.settings.encoder

@@ -5,16 +5,12 @@ use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, check_npy, write_whole};
 use inkling_model::{ModelSettings, Tensors, load_weights};
-use inkling_pipeline::{Recipe, Usage};
+use inkling_pipeline::{Context, Inputs, Recipe, Usage, check_precision};
 use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 
-use super::Context;
-use super::apart::Inputs;
-use super::precision::check;
 use super::timing::Timing;
-use crate::allocator::peak;
 use crate::cli::Forward;
 
 pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
@@ -26,7 +22,7 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let recipe = Recipe::read(std::slice::from_ref(&flags.model), &flags.overrides)?;
     let model = &recipe.model;
     let device = context.open_device()?;
-    check(flags.precision, &device)?;
+    check_precision(flags.precision, &device)?;
     let patch = read_patch(&flags.input, model, &device)?;
     let network = model.init(&device, 0)?;
     let tensors = Tensors::read(&flags.weights)?;
@@ -40,13 +36,12 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
         }
     }
     let seconds = timing.seconds;
-    let console = &context.console;
-    console.say(format!("{}: {seconds:.3} s", flags.output.display()));
-    timing.lines().for_each(|line| console.say(line));
+    context.say(format!("{}: {seconds:.3} s", flags.output.display()));
+    timing.lines().for_each(|line| context.say(line));
     let mut figures = json!({
         "output": flags.output,
         "seconds": seconds,
-        "memory_bytes": peak(),
+        "memory_bytes": context.memory.peak(),
     });
     if flags.profile {
         figures["profile"] = timing.figures();

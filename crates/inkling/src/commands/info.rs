@@ -1,6 +1,7 @@
 //! Says what folders and files are: a fragment and all that lies beside its layers, a network's
 //! weights, or a result.
 
+use inkling_pipeline::{Context, Intensities};
 use std::path::Path;
 
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, SideImageKind, Volume as _};
@@ -8,8 +9,6 @@ use inkling_model::Tensors;
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
-use super::Context;
-use super::sheet_warnings::Intensities;
 use crate::cli::Info;
 
 pub fn run(flags: &Info, context: &Context) -> anyhow::Result<Value> {
@@ -26,7 +25,7 @@ pub fn run(flags: &Info, context: &Context) -> anyhow::Result<Value> {
                 describe(&fragment)?
             }
         };
-        words.iter().for_each(|line| context.console.say(line));
+        words.iter().for_each(|line| context.say(line));
         found.push(figures);
     }
     Ok(json!({ "found": found }))

@@ -1,15 +1,13 @@
 use burn::tensor::Device;
 use inkling_model::weights::parameter_count;
 use inkling_model::{EncoderConfig, EncoderInfo, NamePattern, catalogue};
-use inkling_pipeline::Usage;
+use inkling_pipeline::{Context, Usage};
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::cli::Models;
 
 pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
     let mut encoders = Vec::new();
-    let console = context.console;
     let wanted: Vec<EncoderInfo> = catalogue()
         .into_iter()
         .filter(|info| is_wanted(info, flags))
@@ -17,7 +15,7 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
     if wanted.is_empty() {
         return Err(nothing_left());
     }
-    console.say(format!(
+    context.say(format!(
         "{:<35} {:<10} {:>8} {:>10} {:>6}  weights' licence",
         "encoder", "family", "params", "mult-adds", "image"
     ));
@@ -31,7 +29,7 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
         {
             continue;
         }
-        console.say(format!(
+        context.say(format!(
             "{:<35} {:<10} {:>6.1} M {:>8.1} G {:>4} px  {}",
             info.name,
             info.family.name(),
@@ -52,7 +50,7 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
     if encoders.is_empty() {
         return Err(nothing_left());
     }
-    console
+    context
         .say("approaches: 2d-agg (windows of layers, combined linearly), 2d (layers as channels)");
     Ok(json!({ "encoders": encoders, "approaches": ["2d-agg", "2d"] }))
 }

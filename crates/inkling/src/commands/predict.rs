@@ -1,23 +1,20 @@
-//! Paints the ink of fragments, whole or in parts, from where the last call stopped.
+//! Predicts the ink of fragments, whole or a shard of each, resuming where the last call stopped.
 
-use inkling_pipeline::{Recipe, Usage};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use indicatif::HumanDuration;
+use inkling_pipeline::{
+    Context, Ensemble, Inputs, Maps, PredictionJob, PredictionOptions, Recipe, Usage,
+    check_precision, check_records, open_distinct, write_records,
+};
 use inkling_predict::{AverageSpace, PredictSettings, Shard, Tta};
 use serde_json::{Value, json};
 
-use super::Context;
-use super::apart::Inputs;
-use super::ensemble::Ensemble;
-use super::folds::open_distinct;
-use super::job::Job;
-use super::join::{check_free, sum_up};
-use super::precision::check;
-use super::threshold::threshold;
 use crate::cli::Predict;
 
 pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
-    threshold(&flags.images.threshold)?;
+    let options = options(flags)?;
     inputs(flags).check_apart(&flags.out)?;
     // Wrong flags and recipes are named before anything is loaded.
     overridden(PredictSettings::default(), flags)?;
@@ -31,10 +28,10 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         .into());
     }
     Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
-    let part = flags.part.as_deref().map(str::parse::<Shard>).transpose()?;
+    let shard = flags.part.as_deref().map(str::parse::<Shard>).transpose()?;
     let overwrite = context.force || flags.resume;
-    if part.is_none() && !flags.plan_only {
-        check_free(&flags.out, overwrite)?;
+    if shard.is_none() && !flags.plan_only {
+        check_records(&flags.out, overwrite)?;
     }
     // Maps are fitted to the layers in the files' order.
     let flip = flags.flip && flags.maps.is_none();
@@ -45,29 +42,62 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         ensemble.read_layers(layers)?;
     }
     let settings = settings(flags, &ensemble)?;
-    check(settings.precision, &device)?;
+    check_precision(settings.precision, &device)?;
     if ensemble.input().aligned && flags.maps.is_none() {
         tracing::warn!(
             "the model was trained on aligned fragments and these are read as they are; give \
              --maps auto to align them first"
         );
     }
-    let (mut joined, mut figures) = (Vec::new(), Vec::new());
+    let (mut merged, mut figures) = (Vec::new(), Vec::new());
     for fragment in fragments {
-        let job = Job::prepare(fragment, settings.clone(), flags, &ensemble, context)?;
+        let job = PredictionJob::prepare(fragment, settings.clone(), &options, &ensemble, context)?;
         if flags.plan_only {
-            figures.push(job.estimate()?);
+            let estimate = job.estimate()?;
+            say_estimate(&estimate, context);
+            figures.push(estimate);
             continue;
         }
-        match part {
-            Some(part) => figures.push(job.make(&job.store()?, part)?),
-            None => joined.push(job.whole()?),
+        match shard {
+            Some(shard) => figures.push(job.make(&job.store()?, shard)?),
+            None => merged.push(job.whole()?),
         }
     }
-    if flags.plan_only || part.is_some() {
+    if flags.plan_only || shard.is_some() {
         return Ok(json!({ "fragments": figures }));
     }
-    sum_up(&flags.out, joined, overwrite)
+    write_records(&flags.out, merged, overwrite)
+}
+
+/// What is predicted where, as the flags say.
+fn options(flags: &Predict) -> anyhow::Result<PredictionOptions> {
+    Ok(PredictionOptions {
+        out: flags.out.clone(),
+        maps: match flags.maps.as_deref() {
+            None => Maps::None,
+            Some("auto") => Maps::Auto { flip: flags.flip },
+            Some(folder) => Maps::Folder(PathBuf::from(folder)),
+        },
+        batch: flags.batch.parse()?,
+        memory: flags.memory,
+        resume: flags.resume,
+        uncertainty: flags.uncertainty,
+        per_model: flags.per_model,
+        images: flags.images.files()?,
+    })
+}
+
+fn say_estimate(estimate: &Value, context: &Context) {
+    let seconds = estimate["seconds"].as_f64().unwrap_or_default();
+    context.say(format!(
+        "{}: {} tiles of {} px in {} batches, about {}, {} MiB of memory",
+        estimate["id"].as_str().unwrap_or_default(),
+        estimate["tiles"],
+        estimate["plan"]["image_size"],
+        estimate["batches"],
+        HumanDuration(Duration::from_secs_f64(seconds)),
+        estimate["memory_bytes"].as_u64().unwrap_or_default() >> 20,
+    ));
 }
 
 /// What is read, and must not be written to.
@@ -84,7 +114,7 @@ fn inputs(flags: &Predict) -> Inputs {
 /// What the flags, the recipe, the model's own recipe and the defaults come to, in this order; the
 /// batch is found later.
 fn settings(flags: &Predict, ensemble: &Ensemble) -> anyhow::Result<PredictSettings> {
-    let own = &ensemble.own_settings().predict;
+    let own = &ensemble.metadata().predict;
     let recipe = Recipe::read_over(own, &flags.recipe.files, &flags.recipe.overrides)?;
     overridden(recipe.predict, flags)
 }

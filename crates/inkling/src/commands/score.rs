@@ -1,9 +1,10 @@
+//! Scores predictions.
+
 use inkling_fragment::{read_drawn, read_labels, read_probability};
+use inkling_pipeline::{Context, parse_threshold};
 use inkling_predict::{Labelled, Threshold, score_regions};
 use serde_json::Value;
 
-use super::Context;
-use super::threshold::threshold;
 use crate::cli::Score;
 
 pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
@@ -13,22 +14,21 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
     let sweep = flags.threshold == "sweep";
     let (threshold, said) = match sweep {
         true => (Threshold::HALF, "0.5"),
-        false => (threshold(&flags.threshold)?, flags.threshold.as_str()),
+        false => (parse_threshold(&flags.threshold)?, flags.threshold.as_str()),
     };
     let score = inkling_predict::score(&image, &labels, &mask, threshold)?;
-    let console = context.console;
-    console.say(format!(
+    context.say(format!(
         "F0.5 {:.4} at {said} (precision {:.4}, recall {:.4})",
         score.f05, score.precision, score.recall
     ));
-    console.say(format!(
+    context.say(format!(
         "best F0.5 {:.4} at {:.3}, average precision {:.4}, Brier {:.4}",
         score.best_f05, score.best_threshold, score.average_precision, score.brier
     ));
     let mut figures = serde_json::to_value(&score)?;
     if sweep {
         for [threshold, precision, recall, f05] in &score.sweep {
-            console.say(format!(
+            context.say(format!(
                 "{threshold:.3}  {precision:.4}  {recall:.4}  {f05:.4}"
             ));
         }
@@ -45,7 +45,7 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
             let f05 = region
                 .f05
                 .map_or("no ink".to_owned(), |f05| format!("F0.5 {f05:.4}"));
-            console.say(format!("({}, {}): {f05}", region.y, region.x));
+            context.say(format!("({}, {}): {f05}", region.y, region.x));
         }
         figures["regions"] = serde_json::to_value(&regions)?;
     }

@@ -1,9 +1,7 @@
 use inkling_fragment::{Fragment, Maps, ResultFolder, ResultKind, thirds, write_part};
+use inkling_pipeline::{Context, Inputs, maps_of};
 use serde_json::{Value, json};
 
-use super::Context;
-use super::apart::Inputs;
-use super::maps::maps_of;
 use crate::cli::Split;
 
 pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
@@ -19,12 +17,12 @@ pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
             return Err(inkling_align::Error::MapSize { found, expected }.into());
         }
     }
-    let options = context.write_options(flags.format);
+    let options = context.write_options(flags.format.zarr());
     let mut parts = Vec::new();
     for (part, letter) in thirds(&mask).iter().zip(["a", "b", "c"]) {
         let name = format!("{}{letter}", fragment.id());
         let path = flags.out.join(&name);
-        let task = context.console.task(&name);
+        let task = context.task(&name);
         write_part(&fragment, part, &path, &options, &|done, all| {
             task.at(done, all);
         })?;
@@ -40,7 +38,7 @@ pub fn run(flags: &Split, context: &Context) -> anyhow::Result<Value> {
         }
         let papyrus = part.of(&mask).iter().filter(|&&papyrus| papyrus).count();
         let (height, width) = part.size();
-        context.console.say(format!(
+        context.say(format!(
             "{}: {height} × {width} px from ({}, {}), {papyrus} px of papyrus",
             path.display(),
             part.rows.start,

@@ -1,8 +1,7 @@
-use inkling_pipeline::Usage;
+use inkling_pipeline::{Context, Usage};
 use inkling_synth::{PhantomSettings, write_phantom};
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::cli::Synth;
 
 pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
@@ -26,12 +25,12 @@ pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
             ..PhantomSettings::default()
         };
         let path = flags.out.join((index + 1).to_string());
-        let task = context.console.task(&format!("phantom {}", index + 1));
+        let task = context.task(&format!("phantom {}", index + 1));
         write_phantom(&path, &settings, context.force, &|done, all| {
             task.at(done, all);
         })?;
         drop(task);
-        context.console.say(format!("{}", path.display()));
+        context.say(format!("{}", path.display()));
         paths.push(path);
     }
     Ok(json!({ "fragments": paths }))

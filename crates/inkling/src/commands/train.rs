@@ -1,13 +1,11 @@
-use inkling_pipeline::Recipe;
-use inkling_train::{Epoch, Metric, Validation};
+//! Trains one fold.
+
+use inkling_pipeline::{
+    Context, Inputs, PROGRAM, Recipe, ResumeOptions, best_epoch, choose_fold, folds,
+    open_fragments, train,
+};
 use serde_json::{Value, json};
 
-use super::apart::Inputs;
-use super::fold::ResumeOptions;
-use super::folds::{choose, folds, open_fragments};
-use super::memory::PROGRAM;
-use super::{Context, fold};
-use crate::allocator::peak;
 use crate::cli::Train;
 
 pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
@@ -17,19 +15,19 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
     )?;
     Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
     let fragments = open_fragments(&recipe)?;
-    let fold = choose(flags.fold.as_deref(), &folds(&recipe, &fragments)?)?;
-    let resuming = ResumeOptions {
+    let fold = choose_fold(flags.fold.as_deref(), &folds(&recipe, &fragments)?)?;
+    let options = ResumeOptions {
         resume: flags.resume,
         allow_changed_data: flags.allow_changed_data,
         memory: flags.memory,
     };
-    let epochs = fold::train(&recipe, &fragments, &fold, &flags.out, resuming, context)?;
+    let epochs = train(&recipe, &fragments, &fold, &flags.out, options, context)?;
     if !context.ranks.is_first() {
         return Ok(Value::Null);
     }
     let metric = recipe.train.best[0];
     let best = best_epoch(&epochs, metric);
-    context.console.say(format!("{}", flags.out.display()));
+    context.say(format!("{}", flags.out.display()));
     Ok(json!({
         "run": flags.out,
         "held_out": fold.name,
@@ -37,21 +35,7 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
         "best_by": metric.name(),
         "best_epoch": best.map(|(epoch, _)| epoch),
         "f05": best.map(|(_, validation)| validation.f05),
-        "memory_bytes": PROGRAM + peak(),
+        "memory_bytes": PROGRAM + context.memory.peak(),
         "validation": best.map(|(_, validation)| validation),
     }))
-}
-
-/// The epoch whose weights are kept as the best ones, by the first figure of `train.best`, and its
-/// scores; of equal ones the earlier.
-pub fn best_epoch(epochs: &[Epoch], metric: Metric) -> Option<(u32, &Validation)> {
-    let scores = epochs
-        .iter()
-        .filter_map(|epoch| Some((epoch.epoch, epoch.validation.as_ref()?)));
-    scores
-        .filter(|(_, found)| !metric.of(found).is_nan())
-        .reduce(|best, next| match metric.of(next.1) > metric.of(best.1) {
-            true => next,
-            false => best,
-        })
 }

@@ -3,12 +3,9 @@ use std::sync::Arc;
 
 use inkling_align::write_warped;
 use inkling_fragment::Fragment;
-use inkling_pipeline::Usage;
+use inkling_pipeline::{Context, Inputs, Usage, maps_of};
 use serde_json::{Value, json};
 
-use super::Context;
-use super::apart::Inputs;
-use super::maps::maps_of;
 use crate::cli::Warp;
 
 pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
@@ -19,8 +16,8 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
         Some(text) => layers(text, fragment.depth())?,
         None => 0..fragment.depth(),
     };
-    let options = context.write_options(flags.format);
-    let task = context.console.task("warp");
+    let options = context.write_options(flags.format.zarr());
+    let task = context.task("warp");
     let progress = |done, all| task.at(done, all);
     let count = z.len();
     let (warped, seconds) = write_warped(
@@ -33,9 +30,7 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
         &progress,
     )?;
     drop(task);
-    context
-        .console
-        .say(format!("{}: {count} layers", warped.path().display()));
+    context.say(format!("{}: {count} layers", warped.path().display()));
     Ok(json!({ "fragment": warped.path(), "layers": count, "seconds": seconds }))
 }
 

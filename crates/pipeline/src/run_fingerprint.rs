@@ -1,23 +1,26 @@
-//! What a run is made of: the settings and the data that its outcome depends on.
+//! Fingerprints of runs: the settings and the data that their outcome depends on.
 
 use inkling_fragment::{Fragment, Region, Volume};
-use inkling_pipeline::{DataSettings, Recipe};
 use inkling_train::RunFingerprint;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use super::fold::Fold;
-use super::maps;
+use crate::fold::Fold;
+use crate::{DataSettings, Recipe, depth_maps};
 
 /// Rows of voxels that are hashed, evenly spread: enough to notice another scan or other maps,
 /// few enough for scans of hundreds of gigabytes.
 const PROBED_ROWS: usize = 3;
 
-/// The identity of training `fold` of `recipe`.
-pub fn identity(
+/// The fingerprint of training `fold` of `recipe` with the program `version`.
+///
+/// # Errors
+/// Those of reading the fragments' side images, maps and voxels.
+pub fn run_fingerprint(
     recipe: &Recipe,
     fragments: &[Fragment],
     fold: &Fold,
+    version: &str,
 ) -> anyhow::Result<RunFingerprint> {
     let mut data = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
@@ -31,7 +34,7 @@ pub fn identity(
     }
     Ok(RunFingerprint {
         settings: settings(recipe)?,
-        version: env!("INKLING_VERSION").to_owned(),
+        version: version.to_owned(),
         data,
     })
 }
@@ -77,7 +80,7 @@ fn fingerprint(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<String> {
         ("trusted", fragment.supervision_mask()?),
         ("kept", fragment.validation_mask()?),
     ];
-    let volume = maps::aligned(fragment, recipe.data.maps.as_deref())?;
+    let volume = depth_maps::aligned(fragment, recipe.data.maps.as_deref())?;
     let images: Vec<_> = images
         .iter()
         .filter_map(|(name, image)| Some((*name, image.as_ref()?)))
@@ -85,7 +88,11 @@ fn fingerprint(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<String> {
     data_fingerprint(&images, volume.as_ref(), recipe.data.layers)
 }
 
-/// Changes with `images`, and with the size and the probed rows of layers FIRST..END of `volume`.
+/// A SHA-256 in hexadecimal digits of `images`, of the size of `volume`, and of the probed rows of its
+/// layers `first..end`.
+///
+/// # Errors
+/// Those of reading.
 pub fn data_fingerprint(
     images: &[(&str, &Array2<bool>)],
     volume: &dyn Volume,

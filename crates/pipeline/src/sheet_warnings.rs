@@ -1,4 +1,4 @@
-//! What speaks against a sheet's being read as the model's own sheets were.
+//! Warnings about fragments that differ from those that a model was trained on.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Rows of voxels that are looked at, evenly spread.
 const ROWS: usize = 16;
 
-/// How bright a sheet's papyrus is, 0 to 65,535.
+/// Percentiles of a fragment's voxels on papyrus, 0 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intensities {
     /// The value below which one voxel in a hundred lies.
@@ -74,8 +74,8 @@ impl Intensities {
     }
 }
 
-/// Says it when the papyrus of `fragment` is much darker, brighter or flatter than that of the sheets
-/// which a network learns from: it then sees patterns that it never saw.
+/// Warns when the papyrus of `fragment` is much darker, brighter or flatter than that of the fragments
+/// that a network is trained on (`learnt_from`): it then sees values that it never saw.
 pub fn warn_of_other_intensities(
     fragment: &Fragment,
     found: Intensities,
@@ -98,8 +98,9 @@ pub fn warn_of_other_intensities(
     );
 }
 
-/// Says it when `fragment` has another number of layers than those that a model was trained on, so
-/// that the layers it reads lie elsewhere in the sheet; maps of depth put that right.
+/// Warns when `fragment` has another number of layers than those that a model was trained on
+/// (`trained_on`), so that the layers `layers[0]..layers[1]` lie elsewhere in the sheet; depth maps
+/// put that right.
 pub fn warn_of_other_depth(fragment: &Fragment, trained_on: &[usize], layers: [usize; 2]) {
     let depth = fragment.depth();
     if trained_on.is_empty() || trained_on.contains(&depth) || fragment.first_layer() > 0 {

@@ -1,28 +1,49 @@
-//! From the tiles of all parts to the images of a prediction.
+//! Merges the tiles of all shards into the images and records of a prediction.
 
 use std::path::Path;
 use std::time::Instant;
 
 use inkling_fragment::{ResultFolder, ResultKind, ZarrVersion, write_bytes};
-use inkling_predict::{ImageOptions, PredictionImages, Rows, TileStore, run_lengths, submission};
+use inkling_predict::{
+    ImageOptions, PredictionImages, Rows, Threshold, TileStore, run_lengths, submission,
+};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use super::Context;
-use super::record::read_record;
-use super::threshold::threshold;
-use crate::cli::Images;
+use crate::Context;
+use crate::record::read_record;
 
-/// A joined prediction: its entry for predict.json and its run lengths.
-pub struct Joined {
-    /// Figures.
+/// Which images of a prediction are written beside `<id>.png`, and what is ink in `submission.csv`.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageFiles {
+    /// Writes `<id>.tif`: 32-bit floats in tiles.
+    pub float: bool,
+    /// Writes `<id>.zarr`: OME-Zarr with a pyramid, of 16-bit probabilities.
+    pub zarr: bool,
+    /// From which grey level on a pixel is ink in `submission.csv`.
+    pub threshold: Threshold,
+}
+
+impl Default for ImageFiles {
+    fn default() -> Self {
+        Self {
+            float: false,
+            zarr: false,
+            threshold: Threshold::HALF,
+        }
+    }
+}
+
+/// A fragment's prediction, merged from its tiles.
+pub struct MergedPrediction {
+    /// Its entry in `predict.json`.
     pub entry: Value,
-    /// Run lengths.
+    /// Its run lengths, for `submission.csv`.
     pub runs: String,
 }
 
 /// How the images of `id` are written into `folder`.
-pub fn options(images: &Images, folder: &Path, id: &str, replace: bool) -> ImageOptions {
+pub fn image_options(images: &ImageFiles, folder: &Path, id: &str, replace: bool) -> ImageOptions {
     ImageOptions {
         folder: folder.to_owned(),
         id: id.to_owned(),
@@ -32,32 +53,34 @@ pub fn options(images: &Images, folder: &Path, id: &str, replace: bool) -> Image
     }
 }
 
-/// Blends the tiles of `store` and writes its images.
-pub fn join(
+/// Blends the tiles of `store` over `mask` (y, x) and writes its images into `folder`.
+///
+/// # Errors
+/// Missing or damaged tiles; images that are there and must not be replaced; those of writing.
+pub fn merge_tiles(
     store: &TileStore,
     mask: &Array2<bool>,
-    images: &Images,
+    images: &ImageFiles,
     folder: &Path,
     replace: bool,
     context: &Context,
-) -> anyhow::Result<Joined> {
+) -> anyhow::Result<MergedPrediction> {
     let plan = store.plan();
-    let cut = threshold(&images.threshold)?;
-    let options = options(images, folder, &plan.id, replace);
-    let mut painting =
-        PredictionImages::begin(options, plan.size, plan.channels, plan.models.len())?;
+    let cut = images.threshold;
+    let options = image_options(images, folder, &plan.id, replace);
+    let mut writer = PredictionImages::begin(options, plan.size, plan.channels, plan.models.len())?;
     let began = Instant::now();
-    let task = context.console.task(&format!("blend {}", plan.id));
+    let task = context.task(&format!("blend {}", plan.id));
     let height = plan.size[0] as u64;
     store.blend(mask, &mut |rows: Rows| {
         task.at((rows.first + rows.values.dim().1) as u64, height);
-        painting.take(&rows)
+        writer.take(&rows)
     })?;
     drop(task);
-    let painted = painting.finish()?;
-    let runs = run_lengths(&painted.image, cut);
-    for file in &painted.files {
-        context.console.say(format!("{}", file.display()));
+    let written = writer.finish()?;
+    let runs = run_lengths(&written.image, cut);
+    for file in &written.files {
+        context.say(format!("{}", file.display()));
     }
     let parts = parts(store)?;
     let timings = timings(&parts, began.elapsed().as_secs_f64());
@@ -74,11 +97,11 @@ pub fn join(
         "timings": timings,
         "threshold": cut.probability(),
         "level": cut.level(),
-        "files": painted.files,
+        "files": written.files,
         "parts": parts,
         "plan": plan,
     });
-    Ok(Joined { entry, runs })
+    Ok(MergedPrediction { entry, runs })
 }
 
 /// Where the time of all parts went, in seconds, and what share of it was the network's.
@@ -124,8 +147,11 @@ pub fn record(folder: &Path) -> anyhow::Result<Value> {
     read_record(&folder.join(RECORD))
 }
 
-/// Refuses, before any work is done, a folder in which [`sum_up`] could not write.
-pub fn check_free(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
+/// Refuses, before any work is done, a folder in which [`write_records`] could not write.
+///
+/// # Errors
+/// Records that are there and must not be replaced.
+pub fn check_records(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
     let folder = ResultFolder::shared(folder, ResultKind::Prediction);
     for name in [SUBMISSION, RECORD] {
         folder.check(name, overwrite)?;
@@ -133,14 +159,21 @@ pub fn check_free(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes submission.csv and predict.json beside the images.
-pub fn sum_up(folder: &Path, joined: Vec<Joined>, overwrite: bool) -> anyhow::Result<Value> {
+/// Writes `submission.csv` and `predict.json` beside the images.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_records(
+    folder: &Path,
+    merged: Vec<MergedPrediction>,
+    overwrite: bool,
+) -> anyhow::Result<Value> {
     let id = |entry: &Value| entry["id"].as_str().unwrap_or_default().to_owned();
-    let (entries, runs): (Vec<Value>, Vec<(String, String)>) = joined
+    let (entries, runs): (Vec<Value>, Vec<(String, String)>) = merged
         .into_iter()
-        .map(|joined| {
-            let id = id(&joined.entry);
-            (joined.entry, (id, joined.runs))
+        .map(|merged| {
+            let id = id(&merged.entry);
+            (merged.entry, (id, merged.runs))
         })
         .unzip();
     let folder = ResultFolder::shared(folder, ResultKind::Prediction);

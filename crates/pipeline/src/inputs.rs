@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::{Recipe, Usage};
 use inkling_fragment::split_name;
-use inkling_pipeline::{Recipe, Usage};
 
 /// What a command reads and must not write to.
 #[derive(Default)]

@@ -1,11 +1,24 @@
 //! How much memory a command may take, and what is left of it.
 
 use inkling_fragment::Volume;
-use inkling_pipeline::Usage;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use crate::Usage;
 
 /// What the program itself takes, with its threads' stacks and small pieces, in bytes.
 pub const PROGRAM: usize = 64 << 20;
+
+/// Counts the bytes that this process has allocated, as its allocator does.
+pub trait MemoryMeter: Send + Sync {
+    /// Bytes in use.
+    fn in_use(&self) -> usize;
+
+    /// The most bytes in use at once since [`forget_peak`](Self::forget_peak), or since the start.
+    fn peak(&self) -> usize;
+
+    /// Lets [`peak`](Self::peak) begin anew.
+    fn forget_peak(&self);
+}
 
 /// Memory that is shared out between what a training holds.
 #[derive(Clone, Debug)]

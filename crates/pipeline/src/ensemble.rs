@@ -3,28 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use inkling_align::AlignSettings;
 use inkling_augment::TestTransform;
-use inkling_fragment::{Fragment, write_gray};
 use inkling_model::{Checkpoint, load};
-use inkling_pipeline::Usage;
-use inkling_predict::{
-    Channels, Error, Member, ModelSpec, PredictSettings, Prediction, Predictor, to_image,
-};
-use serde::de::DeserializeOwned;
+use inkling_predict::{Channels, Error, Member, ModelSpec, PredictSettings, Predictor};
 use serde_json::{Value, json};
 
-use super::fold::{ALIGN_KEY, DEPTHS_KEY, INPUT_KEY, INTENSITIES_KEY, Input, PREDICT_KEY};
-use super::sheet_warnings::Intensities;
-use super::{Context, maps};
-
-/// A weights file, or that of a run's best weights.
-pub fn weights_file(path: &Path) -> PathBuf {
-    match path.is_dir() {
-        true => path.join("best.safetensors"),
-        false => path.to_owned(),
-    }
-}
+use crate::Usage;
+use crate::weights_file::weights_file;
+use crate::weights_metadata::{Input, WeightsMetadata, input_text};
 
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
@@ -32,52 +18,8 @@ pub struct Ensemble {
     planned: Vec<ModelSpec>,
     members: Vec<Member>,
     patch: [usize; 2],
-    input: Input,
-    own: OwnSettings,
+    metadata: WeightsMetadata,
     device: Device,
-}
-
-/// What the first model's recipe says of prediction and alignment; the defaults for files of
-/// earlier versions.
-#[derive(Clone, Debug, Default)]
-pub struct OwnSettings {
-    /// `[predict]`.
-    pub predict: PredictSettings,
-    /// `[align]`.
-    pub align: AlignSettings,
-    /// The numbers of layers of the sheets that it was trained on.
-    pub depths: Vec<usize>,
-    /// How bright their papyrus was.
-    pub intensities: Vec<Intensities>,
-}
-
-impl OwnSettings {
-    fn of(file: &Path, checkpoint: &Checkpoint) -> Result<Self, Usage> {
-        Ok(Self {
-            predict: metadata(file, checkpoint, PREDICT_KEY)?,
-            align: metadata(file, checkpoint, ALIGN_KEY)?,
-            depths: metadata(file, checkpoint, DEPTHS_KEY)?,
-            intensities: metadata(file, checkpoint, INTENSITIES_KEY)?,
-        })
-    }
-}
-
-/// What a weights file says under `key`, as JSON; the default where it says nothing.
-fn metadata<T: Default + DeserializeOwned>(
-    file: &Path,
-    checkpoint: &Checkpoint,
-    key: &str,
-) -> Result<T, Usage> {
-    let Some(text) = checkpoint.metadata.get(key) else {
-        return Ok(T::default());
-    };
-    serde_json::from_str(text).map_err(|error| {
-        Usage(format!(
-            "{}: found metadata {key} that cannot be read ({error}); expected what `inkling train` \
-             wrote. hint: train with this version, or give another file",
-            file.display()
-        ))
-    })
 }
 
 impl Ensemble {
@@ -89,21 +31,19 @@ impl Ensemble {
             let file = weights_file(path);
             let checkpoint = load(&file, device)?;
             if let Some((_, first)) = checkpoints.first() {
-                agree(&file, &checkpoint, first)?;
+                check_same_input(&file, &checkpoint, first)?;
             }
             checkpoints.push((file, checkpoint));
         }
         let (file, first) = &checkpoints[0];
         let patch = [first.settings.image_size, first.settings.depth];
-        let input = input_of(file, first)?;
-        let own = OwnSettings::of(file, first)?;
+        let metadata = WeightsMetadata::read(file, first)?;
         let mut ensemble = Self {
             described: Vec::new(),
             planned: Vec::new(),
             members: Vec::new(),
             patch,
-            input,
-            own,
+            metadata,
             device: device.clone(),
         };
         for (index, (file, checkpoint)) in checkpoints.into_iter().enumerate() {
@@ -119,7 +59,7 @@ impl Ensemble {
             "sha256": checkpoint.sha256,
             "weight": weight,
             "model": checkpoint.settings,
-            "input": self.input,
+            "input": self.metadata.input,
         }));
         self.planned.push(ModelSpec {
             sha256: checkpoint.sha256,
@@ -136,7 +76,7 @@ impl Ensemble {
     /// # Errors
     /// [`Usage`] for another number of them than the models take.
     pub fn read_layers(&mut self, layers: [usize; 2]) -> Result<(), Usage> {
-        let [first, end] = self.input.layers;
+        let [first, end] = self.metadata.input.layers;
         let (found, expected) = (layers[1] - layers[0], end - first);
         if found != expected {
             return Err(Usage(format!(
@@ -145,7 +85,7 @@ impl Ensemble {
                 layers[0], layers[1]
             )));
         }
-        self.input.layers = layers;
+        self.metadata.input.layers = layers;
         Ok(())
     }
 
@@ -161,12 +101,12 @@ impl Ensemble {
 
     /// How voxels are read.
     pub fn input(&self) -> &Input {
-        &self.input
+        &self.metadata.input
     }
 
-    /// What the first model's own recipe says.
-    pub fn own_settings(&self) -> &OwnSettings {
-        &self.own
+    /// What the first model's weights file says: how it was trained and is meant to predict.
+    pub fn metadata(&self) -> &WeightsMetadata {
+        &self.metadata
     }
 
     /// Side of a patch, in pixels.
@@ -192,8 +132,8 @@ impl Ensemble {
         channels: Channels,
     ) -> anyhow::Result<Predictor<'a>> {
         let [image_size, depth] = self.patch;
-        let [first, end] = self.input.layers;
-        let limit = self.input.z_scale_limit;
+        let [first, end] = self.metadata.input.layers;
+        let limit = self.metadata.input.z_scale_limit;
         Ok(Predictor {
             members: &self.members,
             device: &self.device,
@@ -222,27 +162,10 @@ fn check_weights(weights: &[f64], models: usize) -> Result<(), Usage> {
     }
 }
 
-fn input_of(file: &Path, checkpoint: &Checkpoint) -> Result<Input, Usage> {
-    let text = checkpoint
-        .metadata
-        .get(INPUT_KEY)
-        .map_or("", String::as_str);
-    serde_json::from_str(text).map_err(|_| {
-        Usage(format!(
-            "{}: found weights that do not say which layers they read; expected a file that \
-             `inkling train` wrote. hint: train with this version",
-            file.display()
-        ))
-    })
-}
-
-fn agree(path: &Path, odd: &Checkpoint, first: &Checkpoint) -> Result<(), Error> {
+/// Refuses a model that takes other patches, or reads them otherwise, than the first.
+fn check_same_input(path: &Path, odd: &Checkpoint, first: &Checkpoint) -> Result<(), Error> {
     let patch = |checkpoint: &Checkpoint| {
-        let settings = &checkpoint.settings;
-        let input = checkpoint
-            .metadata
-            .get(INPUT_KEY)
-            .map_or("", String::as_str);
+        let (settings, input) = (&checkpoint.settings, input_text(checkpoint));
         format!(
             "{} layers of {} px, {input}",
             settings.depth, settings.image_size
@@ -256,31 +179,4 @@ fn agree(path: &Path, odd: &Checkpoint, first: &Checkpoint) -> Result<(), Error>
         found: patch(odd),
         expected: patch(first),
     })
-}
-
-/// Predicts `fragment` (through the maps in `maps`) at once and writes `<id>.png` to `path`.
-pub fn paint(
-    fragment: &Fragment,
-    maps: Option<&Path>,
-    ensemble: &Ensemble,
-    settings: &PredictSettings,
-    path: &Path,
-    context: &Context,
-) -> anyhow::Result<Prediction> {
-    let began = std::time::Instant::now();
-    let predictor = ensemble.predictor(settings, Channels::default())?;
-    let volume = maps::aligned(fragment, maps)?;
-    let mask = fragment.mask()?;
-    let task = context.console.task(&format!("predict {}", fragment.id()));
-    let prediction = predictor.predict(volume.as_ref(), &mask, &|done, all| task.at(done, all))?;
-    drop(task);
-    let image = to_image(&prediction.probability);
-    write_gray(path, image.view(), true)?;
-    let seconds = began.elapsed().as_secs_f64();
-    context.console.say(format!(
-        "{}: {} tiles, {seconds:.1} s",
-        path.display(),
-        prediction.tiles
-    ));
-    Ok(prediction)
 }

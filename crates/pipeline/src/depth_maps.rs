@@ -1,4 +1,4 @@
-//! Volumes as networks see them: through depth maps where there are some.
+//! Depth maps of fragments, and fragments' voxels read through them.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use inkling_align::Warped;
 use inkling_fragment::{Columns, Fragment, MapFiles, Numbered, Region, Volume, read_text};
-use inkling_pipeline::Usage;
 use serde::Deserialize;
 
-use super::Context;
-use super::memory::{Budget, bytes_of};
+use crate::memory::{Budget, bytes_of};
+use crate::{Context, Usage};
 
-/// `fragment` through the maps in `maps/<id>`, where a folder is given; else by the numbers of its
-/// layers.
+/// `fragment` aligned by the maps in `maps/<id>` (or in `maps` itself), where a folder is given; else
+/// by the numbers of its layers.
+///
+/// # Errors
+/// Those of [`maps_of`].
 pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<dyn Volume>> {
     let Some(folder) = maps else {
         return Ok(Box::new(Numbered::new(fragment.clone())));
@@ -124,9 +126,13 @@ const MOST_TARGET_LAYERS: usize = 65_536;
 /// Layers of the built-in target: an aligned fragment has at least these.
 const TARGET_LAYERS: usize = 65;
 
-/// The layers `z` of the volume of fragment `id`, in memory when the budget allows, and where they
-/// are then; otherwise they are read as they are needed.
-pub fn kept(
+/// The layers `z` of `volume`, which is fragment `id`, loaded into memory if `budget` has room for
+/// them, and their range in the volume that is returned; else `volume` as it is, which reads from
+/// files, and a line that says so.
+///
+/// # Errors
+/// Those of reading.
+pub fn load_if_small(
     volume: Box<dyn Volume>,
     z: Range<usize>,
     id: &str,
@@ -139,7 +145,7 @@ pub fn kept(
     }
     let bytes = bytes_of(volume.as_ref(), z.len());
     if !budget.take(bytes) {
-        context.console.say(format!(
+        context.say(format!(
             "{id}: {} MiB of voxels do not fit into --memory and are read as they are needed, which is \
              slower",
             bytes >> 20

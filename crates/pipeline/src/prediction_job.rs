@@ -1,4 +1,4 @@
-//! One fragment's prediction: its plan, its tiles, its images.
+//! The prediction of one fragment: its specification, its tiles, its images.
 
 use std::path::{Path, PathBuf};
 
@@ -12,65 +12,103 @@ use inkling_predict::{
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use super::cost_estimate::{CostEstimate, batch};
-use super::ensemble::Ensemble;
-use super::join::{Joined, join, options};
-use super::record::read_record;
-use super::run_fingerprint::data_fingerprint;
-use super::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
-use super::threshold::threshold;
-use super::{Context, align, maps};
-use crate::cli::Predict;
+use crate::alignment::fit_maps;
+use crate::cost_estimate::{Batch, CostEstimate};
+use crate::ensemble::Ensemble;
+use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merge_tiles};
+use crate::record::read_record;
+use crate::run_fingerprint::data_fingerprint;
+use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
+use crate::{Context, depth_maps};
 
-/// Where parts are kept, beside the images.
-pub const PARTS: &str = "parts";
+/// Where the shards' tiles are kept, beside the images.
+pub const SHARDS: &str = "parts";
 
-/// One fragment to be predicted.
-pub struct Job<'a> {
+/// Which depth maps a prediction reads through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Maps {
+    /// None: layers as they are.
+    None,
+    /// Fitted first, to the built-in target.
+    Auto {
+        /// With the layers in reverse order.
+        flip: bool,
+    },
+    /// Those in a folder, of all fragments or of the one.
+    Folder(PathBuf),
+}
+
+/// What is predicted besides what the models and their settings say, and where it goes.
+#[derive(Clone, Debug)]
+pub struct PredictionOptions {
+    /// Where images, records and tiles go.
+    pub out: PathBuf,
+    /// Depth maps.
+    pub maps: Maps,
+    /// Tiles in work at once.
+    pub batch: Batch,
+    /// Bytes for the tiles in work and what networks make of them.
+    pub memory: usize,
+    /// Resumes where an earlier call stopped.
+    pub resume: bool,
+    /// Writes the standard deviation over models and passes too.
+    pub uncertainty: bool,
+    /// Writes each model's own probabilities too.
+    pub per_model: bool,
+    /// Which images are written.
+    pub images: ImageFiles,
+}
+
+/// The prediction of one fragment.
+pub struct PredictionJob<'a> {
     fragment: Fragment,
     maps: Option<PathBuf>,
     volume: Box<dyn Volume>,
     mask: Array2<bool>,
     settings: PredictSettings,
     plan: PredictionSpec,
-    flags: &'a Predict,
+    options: &'a PredictionOptions,
     ensemble: &'a Ensemble,
     context: &'a Context<'a>,
 }
 
-impl<'a> Job<'a> {
-    /// Opens the fragment, aligns it when asked to, and plans.
+impl<'a> PredictionJob<'a> {
+    /// Aligns the fragment when asked to, checks it against what the models read, and specifies the
+    /// prediction.
+    ///
+    /// # Errors
+    /// Fewer layers than the models read; memory that does not hold one tile; those of reading.
     pub fn prepare(
         fragment: Fragment,
         mut settings: PredictSettings,
-        flags: &'a Predict,
+        options: &'a PredictionOptions,
         ensemble: &'a Ensemble,
         context: &'a Context<'a>,
     ) -> anyhow::Result<Self> {
-        if flags.maps.is_none() {
-            let depths = &ensemble.own_settings().depths;
+        if options.maps == Maps::None {
+            let depths = &ensemble.metadata().depths;
             warn_of_other_depth(&fragment, depths, ensemble.input().layers);
         }
-        let maps = maps_folder(flags, &fragment, ensemble, context)?;
-        let volume = maps::aligned(&fragment, maps.as_deref())?;
+        let maps = maps_folder(options, &fragment, ensemble, context)?;
+        let volume = depth_maps::aligned(&fragment, maps.as_deref())?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
         let mask = fragment.mask()?;
         let layers = ensemble.input().layers;
         let found = Intensities::of(volume.as_ref(), &(layers[0]..layers[1]), &mask)?;
         if let Some(found) = found {
-            warn_of_other_intensities(&fragment, found, &ensemble.own_settings().intensities);
+            warn_of_other_intensities(&fragment, found, &ensemble.metadata().intensities);
         }
         let plan = plan(
             &fragment,
             volume.as_ref(),
             &mask,
             &settings,
-            flags,
+            options,
             ensemble,
+            context.version,
         )?;
-        settings.batch = batch(
-            &flags.batch,
-            flags.memory,
+        settings.batch = options.batch.resolve(
+            options.memory,
             ensemble,
             volume.as_ref(),
             &plan.places(&mask),
@@ -84,7 +122,7 @@ impl<'a> Job<'a> {
             mask,
             settings,
             plan,
-            flags,
+            options,
             ensemble,
             context,
         })
@@ -92,30 +130,19 @@ impl<'a> Job<'a> {
 
     /// What it will take, from one pass over one tile.
     pub fn estimate(&self) -> anyhow::Result<Value> {
-        let forecast = CostEstimate::measure(
+        let estimate = CostEstimate::measure(
             self.ensemble,
             self.volume.as_ref(),
             &self.plan.places(&self.mask),
             self.settings.batch,
             self.settings.precision,
+            self.context.memory,
         )?;
-        let told = forecast.of(&self.plan, &self.settings);
-        self.context.console.say(format!(
-            "{}: {} tiles of {} px in {} batches, about {}, {} MiB of memory",
-            self.plan.id,
-            self.plan.tiles,
-            self.plan.image_size,
-            told["batches"],
-            indicatif::HumanDuration(std::time::Duration::from_secs_f64(
-                told["seconds"].as_f64().unwrap_or_default()
-            )),
-            told["memory_bytes"].as_u64().unwrap_or_default() >> 20,
-        ));
-        Ok(told)
+        Ok(estimate.of(&self.plan, &self.settings, self.context.memory))
     }
 
     fn folder(&self) -> PathBuf {
-        self.flags.out.join(PARTS).join(&self.plan.id)
+        self.options.out.join(SHARDS).join(&self.plan.id)
     }
 
     /// Its tiles on disk.
@@ -135,39 +162,43 @@ impl<'a> Job<'a> {
         )?)
     }
 
-    /// All of it by this process, unless an earlier one did it.
-    pub fn whole(&self) -> anyhow::Result<Joined> {
+    /// Predicts all of it in this process, unless an earlier call has finished it.
+    ///
+    /// # Errors
+    /// Results that are there and must not be replaced, or are of another prediction; those of reading,
+    /// of the networks and of writing.
+    pub fn whole(&self) -> anyhow::Result<MergedPrediction> {
         let name = format!("{}.json", self.plan.id);
-        let results = ResultFolder::shared(&self.flags.out, ResultKind::Prediction);
-        let record = self.flags.out.join(&name);
-        let images = &self.flags.images;
+        let results = ResultFolder::shared(&self.options.out, ResultKind::Prediction);
+        let record = self.options.out.join(&name);
+        let images = &self.options.images;
         // What a killed call had begun to write is its own, and may be written again.
-        let replace = self.context.force || self.flags.resume;
-        let options = options(images, &self.flags.out, &self.plan.id, replace);
-        if self.flags.resume && record.exists() && options.image().exists() {
-            return self.as_recorded(&record, &options.image());
+        let replace = self.context.force || self.options.resume;
+        let files = image_options(images, &self.options.out, &self.plan.id, replace);
+        if self.options.resume && record.exists() && files.image().exists() {
+            return self.as_recorded(&record, &files.image());
         }
-        options.check(self.plan.channels, self.plan.models.len())?;
+        files.check(self.plan.channels, self.plan.models.len())?;
         results.check(&name, replace)?;
-        if self.context.force && !self.flags.resume {
+        if self.context.force && !self.options.resume {
             self.begin_anew()?;
         }
         let store = self.store()?;
         self.make(&store, Shard::WHOLE)?;
-        let joined = join(
+        let merged = merge_tiles(
             &store,
             &self.mask,
             images,
-            &self.flags.out,
+            &self.options.out,
             replace,
             self.context,
         )?;
-        let text = serde_json::to_string_pretty(&joined.entry)?;
+        let text = serde_json::to_string_pretty(&merged.entry)?;
         write_bytes(results.claim(&name, replace)?, text, true)?;
         store.remove()?;
         // Others may lie beside this one; then the folder stays.
-        let _ = std::fs::remove_dir(self.flags.out.join(PARTS));
-        Ok(joined)
+        let _ = std::fs::remove_dir(self.options.out.join(SHARDS));
+        Ok(merged)
     }
 
     /// Removes the tiles of an earlier call, once a first tile has shown that this one can work.
@@ -187,7 +218,7 @@ impl<'a> Job<'a> {
     }
 
     /// What an earlier call finished, if it was the same prediction.
-    fn as_recorded(&self, record: &Path, image: &Path) -> anyhow::Result<Joined> {
+    fn as_recorded(&self, record: &Path, image: &Path) -> anyhow::Result<MergedPrediction> {
         let entry: Value = read_record(record)?;
         let plan: PredictionSpec = serde_json::from_value(entry["plan"].clone())
             .with_context(|| record.display().to_string())?;
@@ -202,43 +233,45 @@ impl<'a> Job<'a> {
         if let Ok(store) = TileStore::open(&self.folder()) {
             // Killed after everything was written, and before its tiles were gone.
             store.remove()?;
-            let _ = std::fs::remove_dir(self.flags.out.join(PARTS));
+            let _ = std::fs::remove_dir(self.options.out.join(SHARDS));
         }
-        let runs = run_lengths(&read_gray(image)?, threshold(&self.flags.images.threshold)?);
+        let runs = run_lengths(&read_gray(image)?, self.options.images.threshold);
         self.context
-            .console
             .say(format!("{}: finished before", image.display()));
-        Ok(Joined { entry, runs })
+        Ok(MergedPrediction { entry, runs })
     }
 
-    /// Makes the tiles of `part` that are still missing.
-    pub fn make(&self, store: &TileStore, part: Shard) -> anyhow::Result<Value> {
-        let (resume, force) = (self.flags.resume, self.context.force);
-        let Some(writer) = store.part(part, resume, force)? else {
+    /// Predicts the tiles of `shard` that are still missing, and returns what that took.
+    ///
+    /// # Errors
+    /// A shard that is there and is neither to be resumed nor replaced; those of reading, of the
+    /// networks and of writing.
+    pub fn make(&self, store: &TileStore, shard: Shard) -> anyhow::Result<Value> {
+        let (resume, force) = (self.options.resume, self.context.force);
+        let Some(writer) = store.part(shard, resume, force)? else {
             let id = &self.plan.id;
             self.context
-                .console
-                .say(format!("{id}: part {part} was finished before"));
-            return Ok(json!({ "id": id, "part": part.to_string(), "tiles": 0 }));
+                .say(format!("{id}: part {shard} was finished before"));
+            return Ok(json!({ "id": id, "part": shard.to_string(), "tiles": 0 }));
         };
-        let figures = self.fill(writer, part)?;
+        let figures = self.fill(writer, shard)?;
         let text = serde_json::to_string_pretty(&figures)?;
-        write_bytes(store.figures_path(part), text, true)?;
+        write_bytes(store.figures_path(shard), text, true)?;
         Ok(figures)
     }
 
-    fn fill(&self, mut writer: ShardWriter, part: Shard) -> anyhow::Result<Value> {
+    fn fill(&self, mut writer: ShardWriter, shard: Shard) -> anyhow::Result<Value> {
         let left = writer.left();
-        let range = part.range(self.plan.tiles);
+        let range = shard.range(self.plan.tiles);
         let places = self.plan.places(&self.mask);
         let predictor = self
             .ensemble
             .predictor(&self.settings, self.plan.channels)?;
-        let name = match part {
+        let name = match shard {
             Shard::WHOLE => format!("predict {}", self.plan.id),
-            part => format!("predict {} {part}", self.plan.id),
+            shard => format!("predict {} {shard}", self.plan.id),
         };
-        let task = self.context.console.task(&name);
+        let task = self.context.task(&name);
         let before = left.start - range.start;
         let timings = predictor.infer(
             self.volume.as_ref(),
@@ -251,25 +284,25 @@ impl<'a> Job<'a> {
         )?;
         writer.finish()?;
         drop(task);
-        self.context.console.say(format!(
+        self.context.say(format!(
             "{}: {} tiles, {:.1} s",
             self.plan.id,
             left.len(),
             timings.whole
         ));
-        self.figures(part, left.len(), before, &timings)
+        self.figures(shard, left.len(), before, &timings)
     }
 
     fn figures(
         &self,
-        part: Shard,
+        shard: Shard,
         tiles: usize,
         before: usize,
         timings: &Timings,
     ) -> anyhow::Result<Value> {
         Ok(json!({
             "id": self.plan.id,
-            "part": part.to_string(),
+            "part": shard.to_string(),
             "tiles": tiles,
             "resumed_after": before,
             "batch": self.settings.batch,
@@ -301,8 +334,9 @@ fn plan(
     volume: &dyn Volume,
     mask: &Array2<bool>,
     settings: &PredictSettings,
-    flags: &Predict,
+    options: &PredictionOptions,
     ensemble: &Ensemble,
+    version: &str,
 ) -> anyhow::Result<PredictionSpec> {
     let side = ensemble.image_size();
     check_count([mask.nrows(), mask.ncols()], side, settings.step_of(side))?;
@@ -317,37 +351,37 @@ fn plan(
         average: settings.average,
         precision: settings.precision,
         channels: Channels {
-            square: flags.uncertainty,
-            members: flags.per_model,
+            square: options.uncertainty,
+            members: options.per_model,
         },
         models: ensemble.planned().to_vec(),
         input: serde_json::to_value(ensemble.input())?,
         data: data_fingerprint(&[("mask", mask)], volume, ensemble.input().layers)?,
-        version: env!("INKLING_VERSION").to_owned(),
+        version: version.to_owned(),
     };
     plan.tiles = plan.places(mask).len();
     Ok(plan)
 }
 
 fn maps_folder(
-    flags: &Predict,
+    options: &PredictionOptions,
     fragment: &Fragment,
     ensemble: &Ensemble,
     context: &Context,
 ) -> anyhow::Result<Option<PathBuf>> {
-    match flags.maps.as_deref() {
-        None => Ok(None),
-        Some("auto") => {
-            let folder = flags.out.join("maps");
+    match &options.maps {
+        Maps::None => Ok(None),
+        Maps::Auto { flip } => {
+            let folder = options.out.join("maps");
             let own = folder.join(fragment.id());
             // Maps of an earlier call are those of this one: the fit draws nothing.
-            if !(flags.resume && own.join("align.json").exists()) {
-                let mut settings = ensemble.own_settings().align.clone();
-                settings.flip |= flags.flip;
-                align::fit(fragment, &Target::built_in(), &settings, &own, context)?;
+            if !(options.resume && own.join("align.json").exists()) {
+                let mut settings = ensemble.metadata().align.clone();
+                settings.flip |= flip;
+                fit_maps(fragment, &Target::built_in(), &settings, &own, context)?;
             }
             Ok(Some(folder))
         }
-        Some(folder) => Ok(Some(PathBuf::from(folder))),
+        Maps::Folder(folder) => Ok(Some(folder.clone())),
     }
 }

@@ -1,9 +1,15 @@
+//! Which devices compute in which precision.
+
 use burn::tensor::Device;
 use inkling_model::Precision;
-use inkling_pipeline::Usage;
+
+use crate::Usage;
 
 /// Refuses a precision that a device does not compute in.
-pub fn check(precision: Precision, device: &Device) -> Result<(), Usage> {
+///
+/// # Errors
+/// [`Usage`], naming the precision.
+pub fn check_precision(precision: Precision, device: &Device) -> Result<(), Usage> {
     if precision.is_on(device) {
         return Ok(());
     }

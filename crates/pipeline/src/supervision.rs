@@ -1,0 +1,78 @@
+//! Which pixels of a fragment are learnt from and which are validated on.
+
+use std::ops::Range;
+
+use inkling_fragment::{Fragment, Volume};
+use inkling_train::{Error, TrainingFragment};
+use ndarray::Array2;
+
+/// `fragment` to learn from: the layers `layers` of `volume` with `labels` (y, x), which count within
+/// the supervision mask and outside the validation mask.
+///
+/// # Errors
+/// Those of reading the masks.
+pub fn training_fragment(
+    fragment: &Fragment,
+    volume: Box<dyn Volume>,
+    layers: Range<usize>,
+    labels: Array2<bool>,
+) -> anyhow::Result<TrainingFragment> {
+    let supervision = training_mask(fragment)?;
+    Ok(TrainingFragment::new(
+        fragment.path().display().to_string(),
+        volume,
+        layers,
+        fragment.mask()?,
+        labels,
+        supervision,
+    ))
+}
+
+/// Where labels count for training, (y, x): within the supervision mask and outside the validation
+/// mask; `None` for a fragment that has neither.
+fn training_mask(fragment: &Fragment) -> anyhow::Result<Option<Array2<bool>>> {
+    let validation = fragment.validation_mask()?;
+    let trusted = match (fragment.supervision_mask()?, &validation) {
+        (Some(trusted), _) => trusted,
+        (None, Some(validation)) => Array2::from_elem(validation.dim(), true),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(match validation {
+        Some(validation) => {
+            let mut counts = trusted;
+            counts.zip_mut_with(&validation, |counts, &kept| *counts &= !kept);
+            counts
+        }
+        None => trusted,
+    }))
+}
+
+/// Where a held-out fragment is validated, (y, x): papyrus within its validation mask; without one,
+/// papyrus within its supervision mask.
+///
+/// # Errors
+/// Those of reading the masks.
+pub fn validation_mask(fragment: &Fragment) -> anyhow::Result<Array2<bool>> {
+    let mut mask = fragment.mask()?;
+    let counts = match fragment.validation_mask()? {
+        Some(kept) => Some(kept),
+        None => fragment.supervision_mask()?,
+    };
+    if let Some(counts) = counts {
+        mask.zip_mut_with(&counts, |mask, &counts| *mask &= counts);
+    }
+    Ok(mask)
+}
+
+/// The fragment's ink labels, (y, x).
+///
+/// # Errors
+/// A fragment without labels; those of reading.
+pub fn labels(fragment: &Fragment) -> anyhow::Result<Array2<bool>> {
+    let labels = fragment.ink_labels()?;
+    Ok(labels.ok_or_else(|| Error::Labels {
+        fragment: fragment.path().display().to_string(),
+        found: "no inklabels.png",
+        hint: "add the labels, or leave the fragment out",
+    })?)
+}

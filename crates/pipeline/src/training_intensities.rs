@@ -1,0 +1,40 @@
+//! How bright the fragments of a fold are.
+
+use inkling_fragment::Fragment;
+
+use crate::fold::Fold;
+use crate::sheet_warnings::{Intensities, warn_of_other_intensities};
+use crate::{Recipe, depth_maps};
+
+/// Percentiles of the voxels of each training fragment, in the order of `fragments`; warns of a
+/// fragment, held out or not, that differs much from the training fragments beside it.
+///
+/// # Errors
+/// Those of reading.
+pub fn training_intensities(
+    recipe: &Recipe,
+    fragments: &[Fragment],
+    fold: &Fold,
+) -> anyhow::Result<Vec<Intensities>> {
+    let layers = recipe.data.layers[0]..recipe.data.layers[1];
+    let mut sheets = Vec::new();
+    for (index, fragment) in fragments.iter().enumerate() {
+        let volume = depth_maps::aligned(fragment, recipe.data.maps.as_deref())?;
+        if layers.end > volume.shape()[0] {
+            // What reads them says it better.
+            continue;
+        }
+        let found = Intensities::of(volume.as_ref(), &layers, &fragment.mask()?)?;
+        sheets.extend(found.map(|found| (index, found)));
+    }
+    let learnt_from = |without: usize| -> Vec<Intensities> {
+        let others = sheets
+            .iter()
+            .filter(|(index, _)| *index != without && fold.learns_from(*index));
+        others.map(|(_, found)| *found).collect()
+    };
+    for &(index, found) in &sheets {
+        warn_of_other_intensities(&fragments[index], found, &learnt_from(index));
+    }
+    Ok(learnt_from(fragments.len()))
+}
