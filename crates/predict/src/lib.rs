@@ -25,8 +25,10 @@
 
 mod batch_backoff;
 mod blend;
+mod channels;
 mod error;
 mod held_out;
+mod member;
 mod ordered_pipeline;
 mod plan;
 mod prediction;
@@ -44,12 +46,14 @@ mod tta;
 mod validator;
 
 pub use blend::{Blend, Rows, spline_weights};
+pub use channels::Channels;
 pub use error::Error;
 pub use held_out::HeldOut;
+pub use member::Member;
 pub use plan::{ModelSpec, PredictionSpec, Shard};
 pub use prediction::{Prediction, to_image};
 pub use prediction_images::{ImageOptions, PredictionImages, WrittenImages};
-pub use predictor::{Channels, Member, Predictor, TileSink, Timings};
+pub use predictor::{Predictor, TileSink, Timings};
 pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
 pub use settings::{AverageSpace, PredictSettings};
 pub use submission::{run_lengths, submission};

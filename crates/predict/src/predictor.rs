@@ -4,57 +4,31 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 use inkling_augment::TestTransform;
 use inkling_fragment::{Panic, Volume};
-use inkling_model::Network;
 use ndarray::{Array3, ArrayView3};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::batch_backoff::with_batch_backoff;
 use crate::ordered_pipeline::OrderedPipeline;
 use crate::tile_inference::TileInference;
-use crate::{Error, PredictSettings};
+use crate::{Channels, Error, Member, PredictSettings};
 
 /// Most threads that read tiles for a device.
 const READERS: usize = 2;
 
-/// A network and how much it counts.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The network.
-    pub network: Network,
-    /// Its share in the mean, by the sum of all members'.
-    pub weight: f64,
-}
-
-/// What is told of a tile, as images in this order: the probability, the mean square of all passes
-/// and members (for their spread), each member's own probability.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Channels {
-    /// Whether the mean square is told.
-    pub square: bool,
-    /// Whether each member's own probability is told.
-    pub members: bool,
-}
-
-impl Channels {
-    /// Images per tile, for so many members.
-    pub fn count(self, members: usize) -> usize {
-        1 + usize::from(self.square) + if self.members { members } else { 0 }
-    }
-}
-
-/// What is predicted with, and how.
+/// Infers tiles with an ensemble: reads ahead, passes each tile through every network in every
+/// [`Pass`](crate::Pass) of the test-time augmentation, and averages.
 pub struct Predictor<'a> {
     /// The networks.
     pub members: &'a [Member],
-    /// Where they run.
+    /// The device that the networks are on.
     pub device: &'a Device,
-    /// Reads a tile.
+    /// Reads a tile's voxels and normalises them.
     pub transform: TestTransform,
     /// Side of a tile, in pixels.
     pub image_size: usize,
-    /// How.
+    /// Test-time augmentation, batch and precision.
     pub settings: &'a PredictSettings,
-    /// What is told.
+    /// The images that are made of each tile.
     pub channels: Channels,
 }
 

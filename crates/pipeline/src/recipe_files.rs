@@ -1,0 +1,243 @@
+//! Recipes in TOML files, layered, with single values overridden by `--set`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use figment::error::Kind;
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use inkling_fragment::read_text;
+use inkling_predict::PredictSettings;
+
+use crate::unread::{check_all_read, read_settings};
+use crate::{Recipe, Usage};
+
+impl Recipe {
+    /// Reads `files` in order, later ones over earlier ones, then `overrides` (`key=value`).
+    ///
+    /// # Errors
+    /// A file that is missing or no TOML, an unknown key (naming the nearest), a value of the
+    /// wrong type; all of them are the user's to put right.
+    pub fn read(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<Self> {
+        Ok(Self::resolve(files, overrides)?.0)
+    }
+
+    /// As [`read`](Self::read), over a model's own `[predict]`.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_over(
+        predict: &PredictSettings,
+        files: &[PathBuf],
+        overrides: &[String],
+    ) -> anyhow::Result<Self> {
+        let own = Layer {
+            origin: "the model".to_owned(),
+            values: nested("predict", toml::Value::try_from(predict)?),
+        };
+        Ok(Self::layered(Figment::new().merge(own), files, overrides)?.0)
+    }
+
+    /// As [`read`](Self::read), with the layers that the values came from.
+    pub fn resolve(files: &[PathBuf], overrides: &[String]) -> anyhow::Result<(Self, Origins)> {
+        Self::layered(Figment::new(), files, overrides)
+    }
+
+    fn layered(
+        mut layers: Figment,
+        files: &[PathBuf],
+        overrides: &[String],
+    ) -> anyhow::Result<(Self, Origins)> {
+        let mut given = Vec::new();
+        for file in files {
+            let text = read_text(file, LONGEST).map_err(|error| Usage(error.to_string()))?;
+            let values: toml::Table = toml::from_str(&text)
+                .map_err(|error| Usage(format!("{}: not TOML: {error}", file.display())))?;
+            given.push((file.display().to_string(), rooted(values, file)));
+        }
+        for entry in overrides {
+            let (key, value) = parse_override(entry)?;
+            given.push((format!("--set {entry}"), nested(&key, value)));
+        }
+        for (origin, values) in given.clone() {
+            layers = layers.merge(Layer { origin, values });
+        }
+        let recipe: Self = layers
+            .extract()
+            .map_err(|error| anyhow::Error::new(Usage(explain(&error))))?;
+        recipe.check()?;
+        check_all_read(&recipe, &given)?;
+        Ok((recipe, Origins(layers)))
+    }
+
+    /// The settings as TOML, to be kept beside a result; without those that nothing reads.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        toml::to_string_pretty(&read_settings(self))
+            .context("the settings cannot be written as TOML")
+    }
+}
+
+/// Where each value of a recipe came from.
+pub struct Origins(Figment);
+
+impl Origins {
+    /// The file or flag that gave `key` (dotted) its value, or `default`.
+    pub fn of(&self, key: &str) -> String {
+        let found = self.0.find_metadata(key);
+        found.map_or_else(|| "default".to_owned(), |layer| layer.name.to_string())
+    }
+}
+
+/// Most bytes of a recipe.
+const LONGEST: u64 = 1 << 20;
+/// Most tables within one another that `--set` may name; recipes have two.
+const DEEPEST: usize = 8;
+
+/// One file's or flag's values.
+struct Layer {
+    origin: String,
+    values: toml::Table,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let values = Value::serialize(&self.values)?;
+        let dict = values.into_dict().unwrap_or_default();
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+/// Makes every path in a recipe start at the recipe's folder, wherever the program is run.
+fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let root = |value: &mut toml::Value| {
+        if let toml::Value::String(text) = value {
+            let own = folder.join(&*text);
+            let named = (!own.exists()).then(|| text.split_once('=')).flatten();
+            *text = match named {
+                Some((name, path)) => format!("{name}={}", folder.join(path).display()),
+                None => own.to_string_lossy().into_owned(),
+            };
+        }
+    };
+    if let Some(toml::Value::Table(data)) = values.get_mut("data") {
+        if let Some(toml::Value::Array(fragments)) = data.get_mut("fragments") {
+            fragments.iter_mut().for_each(root);
+        }
+        data.get_mut("maps").into_iter().for_each(root);
+    }
+    if let Some(toml::Value::Table(model)) = values.get_mut("model") {
+        // Names of the hub's repositories are no paths.
+        let of_hub = |value: &toml::Value| {
+            let text = value.as_str().unwrap_or_default();
+            text.starts_with("timm/") && !folder.join(text).exists()
+        };
+        let pretrained = model.get_mut("pretrained").filter(|value| !of_hub(value));
+        pretrained.into_iter().for_each(root);
+        model.get_mut("weights").into_iter().for_each(root);
+    }
+    values
+}
+
+/// `train.epochs=3` or `model.encoder=maxvit…`; the value is TOML, or else a plain string.
+fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
+    let Some((key, value)) = entry.split_once('=') else {
+        let message = format!("--set {entry}: expected key=value, such as train.epochs=3");
+        return Err(Usage(message).into());
+    };
+    if key.split('.').count() > DEEPEST {
+        let shown: String = key.chars().take(80).collect();
+        let message = format!("--set {shown}…: expected a key such as train.epochs");
+        return Err(Usage(message).into());
+    }
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    Ok((key.trim().to_owned(), value))
+}
+
+/// `value` in the tables that the dotted `key` names.
+fn nested(key: &str, value: toml::Value) -> toml::Table {
+    let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+    let value = match rest.is_empty() {
+        true => value,
+        false => toml::Value::Table(nested(rest, value)),
+    };
+    toml::Table::from_iter([(first.to_owned(), value)])
+}
+
+fn explain(error: &figment::Error) -> String {
+    let origin = error
+        .metadata
+        .as_ref()
+        .map_or_else(|| "the settings".to_owned(), |layer| layer.name.to_string());
+    let path = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(key, known) => {
+            // Some sources put the key itself at the path's end, others do not.
+            let table = path.strip_suffix(key.as_str()).unwrap_or(&path);
+            let table = table.trim_end_matches('.');
+            let within = |key: &str| match table.is_empty() {
+                true => key.to_owned(),
+                false => format!("{table}.{key}"),
+            };
+            let nearest = known
+                .iter()
+                .min_by_key(|name| strsim::damerau_levenshtein(name, key))
+                .map(|name| format!(" hint: did you mean \"{}\"?", within(name)));
+            format!(
+                "{origin}: found the unknown key \"{}\"; expected one of {}.{}",
+                within(key),
+                known.join(", "),
+                nearest.unwrap_or_default()
+            )
+        }
+        Kind::InvalidType(found, expected) => {
+            format!("{origin}: {path}: found {found}; expected {expected}. hint: change its type")
+        }
+        other => format!("{origin}: {path}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str, overrides: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        std::fs::write(&path, text).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        Recipe::read(&[path], &overrides).unwrap_err().to_string()
+    }
+
+    /// Parsers that call themselves would overflow the stack.
+    #[test]
+    fn what_nests_without_end_is_refused() {
+        let deep = 200_000;
+        let arrays = format!("a = {}{}", "[".repeat(deep), "]".repeat(deep));
+        assert!(refusal(&arrays, &[]).contains("recipe.toml"));
+        let tables = format!("{} = 1", vec!["a"; deep].join("."));
+        assert!(refusal(&tables, &[]).contains("recipe.toml"));
+        let key = format!("{}=1", vec!["train"; deep].join("."));
+        let text = refusal("", &[&key]);
+        assert!(
+            text.contains("expected a key such as train.epochs"),
+            "{text}"
+        );
+        assert!(text.len() < 300);
+        let value = format!("train.epochs={}", "[".repeat(deep));
+        assert!(refusal("", &[&value]).contains("train.epochs"));
+    }
+
+    #[test]
+    fn a_recipe_of_more_than_a_mebibyte_is_refused() {
+        let text = format!("# {}\n", "x".repeat(1 << 20));
+        assert!(refusal(&text, &[]).contains("recipe.toml"));
+    }
+}
