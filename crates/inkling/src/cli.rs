@@ -62,7 +62,7 @@ pub enum Command {
     Augment(Augment),
     /// Trains one fold.
     Train(Train),
-    /// Trains and judges every fold.
+    /// Trains and validates every fold.
     Cv(Cv),
     /// Paints the ink of fragments.
     Predict(Predict),
@@ -469,10 +469,10 @@ pub struct Predict {
     /// Prints tiles, batches, and the time and memory that they will take; predicts nothing.
     #[arg(long)]
     pub plan_only: bool,
-    /// Paints <id>.spread.png too: the standard deviation over models and passes, white being 0.5.
+    /// Writes <id>.spread.png too: the standard deviation over models and passes, white being 0.5.
     #[arg(long)]
     pub uncertainty: bool,
-    /// Paints <id>.model-K.png too, for each model.
+    /// Writes <id>.model-K.png too, for each model.
     #[arg(long)]
     pub per_model: bool,
     /// What is written besides <id>.png.

@@ -278,7 +278,7 @@ impl Outcome<'_> {
             ..ReportData::default()
         };
         for row in rows {
-            let mut painted = Vec::new();
+            let mut predicted = Vec::new();
             for &index in &row.fold.held_out {
                 let fragment = &self.fragments[index];
                 let (name, id) = (&row.fold.name, fragment.id());
@@ -292,10 +292,10 @@ impl Outcome<'_> {
                     );
                     data.predictions
                         .push(prediction_view(fragment, image.clone(), caption)?);
-                    painted.push((id.to_owned(), image));
+                    predicted.push((id.to_owned(), image));
                 }
             }
-            data.folds.push(row.in_table(painted));
+            data.folds.push(row.in_table(predicted));
             data.trainings.push(row.training);
         }
         Ok(render(&data))
@@ -303,7 +303,7 @@ impl Outcome<'_> {
 }
 
 impl Row {
-    fn in_table(&self, painted: Vec<(String, Array2<u8>)>) -> FoldRow {
+    fn in_table(&self, predicted: Vec<(String, Array2<u8>)>) -> FoldRow {
         FoldRow {
             name: self.fold.name.clone(),
             epoch: self.epoch,
@@ -311,7 +311,7 @@ impl Row {
             best_f05: self.best.best_f05,
             best_threshold: self.best.best_threshold,
             average_precision: self.best.average_precision,
-            painted,
+            predicted,
         }
     }
 }

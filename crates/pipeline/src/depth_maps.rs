@@ -117,7 +117,7 @@ impl Fit {
     }
 }
 
-/// Most bytes of `align.json`, which tells of every patch.
+/// Most bytes of `align.json`, which describes every patch.
 const LONGEST_FIT: u64 = 256 << 20;
 
 /// Most layers of a target.

@@ -54,7 +54,7 @@ pub fn merge(
             remove(vec![store], &parts)?;
             continue;
         }
-        // All that is missing is told before any work is done.
+        // All that is missing is named before any work is done.
         store.parts()?;
         let plan = store.plan();
         image_options(images, folder, &plan.id, replace).check(plan.channels, plan.models.len())?;

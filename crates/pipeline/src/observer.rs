@@ -1,4 +1,4 @@
-//! What work in progress tells those who wait for it.
+//! Lines and progress for those who wait for a command.
 
 /// Receives what people read while a command works: lines, and how far each task is.
 pub trait Observer: Send + Sync {

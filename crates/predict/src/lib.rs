@@ -15,11 +15,11 @@
 //! assert_eq!(passes.len(), 8);
 //! assert_eq!(passes.iter().map(|pass| pass.weight).sum::<f32>(), 12.0);
 //!
-//! let painted = ndarray::array![[0, 250], [240, 3]];
+//! let predicted = ndarray::array![[0, 250], [240, 3]];
 //! let ink = ndarray::array![[false, true], [true, false]];
 //! let papyrus = ndarray::Array2::from_elem((2, 2), true);
-//! assert_eq!(score(&painted, &ink, &papyrus, Threshold::HALF)?.f05, 1.0);
-//! assert_eq!(run_lengths(&painted, Threshold::HALF), "2 2");
+//! assert_eq!(score(&predicted, &ink, &papyrus, Threshold::HALF)?.f05, 1.0);
+//! assert_eq!(run_lengths(&predicted, Threshold::HALF), "2 2");
 //! # Ok::<(), inkling_predict::Error>(())
 //! ```
 

@@ -33,7 +33,7 @@ pub struct PredictionSpec {
     pub average: AverageSpace,
     /// How exactly networks multiply.
     pub precision: Precision,
-    /// What is told of a tile.
+    /// The images that are made of a tile.
     pub channels: Channels,
     /// The models, by the hash of their weights.
     pub models: Vec<ModelSpec>,

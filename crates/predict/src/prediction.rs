@@ -4,7 +4,7 @@ use ndarray::{Array2, s};
 use crate::blend::Rows;
 use crate::{Blend, Error, Predictor, Timings, check_count, tiles};
 
-/// A painted sheet.
+/// The prediction of a whole volume.
 pub struct Prediction {
     /// Probability of ink, 0 to 1, (y, x); 0 outside the mask.
     pub probability: Array2<f32>,
@@ -15,7 +15,8 @@ pub struct Prediction {
 }
 
 impl Predictor<'_> {
-    /// Paints the papyrus of `volume` where `mask` is set, in memory.
+    /// Predicts the papyrus of `volume` where `mask` (y, x) is set, blended in memory; `progress` hears of
+    /// the tiles that are done and of all.
     ///
     /// # Errors
     /// Those of [`infer`](Self::infer).

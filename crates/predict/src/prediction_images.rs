@@ -31,11 +31,11 @@ pub struct ImageOptions {
     pub force: bool,
 }
 
-/// What has been painted.
+/// The images of a prediction, once they are written.
 pub struct WrittenImages {
     /// 8-bit probabilities, (y, x); 0 outside the mask.
     pub image: Array2<u8>,
-    /// All files.
+    /// The paths of all files that were written.
     pub files: Vec<PathBuf>,
 }
 
@@ -87,8 +87,8 @@ impl ImageOptions {
 }
 
 impl PredictionImages {
-    /// Begins the images of a sheet of `size` (height, width), told of by `channels` of so many
-    /// `members`.
+    /// Begins the images of a sheet of `size` (height, width), of which each tile has the images
+    /// `channels` of so many `members`.
     ///
     /// # Errors
     /// [`Error::Fragment`], as for files that are there.

@@ -38,13 +38,13 @@ pub type TileSink<'a> = dyn FnMut(usize, ArrayView3<f32>) -> Result<(), Error> +
 /// Where the time went, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Timings {
-    /// From the first tile's reading to the last one's telling.
+    /// From reading the first tile to blending or writing the last.
     pub whole: f64,
     /// In the networks, as if the threads that call them were one.
     pub network: f64,
     /// Reading, aligning and normalising tiles, summed over the threads that read ahead.
     pub reading: f64,
-    /// Taking what the networks say: blending it, or writing it down.
+    /// Blending the tiles' images, or writing them to disk.
     pub telling: f64,
 }
 
@@ -68,62 +68,62 @@ impl Clock {
     }
 }
 
-/// What a walk over the tiles needs besides the predictor.
-struct Walk<'a> {
+/// One inference of many tiles: what its threads share.
+struct InferenceRun<'a> {
     volume: &'a dyn Volume,
     places: &'a [(usize, usize)],
-    looking: TileInference<'a>,
+    inference: TileInference<'a>,
     network: Clock,
     reading: Clock,
-    telling: Clock,
+    output: Clock,
 }
 
 impl Predictor<'_> {
-    /// Looks at the tiles of `volume` whose upper left pixels are `places`, and tells `seen` of each, in
-    /// order.
+    /// Infers the tiles of `volume` whose upper left pixels (y, x) are `places`, and gives `sink` the images
+    /// of each, in this order.
     ///
     /// # Errors
-    /// Bad settings, voxels that cannot be read, predictions that are no numbers, a device whose
-    /// memory holds not even one tile; those of `seen`.
+    /// Bad settings, voxels that cannot be read, predictions that are NaN or infinite, a device whose
+    /// memory holds not even one tile; those of `sink`.
     pub fn infer(
         &self,
         volume: &dyn Volume,
         places: &[(usize, usize)],
-        seen: &mut TileSink,
+        sink: &mut TileSink,
     ) -> Result<Timings, Error> {
         self.settings.check()?;
         let began = Instant::now();
-        let looking = TileInference::new(
+        let inference = TileInference::new(
             self.members,
             self.settings,
             self.channels,
             self.image_size,
             self.device,
         );
-        let walk = Walk {
+        let run = InferenceRun {
             volume,
             places,
-            looking,
+            inference,
             network: Clock::default(),
             reading: Clock::default(),
-            telling: Clock::default(),
+            output: Clock::default(),
         };
         let callers = match *self.device == Device::flex() {
             true => {
                 let callers = self.settings.batch.min(rayon::current_num_threads());
-                self.one_by_one(&walk, callers, seen)?;
+                self.one_by_one(&run, callers, sink)?;
                 callers
             }
             false => {
-                self.by_batches(&walk, seen)?;
+                self.by_batches(&run, sink)?;
                 1
             }
         };
         Ok(Timings {
             whole: began.elapsed().as_secs_f64(),
-            network: walk.network.seconds() / callers as f64,
-            reading: walk.reading.seconds(),
-            telling: walk.telling.seconds(),
+            network: run.network.seconds() / callers as f64,
+            reading: run.reading.seconds(),
+            telling: run.output.seconds(),
         })
     }
 
@@ -131,43 +131,48 @@ impl Predictor<'_> {
     /// threads. The caches hold one, operations that do not share their work out keep no thread
     /// waiting, and what a tile comes to does not depend on those beside it: matrix products round
     /// differently for batches of different sizes.
-    fn one_by_one(&self, walk: &Walk, callers: usize, seen: &mut TileSink) -> Result<(), Error> {
+    fn one_by_one(
+        &self,
+        run: &InferenceRun,
+        callers: usize,
+        sink: &mut TileSink,
+    ) -> Result<(), Error> {
         let each = (rayon::current_num_threads() / callers).max(1);
         std::thread::scope(|scope| {
-            let images = OrderedPipeline::start(scope, callers, walk.places.len(), |caller| {
+            let images = OrderedPipeline::start(scope, callers, run.places.len(), |caller| {
                 let pool = (callers > 1)
                     .then(|| rayon::ThreadPoolBuilder::new().num_threads(each).build())
                     .and_then(Result::ok);
-                let own = walk.places.iter().skip(caller).step_by(callers);
+                let own = run.places.iter().skip(caller).step_by(callers);
                 own.map(move |&place| match &pool {
-                    Some(pool) => pool.install(|| self.look_alone(walk, place)),
-                    None => self.look_alone(walk, place),
+                    Some(pool) => pool.install(|| self.infer_alone(run, place)),
+                    None => self.infer_alone(run, place),
                 })
             });
             for (first, images) in images.enumerate() {
-                let images = images.map_err(|panic| fault(walk, first, panic))?;
-                self.tell(&images?, first, walk, seen)?;
+                let images = images.map_err(|panic| fault(run, first, panic))?;
+                self.emit(&images?, first, run, sink)?;
             }
             Ok(())
         })
     }
 
     /// Reads the tile at `place` and passes it through the networks.
-    fn look_alone(&self, walk: &Walk, place: (usize, usize)) -> Result<Vec<f32>, Error> {
-        let tile = self.read(walk, place)?;
-        Ok(walk.network.time(|| walk.looking.look(&[tile], 1)))
+    fn infer_alone(&self, run: &InferenceRun, place: (usize, usize)) -> Result<Vec<f32>, Error> {
+        let tile = self.read(run, place)?;
+        Ok(run.network.time(|| run.inference.infer(&[tile], 1)))
     }
 
     /// The way of devices that are fed by batches, as large as their memory allows.
-    fn by_batches(&self, walk: &Walk, seen: &mut TileSink) -> Result<(), Error> {
+    fn by_batches(&self, run: &InferenceRun, sink: &mut TileSink) -> Result<(), Error> {
         let mut limit = self.settings.batch;
-        let due = walk.places.len();
+        let due = run.places.len();
         let readers = READERS.min(rayon::current_num_threads() - 1);
         std::thread::scope(|scope| {
             let mut feed = match readers {
-                0 => OrderedPipeline::start(scope, 1, due, |_| self.tiles(walk, 0, 1)),
+                0 => OrderedPipeline::start(scope, 1, due, |_| self.tiles(run, 0, 1)),
                 _ => OrderedPipeline::aside(scope, readers, due, |reader| {
-                    self.tiles(walk, reader, readers)
+                    self.tiles(run, reader, readers)
                 }),
             };
             let mut first = 0;
@@ -175,12 +180,12 @@ impl Predictor<'_> {
                 let mut tiles = Vec::new();
                 for tile in feed.by_ref().take(limit) {
                     let place = first + tiles.len();
-                    tiles.push(tile.map_err(|panic| fault(walk, place, panic))??);
+                    tiles.push(tile.map_err(|panic| fault(run, place, panic))??);
                 }
                 with_batch_backoff(tiles.len(), &mut limit, |range, limit| {
                     let own = &tiles[range.clone()];
-                    let images = walk.network.time(|| walk.looking.look(own, limit));
-                    self.tell(&images, first + range.start, walk, seen)
+                    let images = run.network.time(|| run.inference.infer(own, limit));
+                    self.emit(&images, first + range.start, run, sink)
                 })?;
                 first += tiles.len();
             }
@@ -191,44 +196,44 @@ impl Predictor<'_> {
     /// The tiles that reader number `reader` of `readers` reads.
     fn tiles<'w>(
         &'w self,
-        walk: &'w Walk,
+        run: &'w InferenceRun,
         reader: usize,
         readers: usize,
     ) -> impl Iterator<Item = Result<Array3<f32>, Error>> + Send + 'w {
-        let own = walk.places.iter().skip(reader).step_by(readers);
-        own.map(|&place| self.read(walk, place))
+        let own = run.places.iter().skip(reader).step_by(readers);
+        own.map(|&place| self.read(run, place))
     }
 
-    fn read(&self, walk: &Walk, (y, x): (usize, usize)) -> Result<Array3<f32>, Error> {
-        let read = || self.transform.read(walk.volume, y, x);
-        walk.reading.time(read).map_err(Error::from)
+    fn read(&self, run: &InferenceRun, (y, x): (usize, usize)) -> Result<Array3<f32>, Error> {
+        let read = || self.transform.read(run.volume, y, x);
+        run.reading.time(read).map_err(Error::from)
     }
 
-    fn tell(
+    fn emit(
         &self,
         images: &[f32],
         first: usize,
-        walk: &Walk,
-        seen: &mut TileSink,
+        run: &InferenceRun,
+        sink: &mut TileSink,
     ) -> Result<(), Error> {
         let side = self.image_size;
         let shape = (self.channels.count(self.members.len()), side, side);
         let size = shape.0 * side * side;
         for (index, images) in images.chunks_exact(size).enumerate() {
-            let (y, x) = walk.places[first + index];
+            let (y, x) = run.places[first + index];
             if images.iter().any(|value| !value.is_finite()) {
                 return Err(Error::NotANumber { y, x });
             }
             let images = ArrayView3::from_shape(shape, images).expect("images of a tile");
-            walk.telling.time(|| seen(first + index, images))?;
+            run.output.time(|| sink(first + index, images))?;
         }
         Ok(())
     }
 }
 
 /// The error of a worker that failed over the tile in `place` of the list.
-fn fault(walk: &Walk, place: usize, panic: Panic) -> Error {
-    let (y, x) = walk.places[place];
+fn fault(run: &InferenceRun, place: usize, panic: Panic) -> Error {
+    let (y, x) = run.places[place];
     Error::Fault {
         what: format!("the tile at ({y}, {x})"),
         panic,

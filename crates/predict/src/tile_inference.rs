@@ -6,12 +6,12 @@ use ndarray::Array3;
 use crate::settings::AverageSpace;
 use crate::{Channels, Member, Pass, PredictSettings};
 
-/// Networks and the ways in which they look at tiles. Where a network only repeats its coarse
-/// pixels, everything that follows it is done on the coarse ones and repeated at the end, with the
-/// same bits.
+/// An ensemble of networks and the passes of test-time augmentation. Where a network only repeats its
+/// coarse pixels, everything that follows it is done on the coarse ones and repeated at the end, with
+/// the same bits.
 pub(crate) struct TileInference<'a> {
     members: &'a [Member],
-    passes: Vec<(Pass, Share)>,
+    passes: Vec<(Pass, PassWeight)>,
     average: AverageSpace,
     precision: Precision,
     channels: Channels,
@@ -19,15 +19,15 @@ pub(crate) struct TileInference<'a> {
 }
 
 /// How much a pass counts in the mean over passes.
-enum Share {
+enum PassWeight {
     /// The same for every pixel.
     Everywhere(f32),
     /// `[1, 1, side, side]`, 0 where the pass does not see the tile.
     PerPixel(Box<Tensor<4>>),
 }
 
-/// What one network says, `[batch, 1, side, side]`.
-struct Look {
+/// One network's mean over all passes, `[batch, 1, side, side]`.
+struct MemberOutput {
     probability: Tensor<4>,
     square: Option<Tensor<4>>,
 }
@@ -52,7 +52,7 @@ impl<'a> TileInference<'a> {
 
     /// The images of `tiles`, (z, y, x) each, as one batch of at least `size` tiles: tile after
     /// tile, (channel, y, x).
-    pub fn look(&self, tiles: &[Array3<f32>], size: usize) -> Vec<f32> {
+    pub fn infer(&self, tiles: &[Array3<f32>], size: usize) -> Vec<f32> {
         let (depth, height, width) = tiles[0].dim();
         // Kernels are chosen by the batch's size and round differently: the last batch is as large
         // as the others.
@@ -68,54 +68,60 @@ impl<'a> TileInference<'a> {
 
     /// `[batch, depth, side, side]` to `[batch, channel, side, side]`.
     fn images(&self, tiles: Tensor<4>) -> Tensor<4> {
-        let looks = self.members.iter().map(|member| &member.network);
-        let looks: Vec<Look> = looks
-            .map(|network| self.look_with(network, &tiles))
+        let outputs = self.members.iter().map(|member| &member.network);
+        let outputs: Vec<MemberOutput> = outputs
+            .map(|network| self.infer_with(network, &tiles))
             .collect();
-        let mut images = vec![self.mean(&looks, |look| &look.probability)];
+        let mut images = vec![self.mean(&outputs, |output| &output.probability)];
         if self.channels.square {
-            images.push(self.mean(&looks, |look| look.square.as_ref().expect("asked for")));
+            images.push(self.mean(&outputs, |output| {
+                output.square.as_ref().expect("asked for")
+            }));
         }
         if self.channels.members {
-            images.extend(looks.iter().map(|look| look.probability.clone()));
+            images.extend(outputs.iter().map(|output| output.probability.clone()));
         }
         Tensor::cat(images, 1)
     }
 
     /// The weighted mean over the networks.
-    fn mean(&self, looks: &[Look], which: impl Fn(&Look) -> &Tensor<4>) -> Tensor<4> {
-        if let [look] = looks {
-            return which(look).clone();
+    fn mean(
+        &self,
+        outputs: &[MemberOutput],
+        which: impl Fn(&MemberOutput) -> &Tensor<4>,
+    ) -> Tensor<4> {
+        if let [output] = outputs {
+            return which(output).clone();
         }
         let total: f64 = self.members.iter().map(|member| member.weight).sum();
         let shares = self.members.iter().map(|member| member.weight / total);
         let weighted = shares
-            .zip(looks)
-            .map(|(share, look)| which(look).clone() * share as f32);
+            .zip(outputs)
+            .map(|(share, output)| which(output).clone() * share as f32);
         weighted.reduce(|sum, map| sum + map).expect("a member")
     }
 
-    fn look_with(&self, network: &Network, tiles: &Tensor<4>) -> Look {
+    fn infer_with(&self, network: &Network, tiles: &Tensor<4>) -> MemberOutput {
         let [_, _, height, width] = tiles.dims();
         let free = self.passes.iter().any(|(pass, _)| pass.is_free());
         if self.average == AverageSpace::Logits && !free && !self.channels.square {
             let logits = network.combine(self.mean_windows(network, tiles));
             let probability = sigmoid(network.enlarge(logits, [height, width]));
             let square = None;
-            return Look {
+            return MemberOutput {
                 probability,
                 square,
             };
         }
         let coarse = network.repeats_pixels() && !free;
-        let look = self.infer_passes(network, tiles, coarse);
+        let output = self.infer_passes(network, tiles, coarse);
         let enlarge = |map| match coarse {
             true => network.enlarge(map, [height, width]),
             false => map,
         };
-        Look {
-            probability: enlarge(look.probability),
-            square: look.square.map(enlarge),
+        MemberOutput {
+            probability: enlarge(output.probability),
+            square: output.square.map(enlarge),
         }
     }
 
@@ -130,7 +136,7 @@ impl<'a> TileInference<'a> {
         mean.finish()
     }
 
-    fn infer_passes(&self, network: &Network, tiles: &Tensor<4>, coarse: bool) -> Look {
+    fn infer_passes(&self, network: &Network, tiles: &Tensor<4>, coarse: bool) -> MemberOutput {
         let [_, _, height, width] = tiles.dims();
         let logits = self.average == AverageSpace::Logits;
         let (mut mean, mut square) = (Mean::default(), Mean::default());
@@ -152,7 +158,7 @@ impl<'a> TileInference<'a> {
             mean.add(map, share);
         }
         let mean = mean.finish();
-        Look {
+        MemberOutput {
             probability: if logits { sigmoid(mean) } else { mean },
             square: self.channels.square.then(|| square.finish()),
         }
@@ -160,7 +166,7 @@ impl<'a> TileInference<'a> {
 }
 
 /// The weights of `passes`, which add up to 1 at every pixel.
-fn shares(passes: Vec<Pass>, side: usize, device: &Device) -> Vec<(Pass, Share)> {
+fn shares(passes: Vec<Pass>, side: usize, device: &Device) -> Vec<(Pass, PassWeight)> {
     let total = |passes: &[&Pass]| passes.iter().map(|pass| pass.weight).sum::<f32>();
     let (free, exact): (Vec<&Pass>, Vec<&Pass>) = passes.iter().partition(|pass| pass.is_free());
     let everywhere = total(&exact);
@@ -168,11 +174,11 @@ fn shares(passes: Vec<Pass>, side: usize, device: &Device) -> Vec<(Pass, Share)>
     // Free rotations count once each.
     let seen = valid.reduce(|a, b| a + b).map(|seen| seen + everywhere);
     let share = |pass: &Pass| match &seen {
-        None => Share::Everywhere(pass.weight / everywhere),
+        None => PassWeight::Everywhere(pass.weight / everywhere),
         Some(seen) => {
             let valid = pass.validity(side, device);
             let valid = valid.unwrap_or_else(|| seen.ones_like());
-            Share::PerPixel(Box::new(valid * pass.weight / seen.clone()))
+            PassWeight::PerPixel(Box::new(valid * pass.weight / seen.clone()))
         }
     };
     passes.iter().map(|&pass| (pass, share(&pass))).collect()
@@ -185,10 +191,10 @@ struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, map: Tensor<4>, share: &Share) {
+    fn add(&mut self, map: Tensor<4>, share: &PassWeight) {
         let weighted = match share {
-            Share::Everywhere(share) => map * *share,
-            Share::PerPixel(share) => map * share.as_ref().clone(),
+            PassWeight::Everywhere(share) => map * *share,
+            PassWeight::PerPixel(share) => map * share.as_ref().clone(),
         };
         self.sum = Some(match self.sum.take() {
             Some(sum) => sum + weighted,
@@ -313,7 +319,7 @@ mod tests {
                     };
                     let looking = TileInference::new(&member, &settings, channels, SIDE, &device);
                     assert_eq!(looking.passes.len(), 8);
-                    let images = looking.look(&[tile(0)], 1);
+                    let images = looking.infer(&[tile(0)], 1);
                     let what = format!("{architecture:?} {average:?} {square}");
                     assert_near(&images[..SIDE * SIDE], &expected, &what);
                 }
@@ -322,13 +328,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_filled_up_and_tells_of_its_own_tiles_only() {
+    fn a_batch_that_is_filled_up_gives_its_own_tiles_only() {
         let device = Device::flex();
         let member = [member(Architecture::Unet)];
         let settings = settings(AverageSpace::Probabilities);
         let looking = TileInference::new(&member, &settings, Channels::default(), SIDE, &device);
-        let full = looking.look(&[tile(0), tile(1), tile(2), tile(3)], 4);
-        let last = looking.look(&[tile(0), tile(1)], 4);
+        let full = looking.infer(&[tile(0), tile(1), tile(2), tile(3)], 4);
+        let last = looking.infer(&[tile(0), tile(1)], 4);
         assert_eq!(last[..], full[..2 * SIDE * SIDE]);
     }
 
@@ -344,14 +350,14 @@ mod tests {
         assert_eq!(shares.len(), 11);
         let mut sum = Tensor::<4>::zeros([1, 1, SIDE, SIDE], &device);
         for (_, share) in &shares {
-            let Share::PerPixel(share) = share else {
+            let PassWeight::PerPixel(share) = share else {
                 panic!("free rotations do not see every pixel");
             };
             sum = sum + share.as_ref().clone();
         }
         let sum: Vec<f32> = sum.into_data().try_to_vec().unwrap();
         assert!(sum.iter().all(|sum| (sum - 1.0).abs() < 1e-6));
-        let Share::PerPixel(first) = &shares[0].1 else {
+        let PassWeight::PerPixel(first) = &shares[0].1 else {
             panic!("free rotations do not see every pixel");
         };
         let first: Vec<f32> = first.as_ref().clone().into_data().try_to_vec().unwrap();

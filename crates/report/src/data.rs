@@ -52,7 +52,7 @@ pub struct FoldRow {
     /// Area under the precision–recall curve.
     pub average_precision: f64,
     /// Each held-out fragment's id and its painting, (y, x).
-    pub painted: Vec<(String, Array2<u8>)>,
+    pub predicted: Vec<(String, Array2<u8>)>,
 }
 
 /// Curves of one fragment, one value per layer, u16 intensities.

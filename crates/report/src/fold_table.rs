@@ -25,7 +25,7 @@ pub fn fold_table(folds: &[FoldRow]) -> Markup {
                             th scope="col" { "held out" }
                             @for (name, _) in COLUMNS { th scope="col" { (name) } }
                             th scope="col" { "epoch" }
-                            th scope="col" { "painted" }
+                            th scope="col" { "predicted" }
                         }
                     }
                     tbody { @for row in folds { (fold_row(row)) } }
@@ -37,7 +37,7 @@ pub fn fold_table(folds: &[FoldRow]) -> Markup {
                         }
                     }
                 }
-                p class="caption" { "Each fold is judged on papyrus that its network never saw, by the epoch whose F0.5 at a threshold of 0.5 was the highest. Spread is the standard deviation between folds." }
+                p class="caption" { "Each fold is validated on papyrus that its network never saw, by the epoch whose F0.5 at a threshold of 0.5 was the highest. Spread is the standard deviation between folds." }
             }
         }
     }
@@ -50,9 +50,9 @@ fn fold_row(row: &FoldRow) -> Markup {
             @for (_, figure) in COLUMNS { td { (format!("{:.4}", figure(row))) } }
             td { (row.epoch) }
             td {
-                @for (fragment, painted) in &row.painted {
+                @for (fragment, image) in &row.predicted {
                     a href=(format!("#fragment-{fragment}")) {
-                        img src=(gray_address(painted)) alt=(format!("Painted ink of fragment {fragment}"));
+                        img src=(gray_address(image)) alt=(format!("Predicted ink of fragment {fragment}"));
                     }
                 }
             }
@@ -81,7 +81,7 @@ mod tests {
             best_f05: 0.5,
             best_threshold: 0.5,
             average_precision: 0.5,
-            painted: Vec::new(),
+            predicted: Vec::new(),
         };
         let page = fold_table(&[row("1", 0.5), row("2a", 0.7)]).into_string();
         assert!(page.contains("2a") && page.contains("0.7000"), "{page}");

@@ -150,13 +150,13 @@ mod tests {
             ..Default::default()
         };
         let network = settings.init(&burn::tensor::Device::flex(), 0).unwrap();
-        let told =
+        let refusal =
             |freezes: &[Freeze]| check(&network, freezes, 5).map_err(|error| error.to_string());
-        assert_eq!(told(&[freeze("encoder.*", None)]), Ok(()));
+        assert_eq!(refusal(&[freeze("encoder.*", None)]), Ok(()));
         // Frozen for longer than training takes.
-        let message = told(&[freeze("*", Some(5))]).unwrap_err();
+        let message = refusal(&[freeze("*", Some(5))]).unwrap_err();
         assert!(message.contains("epoch 1"), "{message}");
-        let message = told(&[freeze("backbone.*", None)]).unwrap_err();
+        let message = refusal(&[freeze("backbone.*", None)]).unwrap_err();
         assert!(
             message.contains("backbone.*") && message.contains("encoder."),
             "{message}"
@@ -166,6 +166,6 @@ mod tests {
             freeze("?e*", None),
             freeze("agg*", Some(1)),
         ];
-        assert!(told(&both).unwrap_err().contains("epoch 1"));
+        assert!(refusal(&both).unwrap_err().contains("epoch 1"));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`TrainingSet`] draws samples from labelled fragments, each addressed by (seed, epoch, index);
 //! [`Training`] runs the loop: batches through the network, a weighted sum of losses ([`Loss`]),
-//! gradients accumulated and clipped, AdamW under a learning rate in pieces ([`Schedule`]); a [`Validate`] judges every epoch and the best weights are kept. A [`Run`] is
-//! the folder in which all of this survives a crash: one whole checkpoint per epoch, and one
+//! gradients accumulated and clipped, AdamW under a learning rate in pieces ([`Schedule`]); a [`Validate`]
+//! scores every epoch on held-out fragments and the best weights are kept. A [`Run`] is the folder in which all of this survives a crash: one whole checkpoint per epoch, and one
 //! JSON line of figures.
 //!
 //! ```

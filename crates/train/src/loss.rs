@@ -177,14 +177,14 @@ impl Loss {
         labels: Tensor<3>,
         counted: Option<Tensor<3>>,
     ) -> Tensor<1> {
-        let mut painted = log_sigmoid(logits).exp();
+        let mut probabilities = log_sigmoid(logits).exp();
         let mut ink = labels;
         if let Some(counted) = counted {
-            painted = painted * counted.clone();
+            probabilities = probabilities * counted.clone();
             ink = ink * counted;
         }
-        let apart = (painted.clone() - ink.clone()).abs().sum();
-        let both = painted.sum() + ink.clone().sum();
+        let apart = (probabilities.clone() - ink.clone()).abs().sum();
+        let both = probabilities.sum() + ink.clone().sum();
         let shared = (both.clone() - apart) * 0.5;
         let score = (shared + self.dice_smooth) / (both * 0.5 + self.dice_smooth).clamp_min(1e-7);
         let has_ink = ink.sum().greater_scalar(0.0).float();

@@ -98,16 +98,16 @@ mod tests {
     #[test]
     fn what_differs_is_named() {
         let now = identity(0.1, "aa");
-        let told = |found, allowed| {
+        let refusal = |found, allowed| {
             let outcome = now.accept(&found, allowed, Path::new("run"));
             outcome.map_err(|error| error.to_string())
         };
-        assert_eq!(told(identity(0.1, "aa"), false), Ok(()));
-        assert_eq!(told(identity(0.1, "bb"), true), Ok(()));
-        let message = told(identity(0.1, "bb"), false).unwrap_err();
+        assert_eq!(refusal(identity(0.1, "aa"), false), Ok(()));
+        assert_eq!(refusal(identity(0.1, "bb"), true), Ok(()));
+        let message = refusal(identity(0.1, "bb"), false).unwrap_err();
         assert!(message.contains("learnt 1 bb"), "{message}");
         assert!(message.contains("--allow-changed-data"), "{message}");
-        let message = told(identity(0.2, "aa"), true).unwrap_err();
+        let message = refusal(identity(0.2, "aa"), true).unwrap_err();
         assert!(message.contains("learning_rate = 0.2"), "{message}");
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     Error, Progress, Ranks, RunFingerprint, TrainSettings, TrainingSet, Validate, Validation,
 };
 
-/// Longest side of a painted sheet in TensorBoard, in pixels.
+/// Longest side of a validation image in TensorBoard, in pixels.
 const LARGEST_PICTURE: usize = 768;
 
 /// Where training stands, for those who show it.
@@ -247,7 +247,7 @@ impl Training<'_> {
         Ok((state, epoch))
     }
 
-    /// Ends epoch `number`: the first rank judges it and puts it on the disk.
+    /// Ends epoch `number`: the first rank validates it and writes it to disk.
     fn close(
         &self,
         state: &mut State,
@@ -262,12 +262,12 @@ impl Training<'_> {
         let due = last || number.is_multiple_of(self.settings.validate_every);
         let due = due && self.ranks.is_first();
         let plain = state.network.valid();
-        let judged = match &state.average {
+        let evaluated = match &state.average {
             Some(average) => average.applied(plain),
             None => plain,
         };
         let validation = match due {
-            true => Some(validate.validate(&judged).map_err(Error::Validation)?),
+            true => Some(validate.validate(&evaluated).map_err(Error::Validation)?),
             false => None,
         };
         let epoch = Epoch {
@@ -281,14 +281,14 @@ impl Training<'_> {
         };
         if let Some(events) = events {
             self.show(&epoch, stats, validate, state.progress.steps, events)?;
-            self.keep(state, &judged, &epoch)?;
+            self.keep(state, &evaluated, &epoch)?;
         }
         state.progress.epochs = number;
         Ok(epoch)
     }
 
-    /// An epoch's figures and pictures for TensorBoard. Everything is told by optimiser steps, so
-    /// that what a killed process told of steps that are made again can be forgotten.
+    /// An epoch's metrics and images for TensorBoard. Everything is logged by optimiser steps, so that
+    /// what a killed process logged of steps that are made again can be dropped.
     fn show(
         &self,
         epoch: &Epoch,
@@ -321,9 +321,9 @@ impl Training<'_> {
 
     /// Puts an epoch on the disk. Its checkpoint comes last: a crash before it makes the epoch
     /// anew, with the same outcome.
-    fn keep(&self, state: &mut State, judged: &Network, epoch: &Epoch) -> Result<(), Error> {
+    fn keep(&self, state: &mut State, evaluated: &Network, epoch: &Epoch) -> Result<(), Error> {
         let last = self.run.claim("last.safetensors")?;
-        save(&last, judged, self.model, &self.metadata, true)?;
+        save(&last, evaluated, self.model, &self.metadata, true)?;
         if let Some(validation) = &epoch.validation {
             self.keep_best(state, epoch.epoch, validation)?;
         }
@@ -422,12 +422,12 @@ impl Training<'_> {
         state.progress.skipped_in_a_row = 0;
         gradients.clip(norm, self.settings.optimizer.clip_norm);
         let rate = self.rate(step);
-        let told = events.as_mut().map_or(Ok(()), |events| {
+        let logged = events.as_mut().map_or(Ok(()), |events| {
             events.scalar("train/loss", step + 1, loss)?;
             events.scalar("train/learning rate", step + 1, rate)?;
             events.scalar("train/gradient norm", step + 1, norm)
         });
-        self.ranks.sync_result(told)?;
+        self.ranks.sync_result(logged)?;
         state.network = state.optimizer.step(state.network, gradients, rate);
         if let Some(average) = &mut state.average {
             average.update(&state.network);

@@ -28,7 +28,7 @@ pub trait Validate {
         network: &Network,
     ) -> Result<Validation, Box<dyn std::error::Error + Send + Sync>>;
 
-    /// What the last validation painted: each fragment's name and its 8-bit probabilities, (y, x).
+    /// The last validation's predictions: each fragment's name and its 8-bit probabilities, (y, x).
     fn pictures(&self) -> Vec<(&str, &Array2<u8>)> {
         Vec::new()
     }

@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use inkling_model::Network;
 use inkling_model::weights::{NamedVisitor, visit_named};
 
-/// The sum of all weights' magnitudes, to tell networks apart.
+/// The sum of all weights' magnitudes, by which two networks can be compared.
 pub(crate) fn weight_sum(network: &Network) -> f64 {
     struct Adder(f64);
     impl NamedVisitor for Adder {
