@@ -11,8 +11,8 @@ mod limits;
 mod masks;
 mod odd_sheets;
 mod one_truth;
-mod painting_mistakes;
 mod parts;
+mod prediction_mistakes;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod recipes;

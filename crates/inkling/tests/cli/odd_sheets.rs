@@ -264,7 +264,7 @@ fn copy_layers(scrap: &TestFragment, folder: &Path, number: impl Fn(usize) -> Op
 }
 
 #[test]
-fn sheets_unlike_those_of_training_are_told_of() {
+fn sheets_unlike_those_of_training_are_warned_of() {
     let scrap = TestFragment::new();
     let run = run(&scrap);
     let dark = scrap.phantom("dark", 1);

@@ -58,48 +58,6 @@ fn several_fragments_are_held_out_together() {
     assert_eq!(train("0")["held_out"], "1");
 }
 
-/// A scan, its parts, and a part downscaled: whatever shares pixels must not be on both sides.
-#[test]
-fn folds_that_share_pixels_are_refused() {
-    let scrap = TestFragment::new();
-    scrap.phantom("2", 2);
-    let (scan, parts) = (scrap.path("1"), scrap.path("parts"));
-    figures(&["split", word(&scan), "--out", word(&parts)]);
-    let small = scrap.path("small");
-    let part = parts.join("1b");
-    figures(&["downscale", word(&part), "--out", word(&small)]);
-    let recipe = scrap.recipe("");
-    let run = scrap.path("run");
-    let train = |fragments: &str| {
-        let fragments = format!("data.fragments={fragments}");
-        let folder = scrap.folder.path().to_str().unwrap();
-        let fragments = fragments.replace("@", folder);
-        inkling(&[
-            "train",
-            "--config",
-            word(&recipe),
-            "--out",
-            word(&run),
-            "--set",
-            &fragments,
-            "--set",
-            "train.epochs=1",
-        ])
-    };
-    for fragments in [
-        r#"["@/2", "@/1", "@/parts/1a"]"#,
-        r#"["@/2", "@/parts/1b", "@/small"]"#,
-    ] {
-        let output = train(fragments);
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{words}");
-        assert!(words.contains("same pixels of scan 1"), "{words}");
-    }
-    let output = train(r#"["@/parts/1a", "@/small", "@/2"]"#);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words}");
-}
-
 /// Five folds: one as a job of its own, then killed in the middle, then the rest, then again.
 #[test]
 fn cross_validation_goes_on_and_sums_up() {
