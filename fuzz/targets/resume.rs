@@ -8,8 +8,8 @@ use inkling_augment::{AugmentSettings, TrainTransform};
 use inkling_fuzz::scratch;
 use inkling_model::{MaxVitShape, ModelSettings, Network};
 use inkling_train::{
-    Epoch, Ranks, Run, RunFingerprint, Step, TrainSettings, Training, TrainingFragment,
-    TrainingSet, Validate, Validation, Watch,
+    Callback, Epoch, Ranks, Run, RunFingerprint, Step, TrainSettings, Training, TrainingFragment,
+    TrainingSet, Validate, Validation,
 };
 use ndarray::{Array2, Array3};
 
@@ -26,7 +26,7 @@ impl Validate for Silent {
     }
 }
 
-impl Watch for Silent {
+impl Callback for Silent {
     fn step(&mut self, _: &Step) {}
     fn epoch(&mut self, _: &Epoch) {}
     fn warn(&mut self, _: &str) {}
@@ -83,7 +83,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         training_set: &training_set(),
         device: &device,
         run: &run,
-        identity: RunFingerprint::default(),
+        fingerprint: RunFingerprint::default(),
         allow_changed_data: true,
         ranks: &Ranks::single(),
         metadata: BTreeMap::new(),

@@ -99,7 +99,7 @@ impl CostEstimate {
 pub enum Batch {
     /// As many as fit into the memory.
     Auto,
-    /// So many.
+    /// This many, whether or not networks make the best of them.
     Tiles(usize),
 }
 

@@ -46,7 +46,7 @@ pub struct DataSettings {
     pub invert_labels: bool,
 }
 
-/// `data.flip`.
+/// `data.flip`: the fragments whose layers are taken in reverse order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Flip {
@@ -74,7 +74,7 @@ pub enum VoxelReading {
     /// As 8 or 12 bits where their largest value says so, else as they are.
     #[default]
     Auto,
-    /// As they are.
+    /// All 16 bits as they stand.
     AsIs,
 }
 

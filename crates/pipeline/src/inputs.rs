@@ -26,7 +26,7 @@ impl Inputs {
         inputs
     }
 
-    /// One more.
+    /// Adds an input; of `NAME=PATH` the path.
     pub fn add(&mut self, path: &Path) {
         self.paths.push(split_name(path).1.to_owned());
     }

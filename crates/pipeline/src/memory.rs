@@ -10,7 +10,7 @@ pub const PROGRAM: usize = 64 << 20;
 
 /// Counts the bytes that this process has allocated, as its allocator does.
 pub trait MemoryMeter: Send + Sync {
-    /// Bytes in use.
+    /// Bytes that are allocated now.
     fn in_use(&self) -> usize;
 
     /// The most bytes in use at once since [`forget_peak`](Self::forget_peak), or since the start.

@@ -43,7 +43,7 @@ pub enum Maps {
 pub struct PredictionOptions {
     /// Where images, records and tiles go.
     pub out: PathBuf,
-    /// Depth maps.
+    /// Which depth maps the voxels are read through.
     pub maps: Maps,
     /// Tiles in work at once.
     pub batch: Batch,

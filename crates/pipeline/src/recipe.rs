@@ -16,17 +16,17 @@ use crate::data_settings::DataSettings;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
-    /// What is learnt from.
+    /// `[data]`: fragments, how they are read, and folds.
     pub data: DataSettings,
-    /// Depth alignment.
+    /// `[align]`: how depth maps are fitted.
     pub align: AlignSettings,
-    /// The network.
+    /// `[model]`: encoder, decoder, patch, and first weights.
     pub model: ModelSettings,
-    /// Training transforms.
+    /// `[augment]`: transforms and mixings of training samples.
     pub augment: AugmentSettings,
-    /// The training loop.
+    /// `[train]`: optimiser, schedule, loss, epochs.
     pub train: TrainSettings,
-    /// Prediction.
+    /// `[predict]`: tiles, test-time augmentation, precision.
     pub predict: PredictSettings,
 }
 

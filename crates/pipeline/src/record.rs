@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 /// Most bytes of a record: that of a scroll with all its shards has some megabytes.
 const LONGEST: u64 = 64 << 20;
 
-/// Reads a record.
+/// Reads the record `path`.
 ///
 /// # Errors
 /// A file that is not there, longer than 64 MiB, or no such record; all name it.

@@ -14,7 +14,7 @@ const ROWS: usize = 16;
 pub struct Intensities {
     /// The value below which one voxel in a hundred lies.
     pub p1: f64,
-    /// The median.
+    /// The value below which half of the voxels lie.
     pub p50: f64,
     /// The value below which 99 voxels in a hundred lie.
     pub p99: f64,

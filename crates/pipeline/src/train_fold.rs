@@ -106,7 +106,7 @@ impl FoldTraining<'_> {
             training_set: &start.training_set,
             device: &start.device,
             run: &run,
-            identity: fingerprint,
+            fingerprint,
             allow_changed_data: changed,
             ranks,
             metadata: metadata.to_entries(first_weights)?,

@@ -1,7 +1,7 @@
 //! Shows a training while it goes on: progress, validations, its report.
 
 use inkling_fragment::write_bytes;
-use inkling_train::{Epoch, Error, Metric, Run, Step, Watch};
+use inkling_train::{Callback, Epoch, Error, Metric, Run, Step};
 
 use crate::best_epoch::best_epoch;
 use crate::memory::PROGRAM;
@@ -72,7 +72,7 @@ impl<'a> TrainingMonitor<'a> {
     }
 }
 
-impl Watch for TrainingMonitor<'_> {
+impl Callback for TrainingMonitor<'_> {
     fn started(&mut self) -> Result<(), Error> {
         if !self.context.ranks.is_first() {
             return Ok(());

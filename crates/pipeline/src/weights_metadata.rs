@@ -35,7 +35,7 @@ pub struct Input {
 /// The metadata of a weights file, each under a key of its own, as JSON.
 #[derive(Clone, Debug)]
 pub struct WeightsMetadata {
-    /// `inkling.input`
+    /// `inkling.input`: which layers are read, and how.
     pub input: Input,
     /// `inkling.predict`: the recipe's `[predict]`.
     pub predict: PredictSettings,

@@ -10,8 +10,8 @@ use inkling_fragment::{Error as FileError, Region, Volume};
 use inkling_model::{MaxVitShape, ModelSettings, Network, load, save};
 use inkling_predict::{Channels, Member, PredictSettings, Predictor, Tta, to_image};
 use inkling_train::{
-    Epoch, Ranks, Run, RunFingerprint, Step, TrainSettings, Training, TrainingFragment,
-    TrainingSet, Validate, Validation, Watch,
+    Callback, Epoch, Ranks, Run, RunFingerprint, Step, TrainSettings, Training, TrainingFragment,
+    TrainingSet, Validate, Validation,
 };
 use ndarray::{Array2, Array3};
 
@@ -146,7 +146,7 @@ impl Validate for Silent {
     }
 }
 
-impl Watch for Silent {
+impl Callback for Silent {
     fn step(&mut self, _: &Step) {}
     fn epoch(&mut self, _: &Epoch) {}
     fn warn(&mut self, _: &str) {}
@@ -172,7 +172,7 @@ fn train(sheet: Sheet, device: &Device, threads: usize) -> Result<Vec<f64>, Stri
         training_set: &TrainingSet::new(vec![fragment], transform, 3).unwrap(),
         device,
         run: &Run::open(&folder.path().join("run"), false, false).unwrap(),
-        identity: RunFingerprint::default(),
+        fingerprint: RunFingerprint::default(),
         allow_changed_data: false,
         ranks: &Ranks::single(),
         metadata: BTreeMap::new(),

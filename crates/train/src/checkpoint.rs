@@ -13,14 +13,14 @@ use crate::optimizer::Optimizer;
 use crate::{Error, Ranking, Run, RunFingerprint};
 
 const PROGRESS_KEY: &str = "inkling.progress";
-const IDENTITY_KEY: &str = "inkling.identity";
+const FINGERPRINT_KEY: &str = "inkling.identity";
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Finished epochs.
+    /// Epochs that were trained to their end.
     pub epochs: u32,
-    /// Optimiser steps taken.
+    /// Optimiser steps taken, over all epochs.
     pub steps: u64,
     /// Steps skipped in a row, for their losses were no numbers.
     pub skipped_in_a_row: u32,
@@ -42,18 +42,22 @@ pub(crate) struct State {
 /// What a checkpoint says of itself.
 pub(crate) struct Found {
     pub progress: Progress,
-    pub identity: RunFingerprint,
+    pub fingerprint: RunFingerprint,
 }
 
 impl Run {
     /// Writes everything needed to go on as one file, so that a crash leaves either the old
     /// state or the new one.
-    pub(crate) fn checkpoint(&self, state: &State, identity: &RunFingerprint) -> Result<(), Error> {
+    pub(crate) fn checkpoint(
+        &self,
+        state: &State,
+        fingerprint: &RunFingerprint,
+    ) -> Result<(), Error> {
         let mut tensors = Tensors::default();
         let text = serde_json::to_string(&state.progress).expect("progress is plain data");
         tensors.describe(PROGRESS_KEY, text);
-        let text = serde_json::to_string(identity).expect("an identity is plain data");
-        tensors.describe(IDENTITY_KEY, text);
+        let text = serde_json::to_string(fingerprint).expect("a fingerprint is plain data");
+        tensors.describe(FINGERPRINT_KEY, text);
         // Norms hold updates back until they are asked; the network without gradients has them.
         visit_named(&state.network.valid(), &mut Collector(&mut tensors));
         for (name, AdamWState { momentum }) in state.optimizer.moments() {
@@ -78,9 +82,9 @@ impl Run {
         let text = |key: &str| tensors.metadata().get(key).map_or("", String::as_str);
         let parsed = (
             serde_json::from_str(text(PROGRESS_KEY)),
-            serde_json::from_str(text(IDENTITY_KEY)),
+            serde_json::from_str(text(FINGERPRINT_KEY)),
         );
-        let (Ok(progress), Ok(identity)) = parsed else {
+        let (Ok(progress), Ok(fingerprint)) = parsed else {
             return Err(Error::Run {
                 path,
                 found: "a file without a run's progress".to_owned(),
@@ -88,23 +92,29 @@ impl Run {
                 hint: "give --out another folder for a new run".to_owned(),
             });
         };
-        Ok(Some((Found { progress, identity }, tensors)))
+        Ok(Some((
+            Found {
+                progress,
+                fingerprint,
+            },
+            tensors,
+        )))
     }
 
-    /// Whether the run of `identity` has come to its last epoch, `epochs`.
+    /// Whether the run of `fingerprint` has come to its last epoch, `epochs`.
     ///
     /// # Errors
     /// A checkpoint of other settings or data; a damaged one.
     pub fn is_finished(
         &self,
-        identity: &RunFingerprint,
+        fingerprint: &RunFingerprint,
         allow_changed_data: bool,
         epochs: u32,
     ) -> Result<bool, Error> {
         let Some((found, _)) = self.found()? else {
             return Ok(false);
         };
-        identity.accept(&found.identity, allow_changed_data, &self.resume_path())?;
+        fingerprint.accept(&found.fingerprint, allow_changed_data, &self.resume_path())?;
         Ok(found.progress.epochs >= epochs)
     }
 

@@ -61,6 +61,6 @@ pub use run::{Epoch, Run};
 pub use run_fingerprint::RunFingerprint;
 pub use schedule::{Piece, Schedule, Shape};
 pub use settings::TrainSettings;
-pub use training::{Step, Training, Watch};
+pub use training::{Callback, Step, Training};
 pub use training_set::{TrainingFragment, TrainingSet};
 pub use validate::{Validate, Validation};

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// AdamW's constants.
+/// `[train.optimizer]`: AdamW (Loshchilov and Hutter, 2019), and how gradients are clipped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerSettings {
     /// Base learning rate, before the schedule's factor.
     pub learning_rate: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay: each step takes learning rate times this off every weight.
     pub weight_decay: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
@@ -30,7 +30,7 @@ pub struct OptimizerSettings {
 }
 
 impl Default for OptimizerSettings {
-    /// The write-up's.
+    /// Those of the 13th-place solution.
     fn default() -> Self {
         Self {
             learning_rate: 1e-4,

@@ -19,7 +19,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// The figure.
+    /// The value of this metric, 0 to 1, or NaN.
     pub fn of(self, validation: &Validation) -> f64 {
         match self {
             Self::F05 => validation.f05,

@@ -20,7 +20,7 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// One process.
+    /// A training in one process: rank 0 of 1.
     pub fn single() -> Self {
         Self::new(0, 1, 0)
     }
@@ -39,7 +39,7 @@ impl Ranks {
         self.rank
     }
 
-    /// All processes.
+    /// How many processes train together.
     pub fn size(&self) -> usize {
         self.size
     }

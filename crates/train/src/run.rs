@@ -12,17 +12,17 @@ use crate::{Error, Metric, Validation};
 /// One line of `metrics.jsonl`: an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// From 1.
+    /// Its number, from 1.
     pub epoch: u32,
-    /// Mean training loss.
+    /// Mean loss over the epoch's optimiser steps that were not skipped.
     pub loss: f64,
     /// Learning rate at the epoch's last step.
     pub learning_rate: f64,
-    /// Steps skipped because their loss was no number.
+    /// Optimiser steps skipped because their loss was NaN or infinite.
     pub skipped: u32,
-    /// Seconds spent training.
+    /// Seconds that its optimiser steps took.
     pub train_seconds: f64,
-    /// Seconds spent validating.
+    /// Seconds that validation took.
     pub validation_seconds: f64,
     /// Absent for epochs that were not validated.
     #[serde(skip_serializing_if = "Option::is_none")]

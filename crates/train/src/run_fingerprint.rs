@@ -17,7 +17,7 @@ pub struct RunFingerprint {
 }
 
 impl RunFingerprint {
-    /// Compares a checkpoint's identity, read from `path`, with this run's.
+    /// Compares a checkpoint's fingerprint, read from `path`, with this run's.
     ///
     /// # Errors
     /// [`Error::Run`] for other settings, and, unless `allow_changed_data`, for other data; each
@@ -87,7 +87,7 @@ fn names(these: &[(String, String)], others: &[(String, String)]) -> String {
 mod tests {
     use super::*;
 
-    fn identity(rate: f64, hash: &str) -> RunFingerprint {
+    fn fingerprint(rate: f64, hash: &str) -> RunFingerprint {
         RunFingerprint {
             settings: format!("epochs = 3\nlearning_rate = {rate}\nseed = 0"),
             version: "1".to_owned(),
@@ -97,17 +97,17 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let now = identity(0.1, "aa");
+        let now = fingerprint(0.1, "aa");
         let refusal = |found, allowed| {
             let outcome = now.accept(&found, allowed, Path::new("run"));
             outcome.map_err(|error| error.to_string())
         };
-        assert_eq!(refusal(identity(0.1, "aa"), false), Ok(()));
-        assert_eq!(refusal(identity(0.1, "bb"), true), Ok(()));
-        let message = refusal(identity(0.1, "bb"), false).unwrap_err();
+        assert_eq!(refusal(fingerprint(0.1, "aa"), false), Ok(()));
+        assert_eq!(refusal(fingerprint(0.1, "bb"), true), Ok(()));
+        let message = refusal(fingerprint(0.1, "bb"), false).unwrap_err();
         assert!(message.contains("learnt 1 bb"), "{message}");
         assert!(message.contains("--allow-changed-data"), "{message}");
-        let message = refusal(identity(0.2, "aa"), true).unwrap_err();
+        let message = refusal(fingerprint(0.2, "aa"), true).unwrap_err();
         assert!(message.contains("learning_rate = 0.2"), "{message}");
     }
 }

@@ -29,13 +29,13 @@ pub struct Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
-    /// By equal differences.
+    /// A straight line: equal differences at each step.
     Linear,
     /// Along half a cosine: flat, steep, flat.
     Cosine,
-    /// Not at all.
+    /// Stays at its first factor.
     Constant,
-    /// By equal ratios.
+    /// Equal ratios at each step.
     Exponential,
 }
 

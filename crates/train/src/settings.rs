@@ -9,7 +9,7 @@ use crate::{Error, Freeze, Loss, Metric, OptimizerSettings, Schedule};
 pub struct TrainSettings {
     /// Everything random follows from it.
     pub seed: u64,
-    /// Passes; see `samples_per_epoch`.
+    /// Epochs to train; see `samples_per_epoch` for how long one is.
     pub epochs: u32,
     /// Samples in one pass through the network, of all ranks together.
     pub batch: usize,
@@ -34,19 +34,19 @@ pub struct TrainSettings {
     pub loaders: usize,
     /// What is not trained, and until when.
     pub freeze: Vec<Freeze>,
-    /// What a forward pass keeps of the encoder for the way back: "nothing" is computed again (the
+    /// Gradient checkpointing: what a forward pass keeps of the encoder for the backward pass: "nothing" is computed again (the
     /// fastest), or the insides of "stages" or of "blocks" are (the least memory).
     pub checkpoint_gradients: Recompute,
-    /// The optimiser's constants.
+    /// AdamW: learning rate, decay, moments, gradient clipping.
     pub optimizer: OptimizerSettings,
-    /// The learning rate's course.
+    /// The learning rate over all steps: warm-up, then decay.
     pub schedule: Schedule,
-    /// What is minimised.
+    /// The loss that is minimised: a weighted sum of terms.
     pub loss: Loss,
 }
 
 impl Default for TrainSettings {
-    /// The write-up's recipe.
+    /// The recipe of the 13th-place solution.
     fn default() -> Self {
         Self {
             seed: 0,

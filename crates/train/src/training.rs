@@ -31,9 +31,9 @@ const LARGEST_PICTURE: usize = 768;
 /// Where training stands, for those who show it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Epoch, from 1.
+    /// The epoch that is under way, from 1.
     pub epoch: u32,
-    /// All epochs.
+    /// Epochs of the whole run.
     pub epochs: u32,
     /// Optimiser steps taken, over all epochs.
     pub step: u64,
@@ -47,8 +47,8 @@ pub struct Step {
     pub loss: f64,
 }
 
-/// Hears of progress.
-pub trait Watch {
+/// Called back as training goes on, in the manner of Keras and Lightning.
+pub trait Callback {
     /// Once it is known that training can start: an old run that this one replaces is gone.
     ///
     /// # Errors
@@ -58,9 +58,9 @@ pub trait Watch {
     }
     /// After every optimiser step.
     fn step(&mut self, step: &Step);
-    /// After every epoch.
+    /// After every epoch, validated and written to disk.
     fn epoch(&mut self, epoch: &Epoch);
-    /// Something that people should know.
+    /// A warning, such as a loss that is NaN.
     fn warn(&mut self, text: &str);
 }
 
@@ -68,7 +68,7 @@ pub trait Watch {
 pub struct Training<'a> {
     /// The network's settings, written beside its weights.
     pub model: &'a ModelSettings,
-    /// How to train.
+    /// Loss, optimiser, schedule, batch and epochs: `[train]` of a recipe.
     pub settings: &'a TrainSettings,
     /// What to learn from.
     pub training_set: &'a TrainingSet,
@@ -77,7 +77,7 @@ pub struct Training<'a> {
     /// Where the run is kept.
     pub run: &'a Run,
     /// What the run is made of; a checkpoint made of something else is refused.
-    pub identity: RunFingerprint,
+    pub fingerprint: RunFingerprint,
     /// Goes on with data other than the checkpoint's.
     pub allow_changed_data: bool,
     /// The processes that train together; all call [`Training::train`] alike.
@@ -87,32 +87,32 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Trains `network` (with its first weights) to the last epoch, going on from the run's
+    /// Trains `network` (with its first weights) to the last epoch, resuming from the run's
     /// checkpoint where there is one. Returns the epochs, old ones included.
     ///
     /// # Errors
-    /// Bad settings, a checkpoint of other settings or data, unreadable data, losses that are no
-    /// numbers, a full disk.
+    /// Bad settings, a checkpoint of other settings or data, unreadable data, losses that are NaN or
+    /// infinite, a full disk.
     pub fn train(
         &self,
         network: Network,
         validate: &mut dyn Validate,
-        watch: &mut dyn Watch,
+        callback: &mut dyn Callback,
     ) -> Result<Vec<Epoch>, Error> {
-        let state = self.ranks.sync_result(self.begin(network, watch))?;
+        let state = self.ranks.sync_result(self.begin(network, callback))?;
         let state = self.replace_old_run(state)?;
-        let begun = watch.started().and_then(|()| self.resume_from(state));
+        let begun = callback.started().and_then(|()| self.resume_from(state));
         let (mut state, mut events) = self.ranks.sync_result(begun)?;
         self.agree_on_start(&state)?;
         while state.progress.epochs < self.settings.epochs {
             let number = state.progress.epochs + 1;
-            let epoch = catch_panic(|| self.epoch(state, validate, watch, &mut events));
+            let epoch = catch_panic(|| self.epoch(state, validate, callback, &mut events));
             let (next, epoch) = epoch.unwrap_or_else(|panic| {
                 let what = format!("epoch {number}");
                 Err(Error::Fault { what, panic })
             })?;
             state = next;
-            watch.epoch(&epoch);
+            callback.epoch(&epoch);
         }
         self.run.epochs()
     }
@@ -167,7 +167,7 @@ impl Training<'_> {
             return Ok(());
         }
         let progress = serde_json::to_string(&state.progress).expect("progress is plain data");
-        let RunFingerprint { settings, data, .. } = &self.identity;
+        let RunFingerprint { settings, data, .. } = &self.fingerprint;
         let weights = weight_sum(&state.network);
         match (self.ranks).all_equal(&format!("{settings}{data:?}{progress}{weights:?}")) {
             true => Ok(()),
@@ -182,7 +182,7 @@ impl Training<'_> {
     }
 
     /// The first state, or the checkpoint's.
-    fn begin(&self, network: Network, watch: &mut dyn Watch) -> Result<State, Error> {
+    fn begin(&self, network: Network, callback: &mut dyn Callback) -> Result<State, Error> {
         self.settings.check()?;
         if !self.settings.precision.is_on(self.device) {
             return Err(Error::Setting {
@@ -213,14 +213,14 @@ impl Training<'_> {
             return Ok(state);
         };
         let path = self.run.resume_path();
-        self.identity
-            .accept(&found.identity, self.allow_changed_data, &path)?;
-        if found.identity.version != self.identity.version {
-            watch.warn(&format!(
+        self.fingerprint
+            .accept(&found.fingerprint, self.allow_changed_data, &path)?;
+        if found.fingerprint.version != self.fingerprint.version {
+            callback.warn(&format!(
                 "{}: the run began with inkling {}; this is {}, and results may differ",
                 path.display(),
-                found.identity.version,
-                self.identity.version
+                found.fingerprint.version,
+                self.fingerprint.version
             ));
         }
         self.run
@@ -231,7 +231,7 @@ impl Training<'_> {
         &self,
         state: State,
         validate: &mut dyn Validate,
-        watch: &mut dyn Watch,
+        callback: &mut dyn Callback,
         events: &mut Option<Events>,
     ) -> Result<(State, Epoch), Error> {
         let began = Instant::now();
@@ -239,7 +239,7 @@ impl Training<'_> {
         let mut stats = EpochStats::default();
         let network = freeze::freeze(state.network, &self.settings.freeze, number);
         let state = State { network, ..state };
-        let mut state = self.pass(state, &mut stats, watch, events)?;
+        let mut state = self.pass(state, &mut stats, callback, events)?;
         let train_seconds = began.elapsed().as_secs_f64();
 
         let closed = self.close(&mut state, number, &stats, train_seconds, validate, events);
@@ -329,7 +329,7 @@ impl Training<'_> {
         }
         state.progress.epochs = epoch.epoch;
         self.run.record(epoch)?;
-        self.run.checkpoint(state, &self.identity)?;
+        self.run.checkpoint(state, &self.fingerprint)?;
         self.run.keep_weights(&state.progress.ranking.epochs())
     }
 
@@ -360,7 +360,7 @@ impl Training<'_> {
         &self,
         mut state: State,
         stats: &mut EpochStats,
-        watch: &mut dyn Watch,
+        callback: &mut dyn Callback,
         events: &mut Option<Events>,
     ) -> Result<State, Error> {
         let epoch = state.progress.epochs;
@@ -375,7 +375,7 @@ impl Training<'_> {
             for first in (0..samples).step_by(per_step) {
                 let count = per_step.min(samples - first);
                 state = self.step(state, &mut loader, count, stats, events)?;
-                watch.step(&Step {
+                callback.step(&Step {
                     epoch: epoch + 1,
                     epochs: self.settings.epochs,
                     step: state.progress.steps,
