@@ -25,94 +25,106 @@ pub fn merge(
     keep: bool,
     context: &Context,
 ) -> anyhow::Result<Value> {
-    let parts = folder.join(SHARDS);
-    let entries = std::fs::read_dir(&parts).map_err(|error| {
-        Usage(format!(
-            "{}: {error}; expected the parts of a prediction. hint: give the folder that \
-             `predict --part` wrote to",
-            parts.display()
-        ))
-    })?;
-    let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.sort();
-    // Images beside parts, but without a record, are those of a merge that was killed.
+    // Images beside shards, but without a record, are those of a merge that was killed.
     let replace = context.force || !is_recorded(folder);
     let recorded = match context.force {
         true => Vec::new(),
-        false => recorded_plans(folder),
+        false => recorded_specs(folder),
     };
-    let mut stores = Vec::new();
-    for shards in folders {
-        if is_empty_store(&shards) {
-            // Killed when its parts were gone, but for their mark.
-            ResultFolder::shared(&shards, ResultKind::Tiles).remove()?;
-            continue;
-        }
-        let store = TileStore::open(&shards)?;
-        if recorded.contains(store.plan()) && !keep {
-            // Killed after everything was written, and before its parts were gone.
-            remove(vec![store], &parts)?;
-            continue;
-        }
-        // All that is missing is named before any work is done.
-        store.parts()?;
-        let plan = store.plan();
-        image_options(images, folder, &plan.id, replace).check(plan.channels, plan.models.len())?;
-        stores.push(store);
-    }
+    let shards = folder.join(SHARDS);
+    let stores = open_stores(&shards, keep, &recorded)?;
     if stores.is_empty() && !recorded.is_empty() {
         context.say(format!("{}: merged before", folder.display()));
         return record(folder);
     }
     check_records(folder, replace)?;
-    if stores.is_empty() {
-        return Err(Usage(format!(
-            "{}: found no parts. hint: run `predict --part` first",
-            parts.display()
-        ))
-        .into());
+    check_stores(&stores, &shards)?;
+    for store in &stores {
+        let spec = store.plan();
+        let options = image_options(images, folder, &spec.id, replace);
+        options.check(spec.channels, spec.models.len())?;
     }
-    check_distinct(
-        stores
-            .iter()
-            .map(|store| (store.plan().id.clone(), store.folder())),
-    )?;
     let mut merged = Vec::new();
     for store in &stores {
-        merged.push(merge_tiles(
-            store,
-            &store.mask()?,
-            images,
-            folder,
-            replace,
-            context,
-        )?);
+        let mask = store.mask()?;
+        merged.push(merge_tiles(store, &mask, images, folder, replace, context)?);
     }
     let figures = write_records(folder, merged, replace)?;
     if !keep {
-        remove(stores, &parts)?;
+        remove(stores, &shards)?;
     }
     Ok(figures)
 }
 
-/// Whether nothing but marks lies in a store of parts.
+/// The stores of tiles in `shards`, in the order of their names, but for those whose predictions were
+/// `recorded` by a call that was killed before it had removed them: these are removed, unless they
+/// are to be kept.
+fn open_stores(
+    shards: &Path,
+    keep: bool,
+    recorded: &[PredictionSpec],
+) -> anyhow::Result<Vec<TileStore>> {
+    let entries = std::fs::read_dir(shards).map_err(|error| {
+        Usage(format!(
+            "{}: {error}; expected the parts of a prediction. hint: give the folder that \
+             `predict --part` wrote to",
+            shards.display()
+        ))
+    })?;
+    let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    let mut stores = Vec::new();
+    for folder in folders {
+        if is_empty_store(&folder) {
+            // Killed when its tiles were gone, but for their mark.
+            ResultFolder::shared(&folder, ResultKind::Tiles).remove()?;
+            continue;
+        }
+        let store = TileStore::open(&folder)?;
+        match recorded.contains(store.plan()) && !keep {
+            true => remove(vec![store], shards)?,
+            false => stores.push(store),
+        }
+    }
+    Ok(stores)
+}
+
+/// Names what is missing, and twins, before any work is done.
+fn check_stores(stores: &[TileStore], shards: &Path) -> anyhow::Result<()> {
+    if stores.is_empty() {
+        return Err(Usage(format!(
+            "{}: found no parts. hint: run `predict --part` first",
+            shards.display()
+        ))
+        .into());
+    }
+    for store in stores {
+        store.parts()?;
+    }
+    let named = stores.iter();
+    Ok(check_distinct(
+        named.map(|store| (store.plan().id.clone(), store.folder())),
+    )?)
+}
+
+/// Whether nothing but marks lies in a store of tiles.
 fn is_empty_store(folder: &Path) -> bool {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
     folder.is_dir() && names.all(|name| name.starts_with(".inkling"))
 }
 
-/// Removes the parts, and their folder where nothing else lies in it.
-fn remove(stores: Vec<TileStore>, parts: &Path) -> anyhow::Result<()> {
+/// Removes the stores, and their folder where nothing else lies in it.
+fn remove(stores: Vec<TileStore>, shards: &Path) -> anyhow::Result<()> {
     for store in stores {
         store.remove()?;
     }
-    let _ = std::fs::remove_dir(parts);
+    let _ = std::fs::remove_dir(shards);
     Ok(())
 }
 
-/// The plans of the predictions that are recorded in `folder`.
-fn recorded_plans(folder: &Path) -> Vec<PredictionSpec> {
+/// The specifications of the predictions that are recorded in `folder`.
+fn recorded_specs(folder: &Path) -> Vec<PredictionSpec> {
     let figures = record(folder).unwrap_or_default();
     let entries = figures["fragments"].as_array().cloned().unwrap_or_default();
     let plans = entries.into_iter().map(|entry| entry["plan"].clone());
