@@ -84,18 +84,35 @@ fn weights(path: &Path) -> anyhow::Result<(Vec<String>, Value)> {
 }
 
 fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
-    let [depth, height, width] = fragment.shape();
-    let (first, last) = (fragment.first_layer(), fragment.first_layer() + depth - 1);
-    let range = fragment.voxel_range();
     let mask = fragment.mask()?;
-    let intensities = Intensities::of(fragment, &(0..depth), &mask)?;
+    let intensities = Intensities::of(fragment, &(0..fragment.depth()), &mask)?;
+    let mut words = words_on_voxels(fragment, intensities);
+    let mut images = Map::new();
+    for (kind, name) in IMAGES {
+        let (line, figures) = side_image(fragment, kind, &mask)?;
+        words.push(format!("  {name:<12} {line}"));
+        images.insert(name.to_owned(), figures);
+    }
+    for file in fragment.ignored() {
+        let path = file.path.display();
+        words.push(format!("  ignored      {path}: {}", file.reason));
+    }
+    let remarks = fragment.remarks();
+    words.extend(remarks.iter().map(|text| format!("  remark       {text}")));
+    Ok((words, figures(fragment, intensities, images)))
+}
+
+fn words_on_voxels(fragment: &Fragment, intensities: Option<Intensities>) -> Vec<String> {
+    let [depth, height, width] = fragment.shape();
+    let first = fragment.first_layer();
     let mut words = vec![
         format!("{}: fragment {}", fragment.path().display(), fragment.id()),
         format!(
-            "  layers       {depth} ({first} to {last}) of {height} × {width} px, {}, {} bits{}",
+            "  layers       {depth} ({first} to {}) of {height} × {width} px, {}, {} bits{}",
+            first + depth - 1,
             fragment.codec(),
             fragment.stored_bits(),
-            match range.bits() {
+            match fragment.voxel_range().bits() {
                 16 => String::new(),
                 bits => format!(" that hold {bits}"),
             }
@@ -119,31 +136,28 @@ fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
             found.p50, found.p1, found.p99
         ));
     }
-    let mut images = Map::new();
-    for (kind, name) in IMAGES {
-        let (line, figures) = side_image(fragment, kind, &mask)?;
-        words.push(format!("  {name:<12} {line}"));
-        images.insert(name.to_owned(), figures);
-    }
-    for file in fragment.ignored() {
-        let path = file.path.display();
-        words.push(format!("  ignored      {path}: {}", file.reason));
-    }
-    let remarks = fragment.remarks();
-    words.extend(remarks.iter().map(|text| format!("  remark       {text}")));
+    words
+}
+
+fn figures(
+    fragment: &Fragment,
+    intensities: Option<Intensities>,
+    images: Map<String, Value>,
+) -> Value {
+    let [depth, height, width] = fragment.shape();
     let ignored = fragment.ignored().iter();
-    let figures = json!({
+    json!({
         "path": fragment.path(),
         "kind": "fragment",
         "id": fragment.id(),
         "layers": depth,
-        "first_layer": first,
-        "last_layer": last,
+        "first_layer": fragment.first_layer(),
+        "last_layer": fragment.first_layer() + depth - 1,
         "height": height,
         "width": width,
         "codec": fragment.codec(),
         "stored_bits": fragment.stored_bits(),
-        "bits": range.bits(),
+        "bits": fragment.voxel_range().bits(),
         "levels": fragment.levels(),
         "level": fragment.options().level,
         "voxel_size": fragment.voxel_size(),
@@ -152,9 +166,8 @@ fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
         "ignored": ignored
             .map(|file| json!({ "path": file.path, "reason": file.reason }))
             .collect::<Vec<_>>(),
-        "remarks": remarks,
-    });
-    Ok((words, figures))
+        "remarks": fragment.remarks(),
+    })
 }
 
 const IMAGES: [(SideImageKind, &str); 5] = [
