@@ -2,7 +2,6 @@
 """Writes crates/model/tests/data/adapted.json: tensors that timm brings to another shape when it
 loads weights for other input channels, image sizes or patches.
 
-    pip install torch timm numpy
     oracles/adapt_reference.py
 
 Every input is sin(0.1 * index); a case holds up to 64 values at even places of the result.

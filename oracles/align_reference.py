@@ -3,7 +3,7 @@
 
 Writes crates/align/tests/data/fits.json: patches' curves with the shift that
 `scipy.optimize.least_squares` finds against the sheet's own curve, and sheets' curves with the
-shift and scale that it finds against the target. Needs numpy and scipy.
+shift and scale that it finds against the target.
 """
 
 import json

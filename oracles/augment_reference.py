@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Reference values of the training transforms, from the libraries that they come from.
 
-    pip install albumentations==1.3.1 opencv-python-headless scipy numpy
-    python oracles/augment_reference.py
+    oracles/augment_reference.py
 
 writes crates/augment/tests/data/{transforms,draws,lines}.json:
 

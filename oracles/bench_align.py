@@ -9,8 +9,8 @@ Makes a phantom, then times, on two threads:
 - the warp of 31 layers: `inkling warp`, which also reads and writes the files, against
   `scipy.ndimage.geometric_transform` with a mapping compiled from C, in memory;
 - `inkling align` of a large fragment: the share of the time spent reading, and peak memory.
-It also runs `--method reference` and gives its difference from the same two stages by scipy.
-Needs numpy, scipy, tifffile, Pillow and a C compiler.
+It also runs `--method reference` and gives its difference from the same two stages by scipy. Needs
+a C compiler.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from align_reference import fit_both, fit_shift, normalized
+from program import ROOT, measured
 from scipy import LowLevelCallable
 from scipy.interpolate import RegularGridInterpolator, griddata
 from scipy.ndimage import geometric_transform
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
 PATCH, STEP = 256, 128
 
 MAPPING = r"""
@@ -108,19 +108,6 @@ def scipy_stages(volume, mask, target):
     return shifts, np.array(spent)
 
 
-def run(command):
-    """The command's figures, its seconds and its peak memory in MiB."""
-    begin = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
-        if status != 0:
-            raise SystemExit(f"{command} failed")
-        out.seek(0)
-        return json.loads(out.read()), seconds, usage.ru_maxrss / 1024
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("inkling", type=Path)
@@ -139,15 +126,15 @@ def compare(flags, folder):
         large(inkling, folder, flags.large)
     fragments = folder / "fragments"
     size = f"{flags.size}x{flags.size}"
-    run([inkling, "synth", fragments, "--fragments", 1, "--size", size, "--seed", 3, "--json"])
+    measured(inkling, "synth", fragments, "--size", size, "--seed", 3)
     fragment = next(p for p in fragments.iterdir() if p.is_dir())
     layers = sorted((fragment / "surface_volume").glob("*.tif"))
     volume = np.stack([tifffile.imread(path) for path in layers])
     mask = np.array(Image.open(fragment / "mask.png")) > 0
     target = np.loadtxt(ROOT / "data" / "target_curve.csv", delimiter=",", skiprows=1)[:, 1]
 
-    command = [inkling, "align", fragment, "--json", "--threads", 2, "--out"]
-    figures, _, _ = run([*command, folder / "maps"])
+    command = [inkling, "align", fragment, "--threads", 2, "--out"]
+    figures, _, _ = measured(*command, folder / "maps")
     figures = figures[fragment.name]
     ours = figures["seconds"]["fitting"] / figures["patches"]
     shifts, spent = scipy_stages(volume, mask, target)
@@ -156,14 +143,14 @@ def compare(flags, folder):
           f"scale, {figures['seconds']['fitting']:.2f} s), scipy {1e3 * theirs:.1f} ms a patch "
           f"({len(spent)} of 512 px): {theirs / ours:.0f} times faster")
 
-    run([*command, folder / "reference", "--method", "reference"])
+    measured(*command, folder / "reference", "--method", "reference")
     found = json.loads((folder / "reference" / fragment.name / "align.json").read_text())
     report_reference(found, shifts, volume, mask, target)
 
     maps = [np.load(folder / "maps" / fragment.name / f"{n}.npy") for n in ("z_shift", "z_scale")]
     warped, theirs = scipy_warp(volume, maps, 17, 31, folder)
     command = [inkling, "warp", fragment, "--maps", folder / "maps" / fragment.name, "--z", "17..48"]
-    figures, whole, _ = run([*command, "--out", folder / "warped", "--json", "--threads", 2])
+    figures, whole, _ = measured(*command, "--out", folder / "warped", "--threads", 2)
     files = sorted((folder / "warped" / "surface_volume").glob("*.tif"))
     difference = np.abs(np.stack([tifffile.imread(p) for p in files]).astype(int) - warped)[:, mask]
     seconds = figures["seconds"]
@@ -209,10 +196,10 @@ def report_reference(found, shifts, volume, mask, target):
 
 def large(inkling, folder, size):
     fragments = folder / "large"
-    run([inkling, "synth", fragments, "--fragments", 1, "--size", f"{size}x{size}", "--json"])
+    measured(inkling, "synth", fragments, "--size", f"{size}x{size}")
     fragment = next(p for p in fragments.iterdir() if p.is_dir())
-    command = [inkling, "align", fragment, "--json", "--threads", 2, "--out", folder / "large-maps"]
-    figures, whole, peak = run(command)
+    words = ["--threads", 2, "--out", folder / "large-maps"]
+    figures, whole, peak = measured(inkling, "align", fragment, *words)
     seconds = figures[fragment.name]["seconds"]
     print(f"align of 65 × {size} × {size}: {whole:.2f} s, of which reading {seconds['reading']:.2f}, "
           f"summing {seconds['summing']:.2f}, fitting {seconds['fitting']:.2f} s "

@@ -1,23 +1,21 @@
 #!/usr/bin/env python3
 """Times the training transforms beside albumentations', in one run, on the same sizes.
 
-    pip install albumentations==1.3.1 opencv-python-headless numpy     # or 2.0.8
-    python oracles/bench_augment.py
+    oracles/bench_augment.py
 
 480 × 480 × 18 voxels of 16 bits with a mask and labels become a sample of 384 × 384 × 18, with one
 thread and with two (for Python: processes). Draws are each side's own, with the same probabilities.
 """
 import argparse
-import json
-import subprocess
 import sys
 import time
 from multiprocessing import get_context
-from pathlib import Path
 
 import albumentations as A
 import cv2
 import numpy as np
+
+from program import bench
 
 CROP, SIDE, DEPTH, SAMPLES = 480, 384, 18, 100
 OLD = A.__version__.startswith("1.")
@@ -108,12 +106,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="the median of so many is printed")
     rounds = parser.parse_args().rounds
-    folder = Path(__file__).resolve().parents[1]
-    command = ["cargo", "bench", "-q", "-p", "inkling-augment", "--bench", "samples", "--", "--json"]
     found = []
     for _ in range(rounds):
-        ours = json.loads(subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout)
-        found.append((ours, theirs()))
+        found.append((bench("inkling-augment", "samples"), theirs()))
     median = lambda side, key: np.median([figures[side][key] for figures in found])
     print(f"milliseconds a sample: ours, albumentations {A.__version__}, ratio")
     for key in found[0][1]:

@@ -3,7 +3,6 @@
 autocast) and ONNX Runtime: the same weights, one window, the same number of threads, in turn within
 one run.
 
-    pip install torch timm segmentation_models_pytorch safetensors onnx onnxruntime numpy
     oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [ENCODER:SIZE ...]
 
 Prints two Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
@@ -11,21 +10,20 @@ f32 logits, and the most memory that a process of its own ever held. Without onn
 stays empty.
 """
 import argparse
-import json
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from check_networks import randomise
 from model_reference import Network
+from program import forward, median_seconds, write_patch
 
 CASES = [
     "maxvit_rmlp_base_rw_384:384",
@@ -38,12 +36,6 @@ WINDOW = 3
 # Passes of one round, of which the median counts.
 REPEAT = 9
 DECODER = [256, 128, 64]
-
-
-def seconds(run):
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
 
 
 def session(network, volume, folder, threads):
@@ -63,10 +55,8 @@ def session(network, volume, folder, threads):
 
 
 def ours(binary, folder, threads, repeat, precision):
-    command = [binary, "forward", "--model", folder / "recipe.toml", "--weights", folder / "weights.safetensors"]
-    command += ["--input", folder / "in.npy", "--output", folder / f"{precision}.npy", "--force", "--json", "-q"]
-    command += ["--threads", str(threads), "--repeat", str(repeat), "--device", "flex", "--precision", precision]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    words = ["--threads", threads, "--repeat", repeat, "--device", "flex", "--precision", precision]
+    return forward(binary, folder, *words, output=f"{precision}.npy")
 
 
 def peak(folder, encoder, size, threads):
@@ -95,11 +85,8 @@ def bench(binary, encoder, size, threads, rounds):
     times = {"f32": [], "bf16": [], "onnx": [], "our f32": [], "our bf16": []}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder = pathlib.Path(folder)
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
-        (folder / "recipe.toml").write_text(
-            f'[model]\nencoder = "{encoder}"\nimage_size = {size}\ndepth = {WINDOW}\nwindow = {WINDOW}\ndecoder = {DECODER}\n'
-        )
-        np.save(folder / "in.npy", np.ascontiguousarray(volume.permute(0, 2, 3, 1)[:, None].numpy()))
+        model = dict(encoder=encoder, image_size=size, depth=WINDOW, window=WINDOW, decoder=DECODER)
+        write_patch(folder, model, network, volume)
         expected = network(volume)
         onnx = session(network, volume, folder, threads)
         memory = 0
@@ -110,13 +97,13 @@ def bench(binary, encoder, size, threads, rounds):
                 if precision == "f32":
                     memory = max(memory, figures["memory_bytes"])
             network(volume)
-            times["f32"].append(statistics.median(seconds(lambda: network(volume)) for _ in range(REPEAT)))
+            times["f32"].append(median_seconds(lambda: network(volume), REPEAT))
             with torch.autocast("cpu", torch.bfloat16):
                 rough = network(volume)
-                times["bf16"].append(statistics.median(seconds(lambda: network(volume)) for _ in range(REPEAT)))
+                times["bf16"].append(median_seconds(lambda: network(volume), REPEAT))
             if onnx:
                 onnx()
-                times["onnx"].append(statistics.median(seconds(onnx) for _ in range(REPEAT)))
+                times["onnx"].append(median_seconds(onnx, REPEAT))
         found = [torch.from_numpy(np.load(folder / f"{precision}.npy")) for precision in ("f32", "bf16")]
         theirs = peak(folder, encoder, size, threads)
     error = [float((logits.float() - expected).abs().max() / expected.std()) for logits in (*found, rough)]

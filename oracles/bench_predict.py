@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Paints a phantom with `inkling predict` and with a straightforward PyTorch script, in one run: the same
+"""Predicts a phantom with `inkling predict` and with a straightforward PyTorch script, in one run: the same
 weights, tiles, twelve passes and blending; compares times and images.
 
-    pip install torch timm segmentation_models_pytorch safetensors numpy pillow tifffile zarr
     oracles/bench_predict.py target/release/inkling [--encoder convnextv2_atto] [--side 128]
                              [--size 768x640] [--batch 4] [--threads 2]
 
@@ -10,10 +9,8 @@ PyTorch makes all twelve passes, batch by batch, as people write it. Exit code 1
 further apart than 1e-4, or Python reads another OME-Zarr than the TIFF says.
 """
 import argparse
-import json
 import pathlib
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,15 +24,16 @@ from safetensors.torch import load_file
 
 from model_reference import Network
 from predict_reference import window
+from program import call, figures, recipe
 
 DEPTH, WINDOW, LAYERS = 18, 3, (20, 44)
 
 
-def recipe(flags):
-    return (
-        f'[data]\nfragments = ["fragments/1", "fragments/2"]\nlayers = {list(LAYERS)}\n'
-        f'[model]\nencoder = "{flags.encoder}"\nimage_size = {flags.side}\ndepth = {DEPTH}\nwindow = {WINDOW}\n'
-        "decoder = [256, 128, 64]\n[train]\nepochs = 1\nbatch = 1\naccumulate = 1\nsamples_per_epoch = 2\n"
+def settings(flags):
+    return recipe(
+        data=dict(fragments=["fragments/1", "fragments/2"], layers=LAYERS),
+        model=dict(encoder=flags.encoder, image_size=flags.side, depth=DEPTH, window=WINDOW, decoder=[256, 128, 64]),
+        train=dict(epochs=1, batch=1, accumulate=1, samples_per_epoch=2),
     )
 
 
@@ -114,26 +112,25 @@ def main():
     torch.set_num_threads(flags.threads)
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        run = lambda *words: subprocess.run([binary, *words], cwd=work, check=True, capture_output=True, text=True).stdout
-        run("synth", "fragments", "--fragments", "2", "--size", flags.size, "--seed", "3")
-        (work / "recipe.toml").write_text(recipe(flags))
-        run("train", "--config", "recipe.toml", "--out", "run")
+        call(binary, "synth", work / "fragments", "--fragments", 2, "--size", flags.size, "--seed", 3)
+        (work / "recipe.toml").write_text(settings(flags))
+        call(binary, "train", "--config", work / "recipe.toml", "--out", work / "run")
         network = Network(flags.encoder, flags.side, DEPTH, WINDOW).eval()
         missing, unknown = network.load_state_dict(load_file(work / "run/best.safetensors"), strict=False)
         assert not unknown, unknown
 
         began = clocks(resource.RUSAGE_CHILDREN)
-        figures = json.loads(run("predict", "fragments/2", "--model", "run", "--out", "out", "--float", "--zarr",
-                                 "--json", "--threads", str(flags.threads)))["fragments"][0]
+        words = ["--model", work / "run", "--out", work / "out", "--float", "--zarr", "--threads", flags.threads]
+        found = figures(binary, "predict", work / "fragments/2", *words)["fragments"][0]
         ours = clocks(resource.RUSAGE_CHILDREN) - began
         began = clocks(resource.RUSAGE_SELF)
         sheet, tiles = theirs(network, work / "fragments/2", work / "theirs.png", flags)
         other = clocks(resource.RUSAGE_SELF) - began
-        assert tiles == figures["tiles"], (tiles, figures["tiles"])
-        found = tifffile.imread(work / "out/2.tif")
-        error = float(np.abs(found - sheet).max())
-        levels = check_zarr(work / "out/2.zarr", found)
-        timings = figures["timings"]
+        assert tiles == found["tiles"], (tiles, found["tiles"])
+        timings = found["timings"]
+        image = tifffile.imread(work / "out/2.tif")
+        error = float(np.abs(image - sheet).max())
+        levels = check_zarr(work / "out/2.zarr", image)
         print(f"{flags.encoder} at {flags.side} px, {flags.size}, {tiles} tiles, {flags.threads} threads")
         for name, one, two in zip(["whole time", "processor time"], ours, other):
             print(f"{name}: ours {one:.1f} s, PyTorch {two:.1f} s, ratio {one / two:.2f}")

@@ -3,7 +3,7 @@
 
     oracles/bench_reading.py BINARY FOLDER [--layers 65] [--side 4096] [--rounds 3] [--only NAME…]
 
-Needs numpy, tifffile, imagecodecs, zarr 3 and pillow. Writes the same papyrus-like noise as TIFF in
+Writes the same papyrus-like noise as TIFF in
 strips and tiles, packed and not, as PNG, as one stack, and as Zarr, calls `inkling curves` on each in
 turn (a mean over every voxel: little more than reading), and reads the same files with tifffile or
 zarr-python on as many threads. Prints medians: seconds, the ratio to the plain layout, the ratio to
@@ -14,7 +14,6 @@ decoding, not the disk.
 import argparse
 import os
 import statistics
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +21,8 @@ import numpy as np
 import tifffile
 import zarr
 from PIL import Image
+
+from program import measured, seconds
 
 
 def layer(z, side):
@@ -119,21 +120,6 @@ def layouts():
     }
 
 
-def timed(call):
-    began = time.monotonic()
-    result = call()
-    return time.monotonic() - began, result
-
-
-def curves(binary, fragment, out):
-    """Runs `inkling curves`; its largest memory in MiB."""
-    arguments = [binary, "curves", fragment, "--out", out, "--force", "--quiet"]
-    child = os.posix_spawn(binary, [str(word) for word in arguments], os.environ)
-    _, status, usage = os.wait4(child, 0)
-    assert status == 0, (fragment, status)
-    return usage.ru_maxrss / 1024
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary", type=Path)
@@ -157,11 +143,12 @@ def main():
     ours, peers, memory = ({name: [] for name in chosen} for _ in range(3))
     for _ in range(flags.rounds):
         for name, (_, read) in chosen.items():
-            seconds, peak = timed(lambda: curves(flags.binary, places[name], flags.folder / "curves"))
-            ours[name].append(seconds)
+            words = ["--out", flags.folder / "curves", "--force"]
+            _, spent, peak = measured(flags.binary, "curves", places[name], *words)
+            ours[name].append(spent)
             memory[name].append(peak)
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                peers[name].append(timed(lambda: read(places[name], pool))[0])
+                peers[name].append(seconds(lambda: read(places[name], pool)))
     plain = statistics.median(next(iter(ours.values())))
     print("| layout | seconds | to plain | peer, seconds | to the peer | peak memory, MiB |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -171,4 +158,5 @@ def main():
               f"| {max(memory[name]):.0f} |")
 
 
-main()
+if __name__ == "__main__":
+    main()

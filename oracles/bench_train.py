@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Times a training step of ConvNeXt V2 atto with a U-Net beside PyTorch's, in one run.
 
-    pip install torch timm segmentation_models_pytorch
     oracles/bench_train.py target/release/inkling [--steps 12] [--rounds 3] [--no-operations]
 
 A step is the write-up's: a batch of two patches of 18 layers of 128 × 128 px, six windows of three
@@ -16,7 +15,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -24,55 +22,25 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
-import timm
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
-ROOT = Path(__file__).resolve().parent.parent
+from model_reference import Network
+from program import bench, call, recipe
+
 SIDE, DEPTH, BATCH, WINDOW = 128, 18, 2, 3
 
-RECIPE = """
-[data]
-fragments = ["1", "2"]
-layers = [20, 44]
-[model]
-encoder = "convnextv2_atto"
-image_size = 128
-depth = 18
-pretrained = false
-[train]
-epochs = 2
-batch = 2
-accumulate = 1
-validate_every = 1000
-"""
-
-
-class Theirs(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.encoder = timm.create_model("convnextv2_atto", features_only=True, pretrained=False)
-        channels = self.encoder.feature_info.channels()
-        # The decoder drops the first entry, that of the input's own size.
-        self.decoder = UnetDecoder(
-            encoder_channels=[3] + channels, decoder_channels=(256, 128, 64), n_blocks=3
-        )
-        self.head = nn.Conv2d(64, 1, 3, padding=1)
-        self.aggregate = nn.Conv2d(DEPTH // WINDOW, 1, 1)
-
-    def forward(self, volume):
-        batch, depth, height, width = volume.shape
-        images = volume.reshape(-1, WINDOW, height, width)
-        features = self.encoder(images)
-        logits = self.head(self.decoder([images] + features))
-        logits = logits.reshape(batch, depth // WINDOW, *logits.shape[-2:])
-        return F.interpolate(self.aggregate(logits), (height, width))[:, 0]
+RECIPE = dict(
+    data=dict(fragments=["phantoms/1", "phantoms/2"], layers=[20, 44]),
+    model=dict(encoder="convnextv2_atto", image_size=SIDE, depth=DEPTH, pretrained=False),
+    train=dict(epochs=2, batch=BATCH, accumulate=1, validate_every=1000),
+)
 
 
 def their_steps(steps):
-    model = Theirs().train()
+    model = Network("convnextv2_atto", SIDE, DEPTH, WINDOW).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-6)
     loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(0.5))
     volume = torch.randn(BATCH, DEPTH, SIDE, SIDE)
@@ -90,9 +58,8 @@ def their_steps(steps):
 
 def our_steps(inkling, folder, steps):
     run = folder / "run"
-    command = [inkling, "train", "--config", folder / "recipe.toml", "--out", run, "--force", "-q"]
-    command += ["--set", f"train.samples_per_epoch={BATCH * steps}"]
-    subprocess.run(command, check=True)
+    words = ["--config", folder / "recipe.toml", "--out", run, "--force"]
+    call(inkling, "train", *words, "--set", f"train.samples_per_epoch={BATCH * steps}")
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return epochs[-1]["train_seconds"] / steps
 
@@ -149,11 +116,7 @@ def their_milliseconds(name, rounds=7):
 
 
 def operations():
-    command = ["cargo", "bench", "-q", "-p", "inkling-model", "--bench", "operations", "--"]
-    output = subprocess.run(
-        command + ["--json"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    rows = json.loads(output.stdout.strip().splitlines()[-1])["operations"]
+    rows = bench("inkling-model", "operations")["operations"]
     for row in rows:
         row["theirs"] = their_milliseconds(row["name"])
     rows.sort(key=lambda row: row["count"] * (row["theirs"] - row["ms"]))
@@ -183,13 +146,8 @@ def main():
     print(f"PyTorch {torch.__version__}, timm {timm.__version__}, {smp.__name__} {smp.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        for seed in ("1", "2"):
-            command = [inkling, "synth", folder / seed, "--size", "256x256", "--seed", seed, "-q"]
-            subprocess.run(command, check=True)
-            (folder / seed / "1").rename(folder / f"{seed}.sheet")
-            (folder / seed).rmdir()
-            (folder / f"{seed}.sheet").rename(folder / seed)
-        (folder / "recipe.toml").write_text(RECIPE)
+        call(inkling, "synth", folder / "phantoms", "--fragments", 2, "--size", "256x256")
+        (folder / "recipe.toml").write_text(recipe(**RECIPE))
         pairs = []
         for _ in range(flags.rounds):
             pairs.append((our_steps(inkling, folder, flags.steps), their_steps(flags.steps)))

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Proves that what `inkling export` writes is what PyTorch's libraries load.
 
-    pip install torch timm segmentation_models_pytorch safetensors numpy
     oracles/check_export.py target/release/inkling [ENCODER ...]
 
 For one encoder per family a network with seeded weights (seeded_weights.py) is exported under each
@@ -27,6 +26,7 @@ from safetensors.torch import load_file, save_file
 
 import seeded_weights
 from model_reference import MADE_FROM, Network
+from program import forward, write_patch
 
 TOLERANCE = 1e-4
 CASES = {
@@ -45,17 +45,11 @@ CASES = {
 DEPTH, WINDOW, BLOCKS = 6, 3, [32, 16, 16, 8, 8]
 
 
-def run(binary, *words):
-    subprocess.run([binary, *map(str, words), "-q"], check=True)
-
-
 def settings(encoder, size):
-    plain = encoder.startswith("eva")
-    return dict(
-        approach="2d-agg", encoder=encoder, image_size=size, depth=DEPTH, window=WINDOW,
-        architecture="upernet" if plain else "unet", decoder=[16] if plain else BLOCKS,
-        pretrained=False, drop_path=0.0, dropout=0.0,
-    )
+    shape = dict(approach="2d-agg", encoder=encoder, image_size=size, depth=DEPTH, window=WINDOW)
+    if encoder.startswith("eva"):
+        return shape | dict(architecture="upernet", decoder=[16], dropout=0.0)
+    return shape | dict(architecture="unet", decoder=BLOCKS)
 
 
 def reference(encoder, size):
@@ -152,9 +146,8 @@ def check(binary, encoder, size, folder):
         assert done.returncode == 0, done.stderr
         with safe_open(files[names], "pt") as file:
             assert json.loads(file.metadata()["inkling.model"])["encoder"] == encoder
-    (folder / "recipe.toml").write_text("[model]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in chosen.items()))
-    np.save(folder / "in.npy", np.ascontiguousarray(volume.permute(0, 2, 3, 1)[:, None].numpy()))
-    run(binary, "forward", "--model", folder / "recipe.toml", "--weights", files["parts"], "--input", folder / "in.npy", "--output", folder / "out.npy", "--force")
+    write_patch(folder, chosen, network, volume)
+    forward(binary, folder, weights=files["parts"])
     expected = torch.from_numpy(np.load(folder / "out.npy"))
     with torch.inference_mode():
         errors = [

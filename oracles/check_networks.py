@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Compares `inkling forward` with PyTorch + timm at full size, and prints a Markdown table.
 
-    pip install torch timm segmentation_models_pytorch safetensors numpy
     oracles/check_networks.py target/release/inkling [ENCODER:SIZE ...]
 
 Weights are drawn by torch, with a spread that keeps activations alive; running statistics are then
@@ -12,15 +11,14 @@ standard deviation from PyTorch's f32, or nearer to it than PyTorch's own f64 is
 network does not pass.
 """
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from model_reference import Network
+from program import forward, write_patch
 
 TOLERANCE = 1e-4
 DEPTH, WINDOW = 6, 3
@@ -74,23 +72,20 @@ def randomise(network, volume):
     return network.eval()
 
 
-def recipe(encoder, size, architecture="unet", decoder=()):
-    return (
-        f'[model]\nencoder = "{encoder}"\nimage_size = {size}\ndepth = {DEPTH}\nwindow = {WINDOW}\n'
-        f'architecture = "{architecture}"\ndecoder = {list(decoder)}\n'
+def settings(encoder, size, architecture="unet", decoder=()):
+    return dict(
+        encoder=encoder, image_size=size, depth=DEPTH, window=WINDOW,
+        architecture=architecture, decoder=list(decoder),
     )
 
 
-def ours(binary, network, volume, text):
+def ours(binary, network, volume, model):
+    """Every feature map, then the logits."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
-        (folder / "recipe.toml").write_text(text)
-        np.save(folder / "in.npy", np.ascontiguousarray(volume.permute(0, 2, 3, 1)[:, None].numpy()))
-        command = [binary, "forward", "--model", folder / "recipe.toml", "--weights", folder / "weights.safetensors"]
-        command += ["--input", folder / "in.npy", "--output", folder / "out.npy", "--features", folder / "maps"]
-        subprocess.run([*command, "-q"], check=True)
-        maps = sorted((folder / "maps").iterdir(), key=lambda path: int(path.stem))
+        write_patch(folder, model, network, volume)
+        forward(binary, folder, "--features", folder / "maps")
+        maps = sorted((folder / "maps").glob("*.npy"), key=lambda path: int(path.stem))
         return [torch.from_numpy(np.load(path)) for path in [*maps, folder / "out.npy"]]
 
 
@@ -129,7 +124,7 @@ def check(binary, encoder, size):
     network = Network(encoder, size, DEPTH, WINDOW, **shape)
     volume = torch.randn(1, DEPTH, size, size, generator=torch.Generator().manual_seed(1))
     randomise(network, volume)
-    found = ours(binary, network, volume, recipe(encoder, size, **shape))
+    found = ours(binary, network, volume, settings(encoder, size, **shape))
     single = theirs(network, volume)
     double = theirs(network.double(), volume.double())
     errors, own = differences(found, single), differences(single, double)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Reads a run's event files with TensorBoard's own package and holds them against metrics.jsonl.
 
-    pip install tensorboard
     oracles/check_tensorboard.py RUN
 
 fails unless every record's checksums hold, every epoch's figures are there once, and every picture

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws docs/masks.png: which pixels of a sheet training learns from and validation looks at.
 
-Needs numpy and pillow; writes beside docs/training.md.
+Writes beside docs/training.md.
 """
 
 from pathlib import Path

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Reference values for fine-tuning: layers, frozen tensors, and AdamW over both.
 
-    pip install torch timm segmentation_models_pytorch numpy
     oracles/fine_tuning_reference.py
 
 writes crates/model/tests/data/layers.json, the layer that timm's own groups give each parameter of

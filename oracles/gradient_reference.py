@@ -4,7 +4,6 @@ computes it in f64 in training mode (batch statistics in norms, nothing dropped)
 difference of a network's logits from a seeded target. Weights and input are those of
 seeded_weights.py.
 
-    pip install torch timm segmentation_models_pytorch numpy
     oracles/gradient_reference.py [CASE ...]
 
 For each parameter a file holds the gradient's root mean square and up to six values at even places

@@ -7,21 +7,19 @@ Every sheet is a slab of the built-in curve's shape, bent by a sum of random pla
 fold with a steep flank, its fibres thin bright rods at random heights and angles along two layers,
 its noise Poisson counts with ring artefacts, blurred by the scanner in all three directions, with
 cracks, a bright grain here and there, and its mask cut by a random polygon with holes. Prints how
-far the fitted surface lies from the truth inside the mask. Needs numpy, scipy, tifffile, Pillow.
+far the fitted surface lies from the truth inside the mask.
 """
 
 import argparse
-import json
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from PIL import Image, ImageDraw
+from program import ROOT, call
 from scipy.ndimage import gaussian_filter
 
-ROOT = Path(__file__).resolve().parent.parent
 SURFACE = 27.0
 LAYERS = 65
 
@@ -128,10 +126,8 @@ def main():
             folder = Path(folder)
             fragment = folder / "fragment"
             shift, mask = make(rng, fragment, tuple(flags.size), scale, offset, flags.depth_blur)
-            command = [flags.inkling.resolve(), "align", fragment, "--out", folder, "--json", "-q"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            json.loads(done.stdout)
-            maps = [np.load(folder / "fragment" / f"{n}.npy") for n in ("z_shift", "z_scale")]
+            call(flags.inkling.resolve(), "align", fragment, "--out", folder / "maps")
+            maps = [np.load(folder / "maps" / "fragment" / f"{n}.npy") for n in ("z_shift", "z_scale")]
         layer = (SURFACE - shift) / scale
         error = np.abs(layer * maps[1] + maps[0] - SURFACE)[mask]
         figures = [np.median(error), np.quantile(error, 0.95), abs(maps[1][0, 0] / scale - 1)]

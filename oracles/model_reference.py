@@ -2,7 +2,6 @@
 """Writes crates/model/tests/data/<case>.json: what PyTorch + timm + segmentation_models_pytorch compute
 with seeded weights (see seeded_weights.py) on a seeded input.
 
-    pip install torch timm segmentation_models_pytorch numpy
     oracles/model_reference.py [CASE ...]
 
 A file holds the case's settings, the logits' spread, 256 logits at even places, and for every

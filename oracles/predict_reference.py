@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Reference values of blending, scores and run lengths.
 
-    pip install numpy scipy torch torchmetrics
     oracles/predict_reference.py
 
 writes crates/predict/tests/data/{blend,scores}.json. Tiles and images follow formulas of whole numbers

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Writes crates/model/tests/data/pytorch/*: small files of torch.save, good and bad.
 
-    pip install torch numpy
     oracles/pytorch_files.py
 
 The good ones hold a float tensor `weight` of shape [3, 4] with values sin(0.1 * index) and a few

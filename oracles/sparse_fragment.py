@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Makes a fragment of 65 × 30,000 × 30,000 voxels of which a few patches are papyrus.
 
-    pip install numpy zarr pillow
     oracles/sparse_fragment.py OUT [--side 30000] [--papyrus 768] [--full-mask]
 
 OUT/segment.zarr holds only the chunks under papyrus; the rest is zero and takes no disk. OUT/mask.png

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Writes crates/fragment/tests/data/*.tif: one small layer in every kind of TIFF that scans come in.
 
-    pip install tifffile imagecodecs numpy
     oracles/tiff_flavours.py
 
 Pixel (y, x) of a 16-bit layer is (y * 521 + x * 37) mod 65536, of an 8-bit one its upper byte, so

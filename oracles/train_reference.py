@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Reference values of losses, schedules, AdamW, clipping, averaged weights and loss scaling.
 
-    pip install torch segmentation_models_pytorch
     oracles/train_reference.py
 
 writes crates/train/tests/data/{losses,schedules,optimizer,loss_scale}.json. Everything is computed in f64

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Trains with and without the training transforms, same budget, and scores both on phantoms.
 
-    pip install numpy scipy tifffile pillow
-    python oracles/transforms_benefit.py target/release/inkling --folder DIR [--seeds 0 1] [--epochs 11]
+    oracles/transforms_benefit.py target/release/inkling --folder DIR [--seeds 0 1] [--epochs 11]
 
-The network learns from one small phantom sheet, again and again, and is judged by two that it never
+The network learns from one small phantom sheet, again and again, and is scored on two that it never
 saw: another phantom as it is, and the same as another scanner at another angle would show it (turned by 35 degrees,
 contrast × 0.93, brightness + 3 % of the full range). Recipes are configs/demo.toml with
 `[augment]` as follows: `none`, upright crops of the patch's own size; `demo`, the demo's own, gentle
@@ -13,7 +12,6 @@ Prints F0.5 at a threshold of 0.5, and average precision.
 """
 import argparse
 import json
-import subprocess
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from PIL import Image
+from program import ROOT, figures
 from scipy.ndimage import rotate
 
-ROOT = Path(__file__).resolve().parent.parent
 SHEETS = ("learnt", "new", "otherwise")
 SMALL, LARGE = "320x288", "640x512"
 ANGLE, CONTRAST, BRIGHTNESS = 35.0, 0.93, 0.03
@@ -39,11 +37,6 @@ def recipes():
     # The demo's layers leave none to spare.
     write_up["z_scale_limit"] = 1.0
     return {"none": OFF, "demo": {}, "all": write_up}
-
-
-def inkling(binary, *words):
-    out = subprocess.run([binary, *map(str, words), "--json"], check=True, capture_output=True, text=True)
-    return json.loads(out.stdout)
 
 
 def otherwise(sheet, out):
@@ -64,13 +57,13 @@ def otherwise(sheet, out):
 def prepare(binary, folder):
     sheets = folder / "sheets"
     if not sheets.exists():
-        inkling(binary, "synth", folder / "small", "--seed", 1, "--size", SMALL)
-        inkling(binary, "synth", folder / "large", "--seed", 3, "--size", LARGE)
+        figures(binary, "synth", folder / "small", "--seed", 1, "--size", SMALL)
+        figures(binary, "synth", folder / "large", "--seed", 3, "--size", LARGE)
         sheets.mkdir()
         (folder / "small/1").rename(sheets / "learnt")
         (folder / "large/1").rename(sheets / "new")
         otherwise(sheets / "new", sheets / "otherwise")
-        inkling(binary, "align", *(sheets / name for name in SHEETS), "--out", folder / "maps")
+        figures(binary, "align", *(sheets / name for name in SHEETS), "--out", folder / "maps")
     return [sheets / name for name in SHEETS]
 
 
@@ -93,16 +86,16 @@ def train(binary, folder, name, settings, seed, epochs):
     # Weights are written after the last epoch.
     if not (run / "best.safetensors").exists():
         recipe = ROOT / "configs/demo.toml"
-        inkling(binary, "train", "--config", recipe, *words, "--fold", "new", "--out", run, "--threads", 1)
+        figures(binary, "train", "--config", recipe, *words, "--fold", "new", "--out", run, "--threads", 1)
     scores = []
     for fragment in fragments[1:]:
-        painted = folder / "painted" / f"{name}-{seed}" / fragment.name
-        image = painted / f"{fragment.name}.png"
+        predicted = folder / "predicted" / f"{name}-{seed}" / fragment.name
+        image = predicted / f"{fragment.name}.png"
         if not image.exists():
             words = ("--model", run, "--maps", folder / "maps", "--tta", "none", "--threads", 1)
-            inkling(binary, "predict", fragment, *words, "--out", painted)
+            figures(binary, "predict", fragment, *words, "--out", predicted)
         truth = ("--labels", fragment / "inklabels.png", "--mask", fragment / "mask.png")
-        scores.append(inkling(binary, "score", image, *truth))
+        scores.append(figures(binary, "score", image, *truth))
     return name, seed, scores
 
 

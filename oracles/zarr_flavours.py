@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Writes crates/fragment/tests/data/zarr/: one small volume in every kind of Zarr that scans come in.
 
-    pip install zarr numcodecs numpy
     oracles/zarr_flavours.py            # writes them
     oracles/zarr_flavours.py --check F  # opens a fragment written by Inkling and prints its levels
 

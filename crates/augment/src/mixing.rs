@@ -15,9 +15,9 @@ use crate::{Error, Sample};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mixing {
-    /// Which.
+    /// The way of mixing.
     pub kind: MixingKind,
-    /// How often.
+    /// Share of the samples that are mixed, 0 to 1.
     pub probability: f64,
     /// Side of cut-mix's box, as a share of the patch's.
     pub cut_side: f64,

@@ -10,8 +10,8 @@ use inkling_fragment::{LabelOptions, ReadOptions, ZarrVersion};
 use inkling_model::Precision;
 use inkling_pipeline::{ImageFiles, VoxelReading, parse_threshold};
 
-/// Finds ink that nobody can see: reads X-ray scans of carbonised papyrus, brings every patch to
-/// the same depth, trains networks on fragments whose ink is known, and predicts the ink of others.
+/// Detects ink in X-ray scans of carbonised papyrus: aligns the surface in depth, trains networks on
+/// fragments whose ink is known, and predicts the ink of those whose ink is not.
 #[derive(Parser)]
 #[command(name = "inkling", version, propagate_version = true)]
 pub struct Cli {
@@ -28,13 +28,13 @@ pub struct Cli {
     /// Prints the figures as one JSON object on stdout; words go to stderr.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Says more; twice says everything.
+    /// More messages; twice all of them.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Says nothing but errors.
+    /// Errors only.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Overwrites what is there.
+    /// Replaces earlier results.
     #[arg(long, global = true)]
     pub force: bool,
 }
@@ -50,31 +50,31 @@ pub enum Command {
     Curves(Curves),
     /// Fits the depth maps of fragments.
     Align(Align),
-    /// Applies depth maps: writes an aligned fragment.
+    /// Applies depth maps: writes an aligned copy of a fragment.
     Warp(Warp),
-    /// Cuts a fragment in three of equal papyrus.
+    /// Cuts a fragment into three parts of equal papyrus.
     Split(Split),
-    /// Halves (or thirds, …) a fragment's resolution.
+    /// Lowers a fragment's resolution: keeps every second (third, …) pixel.
     Downscale(Downscale),
     /// Prints resolved settings and where each came from.
     Config(Config),
-    /// Paints what training sees: each transform, and finished samples.
+    /// Shows what training sees: each transform, and finished samples.
     Augment(Augment),
     /// Trains one fold.
     Train(Train),
-    /// Trains and validates every fold.
+    /// Cross-validation: trains and validates every fold.
     Cv(Cv),
-    /// Paints the ink of fragments.
+    /// Predicts the ink of fragments.
     Predict(Predict),
-    /// Joins the parts of a prediction.
+    /// Joins the shards of a prediction.
     Merge(Merge),
-    /// Finds the threshold that labelled predictions are best cut at.
+    /// Finds the threshold with the best F0.5 on labelled predictions.
     Threshold(Threshold),
-    /// Judges a prediction by labels.
+    /// Scores a prediction against labels: F0.5 and more.
     Score(Score),
     /// Writes predictions as the competition's run lengths.
     Submit(Submit),
-    /// Passes one patch through a network.
+    /// Passes patches through a network, to compare it with others or to time it.
     Forward(Forward),
     /// Writes report.html of a run or a folder of predictions.
     Report(Report),
@@ -82,7 +82,7 @@ pub enum Command {
     Export(Export),
     /// Lists encoders and approaches.
     Models(Models),
-    /// Says what folders and files are to Inkling.
+    /// Says what Inkling finds in folders and files: layers, masks, labels, weights.
     Info(Info),
 }
 
@@ -160,7 +160,7 @@ pub struct Synth {
     /// Depth scale of the papyrus: 1 for thin sheets, 0.6 for thick ones.
     #[arg(long, default_value_t = 1.0, value_name = "Z", value_parser = depth_scale)]
     pub scale: f32,
-    /// Layers.
+    /// Number of layers.
     #[arg(long, default_value_t = 65, value_name = "D", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub depth: u16,
 }
@@ -168,7 +168,7 @@ pub struct Synth {
 /// Flags of `curves`.
 #[derive(Args)]
 pub struct Curves {
-    /// Fragment folders.
+    /// Fragments: folders of layers or OME-Zarr volumes, as PATH or NAME=PATH.
     #[arg(required = true, value_name = "FRAGMENT")]
     pub fragments: Vec<PathBuf>,
     /// Where curves.csv and curves.svg go.
@@ -182,7 +182,7 @@ pub struct Curves {
 /// Flags of `align`.
 #[derive(Args)]
 pub struct Align {
-    /// Fragment folders.
+    /// Fragments: folders of layers or OME-Zarr volumes, as PATH or NAME=PATH.
     #[arg(required = true, value_name = "FRAGMENT")]
     pub fragments: Vec<PathBuf>,
     /// Where DIR/<id>/{z_shift.npy, z_scale.npy, align.json, …} go.
@@ -212,7 +212,7 @@ pub struct Align {
 /// Flags of `warp`.
 #[derive(Args)]
 pub struct Warp {
-    /// The fragment.
+    /// The fragment: a folder of layers, or an OME-Zarr volume.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
     /// The fragment's depth maps, or the folder of all fragments' maps.
@@ -238,7 +238,7 @@ pub struct Warp {
 /// Flags of `split`.
 #[derive(Args)]
 pub struct Split {
-    /// The fragment.
+    /// The fragment: a folder of layers, or an OME-Zarr volume.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
     /// Its depth maps, cut along: OUT/maps/<part>.
@@ -258,7 +258,7 @@ pub struct Split {
 /// Flags of `downscale`.
 #[derive(Args)]
 pub struct Downscale {
-    /// The fragment.
+    /// The fragment: a folder of layers, or an OME-Zarr volume.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
     /// One pixel of so many is kept, each way.
@@ -324,7 +324,7 @@ pub struct Config {
 /// Flags of `augment`.
 #[derive(Args)]
 pub struct Augment {
-    /// The fragment.
+    /// The fragment: a folder of layers, or an OME-Zarr volume.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
     /// The recipe.
@@ -357,13 +357,13 @@ pub struct Train {
     /// by default.
     #[arg(long, value_name = "K|NAME")]
     pub fold: Option<String>,
-    /// The run's folder.
+    /// The folder of the run: new, empty or an earlier run.
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
-    /// Goes on from the run's last checkpoint.
+    /// Resumes from the run's last checkpoint.
     #[arg(long)]
     pub resume: bool,
-    /// Goes on although fragments are not what they were at the last checkpoint.
+    /// Resumes although fragments have changed since the last checkpoint.
     #[arg(long, requires = "resume")]
     pub allow_changed_data: bool,
     /// Memory for the weights, samples and voxels, as 512M or 2G; three quarters of the machine's by
@@ -391,10 +391,10 @@ pub struct Cv {
     /// a job per fold on a cluster.
     #[arg(long, value_name = "K|NAME")]
     pub fold: Option<String>,
-    /// Goes on where the last call stopped.
+    /// Resumes where the last call stopped.
     #[arg(long)]
     pub resume: bool,
-    /// Goes on although fragments are not what they were at the last checkpoint.
+    /// Resumes although fragments have changed since the last checkpoint.
     #[arg(long, requires = "resume")]
     pub allow_changed_data: bool,
     /// Memory for the weights, samples and voxels, as 512M or 2G; three quarters of the machine's by
@@ -412,7 +412,7 @@ pub struct Cv {
 /// Flags of `predict`.
 #[derive(Args)]
 pub struct Predict {
-    /// Fragment folders.
+    /// Fragments: folders of layers or OME-Zarr volumes, as PATH or NAME=PATH.
     #[arg(required = true, value_name = "FRAGMENT")]
     pub fragments: Vec<PathBuf>,
     /// Runs or weights files; several are averaged.
@@ -440,7 +440,7 @@ pub struct Predict {
     /// Distance between tiles, as a share of their side; 0.5 by default.
     #[arg(long, value_name = "SHARE")]
     pub step: Option<f64>,
-    /// How exactly networks multiply: f32 (the default), bf16 or f16. Graphics cards, and
+    /// Precision of products: f32 (the default), bf16 or f16. Graphics cards, and
     /// processors with AVX-512 BF16, are faster in bf16; probabilities change in the third digit.
     #[arg(long, value_name = "NAME", value_parser = precision)]
     pub precision: Option<Precision>,
@@ -463,7 +463,7 @@ pub struct Predict {
     /// Makes only the Kth of N equal parts; `merge` joins them.
     #[arg(long, value_name = "K/N")]
     pub part: Option<String>,
-    /// Goes on where the last call stopped.
+    /// Resumes where the last call stopped.
     #[arg(long)]
     pub resume: bool,
     /// Prints tiles, batches, and the time and memory that they will take; predicts nothing.
@@ -534,7 +534,7 @@ pub struct Threshold {
     /// Their papyrus masks, in the same order.
     #[arg(long, required = true, value_name = "PNG", num_args = 1..)]
     pub mask: Vec<PathBuf>,
-    /// The file, for --threshold of other commands.
+    /// The file to write, for --threshold of other commands.
     #[arg(long, default_value = "threshold.json", value_name = "JSON")]
     pub out: PathBuf,
     /// What is ink in the labels.
@@ -572,7 +572,7 @@ pub struct Submit {
     /// are left out.
     #[arg(required = true, value_name = "IMAGE|DIR")]
     pub images: Vec<PathBuf>,
-    /// The file.
+    /// The CSV file to write: Id,Predicted.
     #[arg(long, default_value = "submission.csv", value_name = "CSV")]
     pub out: PathBuf,
     /// From which probability on a pixel is ink; or a file of `threshold`.
@@ -598,7 +598,7 @@ pub struct Forward {
     /// The logits, f32 [batch, height, width].
     #[arg(long, value_name = "NPY")]
     pub output: PathBuf,
-    /// How exactly the network multiplies: f32, bf16 or f16.
+    /// Precision of products: f32, bf16 or f16.
     #[arg(long, default_value = "f32", value_name = "NAME", value_parser = precision)]
     pub precision: Precision,
     /// Passes the patches so many times; the median time counts.
@@ -625,7 +625,7 @@ pub struct Export {
     /// Whose names the tensors bear.
     #[arg(long, value_enum, default_value_t = Names::Parts)]
     pub names: Names,
-    /// The file.
+    /// The weights file to write.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

@@ -9,6 +9,8 @@ mod commands;
 mod console;
 mod failure;
 mod ranks;
+#[cfg(test)]
+mod reference;
 mod threads;
 
 use std::process::ExitCode;

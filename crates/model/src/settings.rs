@@ -40,7 +40,7 @@ pub enum Attention {
 pub enum Pretrained {
     /// `false`: random ones. (`true` means nothing here and is refused.)
     Random(bool),
-    /// A file of weights.
+    /// A file of weights (safetensors or PyTorch's), or a repository of the hub: `timm/NAME`.
     Source(String),
 }
 
@@ -56,7 +56,7 @@ pub struct ModelSettings {
     pub image_size: usize,
     /// Layers of a patch.
     pub depth: usize,
-    /// Layers of a window ([`Approach::Aggregate`] only); divides `depth`.
+    /// Layers of a window (`approach = "2d-agg"` only); divides `depth`.
     pub window: usize,
     /// How the feature maps become one.
     pub architecture: Architecture,

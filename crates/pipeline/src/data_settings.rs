@@ -14,6 +14,7 @@ pub struct DataSettings {
     /// Fragment folders, or NAME=PATH; relative paths start at the recipe's own folder.
     pub fragments: Vec<PathBuf>,
     /// The folds: in each, the names of the fragments held out. Empty holds out each once.
+    #[schemars(extend("default" = []))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<Vec<String>>,
     /// What is held out: whole fragments, or the validation masks of all fragments that have one
@@ -29,19 +30,22 @@ pub struct DataSettings {
     pub layers: [usize; 2],
     /// Which fragments' layers are taken in reverse order, as for sheets scanned from their other
     /// side: true for all, or their names.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Flip::is_none")]
     pub flip: Flip,
     /// Level of OME-Zarr volumes, 0 the finest.
+    #[schemars(extend("default" = 0))]
     #[serde(skip_serializing_if = "is_zero")]
     pub level: usize,
-    /// auto, or as-is: 16-bit voxels are taken as they are although their largest value speaks of
-    /// 8 or 12 bits.
+    /// How 16-bit voxels are read.
+    #[schemars(extend("default" = "auto"))]
     #[serde(skip_serializing_if = "is_auto")]
     pub voxels: VoxelReading,
     /// The value that is ink in label images; by default all that is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels_ink: Option<u16>,
     /// Ink is dark on a light ground in label images.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "is_false")]
     pub invert_labels: bool,
 }

@@ -8,6 +8,7 @@ use inkling_fragment::split_name;
 use inkling_model::{ModelSettings, Pretrained};
 use inkling_predict::PredictSettings;
 use inkling_train::TrainSettings;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::data_settings::DataSettings;
@@ -31,6 +32,13 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// The JSON Schema of recipes, for editors and for the reference of settings. Draft 7 is what
+    /// TOML editors know.
+    pub fn schema() -> schemars::Schema {
+        let generator = SchemaSettings::draft07().into_generator();
+        generator.into_root_schema_for::<Self>()
+    }
+
     /// Refuses values out of their range before anything is read, allocated or written.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         self.data.check()?;

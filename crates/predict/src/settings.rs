@@ -18,7 +18,7 @@ pub struct PredictSettings {
     pub batch: usize,
     /// What is averaged over passes and models.
     pub average: AverageSpace,
-    /// How exactly networks multiply.
+    /// Precision of convolutions and linear layers.
     pub precision: Precision,
 }
 

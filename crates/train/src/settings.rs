@@ -7,7 +7,7 @@ use crate::{Error, Freeze, Loss, Metric, OptimizerSettings, Schedule};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
-    /// Everything random follows from it.
+    /// Seed of everything random: first weights, order, transforms, dropout.
     pub seed: u64,
     /// Epochs to train; see `samples_per_epoch` for how long one is.
     pub epochs: u32,

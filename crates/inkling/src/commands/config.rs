@@ -1,12 +1,11 @@
 use inkling_pipeline::{Context, Origins, Recipe};
-use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use crate::cli::Config;
 
 pub fn run(flags: &Config, context: &Context) -> anyhow::Result<Value> {
     if flags.schema {
-        let schema = schema();
+        let schema = Recipe::schema().to_value();
         let text = serde_json::to_string_pretty(&schema)?;
         context.say(text);
         return Ok(schema);
@@ -21,12 +20,6 @@ pub fn run(flags: &Config, context: &Context) -> anyhow::Result<Value> {
         .map(|line| (line.key(), json!(line.origin)))
         .collect();
     Ok(json!({ "settings": recipe, "from": from }))
-}
-
-/// The JSON Schema of a recipe, for editors. Draft 7 is what TOML editors know.
-fn schema() -> Value {
-    let generator = SchemaSettings::draft07().into_generator();
-    generator.into_root_schema_for::<Recipe>().to_value()
 }
 
 /// One value, its table, and where it came from.

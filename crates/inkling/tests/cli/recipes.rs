@@ -125,15 +125,8 @@ fn every_value_says_where_it_came_from() {
 }
 
 #[test]
-fn the_schema_is_current() {
+fn the_schema_for_editors_is_printed() {
     let path = configs().join("schema.json");
     let kept: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert!(
-        figures(&["config", "--schema"]) == kept,
-        "configs/schema.json is not of these settings; write it anew with `inkling config --schema > \
-         configs/schema.json`"
-    );
-    let epochs = &kept["definitions"]["TrainSettings"]["properties"]["epochs"];
-    assert_eq!(epochs["type"], "integer");
-    assert!(epochs["description"].is_string());
+    assert!(figures(&["config", "--schema"]) == kept);
 }
