@@ -1,26 +1,27 @@
-//! Attention of many small groups: scores, softmax and the mix of values of one head stay in the
-//! nearest cache, and queries, keys and values are read where they lie.
+//! Attention of many small groups: the scores and probabilities of one head's queries stay in the cache,
+//! and queries, keys and values are read by their strides.
 
 use rayon::prelude::*;
 
 use crate::exponential::exp;
 use crate::matrix::{
-    Left, Numbers, Panels, Place, Start, Strided, Threads, multiply, multiply_into,
+    Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
+    multiply_into,
 };
-use crate::vectors::{joined, sum, total, vectorized};
+use crate::vectors::{reduce_lanes, sum, sum_lanes, vectorized};
 
-/// Sizes of an attention.
+/// Sizes of the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Groups of positions that see each other.
+    /// Groups; attention is within each.
     pub groups: usize,
     /// Heads.
     pub heads: usize,
     /// Positions of a group.
     pub positions: usize,
-    /// Channels of a head.
+    /// Features of a head.
     pub width: usize,
-    /// Groups that have a bias of their own: group `g` takes that of `g % biases`. 0: no bias.
+    /// Biases: group `g` takes bias `g % biases`. 0: no bias.
     pub biases: usize,
 }
 
@@ -35,22 +36,22 @@ impl Sizes {
     }
 }
 
-/// Where `[groups, heads, positions, width]` values lie in a slice.
+/// A strided `[groups, heads, positions, width]` tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The slice.
+    /// The storage.
     pub values: &'a [f32],
-    /// The first value's index.
+    /// Index of the first value.
     pub start: usize,
-    /// Steps along the four axes.
+    /// Strides of the four axes.
     pub strides: [usize; 4],
 }
 
 impl<'a> View<'a> {
-    fn head(self, group: usize, head: usize) -> (&'a [f32], Place) {
+    fn head(self, group: usize, head: usize) -> (&'a [f32], MatrixLayout) {
         let [groups, heads, row, column] = self.strides;
         let start = self.start + group * groups + head * heads;
-        (self.values, Place { start, row, column })
+        (self.values, MatrixLayout { start, row, column })
     }
 }
 
@@ -65,16 +66,16 @@ pub struct Inputs<'a> {
     pub value: View<'a>,
     /// `[biases, heads, positions, positions]`, or empty.
     pub bias: &'a [f32],
-    /// What products of queries and keys are multiplied by.
+    /// Factor of `query · keyᵀ`.
     pub scale: f32,
-    /// What the products multiply.
-    pub numbers: Numbers,
+    /// Precision of the factors of all products.
+    pub precision: MulPrecision,
 }
 
-/// A head's keys and values, ready to be multiplied by.
+/// A head's keys `[width, positions]` and values `[positions, width]`, packed as right factors.
 struct Packed {
-    keys: Panels,
-    values: Panels,
+    keys: RhsPanels,
+    values: RhsPanels,
 }
 
 impl Inputs<'_> {
@@ -86,67 +87,71 @@ impl Inputs<'_> {
         let keys = (key, place.transposed());
         let value = self.value.head(group, head);
         Packed {
-            keys: Panels::new(self.numbers, [width, positions], keys, Threads::This),
-            values: Panels::new(self.numbers, [positions, width], value, Threads::This),
+            keys: RhsPanels::new(self.precision, [width, positions], keys, Threading::Caller),
+            values: RhsPanels::new(self.precision, [positions, width], value, Threading::Caller),
         }
     }
 
-    /// The softmax of one head's scores, some queries by all keys, from query `first` on.
-    fn shares(
+    /// Writes the softmax of one head's scores `[queries, positions]`, from query `first` on.
+    fn probabilities(
         &self,
         sizes: Sizes,
         [group, head, first]: [usize; 3],
-        keys: &Panels,
-        shares: &mut [f32],
+        keys: &RhsPanels,
+        probabilities: &mut [f32],
     ) {
         let Sizes {
             positions, width, ..
         } = sizes;
-        let queries = shares.len() / positions;
+        let queries = probabilities.len() / positions;
         let (query, place) = self.query.head(group, head);
         let place = place.at(place.start + first * place.row);
-        let query = Left::new(self.numbers, [queries, width], (query, place));
-        let scores = &mut Strided::new(&mut *shares, positions);
-        multiply_into(self.numbers, &query, keys, scores, Start::Nothing);
+        let query = Lhs::new(self.precision, [queries, width], (query, place));
+        let scores = &mut StridedRows::new(&mut *probabilities, positions);
+        multiply_into(self.precision, &query, keys, scores, Addend::Zero);
         let bias = match group.checked_rem(sizes.biases) {
             Some(own) => {
                 let start = (own * sizes.heads + head) * sizes.area() + first * positions;
-                &self.bias[start..][..shares.len()]
+                &self.bias[start..][..probabilities.len()]
             }
             None => &[],
         };
-        softmax(shares, positions, self.scale, bias);
+        softmax(probabilities, positions, self.scale, bias);
     }
 
-    /// One head's results for some queries: its columns of `output`, `[queries, heads, width]`.
-    fn mix(
+    /// Writes one head's results for some queries: its columns of `output`, `[queries, heads, width]`.
+    fn weighted_values(
         &self,
         sizes: Sizes,
         [group, head, first]: [usize; 3],
         packed: &Packed,
-        shares: &mut [f32],
+        probabilities: &mut [f32],
         output: &mut [f32],
     ) {
         let row = sizes.heads * sizes.width;
         let queries = output.len() / row;
-        let shares = &mut shares[..queries * sizes.positions];
-        self.shares(sizes, [group, head, first], &packed.keys, shares);
-        let place = Place::rows(sizes.positions);
-        let shares = Left::new(self.numbers, [queries, sizes.positions], (shares, place));
-        let output = &mut Strided::new(&mut output[head * sizes.width..], row);
+        let probabilities = &mut probabilities[..queries * sizes.positions];
+        self.probabilities(sizes, [group, head, first], &packed.keys, probabilities);
+        let place = MatrixLayout::rows(sizes.positions);
+        let probabilities = Lhs::new(
+            self.precision,
+            [queries, sizes.positions],
+            (probabilities, place),
+        );
+        let output = &mut StridedRows::new(&mut output[head * sizes.width..], row);
         multiply_into(
-            self.numbers,
-            &shares,
+            self.precision,
+            &probabilities,
             &packed.values,
             output,
-            Start::Nothing,
+            Addend::Zero,
         );
     }
 }
 
-/// Fewer groups than this are shared out by queries, or threads would idle.
+/// With fewer groups than this, tasks are pieces of queries instead of groups.
 const FEW_GROUPS: usize = 8;
-/// Queries whose scores stay in the second nearest cache.
+/// Queries of a task, whose scores stay in the L2 cache.
 const QUERIES: usize = 64;
 
 /// `softmax(scale · query · keyᵀ + bias) · value`.
@@ -160,12 +165,12 @@ pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
     let scratch = || vec![0.0; QUERIES.min(sizes.positions) * sizes.positions];
     if sizes.groups >= FEW_GROUPS {
         let groups = output.par_chunks_mut(group_size).enumerate();
-        groups.for_each_init(scratch, |shares, (group, output)| {
+        groups.for_each_init(scratch, |probabilities, (group, output)| {
             for head in 0..sizes.heads {
                 let packed = inputs.packed(sizes, group, head);
                 for (index, output) in output.chunks_mut(piece).enumerate() {
                     let place = [group, head, index * QUERIES];
-                    inputs.mix(sizes, place, &packed, shares, output);
+                    inputs.weighted_values(sizes, place, &packed, probabilities, output);
                 }
             }
         });
@@ -177,13 +182,13 @@ pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
             .map(|head| inputs.packed(sizes, group, head))
             .collect();
         let pieces = output.par_chunks_mut(piece).enumerate();
-        pieces.for_each_init(scratch, |shares, (index, output)| {
+        pieces.for_each_init(scratch, |probabilities, (index, output)| {
             for (head, packed) in packed.iter().enumerate() {
-                inputs.mix(
+                inputs.weighted_values(
                     sizes,
                     [group, head, index * QUERIES],
                     packed,
-                    shares,
+                    probabilities,
                     output,
                 );
             }
@@ -204,7 +209,8 @@ pub struct Gradients {
     pub bias: Vec<f32>,
 }
 
-/// The gradients, given that of the output. Shares are computed anew instead of kept.
+/// The gradients of the inputs, given that of the output `[groups, heads, positions, width]`.
+/// Probabilities are computed again instead of kept.
 pub fn backward(sizes: Sizes, inputs: Inputs, gradient: View) -> Gradients {
     let head = sizes.groups * sizes.positions * sizes.width;
     let mut gradients = Gradients {
@@ -225,7 +231,7 @@ pub fn backward(sizes: Sizes, inputs: Inputs, gradient: View) -> Gradients {
             let bias = bias.next().unwrap_or_default();
             (
                 head,
-                OneHead {
+                HeadGradients {
                     query,
                     key,
                     value,
@@ -243,54 +249,54 @@ pub fn backward(sizes: Sizes, inputs: Inputs, gradient: View) -> Gradients {
     gradients
 }
 
-/// One head's part of the gradients: over groups.
-struct OneHead<'a> {
+/// One head's part of the gradients, over all groups.
+struct HeadGradients<'a> {
     query: &'a mut [f32],
     key: &'a mut [f32],
     value: &'a mut [f32],
     bias: &'a mut [f32],
 }
 
-impl OneHead<'_> {
+impl HeadGradients<'_> {
     fn group(
         &mut self,
         sizes: Sizes,
         inputs: Inputs,
         gradient: View,
         [group, head]: [usize; 2],
-        [shares, scores]: &mut [Vec<f32>; 2],
+        [probabilities, scores]: &mut [Vec<f32>; 2],
     ) {
         let Sizes {
             positions, width, ..
         } = sizes;
         let packed = inputs.packed(sizes, group, head);
-        inputs.shares(sizes, [group, head, 0], &packed.keys, shares);
-        let square = Place::rows(positions);
+        inputs.probabilities(sizes, [group, head, 0], &packed.keys, probabilities);
+        let square = MatrixLayout::rows(positions);
         let own = group * positions * width;
-        let numbers = inputs.numbers;
+        let precision = inputs.precision;
         let outer = gradient.head(group, head);
         let narrow = [positions, positions, width];
         multiply(
-            numbers,
+            precision,
             narrow,
-            (shares, square.transposed()),
+            (probabilities, square.transposed()),
             outer,
             (&mut self.value[own..], width),
             false,
-            Threads::This,
+            Threading::Caller,
         );
         let (value, place) = inputs.value.head(group, head);
         let wide = [positions, width, positions];
         multiply(
-            numbers,
+            precision,
             wide,
             outer,
             (value, place.transposed()),
             (scores, positions),
             false,
-            Threads::This,
+            Threading::Caller,
         );
-        softmax_gradient(shares, scores, positions);
+        softmax_gradient(probabilities, scores, positions);
         if let Some(bias) = group.checked_rem(sizes.biases) {
             let sums = &mut self.bias[bias * sizes.area()..][..sizes.area()];
             for (sum, score) in sums.iter_mut().zip(&*scores) {
@@ -302,28 +308,28 @@ impl OneHead<'_> {
         }
         let key = inputs.key.head(group, head);
         multiply(
-            numbers,
+            precision,
             narrow,
             (scores, square),
             key,
             (&mut self.query[own..], width),
             false,
-            Threads::This,
+            Threading::Caller,
         );
         let query = inputs.query.head(group, head);
         multiply(
-            numbers,
+            precision,
             narrow,
             (scores, square.transposed()),
             query,
             (&mut self.key[own..], width),
             false,
-            Threads::This,
+            Threading::Caller,
         );
     }
 }
 
-/// Rows become `softmax(scale · row + bias)`; an empty bias is none.
+/// Replaces rows by `softmax(scale · row + bias)`; `bias` is `[rows, columns]`, or empty for none.
 fn softmax(rows: &mut [f32], columns: usize, scale: f32, bias: &[f32]) {
     vectorized(
         #[inline(always)]
@@ -344,7 +350,7 @@ fn softmax(rows: &mut [f32], columns: usize, scale: f32, bias: &[f32]) {
     );
 }
 
-/// Independent sums, so that they are added as vectors.
+/// Interleaved maxima and sums, so that they are taken as vectors.
 const SUMS: usize = 32;
 
 #[inline(always)]
@@ -360,7 +366,7 @@ fn softmax_row(row: &mut [f32]) {
     for (highest, &score) in highest.iter_mut().zip(rest) {
         *highest = larger(*highest, score);
     }
-    let high = joined(highest, larger);
+    let high = reduce_lanes(highest, larger);
     let mut sums = [0.0; SUMS];
     for chunk in row.chunks_mut(SUMS) {
         for (sum, score) in sums.iter_mut().zip(chunk) {
@@ -368,7 +374,7 @@ fn softmax_row(row: &mut [f32]) {
             *sum += *score;
         }
     }
-    let inverse = 1.0 / total(sums);
+    let inverse = 1.0 / sum_lanes(sums);
     for score in row {
         *score *= inverse;
     }
@@ -379,16 +385,16 @@ fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
-/// Gradients of shares become those of scores: `share · (gradient − Σ share · gradient)`.
-fn softmax_gradient(shares: &[f32], gradients: &mut [f32], columns: usize) {
+/// Gradients of probabilities become those of scores: `probability · (gradient − Σ probability · gradient)`.
+fn softmax_gradient(probabilities: &[f32], gradients: &mut [f32], columns: usize) {
     vectorized(
         #[inline(always)]
         || {
             let rows = gradients.chunks_exact_mut(columns);
-            for (gradients, shares) in rows.zip(shares.chunks_exact(columns)) {
-                let mean = sum(columns, |column| gradients[column] * shares[column]);
-                for (gradient, share) in gradients.iter_mut().zip(shares) {
-                    *gradient = share * (*gradient - mean);
+            for (gradients, probabilities) in rows.zip(probabilities.chunks_exact(columns)) {
+                let mean = sum(columns, |column| gradients[column] * probabilities[column]);
+                for (gradient, probability) in gradients.iter_mut().zip(probabilities) {
+                    *gradient = probability * (*gradient - mean);
                 }
             }
         },

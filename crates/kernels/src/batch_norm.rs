@@ -1,8 +1,8 @@
-//! Normalisation of every channel over a batch, while a network trains.
+//! Batch normalisation by the batch's own statistics, as in training.
 
 use rayon::prelude::*;
 
-use crate::planes::by_channel;
+use crate::channels_first::by_channel;
 use crate::vectors::{sum, vectorized};
 
 /// A channel's mean and variance over a batch.
@@ -10,7 +10,7 @@ use crate::vectors::{sum, vectorized};
 pub struct Moments {
     /// `[channels]`.
     pub means: Vec<f32>,
-    /// `[channels]`, of the batch itself, not an estimate.
+    /// `[channels]`, biased: divided by the number of values.
     pub variances: Vec<f32>,
 }
 
@@ -22,7 +22,7 @@ impl Moments {
             let sums = by_channel(&terms, channels);
             sums.into_iter().map(|sum| sum / count).collect()
         };
-        let means = mean_of(crate::planes::sums(planes, area));
+        let means = mean_of(crate::channels_first::sums(planes, area));
         let squares = planes.par_chunks(area).enumerate().map(|(index, plane)| {
             let mean = means[index % channels];
             vectorized(
@@ -34,33 +34,39 @@ impl Moments {
         Self { means, variances }
     }
 
-    /// One by the deviation of each channel.
-    pub fn inverses(&self, epsilon: f32) -> Vec<f32> {
+    /// `1 / sqrt(variance + epsilon)`, `[channels]`.
+    pub fn inverse_deviations(&self, epsilon: f32) -> Vec<f32> {
         let variances = self.variances.iter();
         variances.map(|v| 1.0 / (v + epsilon).sqrt()).collect()
     }
 }
 
-/// What normalises each channel.
+/// The statistics that normalise each channel.
 #[derive(Clone, Debug)]
-pub struct Scales {
+pub struct BatchNormStats {
     /// `[channels]`.
     pub means: Vec<f32>,
-    /// `[channels]`, one by the deviation.
-    pub inverses: Vec<f32>,
+    /// `1 / sqrt(variance + epsilon)`, `[channels]`.
+    pub inverse_deviations: Vec<f32>,
 }
 
-/// `(x − mean) · inverse · weight + bias`, in place.
+/// `(x − mean) · inverse deviation · weight + bias`, in place.
 ///
 /// # Shapes
 /// - planes: `[batch, channels, area]`
 /// - weight, bias: `[channels]`
-pub fn forward(planes: &mut [f32], area: usize, scales: &Scales, weight: &[f32], bias: &[f32]) {
+pub fn forward(
+    planes: &mut [f32],
+    area: usize,
+    stats: &BatchNormStats,
+    weight: &[f32],
+    bias: &[f32],
+) {
     let tasks = planes.par_chunks_mut(area).enumerate();
     tasks.for_each(|(index, plane)| {
         let channel = index % weight.len();
-        let factor = scales.inverses[channel] * weight[channel];
-        let (mean, bias) = (scales.means[channel], bias[channel]);
+        let factor = stats.inverse_deviations[channel] * weight[channel];
+        let (mean, bias) = (stats.means[channel], bias[channel]);
         vectorized(
             #[inline(always)]
             || {
@@ -74,13 +80,13 @@ pub fn forward(planes: &mut [f32], area: usize, scales: &Scales, weight: &[f32],
 
 /// Gradients of weight and bias, `[channels]` each.
 pub struct Gradients {
-    /// By weight.
+    /// Of the weight.
     pub weight: Vec<f32>,
-    /// By bias.
+    /// Of the bias.
     pub bias: Vec<f32>,
 }
 
-/// Replaces the gradients of the output by those of the planes, which moved mean and deviation too.
+/// Replaces the gradients of the output by those of the input, mean and variance being functions of it.
 ///
 /// # Shapes
 /// - planes, gradients: `[batch, channels, area]`
@@ -88,16 +94,16 @@ pub fn backward(
     planes: &[f32],
     gradients: &mut [f32],
     area: usize,
-    scales: &Scales,
+    stats: &BatchNormStats,
     weight: &[f32],
 ) -> Gradients {
     let channels = weight.len();
     let count = (planes.len() / channels) as f32;
-    let bias = by_channel(&crate::planes::sums(gradients, area), channels);
+    let bias = by_channel(&crate::channels_first::sums(gradients, area), channels);
     let pairs = gradients.par_chunks(area).zip(planes.par_chunks(area));
     let along = pairs.enumerate().map(|(index, (gradient, plane))| {
         let channel = index % channels;
-        let (mean, inverse) = (scales.means[channel], scales.inverses[channel]);
+        let (mean, inverse) = (stats.means[channel], stats.inverse_deviations[channel]);
         vectorized(
             #[inline(always)]
             || sum(area, |i| gradient[i] * (plane[i] - mean)) * inverse,
@@ -107,7 +113,7 @@ pub fn backward(
     let pairs = gradients.par_chunks_mut(area).zip(planes.par_chunks(area));
     pairs.enumerate().for_each(|(index, (gradient, plane))| {
         let channel = index % channels;
-        let (mean, inverse) = (scales.means[channel], scales.inverses[channel]);
+        let (mean, inverse) = (stats.means[channel], stats.inverse_deviations[channel]);
         let level = bias[channel] / count;
         let tilt = by_weight[channel] / count * inverse;
         let factor = inverse * weight[channel];

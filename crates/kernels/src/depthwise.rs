@@ -1,10 +1,10 @@
-//! Convolutions of each channel by a kernel of its own, stride 1, padded by half the kernel.
+//! Depthwise convolutions: one group per channel, stride 1, padding of half the kernel.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::channels::Affine;
-use crate::padded::Frame;
+use crate::channel_affine::ChannelAffine;
+use crate::padded::PaddedPlane;
 
 /// Sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,11 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn frame(self) -> Frame {
-        Frame {
+    fn frame(self) -> PaddedPlane {
+        PaddedPlane {
             height: self.height,
             width: self.width,
-            border: self.side / 2,
+            padding: self.side / 2,
         }
     }
 
@@ -35,7 +35,7 @@ impl Sizes {
     }
 }
 
-/// Vectors of places that are summed in registers at once.
+/// Vectors of places of a register tile.
 const VECTORS: usize = 8;
 
 /// The convolution.
@@ -44,20 +44,20 @@ const VECTORS: usize = 8;
 /// - images: `[batch, channels, height, width]`
 /// - weights: `[channels, 1, side, side]`
 /// - bias: `[channels]`
-/// - output: `[batch, channels, height, width]`, and `after` it what follows
+/// - output: `[batch, channels, height, width]`, after `epilogue`
 pub fn forward(
     sizes: Sizes,
     images: &[f32],
     weights: &[f32],
     bias: Option<&[f32]>,
-    after: Option<Affine>,
+    epilogue: Option<ChannelAffine>,
 ) -> Vec<f32> {
-    run(sizes, images, (bias, after), |channel| {
+    run(sizes, images, (bias, epilogue), |channel| {
         weights[channel * sizes.taps()..][..sizes.taps()].to_vec()
     })
 }
 
-/// The gradient of the images, given that of the output: kernels turned by half a turn.
+/// The gradient of the images, given that of the output: kernels rotated by 180°.
 ///
 /// # Shapes
 /// - gradient, output: `[batch, channels, height, width]`
@@ -71,7 +71,7 @@ pub fn image_gradient(sizes: Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f3
 fn run(
     sizes: Sizes,
     images: &[f32],
-    (bias, after): (Option<&[f32]>, Option<Affine>),
+    (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
     kernel: impl Fn(usize) -> Vec<f32> + Sync,
 ) -> Vec<f32> {
     let frame = sizes.frame();
@@ -93,8 +93,8 @@ fn run(
                     7 => plane::<7>(frame, padded, &kernel, bias, output),
                     side => unreachable!("a kernel of side {side}"),
                 }
-                if let Some(after) = after {
-                    after.apply(channel, output);
+                if let Some(epilogue) = epilogue {
+                    epilogue.apply(channel, output);
                 }
             },
         );
@@ -102,7 +102,7 @@ fn run(
 }
 
 fn plane<const SIDE: usize>(
-    frame: Frame,
+    frame: PaddedPlane,
     padded: &[f32],
     kernel: &[f32],
     bias: f32,
@@ -118,7 +118,7 @@ fn plane<const SIDE: usize>(
 }
 
 struct Plane<'a, const SIDE: usize> {
-    frame: Frame,
+    frame: PaddedPlane,
     padded: &'a [f32],
     kernel: &'a [f32],
     bias: f32,
@@ -146,7 +146,7 @@ impl<const SIDE: usize> WithSimd for Plane<'_, SIDE> {
 }
 
 impl<const SIDE: usize> Plane<'_, SIDE> {
-    /// `WIDE` vectors of places from `first` on; how many places these are.
+    /// Computes `WIDE` vectors of places from `first` on, and returns the number of places.
     #[inline(always)]
     fn tile<S: Simd, const WIDE: usize>(&mut self, simd: S, first: usize) -> usize {
         let (pitch, tile) = (self.frame.pitch(), WIDE * S::F32_LANES);
@@ -180,15 +180,15 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
         .enumerate()
         .for_each_init(
             || [vec![0.0; frame.plane()], vec![0.0; frame.plane()]],
-            |[image, slope], (channel, weights)| {
+            |[image, grad], (channel, weights)| {
                 for index in 0..sizes.batch {
                     let start = (index * sizes.channels + channel) * frame.area();
                     frame.pad_into(&images[start..][..frame.area()], image);
-                    frame.pad_into(&gradient[start..][..frame.area()], slope);
+                    frame.pad_into(&gradient[start..][..frame.area()], grad);
                     match sizes.side {
-                        3 => correlate::<3>(frame, image, slope, weights),
-                        5 => correlate::<5>(frame, image, slope, weights),
-                        7 => correlate::<7>(frame, image, slope, weights),
+                        3 => correlate::<3>(frame, image, grad, weights),
+                        5 => correlate::<5>(frame, image, grad, weights),
+                        7 => correlate::<7>(frame, image, grad, weights),
                         side => unreachable!("a kernel of side {side}"),
                     }
                 }
@@ -197,14 +197,19 @@ pub fn weight_gradient(sizes: Sizes, images: &[f32], gradient: &[f32]) -> Vec<f3
     weights
 }
 
-/// Adds `Σ gradient · shifted image` for each tap.
-fn correlate<const SIDE: usize>(frame: Frame, image: &[f32], slope: &[f32], weights: &mut [f32]) {
-    let corner = frame.border * frame.pitch() + frame.border;
+/// Adds `Σ gradient · image at the tap's offset` to each weight.
+fn correlate<const SIDE: usize>(
+    frame: PaddedPlane,
+    image: &[f32],
+    grad: &[f32],
+    weights: &mut [f32],
+) {
+    let corner = frame.padding * frame.pitch() + frame.padding;
     Arch::new().dispatch(Correlation::<SIDE> {
         pitch: frame.pitch(),
         image,
-        // What lies behind the last place is the border's zeros.
-        slope: &slope[corner..],
+        // Behind the last place are the padding's zeros.
+        grad: &grad[corner..],
         places: frame.places(),
         weights,
     });
@@ -213,7 +218,7 @@ fn correlate<const SIDE: usize>(frame: Frame, image: &[f32], slope: &[f32], weig
 struct Correlation<'a, const SIDE: usize> {
     pitch: usize,
     image: &'a [f32],
-    slope: &'a [f32],
+    grad: &'a [f32],
     places: usize,
     weights: &'a mut [f32],
 }
@@ -221,22 +226,22 @@ struct Correlation<'a, const SIDE: usize> {
 impl<const SIDE: usize> WithSimd for Correlation<'_, SIDE> {
     type Output = ();
 
-    /// One row of taps after another: each vector of the gradient serves all taps of a row.
+    /// One row of taps epilogue another: each vector of the gradient serves all taps of a row.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let lanes = S::F32_LANES;
         let vectors = self.places.div_ceil(lanes);
-        let (slopes, _) = S::as_simd_f32s(&self.slope[..vectors * lanes]);
+        let (grads, _) = S::as_simd_f32s(&self.grad[..vectors * lanes]);
         for (y, weights) in self.weights.chunks_exact_mut(SIDE).enumerate() {
-            // Two sums a tap: one alone would wait for itself.
+            // Two sums per tap, because one would wait for its own last addition.
             let mut sums = [[simd.splat_f32s(0.0); 2]; SIDE];
             let row = &self.image[y * self.pitch..][..vectors * lanes + SIDE];
-            for (index, &slope) in slopes.iter().enumerate() {
+            for (index, &grad) in grads.iter().enumerate() {
                 let pixels = &row[index * lanes..][..lanes + SIDE];
                 for (x, sums) in sums.iter_mut().enumerate() {
                     let (pixel, _) = S::as_simd_f32s(&pixels[x..][..lanes]);
                     let sum = &mut sums[index % 2];
-                    *sum = simd.mul_add_f32s(slope, pixel[0], *sum);
+                    *sum = simd.mul_add_f32s(grad, pixel[0], *sum);
                 }
             }
             for (weight, [even, odd]) in weights.iter_mut().zip(sums) {

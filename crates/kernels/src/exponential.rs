@@ -1,4 +1,4 @@
-//! Exponentials without branches, which the compiler turns into vector instructions.
+//! Exponential, sigmoid and error function without branches, so that the compiler can vectorise them.
 
 /// `e^x`, within 2 units in the last place; 0 below −87.3 and the largest finite power above 88.3.
 ///
@@ -65,7 +65,7 @@ pub fn erf(x: f32) -> f32 {
     x * above / below
 }
 
-/// `x` within `[low, high]`; not-a-number stays so, as in PyTorch.
+/// `x` clamped to `[low, high]`; NaN stays NaN, as in PyTorch.
 #[inline(always)]
 fn clamp(x: f32, low: f32, high: f32) -> f32 {
     let x = if x < low { low } else { x };

@@ -1,4 +1,4 @@
-//! Normalisation over the last axis.
+//! Layer normalisation: every row by its own mean and variance.
 
 use rayon::prelude::*;
 
@@ -38,7 +38,7 @@ pub fn forward(rows: &mut [f32], weight: &[f32], bias: Option<&[f32]>, epsilon: 
     });
 }
 
-/// Gradients of a norm's inputs.
+/// Gradients of weight and bias.
 pub struct Gradients {
     /// `[features]`.
     pub weight: Vec<f32>,
@@ -57,15 +57,15 @@ pub fn backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: f3
         .zip(rows.par_chunks(ROWS * features))
         .map(|(gradients, rows)| piece_backward(rows, weight, gradients, epsilon))
         .collect();
-    let mut total = Gradients {
+    let mut sum_lanes = Gradients {
         weight: vec![0.0; features],
         bias: vec![0.0; features],
     };
     for piece in pieces {
-        add(&mut total.weight, &piece.weight);
-        add(&mut total.bias, &piece.bias);
+        add(&mut sum_lanes.weight, &piece.weight);
+        add(&mut sum_lanes.bias, &piece.bias);
     }
-    total
+    sum_lanes
 }
 
 fn add(sums: &mut [f32], terms: &[f32]) {

@@ -1,11 +1,11 @@
 //! Operations that burn's processor device, flex, is slow at.
 //!
-//! Each is one function on tensors that takes a faster way on flex, forward and backward, and burn's
-//! own elsewhere: those that multiply ([`conv2d`], [`attend`], [`linear`]), and those that only pass
-//! over their values ([`activate`], [`layer_norm`], [`add`], [`rearrange`] …). Loops are written so
+//! Each is one function on tensors that runs a kernel of this crate on flex, forward and backward, and
+//! burn's own operations elsewhere: those bound by multiplications ([`conv2d`], [`attention`],
+//! [`linear`]), and those bound by memory ([`add`], [`rearrange`], [`grn`] …). Loops are written so
 //! that the compiler makes vectors of them; [`pulp`] compiles them for several generations of
-//! processors and picks one at run time. Results do not depend on the number of threads. Products
-//! multiply numbers of 32 bits, or of 16 within [`Numbers::within`].
+//! processors and picks one at run time. Results do not depend on the number of threads. The
+//! factors of products are f32, or rounded to bf16 within [`MulPrecision::within`].
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -19,48 +19,51 @@
 mod activation;
 mod attention;
 mod batch_norm;
-mod buffers;
-mod channels;
-mod convolution;
+mod channel_affine;
+mod channels_first;
+mod channels_last;
+mod compute;
+mod conv3x3;
 mod depthwise;
-mod differentiable;
-mod enlarge;
+mod dispatch;
 mod exponential;
-mod features;
-mod gated;
-mod lattice;
+mod flex_tensors;
+mod glu;
+mod grn;
+mod l2_normalize;
 mod layer_norm;
-mod lengths;
 mod linear;
 mod matrix;
-mod operations;
-mod packed;
+mod memory_bound;
 mod padded;
-mod passes;
-mod planes;
+mod plain;
 mod pointwise;
+mod position_bias;
 pub mod profile;
-mod relative;
-mod response_norm;
 mod roll;
-mod rotary;
+mod rope;
 mod star_relu;
-mod tensors;
+mod strided_view;
 mod unfold;
+mod upsample;
 mod vectors;
+mod weight_cache;
 
 pub use activation::Activation;
-pub use batch_norm::Scales;
-pub use matrix::Numbers;
-pub use operations::Kernels;
-pub use passes::{
-    Passes, add, add_scaled, batch_norm_train, expand_position_bias, gate, l2_normalize,
-    mean_over_pixels, plain_turn, rearrange, respond, roll_maps, rope, scale_planes, star_relu,
-    unfold_windows, upsample2x_concat,
+pub use batch_norm::BatchNormStats;
+pub use compute::ops::ComputeOps;
+pub use compute::tensors::{
+    activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, layer_norm, linear,
+    plain_attention,
 };
-pub use relative::pair_index;
-pub use tensors::{
-    activate, affine, attend, conv_transpose2d, conv2d, conv2d_affine, is_served, layer_norm,
-    linear, plain_activation, plain_attention,
+pub use dispatch::has_kernels;
+pub use matrix::MulPrecision;
+pub use memory_bound::ops::MemoryBoundOps;
+pub use memory_bound::tensors::{
+    add, add_scaled, batch_norm_train, expand_position_bias, global_avg_pool, glu, grn,
+    l2_normalize, plain_rope, rearrange, roll, rope, scale_channels, star_relu, unfold_windows,
+    upsample2x_concat,
 };
-pub use unfold::Window;
+pub use plain::plain_activation;
+pub use position_bias::relative_position_index;
+pub use unfold::Unfold;

@@ -1,28 +1,29 @@
-//! Products of rows with a layer's weights, bias and activation added while the rows are at hand.
+//! Linear layers: products of rows with weights, bias and activation applied while rows are in the cache.
 
 use rayon::prelude::*;
 
-use crate::activation::{Activation, apply_here};
+use crate::activation::{Activation, apply_serial};
 use crate::matrix::{
-    Left, MANY_ROWS, Numbers, Panels, Place, Start, Strided, Threads, multiply, multiply_into,
+    Addend, Lhs, MAX_TILE_ROWS, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading,
+    multiply, multiply_into,
 };
 
-/// Rows of one task, at most.
+/// Most rows of one task.
 const ROWS: usize = 192;
-/// Tasks, at least, if there are rows enough.
+/// Fewest tasks, if there are rows enough.
 const TASKS: usize = 16;
 
-/// Weights as [`forward`] takes them.
+/// Packs weights for [`forward`].
 ///
 /// # Shapes
 /// - weight: `[outputs, inputs]`
-pub fn pack(numbers: Numbers, weight: &[f32], [inputs, outputs]: [usize; 2]) -> Panels {
-    let transposed = Place::rows(inputs).transposed();
-    Panels::new(
-        numbers,
+pub fn pack(precision: MulPrecision, weight: &[f32], [inputs, outputs]: [usize; 2]) -> RhsPanels {
+    let transposed = MatrixLayout::rows(inputs).transposed();
+    RhsPanels::new(
+        precision,
         [inputs, outputs],
         (weight, transposed),
-        Threads::All,
+        Threading::Pool,
     )
 }
 
@@ -30,38 +31,38 @@ pub fn pack(numbers: Numbers, weight: &[f32], [inputs, outputs]: [usize; 2]) -> 
 ///
 /// # Shapes
 /// - rows: `[n, inputs]`
-/// - weight: `[outputs, inputs]`, [packed](pack) for the same numbers
+/// - weight: `[outputs, inputs]`, [packed](pack) for the same precision
 /// - bias: `[outputs]`
 /// - output: `[n, outputs]`
 pub fn forward(
-    numbers: Numbers,
+    precision: MulPrecision,
     rows: &[f32],
-    weight: &Panels,
+    weight: &RhsPanels,
     [inputs, outputs]: [usize; 2],
     bias: Option<&[f32]>,
     activation: Option<Activation>,
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
     let mut output = vec![0.0; count * outputs];
-    let start = bias.map_or(Start::Nothing, Start::Columns);
+    let start = bias.map_or(Addend::Zero, Addend::PerColumn);
     let per_task = (count / TASKS)
-        .next_multiple_of(MANY_ROWS)
-        .clamp(MANY_ROWS, ROWS);
+        .next_multiple_of(MAX_TILE_ROWS)
+        .clamp(MAX_TILE_ROWS, ROWS);
     output
         .par_chunks_mut(per_task * outputs)
         .zip(rows.par_chunks(per_task * inputs))
         .for_each(|(output, rows)| {
             let size = [rows.len() / inputs, inputs];
-            let rows = Left::new(numbers, size, (rows, Place::rows(inputs)));
+            let rows = Lhs::new(precision, size, (rows, MatrixLayout::rows(inputs)));
             multiply_into(
-                numbers,
+                precision,
                 &rows,
                 weight,
-                &mut Strided::new(output, outputs),
+                &mut StridedRows::new(output, outputs),
                 start,
             );
             if let Some(activation) = activation {
-                apply_here(output, activation);
+                apply_serial(output, activation);
             }
         });
     output
@@ -74,23 +75,23 @@ pub fn forward(
 /// - weight: `[outputs, inputs]`
 /// - output: `[n, inputs]`
 pub fn row_gradient(
-    numbers: Numbers,
+    precision: MulPrecision,
     gradient: &[f32],
     weight: &[f32],
     [inputs, outputs]: [usize; 2],
 ) -> Vec<f32> {
     let count = gradient.len() / outputs;
-    let mut slope = vec![0.0; count * inputs];
+    let mut grad = vec![0.0; count * inputs];
     multiply(
-        numbers,
+        precision,
         [count, outputs, inputs],
-        (gradient, Place::rows(outputs)),
-        (weight, Place::rows(inputs)),
-        (&mut slope, inputs),
+        (gradient, MatrixLayout::rows(outputs)),
+        (weight, MatrixLayout::rows(inputs)),
+        (&mut grad, inputs),
         false,
-        Threads::All,
+        Threading::Pool,
     );
-    slope
+    grad
 }
 
 /// The gradient of the weights, given that of the output.
@@ -100,20 +101,20 @@ pub fn row_gradient(
 /// - gradient: `[n, outputs]`
 /// - output: `[outputs, inputs]`
 pub fn weight_gradient(
-    numbers: Numbers,
+    precision: MulPrecision,
     rows: &[f32],
     gradient: &[f32],
     [inputs, outputs]: [usize; 2],
 ) -> Vec<f32> {
-    let mut slope = vec![0.0; outputs * inputs];
+    let mut grad = vec![0.0; outputs * inputs];
     multiply(
-        numbers,
+        precision,
         [outputs, rows.len() / inputs, inputs],
-        (gradient, Place::rows(outputs).transposed()),
-        (rows, Place::rows(inputs)),
-        (&mut slope, inputs),
+        (gradient, MatrixLayout::rows(outputs).transposed()),
+        (rows, MatrixLayout::rows(inputs)),
+        (&mut grad, inputs),
         false,
-        Threads::All,
+        Threading::Pool,
     );
-    slope
+    grad
 }

@@ -1,62 +1,61 @@
-//! Images with a border of zeros, row after row, so that a shift by one pixel is a shift of the
-//! index.
+//! Planes padded by zeros, so that a shift by one pixel is a constant shift of the index.
 
 use rayon::prelude::*;
 
-use crate::matrix::Unit;
+use crate::matrix::DotUnit;
 
-/// Height, width and the border at each side of padded planes.
+/// The shape of a padded plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Rows of the image.
+pub struct PaddedPlane {
+    /// Rows of pixels.
     pub height: usize,
-    /// Columns of the image.
+    /// Columns of pixels.
     pub width: usize,
-    /// Zeros at each side.
-    pub border: usize,
+    /// Rows and columns of zeros at each side.
+    pub padding: usize,
 }
 
-/// Channels that are laid side by side at once.
-const SOME: usize = 16;
-/// Places behind a plane that a vector may read but whose results nobody takes.
-const SLACK: usize = 160;
+/// Channels that are interleaved at once.
+const CHANNELS: usize = 16;
+/// Zeros behind a plane, which the last tile reads for places that are no pixels.
+const TAIL: usize = 160;
 
-impl Frame {
-    /// From one row of a padded plane to the next: the border at a row's right is that at the next
-    /// row's left.
+impl PaddedPlane {
+    /// Stride from one row to the next. The padding at a row's right is that at the next row's left.
     pub fn pitch(self) -> usize {
-        self.width + self.border
+        self.width + self.padding
     }
 
-    /// Values of a padded plane and its slack.
+    /// Values of a padded plane and its tail.
     pub fn plane(self) -> usize {
-        (self.height + 2 * self.border) * self.pitch() + self.border + SLACK
+        (self.height + 2 * self.padding) * self.pitch() + self.padding + TAIL
     }
 
-    /// Places to compute so that every pixel is among them: whole rows of the pitch.
+    /// Places of an output plane: `height` rows of [`pitch`](Self::pitch), the padding's results being
+    /// computed and dropped.
     pub fn places(self) -> usize {
         self.height * self.pitch()
     }
 
-    /// Pixels of a plane without its border.
+    /// Pixels without padding.
     pub fn area(self) -> usize {
         self.height * self.width
     }
 
-    /// How far each tap of a `side × side` kernel lies from its first one.
+    /// Index offset of each tap of a `side × side` kernel, row-major, from the first.
     pub fn taps(self, side: usize) -> Vec<usize> {
         (0..side)
             .flat_map(|y| (0..side).map(move |x| y * self.pitch() + x))
             .collect()
     }
 
-    /// Copies images into padded planes of words, each of as many channels as a word has numbers.
+    /// Copies images into padded planes of words; a word holds as many channels as values.
     ///
     /// # Shapes
     /// - images: `[n, channels, height, width]`
     /// - output: `[n, words, plane]`
-    pub fn pad(self, unit: Unit, images: &[f32], channels: usize) -> Vec<u32> {
-        let per_word = unit.numbers_per_word();
+    pub fn pad(self, unit: DotUnit, images: &[f32], channels: usize) -> Vec<u32> {
+        let per_word = unit.values_per_word();
         let images: Vec<&[f32]> = images
             .chunks_exact(channels * self.area())
             .flat_map(|image| image.chunks(per_word * self.area()))
@@ -64,7 +63,8 @@ impl Frame {
         let mut padded = vec![0; images.len() * self.plane()];
         let planes = padded.par_chunks_mut(self.plane());
         planes.zip(images).for_each(|(padded, planes)| {
-            let inner = padded[self.border * self.pitch() + self.border..].chunks_mut(self.pitch());
+            let inner =
+                padded[self.padding * self.pitch() + self.padding..].chunks_mut(self.pitch());
             let (first, second) = planes.split_at(self.area());
             let second = second.chunks_exact(self.width).map(Some);
             let seconds = second.chain(std::iter::repeat(None));
@@ -80,7 +80,7 @@ impl Frame {
         padded
     }
 
-    /// Copies images into padded ones whose channels lie side by side.
+    /// Copies images into padded, channels-last ones.
     ///
     /// # Shapes
     /// - images: `[n, channels, height, width]`
@@ -92,17 +92,17 @@ impl Frame {
             .chunks_mut(self.plane() * channels)
             .zip(images.chunks_exact(channels * self.area()))
             .flat_map(|(padded, image)| {
-                let inner = &mut padded[self.border * self.pitch() * channels..];
+                let inner = &mut padded[self.padding * self.pitch() * channels..];
                 let lines = inner.chunks_mut(self.pitch() * channels).take(self.height);
                 lines.enumerate().map(move |(y, line)| (image, y, line))
             })
             .collect();
         tasks.into_par_iter().for_each(|(image, y, line)| {
-            let pixels = &mut line[self.border * channels..][..self.width * channels];
-            for first in (0..channels).step_by(SOME) {
-                let count = SOME.min(channels - first);
+            let pixels = &mut line[self.padding * channels..][..self.width * channels];
+            for first in (0..channels).step_by(CHANNELS) {
+                let count = CHANNELS.min(channels - first);
                 let rows = |channel| &image[(first + channel) * self.area() + y * self.width..];
-                let rows: [&[f32]; SOME] =
+                let rows: [&[f32]; CHANNELS] =
                     std::array::from_fn(|channel| &rows(channel.min(count - 1))[..self.width]);
                 for (x, pixel) in pixels.chunks_exact_mut(channels).enumerate() {
                     for (value, row) in pixel[first..][..count].iter_mut().zip(rows) {
@@ -114,16 +114,16 @@ impl Frame {
         padded
     }
 
-    /// Copies one plane of the image's size into a padded one whose border is 0 already.
+    /// Copies a plane `[height, width]` into a padded one whose padding is 0 already.
     pub fn pad_into(self, plane: &[f32], padded: &mut [f32]) {
-        let inner = padded[self.border * self.pitch() + self.border..].chunks_mut(self.pitch());
+        let inner = padded[self.padding * self.pitch() + self.padding..].chunks_mut(self.pitch());
         for (row, padded) in plane.chunks_exact(self.width).zip(inner) {
             padded[..self.width].copy_from_slice(row);
         }
     }
 
-    /// Takes the places `[first, first + values.len())` of the pitch's rows into a plane without
-    /// border, adding `bias`.
+    /// Writes the results of places `[first, first + values.len())`, plus `bias`, to a plane
+    /// `[height, width]`, dropping those of the padding.
     pub fn unpad(self, values: &[f32], first: usize, bias: f32, plane: &mut [f32]) {
         let (mut y, mut x) = (first / self.pitch(), first % self.pitch());
         let mut rest = values;

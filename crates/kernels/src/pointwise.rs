@@ -1,9 +1,11 @@
-//! Convolutions by 1 × 1 kernels: products of the weights and each image's channels.
+//! Convolutions by 1 × 1 kernels: products of the weights and each image `[inputs, area]`.
 
 use rayon::prelude::*;
 
-use crate::channels::Affine;
-use crate::matrix::{Left, Numbers, Panels, Place, Start, Threads, multiply, multiply_into};
+use crate::channel_affine::ChannelAffine;
+use crate::matrix::{
+    Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, Threading, multiply, multiply_into,
+};
 
 /// Sizes of a pointwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +16,11 @@ pub struct Sizes {
     pub inputs: usize,
     /// Channels of the result.
     pub outputs: usize,
-    /// Pixels.
+    /// Pixels of a plane.
     pub area: usize,
 }
 
-/// Pixels of one task: some panels of the product.
+/// Pixels of one task: a few panels of the product's right factor.
 const PIXELS: usize = 192;
 
 /// The convolution.
@@ -27,21 +29,21 @@ const PIXELS: usize = 192;
 /// - images: `[batch, inputs, area]`
 /// - weights: `[outputs, inputs]`
 /// - bias: `[outputs]`
-/// - output: `[batch, outputs, area]`, and `after` it what follows
+/// - output: `[batch, outputs, area]`, after `epilogue`
 pub fn forward(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
     weights: &[f32],
     bias: &[f32],
-    after: Option<Affine>,
+    epilogue: Option<ChannelAffine>,
 ) -> Vec<f32> {
     run(
-        numbers,
+        precision,
         sizes,
         images,
-        (weights, Place::rows(sizes.inputs)),
-        (Some(bias), after),
+        (weights, MatrixLayout::rows(sizes.inputs)),
+        (Some(bias), epilogue),
     )
 }
 
@@ -52,7 +54,7 @@ pub fn forward(
 /// - weights: `[outputs, inputs]`
 /// - output: `[batch, inputs, area]`
 pub fn image_gradient(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     gradient: &[f32],
     weights: &[f32],
@@ -62,9 +64,9 @@ pub fn image_gradient(
         outputs: sizes.inputs,
         ..sizes
     };
-    let transposed = Place::rows(sizes.inputs).transposed();
+    let transposed = MatrixLayout::rows(sizes.inputs).transposed();
     run(
-        numbers,
+        precision,
         reversed,
         gradient,
         (weights, transposed),
@@ -73,11 +75,11 @@ pub fn image_gradient(
 }
 
 fn run(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
-    weights: (&[f32], Place),
-    (bias, after): (Option<&[f32]>, Option<Affine>),
+    weights: (&[f32], MatrixLayout),
+    (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
 ) -> Vec<f32> {
     let Sizes {
         inputs,
@@ -86,8 +88,8 @@ fn run(
         ..
     } = sizes;
     let mut output = vec![0.0; sizes.batch * outputs * area];
-    let weights = Left::new(numbers, [outputs, inputs], weights);
-    let start = bias.map_or(Start::Nothing, Start::Rows);
+    let weights = Lhs::new(precision, [outputs, inputs], weights);
+    let start = bias.map_or(Addend::Zero, Addend::PerRow);
     let tasks: Vec<_> = output
         .chunks_mut(outputs * area)
         .zip(images.chunks(inputs * area))
@@ -98,20 +100,20 @@ fn run(
         .collect();
     tasks.into_par_iter().for_each(|(image, first, mut strip)| {
         let size = [inputs, PIXELS.min(area - first)];
-        let pixels = (image, Place::rows(area).at(first));
-        let pixels = Panels::new(numbers, size, pixels, Threads::This);
-        multiply_into(numbers, &weights, &pixels, &mut strip, start);
-        if let Some(after) = after {
-            // While the strip is at hand.
+        let pixels = (image, MatrixLayout::rows(area).at(first));
+        let pixels = RhsPanels::new(precision, size, pixels, Threading::Caller);
+        multiply_into(precision, &weights, &pixels, &mut strip, start);
+        if let Some(epilogue) = epilogue {
+            // While the strip is in the cache.
             for (channel, pixels) in strip.into_iter().enumerate() {
-                after.apply(channel, pixels);
+                epilogue.apply(channel, pixels);
             }
         }
     });
     output
 }
 
-/// Planes cut at the same pixels: each strip has a piece of every plane.
+/// Cuts planes `[n, area]` into strips of [`PIXELS`] pixels: each strip has one piece of every plane.
 fn strips(planes: &mut [f32], area: usize) -> Vec<Vec<&mut [f32]>> {
     let mut strips: Vec<Vec<_>> = Vec::new();
     strips.resize_with(area.div_ceil(PIXELS), Vec::new);
@@ -130,23 +132,23 @@ fn strips(planes: &mut [f32], area: usize) -> Vec<Vec<&mut [f32]>> {
 /// - gradient: `[batch, outputs, area]`
 /// - output: `[outputs, inputs]`
 pub fn weight_gradient(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
-    let rows = Place::rows(sizes.area);
+    let rows = MatrixLayout::rows(sizes.area);
     let mut weights = vec![0.0; sizes.outputs * sizes.inputs];
     for image in 0..sizes.batch {
         let pixels = rows.at(image * sizes.inputs * sizes.area);
         multiply(
-            numbers,
+            precision,
             [sizes.outputs, sizes.area, sizes.inputs],
             (gradient, rows.at(image * sizes.outputs * sizes.area)),
             (images, pixels.transposed()),
             (&mut weights, sizes.inputs),
             image > 0,
-            Threads::All,
+            Threading::Pool,
         );
     }
     weights

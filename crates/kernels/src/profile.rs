@@ -1,4 +1,4 @@
-//! Where a network's time goes, operation by operation.
+//! Time spent per kind of operation.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,31 +10,31 @@ use burn::tensor::Device;
 static RECORDING: AtomicBool = AtomicBool::new(false);
 static SPENT: Mutex<BTreeMap<&str, (u64, Duration)>> = Mutex::new(BTreeMap::new());
 
-/// One operation's share of the time.
+/// The time of one kind of operation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Share {
-    /// The operation.
+pub struct OperationTime {
+    /// Label of the operation.
     pub operation: &'static str,
-    /// How often it ran.
+    /// Number of calls.
     pub calls: u64,
-    /// How long all calls took.
+    /// Time of all calls together, in seconds.
     pub seconds: f64,
 }
 
-/// Starts to record, from nothing. Devices are waited for after each operation, so that recording
-/// slows a graphics card down.
+/// Clears and starts the recording. The device is synchronised before and after each operation, which
+/// slows a GPU down.
 pub fn start() {
     SPENT.lock().unwrap_or_else(PoisonError::into_inner).clear();
     RECORDING.store(true, Ordering::Relaxed);
 }
 
-/// Ends the recording: operations of this crate, the longest first.
-pub fn finish() -> Vec<Share> {
+/// Ends the recording; operations of this crate, the longest first.
+pub fn finish() -> Vec<OperationTime> {
     RECORDING.store(false, Ordering::Relaxed);
     let spent = std::mem::take(&mut *SPENT.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut shares: Vec<Share> = spent
+    let mut shares: Vec<OperationTime> = spent
         .into_iter()
-        .map(|(operation, (calls, time))| Share {
+        .map(|(operation, (calls, time))| OperationTime {
             operation,
             calls,
             seconds: time.as_secs_f64(),
@@ -44,7 +44,7 @@ pub fn finish() -> Vec<Share> {
     shares
 }
 
-/// Runs one operation on `device` and books its time if somebody records.
+/// Runs one operation on `device`, and records its time between [`start`] and [`finish`].
 pub(crate) fn timed<T>(operation: &'static str, device: &Device, run: impl FnOnce() -> T) -> T {
     if !RECORDING.load(Ordering::Relaxed) {
         return run();

@@ -1,11 +1,11 @@
-//! Maps moved, what leaves coming in on the other side.
+//! Cyclic shifts of maps.
 
 use rayon::prelude::*;
 
-/// Moves maps down by `rows` and right by `columns`.
+/// Moves maps down by `rows` and right by `columns`, cyclically.
 ///
 /// # Shapes
-/// - maps and output: `[batch, size[0], size[1], channels]`
+/// - maps and output: `[batch, height, width, channels]`
 pub fn roll(
     maps: &[f32],
     [height, width]: [usize; 2],

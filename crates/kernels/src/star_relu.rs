@@ -1,8 +1,8 @@
-//! The squared rectifier, scaled and shifted by one number each.
+//! StarReLU (Yu et al., *MetaFormer baselines for vision*): `scale · max(x, 0)² + bias`.
 
 use rayon::prelude::*;
 
-use crate::vectors::{total, vectorized};
+use crate::vectors::{sum_lanes, vectorized};
 
 /// Values of one task; fixed, so that sums do not depend on the number of threads.
 const PIECE: usize = 8192;
@@ -25,7 +25,8 @@ pub fn forward(values: &mut [f32], scale: f32, bias: f32) {
     });
 }
 
-/// Replaces the gradients of the output by those of the arguments; those of scale and bias.
+/// Replaces the gradients of the output by those of the arguments, and returns the gradients of scale
+/// and bias.
 pub fn backward(arguments: &[f32], gradients: &mut [f32], scale: f32) -> [f32; 2] {
     let pieces: Vec<[f32; 2]> = gradients
         .par_chunks_mut(PIECE)
@@ -55,5 +56,5 @@ fn piece_backward(arguments: &[f32], gradients: &mut [f32], scale: f32) -> [f32;
             }
         },
     );
-    sums.map(total)
+    sums.map(sum_lanes)
 }

@@ -1,10 +1,11 @@
-//! The neighbourhoods that a convolution's kernels see, each as one row, and back.
+//! Sliding windows of channels-last images as rows (im2col), and the gradient.
 
 use rayon::prelude::*;
 
-/// Sizes of images whose channels lie together, and of a square kernel moved over them.
+/// Channels-last images and the windows of a square kernel over them; the parameters of
+/// `torch.nn.functional.unfold`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct Unfold {
     /// Images.
     pub batch: usize,
     /// Rows of an image.
@@ -13,40 +14,43 @@ pub struct Window {
     pub width: usize,
     /// Channels of an image.
     pub channels: usize,
-    /// Pixels along a kernel.
+    /// Side of the kernel in pixels.
     pub side: usize,
-    /// Pixels from one kernel's place to the next.
+    /// Pixels from one window to the next, along both axes.
     pub stride: usize,
-    /// Zeros above and left of an image.
-    pub border: usize,
-    /// Kernels' places from top to bottom.
+    /// Rows and columns of zeros above and left of an image.
+    pub padding: usize,
+    /// ComputeOps' places from top to bottom.
     pub rows: usize,
-    /// Kernels' places from left to right.
+    /// ComputeOps' places from left to right.
     pub columns: usize,
 }
 
-impl Window {
-    /// Values of one neighbourhood.
+impl Unfold {
+    /// Values of one window: `side × side × channels`.
     pub fn features(self) -> usize {
         self.side * self.side * self.channels
     }
 
-    /// The taps of a kernel at `place` that fall into `size` pixels, and the first one's pixel.
+    /// For window `place` along an axis of `size` pixels: the taps within the image, and the first
+    /// one's pixel.
     fn inside(self, place: usize, size: usize) -> (std::ops::Range<usize>, usize) {
         let start = place * self.stride;
-        let first = self.border.saturating_sub(start).min(self.side);
-        let last = (size + self.border).saturating_sub(start).min(self.side);
+        let first = self.padding.saturating_sub(start).min(self.side);
+        let last = (size + self.padding).saturating_sub(start).min(self.side);
         (
             first..last.max(first),
-            (start + first).saturating_sub(self.border),
+            (start + first).saturating_sub(self.padding),
         )
     }
 }
 
+/// Copies windows to rows, zeros where they reach beyond the image.
+///
 /// # Shapes
 /// - images: `[batch, height, width, channels]`
 /// - output: `[batch, rows, columns, side, side, channels]`
-pub fn unfold(window: Window, images: &[f32]) -> Vec<f32> {
+pub fn unfold(window: Unfold, images: &[f32]) -> Vec<f32> {
     let places = window.batch * window.rows * window.columns;
     let mut output = vec![0.0; places * window.features()];
     let row = window.width * window.channels;
@@ -63,8 +67,8 @@ pub fn unfold(window: Window, images: &[f32]) -> Vec<f32> {
     output
 }
 
-/// One tap row of every neighbourhood along a line.
-fn unfold_line(window: Window, line: &[f32], tap: usize, target: &mut [f32]) {
+/// Copies one tap row of every window along a line.
+fn unfold_line(window: Unfold, line: &[f32], tap: usize, target: &mut [f32]) {
     let channels = window.channels;
     let places = target.chunks_exact_mut(window.features()).enumerate();
     for (place, target) in places {
@@ -75,18 +79,18 @@ fn unfold_line(window: Window, line: &[f32], tap: usize, target: &mut [f32]) {
     }
 }
 
-/// The gradient of [`unfold`]: every pixel's sum over the neighbourhoods that it is in.
+/// The gradient of [`unfold`]: each pixel's sum over the windows that it is in (col2im).
 ///
 /// # Shapes
 /// - gradients: `[batch, rows, columns, side, side, channels]`
 /// - output: `[batch, height, width, channels]`
-pub fn fold(window: Window, gradients: &[f32]) -> Vec<f32> {
+pub fn fold(window: Unfold, gradients: &[f32]) -> Vec<f32> {
     let row = window.width * window.channels;
     let mut output = vec![0.0; window.batch * window.height * row];
     let size = window.columns * window.features();
     let tasks = output.par_chunks_mut(row).enumerate();
     tasks.for_each(|(task, target)| {
-        let (image, y) = (task / window.height, task % window.height + window.border);
+        let (image, y) = (task / window.height, task % window.height + window.padding);
         for tap in 0..window.side.min(y + 1) {
             let place = (y - tap) / window.stride;
             if (y - tap).is_multiple_of(window.stride) && place < window.rows {
@@ -98,7 +102,7 @@ pub fn fold(window: Window, gradients: &[f32]) -> Vec<f32> {
     output
 }
 
-fn fold_line(window: Window, gradients: &[f32], tap: usize, target: &mut [f32]) {
+fn fold_line(window: Unfold, gradients: &[f32], tap: usize, target: &mut [f32]) {
     let channels = window.channels;
     let places = gradients.chunks_exact(window.features()).enumerate();
     for (place, gradients) in places {

@@ -1,4 +1,4 @@
-//! Plain loops for the processor's widest vectors.
+//! Plain loops, compiled for the processor's widest vectors.
 
 use pulp::{Arch, NullaryFnOnce};
 
@@ -9,8 +9,8 @@ pub fn vectorized<T>(work: impl FnMut() -> T) -> T {
     Arch::new().dispatch(Loop(work))
 }
 
-/// A loop for `vectorize` and `dispatch`, which take closures too, but call them through a function
-/// that need not be inlined.
+/// A closure for `pulp`'s `vectorize` and `dispatch`. They take closures too, but call them through a
+/// function that need not be inlined.
 pub struct Loop<F>(pub F);
 
 impl<T, F: FnMut() -> T> NullaryFnOnce for Loop<F> {
@@ -22,9 +22,9 @@ impl<T, F: FnMut() -> T> NullaryFnOnce for Loop<F> {
     }
 }
 
-/// All lanes as one, halves by halves, as vectors do it best.
+/// Reduces lanes by `join`, upper half onto lower half until one is left; `N` is a power of two.
 #[inline(always)]
-pub fn joined<const N: usize>(mut lanes: [f32; N], join: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn reduce_lanes<const N: usize>(mut lanes: [f32; N], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = N / 2;
     while half > 0 {
         for lane in 0..half {
@@ -37,14 +37,14 @@ pub fn joined<const N: usize>(mut lanes: [f32; N], join: impl Fn(f32, f32) -> f3
 
 /// The sum of all lanes, whose number is a power of two.
 #[inline(always)]
-pub fn total<const N: usize>(lanes: [f32; N]) -> f32 {
-    joined(lanes, |a, b| a + b)
+pub fn sum_lanes<const N: usize>(lanes: [f32; N]) -> f32 {
+    reduce_lanes(lanes, |a, b| a + b)
 }
 
-/// Independent sums, so that they are added as vectors.
+/// Interleaved sums, so that terms are added as vectors.
 const SUMS: usize = 32;
 
-/// `Σ term(i)` for `i < count`, many sums at once.
+/// `Σ term(i)` for `i < count`, in 32 interleaved sums that [`sum_lanes`] adds.
 #[inline(always)]
 pub fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     let mut sums = [0.0; SUMS];
@@ -58,5 +58,5 @@ pub fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     for (sum, index) in sums.iter_mut().zip(whole..count) {
         *sum += term(index);
     }
-    total(sums)
+    sum_lanes(sums)
 }

@@ -5,15 +5,15 @@ use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, activate, add, add_scaled, affine, attend, batch_norm_train, conv_transpose2d,
-    conv2d, conv2d_affine, expand_position_bias, gate, l2_normalize, layer_norm, linear,
-    mean_over_pixels, pair_index, plain_activation, plain_attention, plain_turn, rearrange,
-    respond, roll_maps, rope, scale_planes, star_relu, upsample2x_concat,
+    Activation, activate, add, add_scaled, affine, attention, batch_norm_train, conv_transpose2d,
+    conv2d, conv2d_affine, expand_position_bias, global_avg_pool, glu, grn, l2_normalize,
+    layer_norm, linear, plain_activation, plain_attention, plain_rope, rearrange,
+    relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Numbers in `[-3, 3)`, the same for the same seed.
+/// MulPrecision in `[-3, 3)`, the same for the same seed.
 fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product())
@@ -192,7 +192,7 @@ fn attentions_agree() {
         check!(
             &format!("{groups} groups of {positions}"),
             [query, key, value, bias],
-            attend(
+            attention(
                 seen(&query),
                 seen(&key),
                 seen(&value),
@@ -220,7 +220,7 @@ fn attention_without_bias_agrees() {
     check!(
         "no bias",
         [query, key, value],
-        attend(query.clone(), key.clone(), value.clone(), None, 0.3),
+        attention(query.clone(), key.clone(), value.clone(), None, 0.3),
         plain_attention(query.clone(), key.clone(), value.clone(), None, 0.3)
             .swap_dims(1, 2)
             .reshape([2, 11, 24])
@@ -303,7 +303,7 @@ fn arguments_that_others_hold_stay_as_they_are() {
         None,
         1e-6,
     ));
-    // A part of a tensor shares its values with the whole.
+    // A part of a tensor probabilities its values with the whole.
     drop(activate(
         x.clone().slice([1..2, 0..6, 0..5, 0..5]),
         Activation::Silu,
@@ -356,7 +356,7 @@ fn rearrangements_agree() {
             .reshape([2, 15, 168])
     );
     check!(
-        "axes joined",
+        "axes reduce_lanes",
         [x],
         rearrange(seen(&x), [2, 7, 12, 30], [1, 0, 3, 2], [14, 360]),
         seen(&x).permute([1, 0, 3, 2]).reshape([14, 360])
@@ -435,7 +435,7 @@ fn rotary_turns_agree() {
         "turn",
         [x],
         rope(x.clone(), sines.clone(), cosines.clone(), 24),
-        plain_turn(x.clone(), sines.clone(), cosines.clone(), 24)
+        plain_rope(x.clone(), sines.clone(), cosines.clone(), 24)
     );
 }
 
@@ -444,9 +444,9 @@ fn gates_agree() {
     let device = Device::flex().autodiff();
     let x = random([2, 70, 34], 59, &device);
     check!(
-        "gate",
+        "GLU",
         [x],
-        gate(x.clone(), Activation::Silu),
+        glu(x.clone(), Activation::Silu),
         plain_activation(x.clone().narrow(2, 0, 17), Activation::Silu)
             * x.clone().narrow(2, 17, 17)
     );
@@ -460,7 +460,7 @@ fn response_norms_agree() {
     check!(
         "response norm",
         [x, weight, bias],
-        respond(x.clone(), weight.clone(), bias.clone()),
+        grn(x.clone(), weight.clone(), bias.clone()),
         {
             let norm = x.clone().square().sum_dim(2).sum_dim(1).sqrt();
             let share = norm.clone() / (norm.mean_dim(3) + 1e-6);
@@ -493,7 +493,7 @@ fn enlargements_agree() {
         interpolate(x.clone(), options.with_output_size([12, 14]))
     };
     check!(
-        "enlarged and joined",
+        "enlarged and reduce_lanes",
         [x, skip],
         upsample2x_concat(x.clone(), Some(seen(&skip))),
         Tensor::cat(vec![doubled(&x), seen(&skip)], 1)
@@ -613,7 +613,7 @@ fn spread_positions_agree() {
     for size in [1, 2, 5] {
         let (reach, area) = (2 * size - 1, size * size);
         let table = random([reach * reach, 3], 90, &device);
-        let pairs = TensorData::new(pair_index(size), [area * area]);
+        let pairs = TensorData::new(relative_position_index(size), [area * area]);
         let pairs = Tensor::<1, Int>::from_data(pairs, &device);
         check!(
             "positions",
@@ -637,14 +637,14 @@ fn rolls_agree() {
         let end = x.clone().narrow(axis, size - by, by);
         Tensor::cat(vec![end, x.narrow(axis, 0, size - by)], axis)
     };
-    let roll = |by| roll_maps(x.clone(), by);
-    assert_close(roll([6, 10]), x.clone(), "all around");
-    assert_close(roll([7, 0]), turn(x.clone(), 1, 1), "down");
-    assert_close(roll([0, 4]), turn(x.clone(), 2, 4), "right");
+    let rolled = |by| roll(x.clone(), by);
+    assert_close(rolled([6, 10]), x.clone(), "all around");
+    assert_close(rolled([7, 0]), turn(x.clone(), 1, 1), "down");
+    assert_close(rolled([0, 4]), turn(x.clone(), 2, 4), "right");
     check!(
         "roll",
         [x],
-        roll_maps(x.clone(), [2, 3]),
+        roll(x.clone(), [2, 3]),
         turn(turn(x.clone(), 1, 2), 2, 3)
     );
 }
@@ -678,13 +678,13 @@ fn gates_of_channels_agree() {
     check!(
         "scaled planes",
         [x, factors],
-        scale_planes(x.clone(), factors.clone()),
+        scale_channels(x.clone(), factors.clone()),
         x.clone() * factors.clone()
     );
     check!(
         "means",
         [x],
-        mean_over_pixels(x.clone()),
+        global_avg_pool(x.clone()),
         x.clone().mean_dim(3).mean_dim(2)
     );
 }
@@ -709,7 +709,7 @@ fn everything() -> Vec<f32> {
         heads.swap_dims(1, 2)
     });
     let [query, key, value] = parts;
-    let y = attend(query, key, value, None, 0.1);
+    let y = attention(query, key, value, None, 0.1);
     let mut all = values(y.clone());
     let gradients = weighted(y).backward();
     all.extend(values(images.grad(&gradients).unwrap()));
@@ -731,23 +731,23 @@ fn every_pass() -> Vec<f32> {
     let one = |seed| random([1], seed, &device).require_grad();
     let table = random([81, 2], 51, &device).require_grad();
     let (scale, shift) = (per_channel(52), per_channel(53));
-    let (slope, start) = (one(54), one(55));
+    let (grad, start) = (one(54), one(55));
     let (weight, bias) = (per_feature(56), per_feature(57));
     let lengths = random([2], 58, &device).require_grad();
     let (x, _) = batch_norm_train(maps.clone(), scale.clone(), shift.clone(), 1e-5);
-    let x = x.clone() * mean_over_pixels(x);
+    let x = x.clone() * global_avg_pool(x);
     let x = upsample2x_concat(x, Some(random([3, 16, 92, 76], 59, &device)));
-    let x = respond(x.permute([0, 2, 3, 1]), weight.clone(), bias.clone());
-    let x = add_scaled(x.clone(), roll_maps(x, [5, 9]), weight.clone());
-    let x = star_relu(x, slope.clone(), start.clone());
-    let x = gate(x.reshape([3, 6992, 32]), Activation::Silu);
+    let x = grn(x.permute([0, 2, 3, 1]), weight.clone(), bias.clone());
+    let x = add_scaled(x.clone(), roll(x, [5, 9]), weight.clone());
+    let x = star_relu(x, grad.clone(), start.clone());
+    let x = glu(x.reshape([3, 6992, 32]), Activation::Silu);
     let x = l2_normalize(x, lengths.clone(), 8);
     let positions = expand_position_bias(table.clone(), 5);
     let mut all = [values(x.clone()), values(positions.clone())].concat();
     let gradients = (weighted(x) + weighted(positions)).backward();
     all.extend(values(maps.grad(&gradients).unwrap()));
     all.extend(values(table.grad(&gradients).unwrap()));
-    for weights in [scale, shift, slope, start, weight, bias, lengths] {
+    for weights in [scale, shift, grad, start, weight, bias, lengths] {
         all.extend(values(weights.grad(&gradients).unwrap()));
     }
     all

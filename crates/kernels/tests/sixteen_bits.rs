@@ -3,11 +3,11 @@
 
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_kernels::{Numbers, attend, conv2d, linear};
+use inkling_kernels::{MulPrecision, attention, conv2d, linear};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Numbers in `[-3, 3]` that fit into 16 bits, the same for the same seed.
+/// MulPrecision in `[-3, 3]` that fit into 16 bits, the same for the same seed.
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut number = || f32::from(random.random_range(-96i8..=96)) / 32.0;
@@ -32,7 +32,7 @@ fn error(found: &[f32], expected: &[f32]) -> f64 {
 
 /// Values of an operation and the gradients of its arguments.
 fn run<const D: usize, const A: usize, const B: usize>(
-    numbers: Numbers,
+    numbers: MulPrecision,
     left: &Tensor<A>,
     right: &Tensor<B>,
     operation: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<D>,
@@ -56,8 +56,8 @@ fn check<const D: usize, const A: usize, const B: usize>(
     operation: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<D>,
 ) {
     let (left, right) = (random(left, 1), random(right, 2));
-    let exact = run(Numbers::F32, &left, &right, &operation);
-    let found = run(Numbers::Bf16, &left, &right, &operation);
+    let exact = run(MulPrecision::F32, &left, &right, &operation);
+    let found = run(MulPrecision::Bf16, &left, &right, &operation);
     for (index, (found, exact)) in found.iter().zip(&exact).enumerate() {
         let error = error(found, exact);
         assert!(error < 1e-5, "{what}, {index}: {error:e}");
@@ -86,7 +86,7 @@ fn nothing_is_lost_where_nothing_is_rounded() {
 #[test]
 fn what_does_not_fit_is_rounded() {
     let (x, weight) = (random([40, 65], 3) * 0.37, random([30, 65], 4) * 0.37);
-    let both = [Numbers::F32, Numbers::Bf16]
+    let both = [MulPrecision::F32, MulPrecision::Bf16]
         .map(|numbers| values(numbers.within(|| linear(x.clone(), weight.clone(), None, None))));
     let error = error(&both[1], &both[0]);
     assert!((1e-4..1e-2).contains(&error), "{error:e}");
@@ -96,9 +96,9 @@ fn what_does_not_fit_is_rounded() {
 fn attention_rounds_its_shares_only() {
     for groups in [2, 9] {
         let packed = random([groups, 3, 70, 3 * 16], 5);
-        let both = [Numbers::F32, Numbers::Bf16].map(|numbers| {
+        let both = [MulPrecision::F32, MulPrecision::Bf16].map(|numbers| {
             let part = |index: usize| packed.clone().narrow(3, 16 * index, 16);
-            let output = numbers.within(|| attend(part(0), part(1), part(2), None, 0.1));
+            let output = numbers.within(|| attention(part(0), part(1), part(2), None, 0.1));
             let gradients = (output.clone() * random(output.dims(), 6)).sum().backward();
             [values(output), values(packed.grad(&gradients).unwrap())]
         });

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
 use burn::tensor::{Device, FloatDType, Tensor};
-use inkling_kernels::{Numbers, is_served};
+use inkling_kernels::{MulPrecision, has_kernels};
 use serde::{Deserialize, Serialize};
 
 /// How exactly convolutions and linear layers multiply. Weights, sums, norms, attention's softmax,
@@ -45,8 +45,8 @@ impl Precision {
     /// `torch.autocast`.
     pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
         let numbers = match self {
-            Self::Bf16 => Numbers::Bf16,
-            Self::F32 | Self::F16 => Numbers::F32,
+            Self::Bf16 => MulPrecision::Bf16,
+            Self::F32 | Self::F16 => MulPrecision::F32,
         };
         let before = CHOSEN.replace(self);
         let result = numbers.within(work);
@@ -68,7 +68,7 @@ impl Precision {
 pub(crate) fn narrowed<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match CHOSEN.get() {
         Precision::F32 => tensor,
-        Precision::Bf16 if is_served(&tensor) => tensor,
+        Precision::Bf16 if has_kernels(&tensor) => tensor,
         chosen => tensor.cast(chosen.kind()),
     }
 }

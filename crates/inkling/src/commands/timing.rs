@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
-use inkling_kernels::profile::{self, Share};
+use inkling_kernels::profile::{self, OperationTime};
 use inkling_model::Network;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub struct Timing {
     /// Of one pass, the median.
     pub seconds: f64,
     /// Where the last pass's time went, if that was asked for.
-    shares: Vec<Share>,
+    shares: Vec<OperationTime>,
 }
 
 impl Timing {
@@ -35,7 +35,7 @@ impl Timing {
         let mut shares = profile::finish();
         if profiled {
             let known: f64 = shares.iter().map(|share| share.seconds).sum();
-            shares.push(Share {
+            shares.push(OperationTime {
                 operation: "the rest",
                 calls: 1,
                 seconds: (last - known).max(0.0),
@@ -53,7 +53,7 @@ impl Timing {
     /// The shares for people.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.shares.iter().map(|share| {
-            let Share {
+            let OperationTime {
                 operation,
                 calls,
                 seconds,

@@ -1,92 +1,95 @@
-//! The inner loop.
+//! The inner loop of products: tiles of sums in registers.
 
 use pulp::bytemuck;
 
-use super::factors::{Left, Panel, Panels, VECTORS};
-use super::numbers::Numbers;
-use super::unit::{Dot, MANY_ROWS, Unit, WithDot};
+use super::dot::{Dot, DotUnit, MAX_TILE_ROWS, WithDot};
+use super::packing::{Lhs, RhsPanel, RhsPanels, VECTORS};
+use super::precision::MulPrecision;
 
-/// Words that are summed before sums are put down: what a panel may have to stay in the second
-/// nearest cache.
+/// Words of depth that are summed before sums go to memory, so that a panel stays in the L2 cache.
 const DEPTH: usize = 512;
-/// Lanes of the widest vectors.
-const WIDEST: usize = 16;
+/// Lanes of the widest vector registers.
+const MAX_LANES: usize = 16;
 
-/// What a product is added to.
+/// What a product's sums are added to before they are written.
 #[derive(Clone, Copy, Debug)]
-pub enum Start<'a> {
-    /// Nothing: the output's old values do not count.
-    Nothing,
-    /// The output's values.
-    Present,
-    /// One value for each column.
-    Columns(&'a [f32]),
-    /// One value for each row.
-    Rows(&'a [f32]),
+pub enum Addend<'a> {
+    /// Zero: the output's old values are overwritten.
+    Zero,
+    /// The output's present values.
+    Output,
+    /// A bias `[columns]`.
+    PerColumn(&'a [f32]),
+    /// A bias `[rows]`.
+    PerRow(&'a [f32]),
 }
 
-/// The rows of an output.
-pub trait Rows {
-    /// Row `index`, as long as the product has columns.
+/// Rows that a product writes.
+pub trait OutputRows {
+    /// Row `index`, at least as long as the product has columns.
     fn row(&mut self, index: usize) -> &mut [f32];
 }
 
-/// Rows at equal distances in a slice.
+/// Rows at a constant stride in a slice.
 #[derive(Debug)]
-pub struct Strided<'a> {
+pub struct StridedRows<'a> {
     values: &'a mut [f32],
     pitch: usize,
 }
 
-impl<'a> Strided<'a> {
-    /// Rows from the slice's start, `pitch` from one to the next.
+impl<'a> StridedRows<'a> {
+    /// Rows from the slice's start, `pitch` values from one to the next.
     pub fn new(values: &'a mut [f32], pitch: usize) -> Self {
         Self { values, pitch }
     }
 }
 
-impl Rows for Strided<'_> {
+impl OutputRows for StridedRows<'_> {
     #[inline(always)]
     fn row(&mut self, index: usize) -> &mut [f32] {
         &mut self.values[index * self.pitch..]
     }
 }
 
-impl Rows for Vec<&mut [f32]> {
+impl OutputRows for Vec<&mut [f32]> {
     #[inline(always)]
     fn row(&mut self, index: usize) -> &mut [f32] {
         self[index]
     }
 }
 
-/// `output = start + left · right`, on this thread.
+/// `output = addend + left · right`, on this thread.
+///
+/// # Shapes
+/// - left: `[rows, depth]`, right: `[depth, columns]`, packed for the same precision
+/// - output: `rows` rows of `columns` values
 ///
 /// # Panics
 /// When the factors do not fit each other or the output.
 pub fn multiply_into(
-    numbers: Numbers,
-    left: &Left,
-    right: &Panels,
-    output: &mut impl Rows,
-    start: Start,
+    precision: MulPrecision,
+    left: &Lhs,
+    right: &RhsPanels,
+    output: &mut impl OutputRows,
+    addend: Addend,
 ) {
     assert_eq!(left.length, right.depth, "the factors' inner sizes differ");
-    Unit::of(numbers).run(Product {
+    DotUnit::of(precision).run(Product {
         left,
         right,
         output,
-        start,
+        addend,
     });
 }
 
 struct Product<'a, R> {
-    left: &'a Left<'a>,
-    right: &'a Panels,
+    left: &'a Lhs<'a>,
+    right: &'a RhsPanels,
     output: &'a mut R,
-    start: Start<'a>,
+    addend: Addend<'a>,
 }
 
-impl<R: Rows> WithDot for Product<'_, R> {
+impl<R: OutputRows> WithDot for Product<'_, R> {
     #[inline(always)]
     fn with_dot<D: Dot, const HELD: usize>(mut self, dot: D) {
         for depth in (0..self.left.length).step_by(DEPTH) {
@@ -94,7 +97,7 @@ impl<R: Rows> WithDot for Product<'_, R> {
             for panel in self.right.panels() {
                 let size = panel.vectors * D::LANES;
                 let words = &panel.words[depth * size..][..deep * size];
-                let panel = Panel { words, ..panel };
+                let panel = RhsPanel { words, ..panel };
                 match panel.vectors {
                     3 => self.panel::<D, HELD, 3>(dot, panel, depth),
                     2 => self.panel::<D, HELD, 2>(dot, panel, depth),
@@ -105,18 +108,18 @@ impl<R: Rows> WithDot for Product<'_, R> {
     }
 }
 
-impl<R: Rows> Product<'_, R> {
+impl<R: OutputRows> Product<'_, R> {
     /// All rows times one panel.
     #[inline(always)]
     fn panel<D: Dot, const HELD: usize, const WIDE: usize>(
         &mut self,
         dot: D,
-        panel: Panel,
+        panel: RhsPanel,
         depth: usize,
     ) {
         let width = WIDE * D::LANES;
         let deep = panel.words.len() / width;
-        let mut sums = [0.0; MANY_ROWS * VECTORS * WIDEST];
+        let mut sums = [0.0; MAX_TILE_ROWS * VECTORS * MAX_LANES];
         for first in (0..self.left.rows).step_by(HELD) {
             let count = HELD.min(self.left.rows - first);
             // Rows that are missing repeat the last; nobody takes their sums.
@@ -131,20 +134,20 @@ impl<R: Rows> Product<'_, R> {
 
     /// Writes a row's sums of one panel.
     #[inline(always)]
-    fn put(&mut self, row: usize, panel: Panel, again: bool, sums: &[f32]) {
+    fn put(&mut self, row: usize, panel: RhsPanel, again: bool, sums: &[f32]) {
         let sums = &sums[..panel.columns];
         let output = &mut self.output.row(row)[panel.first..][..panel.columns];
-        match self.start {
+        match self.addend {
             _ if again => add(output, sums),
-            Start::Nothing => output.copy_from_slice(sums),
-            Start::Present => add(output, sums),
-            Start::Columns(bias) => {
+            Addend::Zero => output.copy_from_slice(sums),
+            Addend::Output => add(output, sums),
+            Addend::PerColumn(bias) => {
                 let bias = &bias[panel.first..][..panel.columns];
                 for ((output, sum), bias) in output.iter_mut().zip(sums).zip(bias) {
                     *output = sum + bias;
                 }
             }
-            Start::Rows(bias) => {
+            Addend::PerRow(bias) => {
                 for (output, sum) in output.iter_mut().zip(sums) {
                     *output = sum + bias[row];
                 }

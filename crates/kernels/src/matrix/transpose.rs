@@ -1,35 +1,36 @@
-//! Rows of words as columns, sixteen at a time.
+//! Transposition of blocks of words, sixteen rows at a time.
 
 use pulp::bytemuck;
 
 use crate::vectors::{Loop, vectorized};
 
-/// Rows that are turned at once.
-pub const TURNED: usize = 16;
+/// Rows of a block.
+pub const BLOCK: usize = 16;
 
-/// Writes `count` rows of `length` words as columns, `width` from one word of a column to the next.
+/// Transposes the first `count` of [`BLOCK`] rows of `length` words; `width` is the stride between the
+/// words of a column.
 ///
 /// # Shapes
-/// - rows: `[TURNED, length]`, of which `count` count
-/// - turned: `[length, width]`, of which the first `count` of the second axis are written
-pub fn transpose(rows: &[u32], length: usize, count: usize, turned: &mut [u32], width: usize) {
+/// - rows: `[BLOCK, length]`, of which `count` count
+/// - transposed: `[length, width]`, of which the first `count` of the second axis are written
+pub fn transpose(rows: &[u32], length: usize, count: usize, transposed: &mut [u32], width: usize) {
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if let (TURNED, Some(wide)) = (count, pulp::x86::V4::try_new()) {
-        done = length / TURNED * TURNED;
+    if let (BLOCK, Some(wide)) = (count, pulp::x86::V4::try_new()) {
+        done = length / BLOCK * BLOCK;
         wide.vectorize(Loop(
             #[inline(always)]
             || {
-                for start in (0..done).step_by(TURNED) {
+                for start in (0..done).step_by(BLOCK) {
                     let block = std::array::from_fn(|row| {
-                        let words: &[u32; TURNED] = rows[row * length + start..]
+                        let words: &[u32; BLOCK] = rows[row * length + start..]
                             .first_chunk()
                             .expect("a whole block");
                         pulp::cast(*words)
                     });
-                    let lines = turned[start * width..].chunks_mut(width);
-                    for (line, column) in lines.zip(turn(wide, block)) {
-                        line[..TURNED].copy_from_slice(bytemuck::cast_slice(&[column]));
+                    let lines = transposed[start * width..].chunks_mut(width);
+                    for (line, column) in lines.zip(transpose_block(wide, block)) {
+                        line[..BLOCK].copy_from_slice(bytemuck::cast_slice(&[column]));
                     }
                 }
             },
@@ -38,7 +39,7 @@ pub fn transpose(rows: &[u32], length: usize, count: usize, turned: &mut [u32], 
     vectorized(
         #[inline(always)]
         || {
-            let lines = turned.chunks_mut(width).enumerate();
+            let lines = transposed.chunks_mut(width).enumerate();
             for (index, line) in lines.take(length).skip(done) {
                 for (lane, word) in line[..count].iter_mut().enumerate() {
                     *word = rows[lane * length + index];
@@ -51,10 +52,10 @@ pub fn transpose(rows: &[u32], length: usize, count: usize, turned: &mut [u32], 
 #[cfg(target_arch = "x86_64")]
 type Vector = std::arch::x86_64::__m512i;
 
-/// Sixteen rows of sixteen words as columns: by words, by pairs, then by quarters of a vector.
+/// Transposes 16 × 16 words: by words, by pairs, then by quarters of a vector.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn turn(wide: pulp::x86::V4, rows: [Vector; TURNED]) -> [Vector; TURNED] {
+fn transpose_block(wide: pulp::x86::V4, rows: [Vector; BLOCK]) -> [Vector; BLOCK] {
     let v = wide.avx512f;
     // In groups of four rows: quarter `q` of `groups[g][j]` is column 4q + j of the group's rows.
     let groups: [[Vector; 4]; 4] = std::array::from_fn(|group| {
@@ -93,10 +94,10 @@ mod tests {
     #[test]
     fn rows_become_columns() {
         for (length, count, width) in [(16, 16, 16), (37, 16, 48), (21, 5, 16), (3, 16, 20)] {
-            let rows: Vec<u32> = (0..(TURNED * length) as u32).collect();
-            let mut turned = vec![u32::MAX; length * width];
-            transpose(&rows, length, count, &mut turned, width);
-            for (index, &word) in turned.iter().enumerate() {
+            let rows: Vec<u32> = (0..(BLOCK * length) as u32).collect();
+            let mut transposed = vec![u32::MAX; length * width];
+            transpose(&rows, length, count, &mut transposed, width);
+            for (index, &word) in transposed.iter().enumerate() {
                 let (row, column) = (index % width, index / width);
                 let expected = match row < count {
                     true => (row * length + column) as u32,

@@ -5,7 +5,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{add, attend, rearrange};
+use inkling_kernels::{add, attention, rearrange};
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
@@ -336,7 +336,7 @@ impl Attention {
                 .swap_dims(1, 2)
         });
         let scale = (HEAD_WIDTH as f64).powf(-0.5);
-        let attended = attend(query, key, value, None, scale);
+        let attended = attention(query, key, value, None, scale);
         let attended = match &self.norm {
             Some(norm) => norm.forward(attended),
             None => attended,

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, add, add_scaled, attend};
+use inkling_kernels::{Activation, add, add_scaled, attention};
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
@@ -663,7 +663,7 @@ impl Attention {
         let [query, key, value] = self.project(input);
         let scale = (width as f64).powf(-0.5);
         self.proj
-            .forward(attend(query, key, value, Some(bias), scale))
+            .forward(attention(query, key, value, Some(bias), scale))
     }
 
     /// Queries, keys and values, `[groups, heads, positions, width]` each. In the packed projection

@@ -4,7 +4,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{add, add_scaled, attend};
+use inkling_kernels::{add, add_scaled, attention};
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
@@ -385,7 +385,7 @@ impl Attention {
                 .swap_dims(1, 2)
         };
         let scale = (HEAD_WIDTH as f64).powf(-0.5);
-        let attended = attend(part(0), part(1), part(2), None, scale);
+        let attended = attention(part(0), part(1), part(2), None, scale);
         self.proj
             .forward(attended)
             .reshape([batch, height, width, channels])

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::Relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::{
-    Activation, activate, add, attend, expand_position_bias, l2_normalize, rearrange, roll_maps,
+    Activation, activate, add, attention, expand_position_bias, l2_normalize, rearrange, roll,
 };
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
@@ -372,10 +372,10 @@ impl Block {
         let [_, height, width, _] = input.dims();
         let device = input.device();
         let mask = (self.shift > 0).then(|| self.mask(height, width, &device));
-        let shifted = roll_maps(input, [height - self.shift, width - self.shift]);
+        let shifted = roll(input, [height - self.shift, width - self.shift]);
         let windows = self.attn.forward(self.partition.split(shifted), mask);
         let joined = self.partition.join(windows, [height, width]);
-        roll_maps(joined, [self.shift; 2])
+        roll(joined, [self.shift; 2])
     }
 
     /// Scores to add in each window, `[windows, positions, positions]`: positions that the shift
@@ -446,7 +446,7 @@ impl Attention {
             Some(mask) => bias + mask.unsqueeze_dim(1),
             None => bias,
         };
-        let attended = attend(part(0), part(1), part(2), Some(bias), 1.0);
+        let attended = attention(part(0), part(1), part(2), Some(bias), 1.0);
         self.proj.forward(attended)
     }
 

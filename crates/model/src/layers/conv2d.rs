@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, conv2d, conv2d_affine, is_served};
+use inkling_kernels::{Activation, conv2d, conv2d_affine, has_kernels};
 
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
@@ -131,7 +131,7 @@ impl Conv2d {
     ) -> Tensor<4> {
         let scales = norm.running_scales(&input.device());
         match scales {
-            Some(scales) if is_served(&input) => {
+            Some(scales) if has_kernels(&input) => {
                 let bias = self.bias.as_ref().map(Param::val);
                 let (input, weight) = (self.padded(input), self.weight.val());
                 conv2d_affine(input, weight, bias, self.options(), scales, activation)

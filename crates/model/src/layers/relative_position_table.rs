@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use inkling_kernels::pair_index;
+use inkling_kernels::relative_position_index;
 
 use super::Initializer;
 
@@ -33,7 +33,7 @@ impl RelativePositionTable {
         let table = self.relative_position_bias_table.val();
         let [heads, reach, _] = table.dims();
         let area = self.size * self.size;
-        let index = TensorData::new(pair_index(self.size), [area * area]);
+        let index = TensorData::new(relative_position_index(self.size), [area * area]);
         let index = Tensor::from_data(index, &table.device());
         // The index counts query minus key; the table is laid out the other way round.
         table

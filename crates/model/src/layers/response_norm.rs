@@ -1,6 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::respond;
+use inkling_kernels::grn;
 
 use super::Initializer;
 
@@ -39,6 +39,6 @@ impl GlobalResponseNorm {
     /// # Shapes
     /// - input and output: `[batch, height, width, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        respond(input, self.weight.val(), self.bias.val())
+        grn(input, self.weight.val(), self.bias.val())
     }
 }

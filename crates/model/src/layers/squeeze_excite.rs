@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate, mean_over_pixels, scale_planes};
+use inkling_kernels::{Activation, activate, global_avg_pool, scale_channels};
 
 use super::{Conv2d, Conv2dConfig};
 
@@ -38,9 +38,9 @@ impl SqueezeExcite {
     /// # Shapes
     /// - input and output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mean = mean_over_pixels(input.clone());
+        let mean = global_avg_pool(input.clone());
         let hidden = activate(self.fc1.forward(mean), Activation::Silu);
         let gate = activate(self.fc2.forward(hidden), Activation::Sigmoid);
-        scale_planes(input, gate)
+        scale_channels(input, gate)
     }
 }

@@ -1,13 +1,13 @@
-//! Every pixel four times, and the sum of four.
+//! Nearest-neighbour upsampling by 2, and its gradient.
 
 use rayon::prelude::*;
 
-/// Repeats every pixel twice in both directions.
+/// Repeats every pixel twice along both axes.
 ///
 /// # Shapes
 /// - planes: `[n, height, width]`
 /// - target: `[n, 2 × height, 2 × width]`
-pub fn double(planes: &[f32], [height, width]: [usize; 2], target: &mut [f32]) {
+pub fn nearest2x(planes: &[f32], [height, width]: [usize; 2], target: &mut [f32]) {
     target
         .par_chunks_mut(4 * height * width)
         .zip(planes.par_chunks(height * width))
@@ -24,12 +24,12 @@ pub fn double(planes: &[f32], [height, width]: [usize; 2], target: &mut [f32]) {
         });
 }
 
-/// The gradient of [`double`]: sums of two by two pixels.
+/// The gradient of [`nearest2x`]: sums of 2 × 2 pixels.
 ///
 /// # Shapes
 /// - planes: `[n, 2 × height, 2 × width]`
 /// - target: `[n, height, width]`
-pub fn halve(planes: &[f32], [height, width]: [usize; 2], target: &mut [f32]) {
+pub fn backward(planes: &[f32], [height, width]: [usize; 2], target: &mut [f32]) {
     target
         .par_chunks_mut(height * width)
         .zip(planes.par_chunks(4 * height * width))

@@ -1,23 +1,25 @@
-//! Convolutions by 3 × 3 kernels, stride 1, padded by 1, without unfolding the image.
+//! Direct convolutions by 3 × 3 kernels, stride 1, padding 1.
 //!
-//! On padded planes every tap is the same plane shifted, so an output is a sum of shifted inputs.
-//! The inner loop holds several output channels times three vectors of pixels in registers and
-//! adds up all taps of all input channels before anything is written.
+//! On padded planes every tap is the plane at an offset, so an output is a sum of shifted inputs. The
+//! inner loop holds a tile of several output channels by three vectors of pixels in registers and adds
+//! all taps of all input channels before it writes them.
 
 use pulp::bytemuck;
 use rayon::prelude::*;
 
-use crate::channels::Affine;
-use crate::matrix::{Dot, MANY_ROWS as MANY, Numbers, Place, Threads, Unit, WithDot, multiply};
-use crate::padded::Frame;
+use crate::channel_affine::ChannelAffine;
+use crate::matrix::{
+    Dot, DotUnit, MAX_TILE_ROWS as MANY, MatrixLayout, MulPrecision, Threading, WithDot, multiply,
+};
+use crate::padded::PaddedPlane;
 
 /// Side of the kernels.
 const SIDE: usize = 3;
 const TAPS: usize = SIDE * SIDE;
-/// Vectors of pixels in registers.
+/// Vectors of pixels of a register tile.
 const VECTORS: usize = 3;
-/// Bytes of weights that a task goes over again and again.
-const WEIGHTS_AT_HAND: usize = 384 << 10;
+/// Bytes of weights that a task reads for every tile: they stay in the L2 cache.
+const CACHED_WEIGHTS: usize = 384 << 10;
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +37,15 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn frame(self) -> Frame {
-        Frame {
+    fn frame(self) -> PaddedPlane {
+        PaddedPlane {
             height: self.height,
             width: self.width,
-            border: SIDE / 2,
+            padding: SIDE / 2,
         }
     }
 
-    /// The convolution that takes gradients back: outputs to inputs.
+    /// Sizes of the convolution that computes the images' gradient: inputs and outputs exchanged.
     fn reversed(self) -> Self {
         Self {
             inputs: self.outputs,
@@ -53,17 +55,17 @@ impl Sizes {
     }
 }
 
-/// Weights as the inner loop takes them: `[outputs / MANY, words of inputs, taps, MANY]`, zeros
-/// beyond the last output.
+/// Weights in the order of the inner loop: `[outputs / MANY, words of inputs, taps, MANY]`, zeros beyond
+/// the last output.
 #[derive(Debug)]
 pub struct Packed(Vec<u32>);
 
-/// Weights as [`forward`] takes them.
+/// Packs weights for [`forward`].
 ///
 /// # Shapes
 /// - weights: `[outputs, inputs, 3, 3]`
-pub fn pack(numbers: Numbers, sizes: Sizes, weights: &[f32]) -> Packed {
-    pack_taps(Unit::of(numbers), sizes, |output, input, tap| {
+pub fn pack(precision: MulPrecision, sizes: Sizes, weights: &[f32]) -> Packed {
+    pack_taps(DotUnit::of(precision), sizes, |output, input, tap| {
         weights[(output * sizes.inputs + input) * TAPS + tap]
     })
 }
@@ -72,29 +74,35 @@ pub fn pack(numbers: Numbers, sizes: Sizes, weights: &[f32]) -> Packed {
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
-/// - weights: `[outputs, inputs, 3, 3]`, [packed](pack) for the same numbers
+/// - weights: `[outputs, inputs, 3, 3]`, [packed](pack) for the same precision
 /// - bias: `[outputs]`
-/// - output: `[batch, outputs, height, width]`, and `after` it what follows
+/// - output: `[batch, outputs, height, width]`, after `epilogue`
 pub fn forward(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
     weights: &Packed,
     bias: Option<&[f32]>,
-    after: Option<Affine>,
+    epilogue: Option<ChannelAffine>,
 ) -> Vec<f32> {
-    run(Unit::of(numbers), sizes, images, weights, (bias, after))
+    run(
+        DotUnit::of(precision),
+        sizes,
+        images,
+        weights,
+        (bias, epilogue),
+    )
 }
 
-/// The gradient of the images, given that of the output: a convolution with the kernels turned by
-/// half a turn and inputs and outputs exchanged.
+/// The gradient of the images, given that of the output: a convolution with kernels rotated by 180° and
+/// inputs and outputs exchanged.
 ///
 /// # Shapes
 /// - gradient: `[batch, outputs, height, width]`
 /// - weights: `[outputs, inputs, 3, 3]`
 /// - output: `[batch, inputs, height, width]`
 pub fn image_gradient(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     gradient: &[f32],
     weights: &[f32],
@@ -102,7 +110,7 @@ pub fn image_gradient(
     let tap = |input: usize, output: usize, tap: usize| {
         weights[(output * sizes.inputs + input) * TAPS + TAPS - 1 - tap]
     };
-    let (unit, reversed) = (Unit::of(numbers), sizes.reversed());
+    let (unit, reversed) = (DotUnit::of(precision), sizes.reversed());
     run(
         unit,
         reversed,
@@ -112,26 +120,26 @@ pub fn image_gradient(
     )
 }
 
-/// The gradient of the weights, given that of the output: for each tap the product of the gradient
-/// and the shifted images.
+/// The gradient of the weights, given that of the output: for each tap the product of the gradient and
+/// the images at the tap's offset, summed over pixels.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
 /// - gradient: `[batch, outputs, height, width]`
 /// - output: `[outputs, inputs, 3, 3]`
 pub fn weight_gradient(
-    numbers: Numbers,
+    precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
     let (frame, pairs) = (sizes.frame(), sizes.inputs * sizes.outputs);
-    let singles = Unit::of(Numbers::F32);
+    let singles = DotUnit::of(MulPrecision::F32);
     let planes = frame.pad(singles, gradient, sizes.outputs);
     let gradient: &[f32] = bytemuck::cast_slice(&planes);
     let images = frame.pad_channels_last(images, sizes.inputs);
     let (plane, places) = (frame.plane(), frame.places());
-    // The gradient's first pixel; the junk between its rows is the border's zeros.
+    // The gradient's first pixel. What follows each of its rows is padding: zeros, which add nothing.
     let corner = frame.pitch() + 1;
     let mut by_tap = vec![0.0; TAPS * pairs];
     let taps = frame.taps(SIDE);
@@ -140,16 +148,17 @@ pub fn weight_gradient(
         .zip(taps)
         .for_each(|(sums, shift)| {
             for image in 0..sizes.batch {
-                let left = Place::rows(plane).at(image * sizes.outputs * plane + corner);
-                let right = Place::rows(sizes.inputs).at((image * plane + shift) * sizes.inputs);
+                let left = MatrixLayout::rows(plane).at(image * sizes.outputs * plane + corner);
+                let right =
+                    MatrixLayout::rows(sizes.inputs).at((image * plane + shift) * sizes.inputs);
                 multiply(
-                    numbers,
+                    precision,
                     [sizes.outputs, places, sizes.inputs],
                     (gradient, left),
                     (&images, right),
                     (&mut *sums, sizes.inputs),
                     image > 0,
-                    Threads::This,
+                    Threading::Caller,
                 );
             }
         });
@@ -162,9 +171,13 @@ pub fn weight_gradient(
     weights
 }
 
-fn pack_taps(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 + Sync) -> Packed {
+fn pack_taps(
+    unit: DotUnit,
+    sizes: Sizes,
+    tap: impl Fn(usize, usize, usize) -> f32 + Sync,
+) -> Packed {
     let blocks = sizes.outputs.div_ceil(MANY);
-    let per_word = unit.numbers_per_word();
+    let per_word = unit.values_per_word();
     let size = unit.words(sizes.inputs) * TAPS * MANY;
     let mut packed = vec![0; blocks * size];
     let tasks = packed.par_chunks_mut(size).enumerate();
@@ -184,20 +197,20 @@ fn pack_taps(unit: Unit, sizes: Sizes, tap: impl Fn(usize, usize, usize) -> f32 
     Packed(packed)
 }
 
-/// All tasks: an image times as many outputs as keep their weights at hand.
+/// Tasks of one image and as many output channels as keep their weights in the cache.
 fn run(
-    unit: Unit,
+    unit: DotUnit,
     sizes: Sizes,
     images: &[f32],
     Packed(packed): &Packed,
-    (bias, after): (Option<&[f32]>, Option<Affine>),
+    (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
 ) -> Vec<f32> {
     let frame = sizes.frame();
     let padded = frame.pad(unit, images, sizes.inputs);
     let inputs = unit.words(sizes.inputs);
     let block = inputs * TAPS * MANY;
     let blocks = sizes.outputs.div_ceil(MANY);
-    let fitting = (WEIGHTS_AT_HAND / (4 * block)).clamp(1, blocks);
+    let fitting = (CACHED_WEIGHTS / (4 * block)).clamp(1, blocks);
     // Fewer images than threads: finer tasks, or some threads idle.
     let per_task = fitting.min(blocks.div_ceil(MANY / sizes.batch.min(MANY)).max(1));
     let mut output = vec![0.0; sizes.batch * sizes.outputs * frame.area()];
@@ -221,10 +234,10 @@ fn run(
             bias: bias.map(|bias| &bias[first * MANY..]),
             planes: &mut *planes,
         });
-        if let Some(after) = after {
-            // While the planes are at hand.
+        if let Some(epilogue) = epilogue {
+            // While the planes are in the cache.
             for (index, plane) in planes.chunks_exact_mut(frame.area()).enumerate() {
-                after.apply(first * MANY + index, plane);
+                epilogue.apply(first * MANY + index, plane);
             }
         }
     });
@@ -233,7 +246,7 @@ fn run(
 
 /// Some output channels of one image.
 struct Task<'a> {
-    frame: Frame,
+    frame: PaddedPlane,
     /// Words of the input channels.
     inputs: usize,
     padded: &'a [u32],
@@ -260,7 +273,7 @@ impl WithDot for Task<'_> {
 }
 
 impl Task<'_> {
-    /// All outputs at `WIDE` vectors of places from `first` on; how many places these are.
+    /// Computes all outputs at `WIDE` vectors of places from `first` on, and returns the number of places.
     #[inline(always)]
     fn tile<D: Dot, const HELD: usize, const WIDE: usize>(
         &mut self,
@@ -287,8 +300,7 @@ impl Task<'_> {
     }
 }
 
-/// Sums over all taps and input channels for `HELD` outputs at `WIDE` vectors of places from `first`
-/// on.
+/// Sums over all taps and input channels: `HELD` outputs at `WIDE` vectors of places from `first` on.
 #[inline(always)]
 fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
     dot: D,
@@ -320,9 +332,9 @@ fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::Singles;
+    use crate::matrix::F32Dot;
 
-    /// Results under one width of vectors, without regard to what the processor has.
+    /// Runs a task with vectors that the caller chooses.
     fn under(run: impl FnOnce(Task)) -> Vec<f32> {
         let sizes = Sizes {
             batch: 1,
@@ -331,11 +343,11 @@ mod tests {
             height: 9,
             width: 13,
         };
-        let unit = Unit::of(Numbers::F32);
+        let unit = DotUnit::of(MulPrecision::F32);
         let number = |index: usize| ((index * 37 + 11) % 101) as f32 / 50.0 - 1.0;
         let images: Vec<f32> = (0..5 * 9 * 13).map(number).collect();
         let weights: Vec<f32> = (0..11 * 5 * TAPS).map(number).collect();
-        let Packed(packed) = pack(Numbers::F32, sizes, &weights);
+        let Packed(packed) = pack(MulPrecision::F32, sizes, &weights);
         let frame = sizes.frame();
         let mut planes = vec![0.0; 11 * frame.area()];
         run(Task {
@@ -351,8 +363,8 @@ mod tests {
 
     #[test]
     fn narrow_vectors_give_what_wide_ones_give() {
-        let best = under(|task| Unit::of(Numbers::F32).run(task));
-        let scalar = under(|task| task.with_dot::<_, 4>(Singles(pulp::Scalar::new())));
+        let best = under(|task| DotUnit::of(MulPrecision::F32).run(task));
+        let scalar = under(|task| task.with_dot::<_, 4>(F32Dot(pulp::Scalar::new())));
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(close(&best, &scalar));
         #[cfg(target_arch = "x86_64")]
@@ -360,7 +372,7 @@ mod tests {
             let half = under(|task| {
                 narrow.vectorize(
                     #[inline(always)]
-                    || task.with_dot::<_, 4>(Singles(narrow)),
+                    || task.with_dot::<_, 4>(F32Dot(narrow)),
                 );
             });
             assert!(close(&best, &half));

@@ -1,4 +1,4 @@
-//! Weights as the inner loops take them, packed once for as long as the weights live.
+//! Packed weights, kept for as long as the weights that they were made from live.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -7,13 +7,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Bytes, Shape};
 
-use crate::Numbers;
+use crate::MulPrecision;
 
-/// The storage that weights lie in, their shape, what they are packed as, and which numbers.
-type Key = (usize, Shape, TypeId, Numbers);
+/// Address of the weights' storage, their shape, the packed type, and the precision.
+type Key = (usize, Shape, TypeId, MulPrecision);
 
-/// Something packed, and the storage that it was packed from. Holding on to the storage's name keeps
-/// another one from getting the same address, and keeps it from being changed in place.
+/// Packed weights and the storage they were made from. The weak reference keeps the storage's address
+/// from being used again, and keeps the values from being changed in place.
 struct Entry {
     storage: Weak<Bytes>,
     packed: Arc<dyn Any + Send + Sync>,
@@ -21,11 +21,11 @@ struct Entry {
 
 static PACKED: LazyLock<Mutex<HashMap<Key, Entry>>> = LazyLock::new(Mutex::default);
 
-/// What `pack` makes of `weights`, or made of them before. A tensor that nobody else holds, or a part
-/// of one, is packed anew each time.
+/// `weights` packed by `pack`, from the cache if the same storage was packed before. A tensor that
+/// nobody else holds, or a part of one, is packed by every call.
 pub fn packed<T: Any + Send + Sync>(
     weights: &FlexTensor,
-    numbers: Numbers,
+    precision: MulPrecision,
     pack: impl FnOnce() -> T,
 ) -> Arc<T> {
     let whole = weights.layout().num_elements() * size_of::<f32>() == weights.bytes().len();
@@ -38,7 +38,7 @@ pub fn packed<T: Any + Send + Sync>(
         Arc::as_ptr(&storage).addr(),
         shape,
         TypeId::of::<T>(),
-        numbers,
+        precision,
     );
     let entries = || PACKED.lock().unwrap_or_else(PoisonError::into_inner);
     let known = entries().get(&key).map(|entry| Arc::clone(&entry.packed));
@@ -69,46 +69,46 @@ mod tests {
         FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)
     }
 
-    fn sum(weights: &FlexTensor, numbers: Numbers) -> f32 {
-        *packed(weights, numbers, || weights.storage::<f32>().iter().sum())
+    fn sum(weights: &FlexTensor, precision: MulPrecision) -> f32 {
+        *packed(weights, precision, || weights.storage::<f32>().iter().sum())
     }
 
     #[test]
     fn weights_are_packed_once_and_anew_when_they_change() {
         let mut weights = tensor(vec![1.0, 2.0]);
         let held = weights.clone();
-        assert_eq!(sum(&held, Numbers::F32), 3.0);
+        assert_eq!(sum(&held, MulPrecision::F32), 3.0);
         let again = || panic!("packed twice");
-        assert_eq!(*packed::<f32>(&held, Numbers::F32, again), 3.0);
-        assert_eq!(*packed(&held, Numbers::Bf16, || 4.0_f32), 4.0);
+        assert_eq!(*packed::<f32>(&held, MulPrecision::F32, again), 3.0);
+        assert_eq!(*packed(&held, MulPrecision::Bf16, || 4.0_f32), 4.0);
         drop(held);
         // Changed in place, for nobody else holds it.
         weights.storage_mut::<f32>()[0] = 10.0;
         let held = weights.clone();
-        assert_eq!(sum(&held, Numbers::F32), 12.0);
-        assert_eq!(sum(&held.reshape([2, 1].into()), Numbers::F32), 12.0);
+        assert_eq!(sum(&held, MulPrecision::F32), 12.0);
+        assert_eq!(sum(&held.reshape([2, 1].into()), MulPrecision::F32), 12.0);
     }
 
     #[test]
     fn parts_and_what_nobody_else_holds_are_not_kept() {
         let weights = tensor(vec![1.0, 2.0, 3.0]);
-        assert_eq!(*packed(&weights, Numbers::F32, || 1), 1);
-        assert_eq!(*packed(&weights, Numbers::F32, || 2), 2);
+        assert_eq!(*packed(&weights, MulPrecision::F32, || 1), 1);
+        assert_eq!(*packed(&weights, MulPrecision::F32, || 2), 2);
         let part = weights.narrow(0, 1, 2);
-        assert_eq!(*packed(&part, Numbers::F32, || 3), 3);
-        assert_eq!(*packed(&part, Numbers::F32, || 4), 4);
+        assert_eq!(*packed(&part, MulPrecision::F32, || 3), 3);
+        assert_eq!(*packed(&part, MulPrecision::F32, || 4), 4);
     }
 
     #[test]
     fn what_was_packed_goes_with_the_weights() {
         let weights = tensor(vec![5.0]);
         let held = weights.clone();
-        let first = Arc::downgrade(&packed(&held, Numbers::F32, || vec![0_u8; 3]));
+        let first = Arc::downgrade(&packed(&held, MulPrecision::F32, || vec![0_u8; 3]));
         assert!(first.upgrade().is_some());
         drop((weights, held));
         let others = tensor(vec![6.0]);
         let _held = others.clone();
-        packed(&others, Numbers::F32, || vec![0_u8; 3]);
+        packed(&others, MulPrecision::F32, || vec![0_u8; 3]);
         assert!(first.upgrade().is_none());
     }
 }

@@ -1,67 +1,67 @@
-//! Values of flex's tensors as slices.
+//! Flex's tensors as slices of f32.
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 
 use crate::attention::View;
-use crate::lattice::Lattice;
+use crate::strided_view::StridedView;
 
-/// The tensor with its values in one piece, in the order of its axes.
-pub fn in_one_piece(tensor: FlexTensor) -> FlexTensor {
+/// The tensor in row-major order; copied only if it is not.
+pub fn contiguous(tensor: FlexTensor) -> FlexTensor {
     match tensor.is_contiguous() {
         true => tensor,
         false => copied(&tensor),
     }
 }
 
-/// The values of a tensor [in one piece](in_one_piece).
+/// The values of a [`contiguous`] tensor.
 pub fn values(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice()
         .expect("a tensor of f32 in one piece has a slice")
 }
 
-/// A tensor whose values may be changed: its own, in one piece, nothing around them.
-pub fn taken(tensor: FlexTensor) -> FlexTensor {
-    match is_free(&tensor) {
+/// A row-major tensor whose storage holds its values alone and belongs to nobody else, so that they may
+/// be changed in place; copied if it is not.
+pub fn into_owned(tensor: FlexTensor) -> FlexTensor {
+    match is_exclusive(&tensor) {
         true => tensor,
         false => copied(&tensor),
     }
 }
 
-/// Whether a tensor may be changed where it lies: nobody else holds it, and its values are all there
-/// is, in one piece.
-pub fn is_free(tensor: &FlexTensor) -> bool {
+/// Whether [`into_owned`] need not copy: storage not shared, row-major, nothing but its values.
+pub fn is_exclusive(tensor: &FlexTensor) -> bool {
     let size = tensor.layout().num_elements() * size_of::<f32>();
     let whole = tensor.layout().start_offset() == 0 && tensor.bytes().len() == size;
     whole && tensor.is_contiguous() && tensor.is_unique()
 }
 
-/// A copy in one piece.
+/// A row-major copy.
 fn copied(tensor: &FlexTensor) -> FlexTensor {
-    let Some(lattice) = lattice(tensor) else {
-        // Some axis runs backwards.
-        return taken(tensor.to_contiguous());
+    let Some(strided_view) = strided_view(tensor) else {
+        // Some stride is negative.
+        return into_owned(tensor.to_contiguous());
     };
-    let mut values = vec![0.0; lattice.len()];
-    lattice.meet(&mut values, tensor.storage(), |target, value| {
+    let mut values = vec![0.0; strided_view.len()];
+    strided_view.zip_into(&mut values, tensor.storage(), |target, value| {
         *target = value;
     });
-    with_values(values, tensor.layout().shape().clone())
+    from_values(values, tensor.layout().shape().clone())
 }
 
-/// Where a tensor's values lie in its storage, if no axis runs backwards.
-pub fn lattice(tensor: &FlexTensor) -> Option<Lattice> {
+/// The tensor's sizes and strides, if no stride is negative.
+pub fn strided_view(tensor: &FlexTensor) -> Option<StridedView> {
     let layout = tensor.layout();
     let strides = layout.strides().iter();
     let steps: Option<Vec<usize>> = strides.map(|&step| usize::try_from(step).ok()).collect();
     let sizes = (0..layout.num_dims()).map(|axis| layout.shape()[axis]);
-    Some(Lattice::new(layout.start_offset(), sizes.zip(steps?)))
+    Some(StridedView::new(layout.start_offset(), sizes.zip(steps?)))
 }
 
-/// The tensor under axes of other sizes, where it lies if it can be.
+/// The tensor in another shape of as many values; copied only if no strides express it.
 pub fn reshaped(tensor: FlexTensor, sizes: &[usize]) -> FlexTensor {
-    let steps = lattice(&tensor).and_then(|lattice| lattice.steps(sizes));
+    let steps = strided_view(&tensor).and_then(|strided_view| strided_view.reshape_strides(sizes));
     let start = tensor.layout().start_offset();
     let shape = Shape::from(sizes.to_vec());
     match steps {
@@ -69,12 +69,12 @@ pub fn reshaped(tensor: FlexTensor, sizes: &[usize]) -> FlexTensor {
             let steps = steps.into_iter().map(usize::cast_signed).collect();
             tensor.with_layout(Layout::new(shape, steps, start))
         }
-        None => in_one_piece(tensor).reshape(shape),
+        None => contiguous(tensor).reshape(shape),
     }
 }
 
-/// A tensor of these values.
-pub fn with_values(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+/// A tensor of f32 that takes over `values`, row-major.
+pub fn from_values(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(
         Bytes::from_elems(values),
         Layout::contiguous(shape.into()),
@@ -82,25 +82,28 @@ pub fn with_values(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     )
 }
 
-/// The sizes of a tensor's `D` axes.
+/// The sizes of the first `D` axes.
 pub fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     std::array::from_fn(|axis| tensor.layout().shape()[axis])
 }
 
-/// A tensor of four axes where it lies, if all its steps go forward.
+/// A view of a tensor of four axes.
+///
+/// # Panics
+/// When a stride is negative; see [`with_positive_strides`].
 pub fn view(tensor: &FlexTensor) -> View<'_> {
     let strides = tensor.layout().strides();
     View {
         values: tensor.storage(),
         start: tensor.layout().start_offset(),
         strides: std::array::from_fn(|axis| {
-            usize::try_from(strides[axis]).expect("reversed axes are copied first")
+            usize::try_from(strides[axis]).expect("negative strides are copied first")
         }),
     }
 }
 
-/// The tensor itself, or a copy in one piece if an axis runs backwards.
-pub fn forwards(tensor: FlexTensor) -> FlexTensor {
+/// The tensor itself, or a row-major copy if a stride is negative.
+pub fn with_positive_strides(tensor: FlexTensor) -> FlexTensor {
     let backwards = tensor.layout().strides().iter().any(|&stride| stride < 0);
     match backwards {
         true => tensor.to_contiguous(),

@@ -1,11 +1,11 @@
-//! Global response normalisation: features compete by their norm over the image.
+//! Global response normalisation (Woo et al., *ConvNeXt V2*).
 
-use crate::features::{blend, scale_and_shift, sum_products, sum_rows};
+use crate::channels_last::{blend, scale_and_shift, sum_products, sum_rows};
 
-/// What is added to the features' mean norm.
+/// Added to the features' mean norm.
 const EPSILON: f32 = 1e-6;
 
-/// A feature's norm over an image, and what they are divided by.
+/// The L2 norm of each feature over an image `[features]`, and their mean plus epsilon.
 struct Norms {
     norms: Vec<f32>,
     divisor: f32,
@@ -19,7 +19,7 @@ impl Norms {
         Self { norms, divisor }
     }
 
-    /// What each feature is multiplied by.
+    /// `1 + weight · norm / divisor`, `[features]`.
     fn factors(&self, weight: &[f32]) -> Vec<f32> {
         let pairs = self.norms.iter().zip(weight);
         pairs
@@ -43,9 +43,9 @@ pub fn forward(images: &mut [f32], area: usize, weight: &[f32], bias: &[f32]) {
 
 /// Gradients of weight and bias, `[features]` each.
 pub struct Gradients {
-    /// By weight.
+    /// Of the weight.
     pub weight: Vec<f32>,
-    /// By bias.
+    /// Of the bias.
     pub bias: Vec<f32>,
 }
 
@@ -73,7 +73,7 @@ pub fn backward(images: &[f32], area: usize, weight: &[f32], gradients: &mut [f3
             gradient,
             image,
             &norms.factors(weight),
-            &pulls(&norms, &products, weight),
+            &norm_factors(&norms, &products, weight),
         );
     }
     Gradients {
@@ -82,8 +82,9 @@ pub fn backward(images: &[f32], area: usize, weight: &[f32], gradients: &mut [f3
     }
 }
 
-/// What of each value flows into its own gradient through the norms.
-fn pulls(norms: &Norms, products: &[f32], weight: &[f32]) -> Vec<f32> {
+/// The factors `[features]` of `x` in the gradient of `x`, which come from the derivative of its norms;
+/// `products` are `Σ gradient · x` over the image.
+fn norm_factors(norms: &Norms, products: &[f32], weight: &[f32]) -> Vec<f32> {
     let Norms { norms, divisor } = norms;
     let by_share: Vec<f32> = products.iter().zip(weight).map(|(p, w)| p * w).collect();
     let together: f32 = by_share.iter().zip(norms).map(|(s, n)| s * n).sum();

@@ -1,4 +1,4 @@
-//! The operations' backward passes.
+//! The backward passes of operations bound by multiplications.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -8,14 +8,16 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
-use crate::buffers::{dims, forwards, in_one_piece, taken, values, view, with_values};
-use crate::operations::{Attention, Kernels, conv_sizes, depthwise_sizes, pointwise_sizes};
+use crate::compute::ops::{Attention, ComputeOps, conv_sizes, depthwise_sizes, pointwise_sizes};
+use crate::flex_tensors::{
+    contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
+};
 use crate::{
-    Activation, Numbers, activation, attention, convolution, depthwise, features, layer_norm,
-    linear, planes, pointwise,
+    Activation, MulPrecision, activation, attention, channels_first, channels_last, conv3x3,
+    depthwise, layer_norm, linear, pointwise,
 };
 
-/// Registers `$forward` with `$backward` as its way back, keeping `$state`.
+/// Runs `$forward`, and records `$backward` with `$state` for the backward pass if a parent is tracked.
 macro_rules! differentiable {
     ($backward:expr, [$($parent:ident),+], $state:expr, $forward:expr) => {
         match $backward.prepare::<C>([$($parent.node()),+]).compute_bound().stateful() {
@@ -32,7 +34,7 @@ macro_rules! differentiable {
 }
 pub(crate) use differentiable;
 
-impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+impl<C: CheckpointStrategy> ComputeOps for Autodiff<Flex, C> {
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         differentiable!(
             Activate,
@@ -42,93 +44,93 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         )
     }
 
-    fn convolve(
+    fn conv3x3(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        numbers: Numbers,
+        precision: MulPrecision,
     ) -> FloatTensor<Self> {
         differentiable!(
-            Convolve,
+            Conv3x3,
             [images, weight, bias],
-            (images.clone(), weight.clone(), numbers),
-            Flex::convolve(images, weight, bias, numbers)
+            (images.clone(), weight.clone(), precision),
+            Flex::conv3x3(images, weight, bias, precision)
         )
     }
 
-    fn convolve_depthwise(
+    fn conv_depthwise(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         differentiable!(
-            ConvolveDepthwise,
+            ConvDepthwise,
             [images, weight, bias],
             (images.clone(), weight.clone()),
-            Flex::convolve_depthwise(images, weight, bias)
+            Flex::conv_depthwise(images, weight, bias)
         )
     }
 
-    fn convolve_pointwise(
+    fn conv_pointwise(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        numbers: Numbers,
+        precision: MulPrecision,
     ) -> FloatTensor<Self> {
         differentiable!(
-            ConvolvePointwise,
+            ConvPointwise,
             [images, weight, bias],
-            (images.clone(), weight.clone(), numbers),
-            Flex::convolve_pointwise(images, weight, bias, numbers)
+            (images.clone(), weight.clone(), precision),
+            Flex::conv_pointwise(images, weight, bias, precision)
         )
     }
 
-    fn attend(
+    fn sdpa(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         scale: f64,
-        numbers: Numbers,
+        precision: MulPrecision,
     ) -> FloatTensor<Self> {
         differentiable!(
-            Attend,
+            AttentionBackward,
             [query, key, value, bias],
             Attention::new(
                 [query.clone(), key.clone(), value.clone()],
                 bias.clone(),
                 scale,
-                numbers
+                precision
             ),
-            Flex::attend(query, key, value, bias, scale, numbers)
+            Flex::sdpa(query, key, value, bias, scale, precision)
         )
     }
 
-    fn normalize(
+    fn norm_rows(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
         differentiable!(
-            Normalize,
+            LayerNorm,
             [x, weight, bias],
             (x.clone(), weight.clone(), epsilon),
-            Flex::normalize(x, weight, bias, epsilon)
+            Flex::norm_rows(x, weight, bias, epsilon)
         )
     }
 
-    fn project(
+    fn linear_rows(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        numbers: Numbers,
+        precision: MulPrecision,
     ) -> FloatTensor<Self> {
         differentiable!(
-            Project,
+            Linear,
             [x, weight, bias],
-            (x.clone(), weight.clone(), numbers),
-            Flex::project(x, weight, bias, numbers)
+            (x.clone(), weight.clone(), precision),
+            Flex::linear_rows(x, weight, bias, precision)
         )
     }
 }
@@ -141,20 +143,20 @@ impl Backward<Flex, 1> for Activate {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [parent] = ops.parents;
-        let mut gradient = taken(grads.consume::<Flex>(&ops.node));
+        let mut gradient = into_owned(grads.consume::<Flex>(&ops.node));
         if let Some(parent) = parent {
             let (x, activation) = ops.state;
-            let x = in_one_piece(x);
-            activation::pull_back(values(&x), gradient.storage_mut(), activation);
+            let x = contiguous(x);
+            activation::backward(values(&x), gradient.storage_mut(), activation);
             grads.register::<Flex>(parent.id, gradient);
         }
     }
 }
 
-/// The way back of a kind of convolution: sizes, module of its gradients, what the products
-/// multiply, if that can be chosen.
+/// Declares the backward pass `$name` of a convolution: `$sizes` reads the sizes from images and
+/// weight, the module `$kind` has the gradients, and `$precision` is given where products have one.
 macro_rules! convolution_backward {
-    ($name:ident, $sizes:ident, $kind:ident $(, $numbers:ident: $type:ty)?) => {
+    ($name:ident, $sizes:ident, $kind:ident $(, $precision:ident: $type:ty)?) => {
         #[derive(Debug)]
         struct $name;
 
@@ -167,21 +169,21 @@ macro_rules! convolution_backward {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
-                let (images, weight $(, $numbers)?) = ops.state;
-                let (images, weight) = (in_one_piece(images), in_one_piece(weight));
+                let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+                let (images, weight $(, $precision)?) = ops.state;
+                let (images, weight) = (contiguous(images), contiguous(weight));
                 let sizes = $sizes(&images, &weight);
                 let [by_images, by_weight, by_bias] = ops.parents;
-                let slopes = values(&gradient);
+                let output_grad = values(&gradient);
                 if let Some(parent) = by_images {
-                    let slope = $kind::image_gradient($($numbers,)? sizes, slopes, values(&weight));
+                    let grad = $kind::image_gradient($($precision,)? sizes, output_grad, values(&weight));
                     let shape = images.layout().shape().clone();
-                    grads.register::<Flex>(parent.id, with_values(slope, shape));
+                    grads.register::<Flex>(parent.id, from_values(grad, shape));
                 }
                 if let Some(parent) = by_weight {
-                    let slope = $kind::weight_gradient($($numbers,)? sizes, values(&images), slopes);
+                    let grad = $kind::weight_gradient($($precision,)? sizes, values(&images), output_grad);
                     let shape = weight.layout().shape().clone();
-                    grads.register::<Flex>(parent.id, with_values(slope, shape));
+                    grads.register::<Flex>(parent.id, from_values(grad, shape));
                 }
                 if let Some(parent) = by_bias {
                     grads.register::<Flex>(parent.id, sum_over_pixels(gradient));
@@ -191,28 +193,28 @@ macro_rules! convolution_backward {
     };
 }
 
-convolution_backward!(Convolve, conv_sizes, convolution, numbers: Numbers);
-convolution_backward!(ConvolveDepthwise, depthwise_sizes, depthwise);
-convolution_backward!(ConvolvePointwise, pointwise_sizes, pointwise, numbers: Numbers);
+convolution_backward!(Conv3x3, conv_sizes, conv3x3, precision: MulPrecision);
+convolution_backward!(ConvDepthwise, depthwise_sizes, depthwise);
+convolution_backward!(ConvPointwise, pointwise_sizes, pointwise, precision: MulPrecision);
 
-/// The gradient of a bias: `[batch, channels, height, width]` to `[channels]`.
+/// The gradient of a bias `[channels]`, given the output's `[batch, channels, height, width]`.
 fn sum_over_pixels(gradient: FlexTensor) -> FlexTensor {
     let [_, channels, height, width] = dims(&gradient);
-    let gradient = in_one_piece(gradient);
-    let sums = planes::sums(values(&gradient), height * width);
-    with_values(planes::by_channel(&sums, channels), [channels])
+    let gradient = contiguous(gradient);
+    let sums = channels_first::sums(values(&gradient), height * width);
+    from_values(channels_first::by_channel(&sums, channels), [channels])
 }
 
 #[derive(Debug)]
-struct Attend;
+struct AttentionBackward;
 
-impl Backward<Flex, 4> for Attend {
+impl Backward<Flex, 4> for AttentionBackward {
     type State = Attention;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = forwards(grads.consume::<Flex>(&ops.node));
+        let gradient = with_positive_strides(grads.consume::<Flex>(&ops.node));
         let sizes = ops.state.sizes;
-        let slopes = attention::backward(sizes, ops.state.inputs(), view(&gradient));
+        let input_grads = attention::backward(sizes, ops.state.inputs(), view(&gradient));
         let attention::Sizes {
             groups,
             heads,
@@ -220,35 +222,35 @@ impl Backward<Flex, 4> for Attend {
             width,
             biases,
         } = sizes;
-        // Computed head by head.
-        let grouped = |slope, size: [usize; 4]| with_values(slope, size).transpose(0, 1);
-        let mut register = |parent: usize, slope: FlexTensor| {
+        // The kernel's outermost axis is the head, the tensors' the group.
+        let grouped = |grad, size: [usize; 4]| from_values(grad, size).transpose(0, 1);
+        let mut register = |parent: usize, grad: FlexTensor| {
             if let Some(parent) = &ops.parents[parent] {
-                grads.register::<Flex>(parent.id, slope);
+                grads.register::<Flex>(parent.id, grad);
             }
         };
         let shape = [heads, groups, positions, width];
-        register(0, grouped(slopes.query, shape));
-        register(1, grouped(slopes.key, shape));
-        register(2, grouped(slopes.value, shape));
+        register(0, grouped(input_grads.query, shape));
+        register(1, grouped(input_grads.key, shape));
+        register(2, grouped(input_grads.value, shape));
         register(
             3,
-            grouped(slopes.bias, [heads, biases, positions, positions]),
+            grouped(input_grads.bias, [heads, biases, positions, positions]),
         );
     }
 }
 
 #[derive(Debug)]
-struct Normalize;
+struct LayerNorm;
 
-impl Backward<Flex, 3> for Normalize {
+impl Backward<Flex, 3> for LayerNorm {
     type State = (FlexTensor, FlexTensor, f64);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let mut gradient = taken(grads.consume::<Flex>(&ops.node));
+        let mut gradient = into_owned(grads.consume::<Flex>(&ops.node));
         let (x, weight, epsilon) = ops.state;
-        let (x, weight) = (in_one_piece(x), in_one_piece(weight));
-        let slopes = layer_norm::backward(
+        let (x, weight) = (contiguous(x), contiguous(weight));
+        let weight_grads = layer_norm::backward(
             values(&x),
             values(&weight),
             gradient.storage_mut(),
@@ -259,38 +261,38 @@ impl Backward<Flex, 3> for Normalize {
             grads.register::<Flex>(parent.id, gradient);
         }
         if let Some(parent) = &ops.parents[1] {
-            grads.register::<Flex>(parent.id, with_values(slopes.weight, shape.clone()));
+            grads.register::<Flex>(parent.id, from_values(weight_grads.weight, shape.clone()));
         }
         if let Some(parent) = &ops.parents[2] {
-            grads.register::<Flex>(parent.id, with_values(slopes.bias, shape));
+            grads.register::<Flex>(parent.id, from_values(weight_grads.bias, shape));
         }
     }
 }
 
 #[derive(Debug)]
-struct Project;
+struct Linear;
 
-impl Backward<Flex, 3> for Project {
-    type State = (FlexTensor, FlexTensor, Numbers);
+impl Backward<Flex, 3> for Linear {
+    type State = (FlexTensor, FlexTensor, MulPrecision);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = in_one_piece(grads.consume::<Flex>(&ops.node));
-        let (x, weight, numbers) = ops.state;
-        let (x, weight) = (in_one_piece(x), in_one_piece(weight));
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        let (x, weight, precision) = ops.state;
+        let (x, weight) = (contiguous(x), contiguous(weight));
         let [outputs, inputs] = dims(&weight);
-        let (size, slopes) = ([inputs, outputs], values(&gradient));
+        let (size, output_grad) = ([inputs, outputs], values(&gradient));
         if let Some(parent) = &ops.parents[0] {
-            let slope = linear::row_gradient(numbers, slopes, values(&weight), size);
+            let grad = linear::row_gradient(precision, output_grad, values(&weight), size);
             let shape = x.layout().shape().clone();
-            grads.register::<Flex>(parent.id, with_values(slope, shape));
+            grads.register::<Flex>(parent.id, from_values(grad, shape));
         }
         if let Some(parent) = &ops.parents[1] {
-            let slope = linear::weight_gradient(numbers, values(&x), slopes, size);
-            grads.register::<Flex>(parent.id, with_values(slope, [outputs, inputs]));
+            let grad = linear::weight_gradient(precision, values(&x), output_grad, size);
+            grads.register::<Flex>(parent.id, from_values(grad, [outputs, inputs]));
         }
         if let Some(parent) = &ops.parents[2] {
-            let slope = features::sum_rows(slopes, outputs);
-            grads.register::<Flex>(parent.id, with_values(slope, [outputs]));
+            let grad = channels_last::sum_rows(output_grad, outputs);
+            grads.register::<Flex>(parent.id, from_values(grad, [outputs]));
         }
     }
 }

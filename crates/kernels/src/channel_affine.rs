@@ -1,49 +1,49 @@
-//! One factor, one summand and a function for all pixels of a channel, in one pass.
+//! A scale, a shift and an activation per channel, in one pass.
 
 use rayon::prelude::*;
 
-use crate::activation::{Activation, apply_here};
+use crate::activation::{Activation, apply_serial};
 use crate::vectors::vectorized;
 
-/// Pixels that stay in the nearest cache between the sum and the function.
+/// Pixels that stay in the L1 cache between the multiplication and the activation.
 const PIECE: usize = 4096;
 
-/// `activation(factor · x + summand)` for each channel; what a batch norm does outside training.
+/// `activation(scale · x + shift)` for each channel; what a batch norm does outside training.
 #[derive(Clone, Copy, Debug)]
-pub struct Affine<'a> {
+pub struct ChannelAffine<'a> {
     /// `[channels]`.
-    pub factors: &'a [f32],
+    pub scale: &'a [f32],
     /// `[channels]`.
-    pub summands: &'a [f32],
-    /// Of the sums.
+    pub shift: &'a [f32],
+    /// Applied to the sums, if any.
     pub activation: Option<Activation>,
 }
 
-impl Affine<'_> {
-    /// Some pixels of one channel, in place, on this thread.
+impl ChannelAffine<'_> {
+    /// Transforms some pixels of one channel in place, on this thread.
     pub fn apply(self, channel: usize, pixels: &mut [f32]) {
-        let (factor, summand) = (self.factors[channel], self.summands[channel]);
+        let (scale, shift) = (self.scale[channel], self.shift[channel]);
         for piece in pixels.chunks_mut(PIECE) {
             vectorized(
                 #[inline(always)]
                 || {
                     for x in piece.iter_mut() {
-                        *x = *x * factor + summand;
+                        *x = *x * scale + shift;
                     }
                 },
             );
             if let Some(activation) = self.activation {
-                apply_here(piece, activation);
+                apply_serial(piece, activation);
             }
         }
     }
 
-    /// All channels, in place, on all threads.
+    /// Transforms all channels in place, on all threads.
     ///
     /// # Shapes
     /// - planes: `[batch, channels, area]`
     pub fn apply_to_all(self, planes: &mut [f32], area: usize) {
-        let channels = self.factors.len();
+        let channels = self.scale.len();
         let planes = planes.par_chunks_mut(area).enumerate();
         planes.for_each(|(index, plane)| self.apply(index % channels, plane));
     }

@@ -1,4 +1,4 @@
-//! Rows of features: sums over rows, factors and summands for each feature.
+//! Rows `[rows, features]`: sums over rows, and one factor and summand per feature.
 
 use rayon::prelude::*;
 
@@ -32,7 +32,7 @@ pub fn sum_products(left: &[f32], right: &[f32], features: usize) -> Vec<f32> {
             sums
         })
         .collect();
-    added(&pieces, features)
+    sum_pieces(&pieces, features)
 }
 
 /// `Σ` over all rows, feature by feature.
@@ -58,20 +58,20 @@ pub fn sum_rows(rows: &[f32], features: usize) -> Vec<f32> {
             sums
         })
         .collect();
-    added(&pieces, features)
+    sum_pieces(&pieces, features)
 }
 
-fn added(pieces: &[Vec<f32>], features: usize) -> Vec<f32> {
-    let mut total = vec![0.0; features];
+fn sum_pieces(pieces: &[Vec<f32>], features: usize) -> Vec<f32> {
+    let mut sum_lanes = vec![0.0; features];
     for piece in pieces {
-        for (sum, term) in total.iter_mut().zip(piece) {
+        for (sum, term) in sum_lanes.iter_mut().zip(piece) {
             *sum += term;
         }
     }
-    total
+    sum_lanes
 }
 
-/// `x = factor · x + summand`.
+/// `x = factor · x + summand`, in place.
 ///
 /// # Shapes
 /// - rows: `[rows, features]`
@@ -92,7 +92,7 @@ pub fn scale_and_shift(rows: &mut [f32], factors: &[f32], summands: &[f32]) {
     });
 }
 
-/// `x = factor · x + weight · y`.
+/// `x = factor · x + weight · y`, in place.
 ///
 /// # Shapes
 /// - rows, others: `[rows, features]`

@@ -1,10 +1,11 @@
-//! A table of relative positions, spread over the pairs of a window's positions.
+//! Relative position bias (Liu et al., *Swin Transformer*): a table by relative position, expanded to
+//! the pairs of a window's positions.
 
 use rayon::prelude::*;
 
 /// For each (query, key) pair of a `size × size` window, the row of their relative distance in a
 /// table of all `(2 size − 1)²` of them: `[size⁴]`, the query slowest.
-pub fn pair_index(size: usize) -> Vec<i64> {
+pub fn relative_position_index(size: usize) -> Vec<i64> {
     let place = move |p: usize| (p / size, p % size);
     (0..size * size)
         .flat_map(|q| (0..size * size).map(move |k| (place(q), place(k))))
@@ -13,8 +14,8 @@ pub fn pair_index(size: usize) -> Vec<i64> {
         .collect()
 }
 
-/// Calls `run` for every row of keys that a query sees: where the row starts among the pairs, and
-/// where in the table its last key's distance stands; the keys before follow it there.
+/// Calls `run` for every query and every row of keys: with the index of the row's first pair in
+/// `[size², size²]`, and the table row of its last key; earlier keys have the table rows that follow.
 fn rows(size: usize, mut run: impl FnMut(usize, usize)) {
     let reach = 2 * size - 1;
     for query in 0..size * size {
@@ -28,10 +29,12 @@ fn rows(size: usize, mut run: impl FnMut(usize, usize)) {
     }
 }
 
+/// Expands a table to pairs.
+///
 /// # Shapes
 /// - table: `[(2 size − 1)², heads]`
 /// - output: `[heads, size², size²]` (query, key)
-pub fn spread(table: &[f32], size: usize, heads: usize) -> Vec<f32> {
+pub fn expand(table: &[f32], size: usize, heads: usize) -> Vec<f32> {
     let area = size * size;
     let mut biases = vec![0.0; heads * area * area];
     let heads_of_table = biases.par_chunks_mut(area * area).enumerate();
@@ -47,20 +50,20 @@ pub fn spread(table: &[f32], size: usize, heads: usize) -> Vec<f32> {
     biases
 }
 
-/// The gradient of the table, given that of the biases.
+/// The gradient of the table, given that of the pairs: sums over pairs of one relative position.
 ///
 /// # Shapes
 /// - gradient: `[heads, size², size²]`
 /// - output: `[(2 size − 1)², heads]`
-pub fn gather(gradient: &[f32], size: usize, heads: usize) -> Vec<f32> {
+pub fn backward(gradient: &[f32], size: usize, heads: usize) -> Vec<f32> {
     let area = size * size;
     let distances = (2 * size - 1) * (2 * size - 1);
     let columns = gradient.par_chunks(area * area).map(|gradient| {
         let mut column = vec![0.0; distances];
         rows(size, |start, last| {
             let sums = column[last..][..size].iter_mut().rev();
-            for (sum, slope) in sums.zip(&gradient[start..][..size]) {
-                *sum += slope;
+            for (sum, grad) in sums.zip(&gradient[start..][..size]) {
+                *sum += grad;
             }
         });
         column

@@ -1,4 +1,4 @@
-//! Vectors brought to a given length.
+//! Vectors scaled to a given L2 norm.
 
 use rayon::prelude::*;
 
@@ -6,15 +6,15 @@ use crate::vectors::{sum, vectorized};
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
-/// Shorter vectors count as this long, as in `torch.nn.functional.normalize`.
+/// Lower bound of a vector's own norm, as in `torch.nn.functional.normalize`.
 const SHORTEST: f32 = 1e-12;
 
-/// Brings the leading vectors of every row to `lengths`, in place.
+/// Scales the leading vectors of every row to the norms `lengths`, in place.
 ///
 /// # Shapes
 /// - rows: `[rows, features]`, vectors of `width` values
 /// - lengths: `[vectors]`, at most `features / width`
-pub fn set(rows: &mut [f32], features: usize, width: usize, lengths: &[f32]) {
+pub fn forward(rows: &mut [f32], features: usize, width: usize, lengths: &[f32]) {
     rows.par_chunks_mut(ROWS * features).for_each(|rows| {
         vectorized(
             #[inline(always)]
@@ -32,7 +32,7 @@ pub fn set(rows: &mut [f32], features: usize, width: usize, lengths: &[f32]) {
     });
 }
 
-/// Replaces the gradients of the output by those of the rows; the gradient of the lengths.
+/// Replaces the gradients of the output by those of the rows, and returns the gradient of the lengths.
 ///
 /// # Shapes
 /// - rows, gradients: `[rows, features]`
@@ -61,13 +61,13 @@ pub fn backward(
             sums
         })
         .collect();
-    let mut total = vec![0.0; lengths.len()];
+    let mut sum_lanes = vec![0.0; lengths.len()];
     for piece in pieces {
-        for (sum, term) in total.iter_mut().zip(piece) {
+        for (sum, term) in sum_lanes.iter_mut().zip(piece) {
             *sum += term;
         }
     }
-    total
+    sum_lanes
 }
 
 #[inline(always)]

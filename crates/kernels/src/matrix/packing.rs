@@ -1,41 +1,43 @@
-//! A product's factors as the inner loop takes them.
+//! A product's factors in the order in which the inner loop reads them.
 
 use std::borrow::Cow;
 
 use pulp::bytemuck;
 use rayon::prelude::*;
 
-use super::numbers::Numbers;
-use super::transpose::{TURNED, transpose};
-use super::unit::Unit;
-use super::{Place, Threads};
+use super::dot::DotUnit;
+use super::layout::MatrixLayout;
+use super::precision::MulPrecision;
+use super::threading::Threading;
+use super::transpose::{BLOCK, transpose};
 
-/// The left factor: rows of words, neighbours along the axis that is summed.
+/// The left factor `[rows, depth]` in words, contiguous along `depth`; borrowed where f32 values lie
+/// so already.
 #[derive(Debug)]
-pub struct Left<'a> {
+pub struct Lhs<'a> {
     words: Cow<'a, [u32]>,
     start: usize,
     pitch: usize,
-    /// Rows.
+    /// Rows of the factor.
     pub rows: usize,
     /// Words of a row.
     pub length: usize,
 }
 
-impl<'a> Left<'a> {
-    /// Prepares `[rows, depth]`; what lies as it must is not copied.
+impl<'a> Lhs<'a> {
+    /// From a matrix `[rows, depth]`; contiguous rows of f32 are not copied.
     ///
     /// # Panics
     /// When the matrix reaches beyond its slice.
     pub fn new(
-        numbers: Numbers,
+        precision: MulPrecision,
         [rows, depth]: [usize; 2],
-        (values, place): (&'a [f32], Place),
+        (values, place): (&'a [f32], MatrixLayout),
     ) -> Self {
         place.check([rows, depth], values);
-        let unit = Unit::of(numbers);
+        let unit = DotUnit::of(precision);
         let length = unit.words(depth);
-        if let (Unit::Singles(_), 1) = (unit, place.column) {
+        if let (DotUnit::F32(_), 1) = (unit, place.column) {
             return Self {
                 words: Cow::Borrowed(bytemuck::cast_slice(values)),
                 start: place.start,
@@ -48,7 +50,7 @@ impl<'a> Left<'a> {
         let mut line = Vec::new();
         for (row, words) in words.chunks_exact_mut(length).enumerate() {
             let first = place.start + row * place.row;
-            unit.convert(along(values, first, place.column, depth, &mut line), words);
+            unit.convert(gather(values, first, place.column, depth, &mut line), words);
         }
         Self {
             words: Cow::Owned(words),
@@ -66,8 +68,8 @@ impl<'a> Left<'a> {
     }
 }
 
-/// `count` values, `step` apart: where they lie, or gathered in `line`.
-fn along<'a>(
+/// `count` values at a stride of `step`: borrowed if contiguous, else gathered in `line`.
+fn gather<'a>(
     values: &'a [f32],
     first: usize,
     step: usize,
@@ -82,47 +84,48 @@ fn along<'a>(
     line
 }
 
-/// Vectors side by side in a panel.
+/// Vectors of columns in a whole panel.
 pub const VECTORS: usize = 3;
 
-/// The right factor: panels of as many columns as the inner loop takes at once; the last may be
-/// narrower. `[columns / width, depth, width]` words.
+/// The right factor `[depth, columns]` in panels of [`VECTORS`] vectors of columns, each panel
+/// contiguous: `[columns / width, depth, width]` words. The last panel may have fewer vectors, and
+/// zeros beyond the last column.
 #[derive(Debug)]
-pub struct Panels {
+pub struct RhsPanels {
     words: Vec<u32>,
     lanes: usize,
-    /// Columns.
+    /// Columns of the factor.
     pub columns: usize,
     /// Words of a column.
     pub depth: usize,
 }
 
-/// Some columns of the right factor.
+/// One panel of the right factor.
 #[derive(Clone, Copy, Debug)]
-pub struct Panel<'a> {
+pub struct RhsPanel<'a> {
     /// `[depth, vectors, lanes]`.
     pub words: &'a [u32],
-    /// The first column.
+    /// Index of the first column.
     pub first: usize,
-    /// Columns, the last vector's padding left out.
+    /// Columns, without the last vector's padding.
     pub columns: usize,
-    /// Vectors side by side.
+    /// Vectors of columns, 1 to [`VECTORS`].
     pub vectors: usize,
 }
 
-impl Panels {
+impl RhsPanels {
     /// Packs `[depth, columns]`.
     ///
     /// # Panics
     /// When the matrix reaches beyond its slice.
     pub fn new(
-        numbers: Numbers,
+        precision: MulPrecision,
         [depth, columns]: [usize; 2],
-        right: (&[f32], Place),
-        threads: Threads,
+        right: (&[f32], MatrixLayout),
+        threads: Threading,
     ) -> Self {
         right.1.check([depth, columns], right.0);
-        let unit = Unit::of(numbers);
+        let unit = DotUnit::of(precision);
         let lanes = unit.lanes();
         let length = unit.words(depth);
         let mut words = vec![0; columns.div_ceil(lanes) * lanes * length];
@@ -131,13 +134,13 @@ impl Panels {
             let first = index * width;
             let columns = [first, columns.min(first + width)];
             match right.1.column {
-                1 => lay_rows(unit, columns, depth, right, words),
-                _ => turn_columns(unit, columns, depth, right, words),
+                1 => pack_rows(unit, columns, depth, right, words),
+                _ => pack_columns(unit, columns, depth, right, words),
             }
         };
         match threads {
-            Threads::This => words.chunks_mut(width * length).enumerate().for_each(pack),
-            Threads::All => {
+            Threading::Caller => words.chunks_mut(width * length).enumerate().for_each(pack),
+            Threading::Pool => {
                 let panels = words.par_chunks_mut(width * length).enumerate();
                 panels.for_each(pack);
             }
@@ -152,10 +155,10 @@ impl Panels {
 
     /// All panels.
     #[inline(always)]
-    pub fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
+    pub fn panels(&self) -> impl Iterator<Item = RhsPanel<'_>> {
         let width = VECTORS * self.lanes;
         let panels = self.words.chunks(width * self.depth).enumerate();
-        panels.map(move |(index, words)| Panel {
+        panels.map(move |(index, words)| RhsPanel {
             words,
             first: index * width,
             columns: width.min(self.columns - index * width),
@@ -164,17 +167,17 @@ impl Panels {
     }
 }
 
-/// A panel of a matrix whose rows lie in one piece.
-fn lay_rows(
-    unit: Unit,
+/// Packs columns `[first, end)` of a matrix with contiguous rows.
+fn pack_rows(
+    unit: DotUnit,
     [first, end]: [usize; 2],
     depth: usize,
-    (values, place): (&[f32], Place),
+    (values, place): (&[f32], MatrixLayout),
     words: &mut [u32],
 ) {
     let width = words.len() / unit.words(depth);
     let row = |index: usize| &values[place.start + index * place.row..][first..end];
-    let step = unit.numbers_per_word();
+    let step = unit.values_per_word();
     for (word, line) in words.chunks_exact_mut(width).enumerate() {
         let index = word * step;
         let line = &mut line[..end - first];
@@ -185,23 +188,23 @@ fn lay_rows(
     }
 }
 
-/// A panel of a matrix whose columns lie in one piece, or anywhere.
-fn turn_columns(
-    unit: Unit,
+/// Packs columns `[first, end)` of a matrix with any strides, by transposing blocks of columns.
+fn pack_columns(
+    unit: DotUnit,
     [first, end]: [usize; 2],
     depth: usize,
-    (values, place): (&[f32], Place),
+    (values, place): (&[f32], MatrixLayout),
     words: &mut [u32],
 ) {
     let length = unit.words(depth);
     let width = words.len() / length;
     let mut line = Vec::new();
-    let mut columns = vec![0; TURNED * length];
-    for some in (first..end).step_by(TURNED) {
-        let count = TURNED.min(end - some);
+    let mut columns = vec![0; BLOCK * length];
+    for some in (first..end).step_by(BLOCK) {
+        let count = BLOCK.min(end - some);
         for (index, column) in columns.chunks_exact_mut(length).take(count).enumerate() {
             let start = place.start + (some + index) * place.column;
-            unit.convert(along(values, start, place.row, depth, &mut line), column);
+            unit.convert(gather(values, start, place.row, depth, &mut line), column);
         }
         transpose(&columns, length, count, &mut words[some - first..], width);
     }

@@ -1,10 +1,10 @@
-//! Half of the features, after an activation, times the other half.
+//! Gated linear units: half of the features, after an activation, times the other half.
 
 use rayon::prelude::*;
 
-use crate::activation::{Activation, apply_here, pull_back_here};
+use crate::activation::{Activation, apply_serial, backward_serial};
 
-/// Values of one task.
+/// Values of one task, about.
 const TASK: usize = 1 << 14;
 
 fn rows_of_a_task(hidden: usize) -> usize {
@@ -27,7 +27,7 @@ pub fn forward(both: &[f32], hidden: usize, activation: Activation) -> Vec<f32> 
             for (output, both) in pairs.zip(both.chunks_exact(2 * hidden)) {
                 let (gate, value) = both.split_at(hidden);
                 output.copy_from_slice(gate);
-                apply_here(output, activation);
+                apply_serial(output, activation);
                 for (output, value) in output.iter_mut().zip(value) {
                     *output *= value;
                 }
@@ -36,7 +36,7 @@ pub fn forward(both: &[f32], hidden: usize, activation: Activation) -> Vec<f32> 
     output
 }
 
-/// The gradient of both halves.
+/// The gradient of both halves, given that of the output.
 ///
 /// # Shapes
 /// - both and output: `[rows, 2 × hidden]`
@@ -47,34 +47,34 @@ pub fn backward(
     hidden: usize,
     activation: Activation,
 ) -> Vec<f32> {
-    let mut slopes = vec![0.0; both.len()];
+    let mut input_grads = vec![0.0; both.len()];
     let rows = rows_of_a_task(hidden);
-    slopes
+    input_grads
         .par_chunks_mut(rows * 2 * hidden)
         .zip(both.par_chunks(rows * 2 * hidden))
         .zip(gradients.par_chunks(rows * hidden))
-        .for_each(|((slopes, both), gradients)| {
-            let rows = slopes
+        .for_each(|((input_grads, both), gradients)| {
+            let rows = input_grads
                 .chunks_exact_mut(2 * hidden)
                 .zip(both.chunks_exact(2 * hidden))
                 .zip(gradients.chunks_exact(hidden));
-            for ((slopes, both), gradient) in rows {
-                row_backward(slopes, both, gradient, activation);
+            for ((input_grads, both), gradient) in rows {
+                row_backward(input_grads, both, gradient, activation);
             }
         });
-    slopes
+    input_grads
 }
 
-fn row_backward(slopes: &mut [f32], both: &[f32], gradient: &[f32], activation: Activation) {
+fn row_backward(input_grads: &mut [f32], both: &[f32], gradient: &[f32], activation: Activation) {
     let (gate, value) = both.split_at(gradient.len());
-    let (by_gate, by_value) = slopes.split_at_mut(gradient.len());
-    for ((slope, gradient), value) in by_gate.iter_mut().zip(gradient).zip(value) {
-        *slope = gradient * value;
+    let (by_gate, by_value) = input_grads.split_at_mut(gradient.len());
+    for ((grad, gradient), value) in by_gate.iter_mut().zip(gradient).zip(value) {
+        *grad = gradient * value;
     }
-    pull_back_here(gate, by_gate, activation);
+    backward_serial(gate, by_gate, activation);
     by_value.copy_from_slice(gate);
-    apply_here(by_value, activation);
-    for (slope, gradient) in by_value.iter_mut().zip(gradient) {
-        *slope *= gradient;
+    apply_serial(by_value, activation);
+    for (grad, gradient) in by_value.iter_mut().zip(gradient) {
+        *grad *= gradient;
     }
 }

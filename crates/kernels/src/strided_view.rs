@@ -1,4 +1,4 @@
-//! Values that lie at regular steps, brought into one piece by all threads.
+//! Strided tensors read in row-major order, on all threads.
 
 use rayon::prelude::*;
 
@@ -6,44 +6,44 @@ use crate::vectors::vectorized;
 
 /// Values of one task.
 const TASK: usize = 1 << 14;
-/// Rows and columns that are exchanged within the nearest cache.
+/// Rows and columns that are transposed within the L1 cache.
 const TILE: usize = 16;
 
-/// Where the values of a tensor lie in a slice.
+/// Sizes and strides of a tensor in a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lattice {
-    /// The first value's index.
+pub struct StridedView {
+    /// Index of the first value.
     start: usize,
-    /// Size of each axis and the step from one of its values to the next, outermost first. Axes of
-    /// one value are left out, and axes that continue each other are one.
+    /// `(size, stride)` of each axis, outermost first, without axes of size 1; neighbouring axes that
+    /// one stride can express are merged.
     axes: Vec<(usize, usize)>,
 }
 
-impl Lattice {
-    /// Of the sizes and steps of a tensor's axes.
+impl StridedView {
+    /// From `(size, stride)` of a tensor's axes, outermost first.
     pub fn new(start: usize, axes: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let mut joined: Vec<(usize, usize)> = Vec::new();
+        let mut reduce_lanes: Vec<(usize, usize)> = Vec::new();
         for (size, step) in axes.into_iter().filter(|&(size, _)| size != 1) {
-            match joined.last_mut() {
+            match reduce_lanes.last_mut() {
                 Some((outer, outer_step)) if *outer_step == size * step => {
                     (*outer, *outer_step) = (*outer * size, step);
                 }
-                _ => joined.push((size, step)),
+                _ => reduce_lanes.push((size, step)),
             }
         }
         Self {
             start,
-            axes: joined,
+            axes: reduce_lanes,
         }
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.axes.iter().map(|(size, _)| size).product()
     }
 
-    /// The steps of the same values under axes of other sizes, if those are regular too.
-    pub fn steps(&self, sizes: &[usize]) -> Option<Vec<usize>> {
+    /// The strides of the same values in another shape, if strides can express it.
+    pub fn reshape_strides(&self, sizes: &[usize]) -> Option<Vec<usize>> {
         let mut steps = vec![1; sizes.len()];
         let mut axis = sizes.len();
         for &(whole, step) in self.axes.iter().rev() {
@@ -60,11 +60,11 @@ impl Lattice {
         Some(steps)
     }
 
-    /// Meets every place of `target` with its value of `source`, in the order of the axes.
+    /// Calls `combine(&mut target[i], source value i)` for every value in row-major order.
     ///
     /// # Panics
     /// When `target` holds another number of values.
-    pub fn meet(
+    pub fn zip_into(
         &self,
         target: &mut [f32],
         source: &[f32],
@@ -82,17 +82,17 @@ impl Lattice {
                 pieces.for_each(|(target, source)| {
                     vectorized(
                         #[inline(always)]
-                        || meet_run(target, source, combine),
+                        || zip_run(target, source, combine),
                     );
                 });
             }
-            [.., (_, 1), (_, step)] if step != 1 => self.exchange(target, source, combine),
-            _ => self.meet_rows(target, source, combine),
+            [.., (_, 1), (_, step)] if step != 1 => self.zip_transposed(target, source, combine),
+            _ => self.zip_rows(target, source, combine),
         }
     }
 
     /// Row by row along the last axis.
-    fn meet_rows(
+    fn zip_rows(
         &self,
         target: &mut [f32],
         source: &[f32],
@@ -102,30 +102,30 @@ impl Lattice {
         let rows = (TASK / length).max(1);
         let tasks = target.par_chunks_mut(rows * length).enumerate();
         tasks.for_each(|(task, target)| {
-            let mut place = Place::of(outer, task * rows);
+            let mut cursor = Cursor::at(outer, task * rows);
             vectorized(
                 #[inline(always)]
                 || {
                     for row in target.chunks_exact_mut(length) {
-                        let source = &source[self.start + place.offset..];
+                        let source = &source[self.start + cursor.offset..];
                         match step {
-                            1 => meet_run(row, &source[..length], combine),
+                            1 => zip_run(row, &source[..length], combine),
                             _ => {
                                 for (index, target) in row.iter_mut().enumerate() {
                                     combine(target, source[index * step]);
                                 }
                             }
                         }
-                        place.advance();
+                        cursor.advance();
                     }
                 },
             );
         });
     }
 
-    /// Where the last axis but one has neighbours in the source: tile by tile, so that both sides
-    /// are met in order.
-    fn exchange(
+    /// For a last axis but one of stride 1: tile by tile, so that both sides are read and written
+    /// along cache lines.
+    fn zip_transposed(
         &self,
         target: &mut [f32],
         source: &[f32],
@@ -135,13 +135,13 @@ impl Lattice {
         let (rows, columns, step) = (inner[0].0, inner[1].0, inner[1].1);
         let planes_of = target.par_chunks_mut(rows * columns).enumerate();
         planes_of.for_each(|(plane, target)| {
-            let start = self.start + Place::of(planes, plane).offset;
+            let start = self.start + Cursor::at(planes, plane).offset;
             let bands = target.par_chunks_mut(TILE * columns).enumerate();
             bands.for_each(|(band, target)| {
                 let source = &source[start + band * TILE..];
                 vectorized(
                     #[inline(always)]
-                    || exchange_band(target, source, columns, step, combine),
+                    || zip_transposed_band(target, source, columns, step, combine),
                 );
             });
         });
@@ -149,15 +149,15 @@ impl Lattice {
 }
 
 #[inline(always)]
-fn meet_run(target: &mut [f32], source: &[f32], combine: impl Fn(&mut f32, f32)) {
+fn zip_run(target: &mut [f32], source: &[f32], combine: impl Fn(&mut f32, f32)) {
     for (target, &value) in target.iter_mut().zip(source) {
         combine(target, value);
     }
 }
 
-/// Up to [`TILE`] rows of `target` from as many neighbours at every `step` of `source`.
+/// Up to [`TILE`] rows of `target`; column `c` of them is contiguous at `source[c · step..]`.
 #[inline(always)]
-fn exchange_band(
+fn zip_transposed_band(
     target: &mut [f32],
     source: &[f32],
     columns: usize,
@@ -190,15 +190,15 @@ fn exchange_band(
     }
 }
 
-/// A place among the outer axes, and its distance from the first.
-struct Place<'a> {
+/// An index of the outer axes, and its offset in the source.
+struct Cursor<'a> {
     axes: &'a [(usize, usize)],
     counts: Vec<usize>,
     offset: usize,
 }
 
-impl<'a> Place<'a> {
-    fn of(axes: &'a [(usize, usize)], mut index: usize) -> Self {
+impl<'a> Cursor<'a> {
+    fn at(axes: &'a [(usize, usize)], mut index: usize) -> Self {
         let mut counts = vec![0; axes.len()];
         let mut offset = 0;
         for (count, &(size, step)) in counts.iter_mut().zip(axes).rev() {
@@ -238,9 +238,9 @@ mod tests {
         let step = |axis: usize| sizes[axis + 1..].iter().product::<usize>();
         let axes: Vec<_> = order.iter().map(|&a| (sizes[a], step(a))).collect();
         let mut found = vec![1.0; count];
-        Lattice::new(0, axes.clone()).meet(&mut found, &source, |target, x| *target += x);
+        StridedView::new(0, axes.clone()).zip_into(&mut found, &source, |target, x| *target += x);
         for (index, found) in found.into_iter().enumerate() {
-            assert_eq!(found, 1.0 + Place::of(&axes, index).offset as f32);
+            assert_eq!(found, 1.0 + Cursor::at(&axes, index).offset as f32);
         }
     }
 
@@ -259,13 +259,16 @@ mod tests {
     #[test]
     fn axes_split_where_they_lie() {
         // Channels last, seen channels first: rows and columns split, nothing else joins.
-        let lattice = Lattice::new(0, [(2, 480), (5, 1), (8, 60), (12, 5)]);
+        let strided_view = StridedView::new(0, [(2, 480), (5, 1), (8, 60), (12, 5)]);
         assert_eq!(
-            lattice.steps(&[2, 5, 4, 2, 6, 2]),
+            strided_view.reshape_strides(&[2, 5, 4, 2, 6, 2]),
             Some(vec![480, 1, 120, 60, 10, 5])
         );
-        assert_eq!(lattice.steps(&[2, 5, 96]), Some(vec![480, 1, 5]));
-        assert_eq!(lattice.steps(&[2, 480]), None);
-        assert_eq!(lattice.steps(&[10, 96]), None);
+        assert_eq!(
+            strided_view.reshape_strides(&[2, 5, 96]),
+            Some(vec![480, 1, 5])
+        );
+        assert_eq!(strided_view.reshape_strides(&[2, 480]), None);
+        assert_eq!(strided_view.reshape_strides(&[10, 96]), None);
     }
 }

@@ -1,35 +1,36 @@
-//! The processor's ways to multiply a word by a vector of words and add up.
+//! Multiply-add of a broadcast word and a vector of words, for each kind of instruction.
 //!
-//! A word has 32 bits: one number of 32, or two neighbours of 16 along the axis that is summed.
+//! A word has 32 bits: one f32, or two bf16 that are neighbours along the axis that is summed.
 
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
-use super::numbers::{Numbers, pair, rounded};
+use super::bf16::{pack_pair, round_to_bf16};
+use super::precision::MulPrecision;
 
 use crate::vectors::{Loop, vectorized};
 
-/// Multiplies words and adds products up in registers.
+/// Instructions that multiply words and add the products to f32 sums in registers.
 pub trait Dot: Copy {
-    /// Words of a vector.
+    /// Words, and sums, of a vector.
     const LANES: usize;
-    /// A vector of words.
+    /// A vector register of words.
     type Words: Copy;
-    /// A vector of sums.
+    /// A vector register of f32 sums.
     type Sums: Copy + bytemuck::Pod;
 
-    /// Sums of nothing.
+    /// A vector of zeros.
     fn zero(self) -> Self::Sums;
-    /// A slice as vectors; what is left over is dropped.
+    /// The slice as whole vectors; up to `LANES - 1` words at its end are left out.
     fn vectors(words: &[u32]) -> &[Self::Words];
-    /// `sums + one · words`.
+    /// `sums + one · words`, lane by lane; with two bf16 per word, both products are added.
     fn add(self, one: u32, words: Self::Words, sums: Self::Sums) -> Self::Sums;
 }
 
-/// Words of one number.
+/// One f32 per word: fused multiply-add of the vectors that `pulp` offers.
 #[derive(Clone, Copy, Debug)]
-pub struct Singles<S>(pub S);
+pub struct F32Dot<S>(pub S);
 
-impl<S: Simd> Dot for Singles<S> {
+impl<S: Simd> Dot for F32Dot<S> {
     const LANES: usize = S::F32_LANES;
     type Words = S::f32s;
     type Sums = S::f32s;
@@ -53,29 +54,29 @@ impl<S: Simd> Dot for Singles<S> {
 
 #[cfg(target_arch = "x86_64")]
 pulp::simd_type! {
-    /// Words of two numbers, on processors with AVX-512 BF16.
-    pub struct Pairs {
+    /// Two bf16 per word: `vdpbf16ps` of AVX-512 BF16.
+    pub struct Bf16Dot {
         foundation: "avx512f",
         bytes: "avx512bw",
         lengths: "avx512vl",
-        numbers: "avx512bf16",
+        conversions: "avx512bf16",
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Pairs {
-    /// Sixteen numbers as eight words.
+impl Bf16Dot {
+    /// Rounds sixteen f32 to bf16, packed in eight words.
     #[inline(always)]
-    fn narrow(self, numbers: [f32; 16]) -> [u32; 8] {
+    fn narrow(self, values: [f32; 16]) -> [u32; 8] {
         #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]
         // SAFETY: a value of this type exists only where the processor has the instruction.
-        let words = unsafe { std::arch::x86_64::_mm512_cvtneps_pbh(pulp::cast(numbers)) };
+        let words = unsafe { std::arch::x86_64::_mm512_cvtneps_pbh(pulp::cast(values)) };
         pulp::cast(words)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Dot for Pairs {
+impl Dot for Bf16Dot {
     const LANES: usize = 16;
     type Words = pulp::u32x16;
     type Sums = pulp::f32x16;
@@ -107,54 +108,56 @@ impl Dot for Pairs {
     }
 }
 
-/// A way that this processor has.
+/// The multiply-add instructions to use, of those that this processor has.
 #[derive(Clone, Copy, Debug)]
-pub enum Unit {
-    /// Numbers of 32 bits.
-    Singles(Arch),
-    /// Numbers rounded to 16 bits, multiplied as ones of 32.
-    Rounded(Arch),
-    /// Pairs of 16 bits.
+pub enum DotUnit {
+    /// f32.
+    F32(Arch),
+    /// Factors rounded to bf16 and multiplied as f32.
+    RoundedBf16(Arch),
+    /// Pairs of bf16.
     #[cfg(target_arch = "x86_64")]
-    Pairs(Pairs),
+    Bf16(Bf16Dot),
 }
 
-/// Work that is written once for all units.
+/// A loop that is written once and compiled for every kind of instruction.
 pub trait WithDot {
-    /// Does it, holding the sums of `HELD` rows in registers.
+    /// Runs it with `dot`, holding the sums of `HELD` rows in registers.
     fn with_dot<D: Dot, const HELD: usize>(self, dot: D);
 }
 
-/// Rows whose sums are held by processors with 32 registers, which come with sixteen lanes.
-pub const MANY_ROWS: usize = 8;
-const FEW_ROWS: usize = 4;
+/// Rows of a register tile where there are 32 vector registers (AVX-512, sixteen lanes). Weights are
+/// packed for this many.
+pub const MAX_TILE_ROWS: usize = 8;
+/// Rows of a register tile where there are 16 vector registers.
+const MIN_TILE_ROWS: usize = 4;
 
-impl Unit {
-    /// The best for these numbers.
-    pub fn of(numbers: Numbers) -> Self {
-        match numbers {
-            Numbers::F32 => Self::Singles(Arch::new()),
+impl DotUnit {
+    /// The fastest that this processor has for a precision.
+    pub fn of(precision: MulPrecision) -> Self {
+        match precision {
+            MulPrecision::F32 => Self::F32(Arch::new()),
             #[cfg(target_arch = "x86_64")]
-            Numbers::Bf16 if let Some(pairs) = Pairs::try_new() => Self::Pairs(pairs),
-            Numbers::Bf16 => Self::Rounded(Arch::new()),
+            MulPrecision::Bf16 if let Some(pairs) = Bf16Dot::try_new() => Self::Bf16(pairs),
+            MulPrecision::Bf16 => Self::RoundedBf16(Arch::new()),
         }
     }
 
-    /// Words that hold `count` numbers.
+    /// Words that hold `count` values.
     pub fn words(self, count: usize) -> usize {
-        count.div_ceil(self.numbers_per_word())
+        count.div_ceil(self.values_per_word())
     }
 
-    /// Numbers in a word.
-    pub fn numbers_per_word(self) -> usize {
+    /// Values per word: 2 with pairs of bf16, else 1.
+    pub fn values_per_word(self) -> usize {
         match self {
-            Self::Singles(_) | Self::Rounded(_) => 1,
+            Self::F32(_) | Self::RoundedBf16(_) => 1,
             #[cfg(target_arch = "x86_64")]
-            Self::Pairs(_) => 2,
+            Self::Bf16(_) => 2,
         }
     }
 
-    /// Words of a vector.
+    /// Words of a vector register.
     pub fn lanes(self) -> usize {
         struct Lanes;
         impl WithSimd for Lanes {
@@ -166,56 +169,56 @@ impl Unit {
             }
         }
         match self {
-            Self::Singles(arch) | Self::Rounded(arch) => arch.dispatch(Lanes),
+            Self::F32(arch) | Self::RoundedBf16(arch) => arch.dispatch(Lanes),
             #[cfg(target_arch = "x86_64")]
-            Self::Pairs(_) => Pairs::LANES,
+            Self::Bf16(_) => Bf16Dot::LANES,
         }
     }
 
-    /// Does `work` with this unit.
+    /// Runs `work` with these instructions.
     pub fn run(self, work: impl WithDot) {
         match self {
-            Self::Singles(arch) | Self::Rounded(arch) => arch.dispatch(OnSingles(work)),
+            Self::F32(arch) | Self::RoundedBf16(arch) => arch.dispatch(OnF32(work)),
             #[cfg(target_arch = "x86_64")]
-            Self::Pairs(pairs) => pairs.vectorize(
+            Self::Bf16(pairs) => pairs.vectorize(
                 #[inline(always)]
-                || work.with_dot::<_, MANY_ROWS>(pairs),
+                || work.with_dot::<_, MAX_TILE_ROWS>(pairs),
             ),
         }
     }
 
-    /// One word: a number, and the one behind it where a word has two.
+    /// The word of a value, or of two where a word holds two.
     #[inline(always)]
     pub fn word(self, first: f32, second: f32) -> u32 {
         match self {
-            Self::Singles(_) => first.to_bits(),
-            Self::Rounded(_) => rounded(first),
+            Self::F32(_) => first.to_bits(),
+            Self::RoundedBf16(_) => round_to_bf16(first),
             #[cfg(target_arch = "x86_64")]
-            Self::Pairs(_) => pair(first, second),
+            Self::Bf16(_) => pack_pair(first, second),
         }
     }
 
-    /// Neighbouring numbers as words.
+    /// Rounds a run of values into words; an odd last value is paired with 0.
     ///
     /// # Panics
     /// When the lengths do not fit.
-    pub fn convert(self, numbers: &[f32], words: &mut [u32]) {
-        assert_eq!(self.words(numbers.len()), words.len());
+    pub fn convert(self, values: &[f32], words: &mut [u32]) {
+        assert_eq!(self.words(values.len()), words.len());
         match self {
-            Self::Singles(_) => words.copy_from_slice(bytemuck::cast_slice(numbers)),
-            Self::Rounded(_) => vectorized(
+            Self::F32(_) => words.copy_from_slice(bytemuck::cast_slice(values)),
+            Self::RoundedBf16(_) => vectorized(
                 #[inline(always)]
                 || {
-                    for (word, &number) in words.iter_mut().zip(numbers) {
-                        *word = rounded(number);
+                    for (word, &value) in words.iter_mut().zip(values) {
+                        *word = round_to_bf16(value);
                     }
                 },
             ),
             #[cfg(target_arch = "x86_64")]
-            Self::Pairs(pairs) => pairs.vectorize(Loop(
+            Self::Bf16(pairs) => pairs.vectorize(Loop(
                 #[inline(always)]
                 || {
-                    let (vectors, rest) = numbers.as_chunks::<16>();
+                    let (vectors, rest) = values.as_chunks::<16>();
                     let (whole, last) = words.as_chunks_mut::<8>();
                     for (words, &vector) in whole.iter_mut().zip(vectors) {
                         *words = pairs.narrow(vector);
@@ -223,34 +226,34 @@ impl Unit {
                     let last = whole.as_flattened_mut()[8 * vectors.len()..]
                         .iter_mut()
                         .chain(last);
-                    for (word, numbers) in last.zip(rest.chunks(2)) {
-                        *word = pair(numbers[0], numbers.get(1).copied().unwrap_or(0.0));
+                    for (word, values) in last.zip(rest.chunks(2)) {
+                        *word = pack_pair(values[0], values.get(1).copied().unwrap_or(0.0));
                     }
                 },
             )),
         }
     }
 
-    /// Words of numbers that lie in rows, one below the other: as many rows as a word has numbers,
-    /// or fewer, where the rest is 0.
+    /// Rounds rows into words that hold one value of each row; there are as many rows as values per
+    /// word, or fewer, where the missing ones are 0.
     ///
     /// # Panics
     /// When there is no row.
     pub fn stack(self, rows: &[&[f32]], words: &mut [u32]) {
         match (self, rows) {
             #[cfg(target_arch = "x86_64")]
-            (Self::Pairs(pairs), [first, second]) => pairs.vectorize(Loop(
+            (Self::Bf16(pairs), [first, second]) => pairs.vectorize(Loop(
                 #[inline(always)]
                 || {
                     for ((word, &first), &second) in words.iter_mut().zip(*first).zip(*second) {
-                        *word = pair(first, second);
+                        *word = pack_pair(first, second);
                     }
                 },
             )),
             #[cfg(target_arch = "x86_64")]
-            (Self::Pairs(_), [only]) => {
+            (Self::Bf16(_), [only]) => {
                 for (word, &only) in words.iter_mut().zip(*only) {
-                    *word = pair(only, 0.0);
+                    *word = pack_pair(only, 0.0);
                 }
             }
             _ => self.convert(rows[0], words),
@@ -258,17 +261,31 @@ impl Unit {
     }
 }
 
-/// [`WithDot`] for `pulp`.
-struct OnSingles<W>(W);
+impl MulPrecision {
+    /// Whether this processor has instructions that multiply this precision; without, products run at
+    /// the speed of f32.
+    pub fn is_native(self) -> bool {
+        match self {
+            Self::F32 => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Bf16 => Bf16Dot::try_new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Bf16 => false,
+        }
+    }
+}
 
-impl<W: WithDot> WithSimd for OnSingles<W> {
+/// [`WithDot`] for `pulp`.
+struct OnF32<W>(W);
+
+impl<W: WithDot> WithSimd for OnF32<W> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match S::F32_LANES {
-            16 => self.0.with_dot::<_, MANY_ROWS>(Singles(simd)),
-            _ => self.0.with_dot::<_, FEW_ROWS>(Singles(simd)),
+            16 => self.0.with_dot::<_, MAX_TILE_ROWS>(F32Dot(simd)),
+            _ => self.0.with_dot::<_, MIN_TILE_ROWS>(F32Dot(simd)),
         }
     }
 }
@@ -277,16 +294,16 @@ impl<W: WithDot> WithSimd for OnSingles<W> {
 mod tests {
     use super::*;
 
-    /// Both ways of 16 bits hold the same numbers, whichever of them this processor takes.
+    /// Both ways to round to bf16 give the same values.
     #[test]
-    fn pairs_hold_what_rounding_gives() {
-        let Unit::Pairs(pairs) = Unit::of(Numbers::Bf16) else {
+    fn pairs_hold_the_rounded_values() {
+        let DotUnit::Bf16(pairs) = DotUnit::of(MulPrecision::Bf16) else {
             return;
         };
-        let numbers: Vec<f32> = (0..37).map(|i| (i as f32 * 0.737).sin() * 3.0).collect();
-        let singly = |numbers: &[f32]| {
-            let mut words = vec![0; numbers.len()];
-            Unit::Rounded(Arch::new()).convert(numbers, &mut words);
+        let values: Vec<f32> = (0..37).map(|i| (i as f32 * 0.737).sin() * 3.0).collect();
+        let singly = |values: &[f32]| {
+            let mut words = vec![0; values.len()];
+            DotUnit::RoundedBf16(Arch::new()).convert(values, &mut words);
             words
         };
         let halves = |words: Vec<u32>| -> Vec<u32> {
@@ -295,13 +312,13 @@ mod tests {
                 .flat_map(|word| [word << 16, word & 0xffff_0000]);
             halves.collect()
         };
-        let unit = Unit::Pairs(pairs);
+        let unit = DotUnit::Bf16(pairs);
         for count in [1, 2, 15, 16, 17, 31, 32, 37] {
             let mut words = vec![0; unit.words(count)];
-            unit.convert(&numbers[..count], &mut words);
-            assert_eq!(halves(words)[..count], singly(&numbers[..count]), "{count}");
+            unit.convert(&values[..count], &mut words);
+            assert_eq!(halves(words)[..count], singly(&values[..count]), "{count}");
         }
-        let (above, below) = numbers.split_at(18);
+        let (above, below) = values.split_at(18);
         let mut words = vec![0; 18];
         unit.stack(&[above, &below[..18]], &mut words);
         let expected = singly(above).into_iter().zip(singly(below));

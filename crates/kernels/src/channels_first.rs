@@ -1,4 +1,4 @@
-//! Whole planes, each with one number: sums over pixels, a factor for all pixels.
+//! Planes `[n, area]`: sums over pixels, and one factor per plane.
 
 use rayon::prelude::*;
 
@@ -38,7 +38,7 @@ pub fn sum_products(left: &[f32], right: &[f32], area: usize) -> Vec<f32> {
         .collect()
 }
 
-/// What the planes of a channel have together.
+/// The sum over the batch of one number per plane.
 ///
 /// # Shapes
 /// - numbers: `[batch, channels]`
@@ -72,7 +72,7 @@ pub fn scale(planes: &mut [f32], area: usize, factors: &[f32]) {
     });
 }
 
-/// Planes of one number each.
+/// Planes filled with one number each.
 ///
 /// # Shapes
 /// - numbers: `[n]`

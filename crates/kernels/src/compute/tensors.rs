@@ -1,71 +1,34 @@
-//! The operations on burn's tensors: on the processor by the kernels, elsewhere as burn has them.
+//! Operations bound by multiplications on burn's tensors: by the kernels on flex, else by burn.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Dispatch, DispatchDevice, Flex};
+use burn::backend::{Dispatch, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{DType, Device, Tensor, activation as plain, module};
+use burn::tensor::{Tensor, activation as plain, module};
 
-use crate::operations::{Kernels, Way, Weights, affine_forward, convolve_forward, linear_forward};
-use crate::passes::{rearrange, unfold_windows};
+use super::ops::{ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, linear_forward};
+use crate::dispatch::{has_kernels, is_final, or_zeros, primitive};
+use crate::memory_bound::tensors::{rearrange, unfold_windows};
+use crate::plain::plain_activation;
 use crate::profile::timed;
-use crate::{Activation, Numbers};
+use crate::{Activation, MulPrecision};
 
-/// Whether the kernels serve a tensor: one of f32 on flex.
-pub fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device().without_autodiff();
-    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && tensor.dtype() == DType::F32
-}
-
-/// Whether nothing records gradients of a tensor on flex, so that results may replace arguments.
-fn is_final<const D: usize>(tensor: &Tensor<D>) -> bool {
-    is_served(tensor) && !tensor.device().is_autodiff()
-}
-
-/// A layer's bias, zeros where it has none.
-fn or_zeros(bias: Option<Tensor<1>>, features: usize, device: &Device) -> Tensor<1> {
-    bias.unwrap_or_else(|| Tensor::zeros([features], device))
-}
-
-pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    tensor
-        .try_into_primitive::<Flex>()
-        .expect("the tensor lies on flex")
-}
-
-/// A function of every value.
+/// An activation, elementwise.
 ///
 /// # Shapes
 /// - input and output: any
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     let device = x.device();
     timed("activation", &device, move || {
-        activated(x, Some(activation))
+        activate_optional(x, Some(activation))
     })
 }
 
-fn activated<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
+fn activate_optional<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
     match activation {
         None => x,
-        Some(activation) if is_served(&x) => {
+        Some(activation) if has_kernels(&x) => {
             Tensor::from_dispatch(Dispatch::activate(x.into_dispatch(), activation))
         }
         Some(activation) => plain_activation(x, activation),
-    }
-}
-
-/// What burn makes of an activation.
-pub fn plain_activation<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
-    match activation {
-        Activation::Relu => plain::relu(x),
-        Activation::Silu => plain::silu(x),
-        Activation::Gelu => plain::gelu(x),
-        Activation::GeluTanh => {
-            let scale = (2.0 / std::f64::consts::PI).sqrt();
-            let square = x.clone().square();
-            let inner = x.clone() * (square * 0.044_715 + 1.0) * scale;
-            x * (inner.tanh() + 1.0) * 0.5
-        }
-        Activation::Sigmoid => plain::sigmoid(x),
     }
 }
 
@@ -83,92 +46,101 @@ pub fn conv2d(
     options: ConvOptions<2>,
 ) -> Tensor<4> {
     let device = images.device();
-    let kind = kind_of(images.dims(), weight.dims(), &options);
-    timed(kind, &device, move || {
-        convolved(images, weight, bias, options, None)
+    let label = profile_label(images.dims(), weight.dims(), &options);
+    timed(label, &device, move || {
+        conv2d_then(images, weight, bias, options, None)
     })
 }
 
-/// [`conv2d`], then `activation(factor · x + summand)`, one factor and summand for each channel, in
+/// [`conv2d`], then `activation(scale · x + shift)`, one scale and summand for each channel, in
 /// the same pass where nothing records gradients: what a batch norm does outside training.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
 /// - weight: `[outputs, inputs / groups, kernel, kernel]`
-/// - bias, factor, summand: `[outputs]`
+/// - bias, scale, shift: `[outputs]`
 /// - output: `[batch, outputs, …, …]`
 pub fn conv2d_affine(
     images: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
-    [factor, summand]: [Tensor<1>; 2],
+    [scale, shift]: [Tensor<1>; 2],
     activation: Option<Activation>,
 ) -> Tensor<4> {
     let device = images.device();
-    let kind = kind_of(images.dims(), weight.dims(), &options);
-    timed(kind, &device, move || {
-        let after = Some(([factor, summand], activation));
-        convolved(images, weight, bias, options, after)
+    let label = profile_label(images.dims(), weight.dims(), &options);
+    timed(label, &device, move || {
+        let epilogue = Some(([scale, shift], activation));
+        conv2d_then(images, weight, bias, options, epilogue)
     })
 }
 
-type AfterTensors = ([Tensor<1>; 2], Option<Activation>);
+type EpilogueTensors = ([Tensor<1>; 2], Option<Activation>);
 
-fn convolved(
+fn conv2d_then(
     images: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
-    after: Option<AfterTensors>,
+    epilogue: Option<EpilogueTensors>,
 ) -> Tensor<4> {
-    let finished = |x: Tensor<4>, after: Option<AfterTensors>| match after {
-        Some(([factor, summand], activation)) => scaled(x, factor, summand, activation),
+    let finished = |x: Tensor<4>, epilogue: Option<EpilogueTensors>| match epilogue {
+        Some(([scale, shift], activation)) => scaled(x, scale, shift, activation),
         None => x,
     };
-    let way = match way_of(&images, &weight, &options) {
-        Ok(way) => way,
-        Err(Other::Patches) => return finished(convolve_patches(images, weight, bias), after),
-        Err(Other::Windows) => {
-            return finished(convolve_windows(images, weight, bias, &options), after);
+    let kind = match conv_kind(&images, &weight, &options) {
+        Ok(kind) => kind,
+        Err(Fallback::Patches) => return finished(conv_patches(images, weight, bias), epilogue),
+        Err(Fallback::Windows) => {
+            return finished(conv_windows(images, weight, bias, &options), epilogue);
         }
-        Err(Other::Any) => return finished(module::conv2d(images, weight, bias, options), after),
+        Err(Fallback::Burn) => {
+            return finished(module::conv2d(images, weight, bias, options), epilogue);
+        }
     };
     let [outputs, ..] = weight.dims();
-    let (bias, numbers) = (or_zeros(bias, outputs, &images.device()), Numbers::chosen());
+    let (bias, precision) = (
+        or_zeros(bias, outputs, &images.device()),
+        MulPrecision::current(),
+    );
     if is_final(&images) && is_final(&weight) {
         let kernel = (primitive(weight), primitive(bias));
-        let after = after.map(|([factor, summand], activation)| {
-            (primitive(factor), primitive(summand), activation)
-        });
-        let kept = (numbers, Weights::Stay);
-        let output = convolve_forward(way, primitive(images), kernel, after, kept);
+        let epilogue = epilogue
+            .map(|([scale, shift], activation)| (primitive(scale), primitive(shift), activation));
+        let kept = (precision, WeightCache::Keep);
+        let output = conv_forward(kind, primitive(images), kernel, epilogue, kept);
         return Tensor::from_primitive::<Flex>(output);
     }
     let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
     let bias = bias.into_dispatch();
-    let output = Tensor::from_dispatch(match way {
-        Way::Full => Dispatch::convolve(images, weight, bias, numbers),
-        Way::Depthwise => Dispatch::convolve_depthwise(images, weight, bias),
-        Way::Pointwise => Dispatch::convolve_pointwise(images, weight, bias, numbers),
+    let output = Tensor::from_dispatch(match kind {
+        ConvKind::Conv3x3 => Dispatch::conv3x3(images, weight, bias, precision),
+        ConvKind::Depthwise => Dispatch::conv_depthwise(images, weight, bias),
+        ConvKind::Pointwise => Dispatch::conv_pointwise(images, weight, bias, precision),
     });
-    finished(output, after)
+    finished(output, epilogue)
 }
 
-/// Convolutions that no kernel of their own serves.
-enum Other {
-    /// Kernels that meet without overlap, gap or border.
+/// How a convolution runs that has no kernel of its own.
+enum Fallback {
+    /// As a linear layer of patches that neither overlap nor leave gaps.
     Patches,
-    /// Windows that are unfolded first.
+    /// As a linear layer of unfolded windows.
     Windows,
-    Any,
+    /// By burn's own operation.
+    Burn,
 }
 
-/// The kernel that serves a convolution.
-fn way_of(images: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> Result<Way, Other> {
+/// The kernel of a convolution, or what stands in for one.
+fn conv_kind(
+    images: &Tensor<4>,
+    weight: &Tensor<4>,
+    options: &ConvOptions<2>,
+) -> Result<ConvKind, Fallback> {
     let same_device = images.device() == weight.device();
-    if !same_device || !is_served(images) || !is_served(weight) {
-        return Err(Other::Any);
+    if !same_device || !has_kernels(images) || !has_kernels(weight) {
+        return Err(Fallback::Burn);
     }
     let [_, inputs, height, width] = images.dims();
     let [outputs, _, side, other] = weight.dims();
@@ -180,16 +152,16 @@ fn way_of(images: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> R
         && height * width > 0;
     let depthwise = options.groups == inputs && outputs == inputs && inputs > 1;
     match side {
-        3 if keeps_size && options.groups == 1 => Ok(Way::Full),
-        3 | 5 | 7 if keeps_size && depthwise => Ok(Way::Depthwise),
-        1 if keeps_size && options.groups == 1 => Ok(Way::Pointwise),
-        _ if is_patches(images.dims(), weight.dims(), options) => Err(Other::Patches),
-        _ if is_windows(weight.dims(), options) => Err(Other::Windows),
-        _ => Err(Other::Any),
+        3 if keeps_size && options.groups == 1 => Ok(ConvKind::Conv3x3),
+        3 | 5 | 7 if keeps_size && depthwise => Ok(ConvKind::Depthwise),
+        1 if keeps_size && options.groups == 1 => Ok(ConvKind::Pointwise),
+        _ if is_patches(images.dims(), weight.dims(), options) => Err(Fallback::Patches),
+        _ if is_windows(weight.dims(), options) => Err(Fallback::Windows),
+        _ => Err(Fallback::Burn),
     }
 }
 
-/// Whether kernels meet without overlap, gap or border.
+/// Whether the stride is the kernel's side, without padding or remainder.
 fn is_patches(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> bool {
     let side = weight[2];
     weight[3] == side
@@ -202,25 +174,25 @@ fn is_patches(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) 
         && images[3].is_multiple_of(side)
 }
 
-/// A convolution of patches that do not overlap: a linear layer of each patch.
-fn convolve_patches(images: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+/// A convolution whose stride is its kernel's side, as a linear layer of each patch.
+fn conv_patches(images: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
     let [batch, inputs, height, width] = images.dims();
     let [outputs, _, side, _] = weight.dims();
     let (rows, columns) = (height / side, width / side);
     let size = [batch, rows, columns, inputs * side * side];
     let split = [batch, inputs, rows, side, columns, side];
-    // Runs as long as they can be: of pixels, or of channels, which lie together between the layers
-    // of encoders that have many.
+    // The copy's innermost axis is the longer one, pixels or channels; encoders with many channels
+    // keep those contiguous.
     let (order, weight) = match inputs < side * side {
         true => ([0, 2, 4, 1, 3, 5], weight),
         false => ([0, 2, 4, 3, 5, 1], weight.permute([0, 2, 3, 1])),
     };
     let patches = rearrange(images, split, order, size);
     let weight = weight.reshape([outputs, inputs * side * side]);
-    projected(patches, weight, bias, None).permute([0, 3, 1, 2])
+    linear_then(patches, weight, bias, None).permute([0, 3, 1, 2])
 }
 
-/// Whether kernels move by more than a pixel, over borders alike at every side.
+/// Whether the stride is above 1, with square kernels and the same padding at every side.
 fn is_windows(weight: [usize; 4], options: &ConvOptions<2>) -> bool {
     let [border, stride] = [options.padding_begin()[0], options.stride[0]];
     weight[3] == weight[2]
@@ -232,8 +204,8 @@ fn is_windows(weight: [usize; 4], options: &ConvOptions<2>) -> bool {
         && options.groups == 1
 }
 
-/// A convolution as a linear layer of what its kernel sees.
-fn convolve_windows(
+/// A strided convolution as a linear layer of unfolded windows.
+fn conv_windows(
     images: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
@@ -244,11 +216,11 @@ fn convolve_windows(
     let windows = unfold_windows(images, side, options.stride[0], options.padding_begin()[0]);
     let weight = weight.permute([0, 2, 3, 1]);
     let weight = weight.reshape([outputs, side * side * inputs]);
-    projected(windows, weight, bias, None).permute([0, 3, 1, 2])
+    linear_then(windows, weight, bias, None).permute([0, 3, 1, 2])
 }
 
-/// What a profile calls a convolution.
-fn kind_of(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> &'static str {
+/// The label of a convolution in a profile.
+fn profile_label(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> &'static str {
     match (weight[2], options.groups) {
         (_, groups) if groups > 1 && groups == images[1] => "depthwise convolution",
         (1, _) => "convolution 1 × 1",
@@ -257,14 +229,14 @@ fn kind_of(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> 
     }
 }
 
-/// Attention of the positions of each group: `softmax(scale · query · keyᵀ + bias) · value`.
+/// `softmax(scale · query · keyᵀ + bias) · value` within each group;
+/// `torch.nn.functional.scaled_dot_product_attention`.
 ///
 /// # Shapes
 /// - query, key, value: `[groups, heads, positions, width]`
-/// - bias: `[n, heads, positions, positions]`, `n` dividing `groups`: group `g` takes that of
-///   `g % n`
+/// - bias: `[n, heads, positions, positions]`, `n` dividing `groups`: group `g` takes bias `g % n`
 /// - output: `[groups, positions, heads × width]`
-pub fn attend(
+pub fn attention(
     query: Tensor<4>,
     key: Tensor<4>,
     value: Tensor<4>,
@@ -274,16 +246,16 @@ pub fn attend(
     let device = query.device();
     timed("attention", &device, move || {
         let [groups, heads, positions, width] = query.dims();
-        let mixed = if is_served(&query) {
+        let mixed = if has_kernels(&query) {
             let none = || Tensor::zeros([0, heads, positions, positions], &query.device());
             let bias = bias.unwrap_or_else(none);
-            Tensor::from_dispatch(Dispatch::attend(
+            Tensor::from_dispatch(Dispatch::sdpa(
                 query.into_dispatch(),
                 key.into_dispatch(),
                 value.into_dispatch(),
                 bias.into_dispatch(),
                 scale,
-                Numbers::chosen(),
+                MulPrecision::current(),
             ))
         } else {
             plain_attention(query, key, value, bias, scale)
@@ -294,7 +266,7 @@ pub fn attend(
     })
 }
 
-/// Attention step by step, `[groups, heads, positions, width]`.
+/// [`attention`] by burn's operations; the output is `[groups, heads, positions, width]`.
 pub fn plain_attention(
     query: Tensor<4>,
     key: Tensor<4>,
@@ -326,7 +298,7 @@ pub fn layer_norm<const D: usize>(
 ) -> Tensor<D> {
     let device = x.device();
     timed("layer norm", &device, move || {
-        if !is_served(&x) {
+        if !has_kernels(&x) {
             return module::layer_norm(x, weight, bias, epsilon);
         }
         let bias = or_zeros(bias, weight.dims()[0], &weight.device());
@@ -335,7 +307,7 @@ pub fn layer_norm<const D: usize>(
             weight.into_dispatch(),
             bias.into_dispatch(),
         );
-        Tensor::from_dispatch(Dispatch::normalize(x, weight, bias, epsilon))
+        Tensor::from_dispatch(Dispatch::norm_rows(x, weight, bias, epsilon))
     })
 }
 
@@ -354,11 +326,11 @@ pub fn linear<const D: usize>(
 ) -> Tensor<D> {
     let device = x.device();
     timed("linear", &device, move || {
-        projected(x, weight, bias, activation)
+        linear_then(x, weight, bias, activation)
     })
 }
 
-fn projected<const D: usize>(
+fn linear_then<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
@@ -371,59 +343,59 @@ fn projected<const D: usize>(
             weight,
             bias,
             activation,
-            (Numbers::chosen(), Weights::Stay),
+            (MulPrecision::current(), WeightCache::Keep),
         );
         return Tensor::from_primitive::<Flex>(output);
     }
-    let product = if is_served(&x) {
+    let product = if has_kernels(&x) {
         let bias = or_zeros(bias, weight.dims()[0], &weight.device()).into_dispatch();
-        Tensor::from_dispatch(Dispatch::project(
+        Tensor::from_dispatch(Dispatch::linear_rows(
             x.into_dispatch(),
             weight.into_dispatch(),
             bias,
-            Numbers::chosen(),
+            MulPrecision::current(),
         ))
     } else {
         module::linear(x, weight.transpose(), bias)
     };
-    activated(product, activation)
+    activate_optional(product, activation)
 }
 
-/// `activation(factor · x + summand)`, one factor and summand for each channel.
+/// `activation(scale · x + shift)`, one scale and summand for each channel.
 ///
 /// # Shapes
 /// - x and output: `[batch, channels, height, width]`
-/// - factor, summand: `[channels]`
+/// - scale, shift: `[channels]`
 pub fn affine(
     x: Tensor<4>,
-    factor: Tensor<1>,
-    summand: Tensor<1>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
     activation: Option<Activation>,
 ) -> Tensor<4> {
     let device = x.device();
     timed("batch norm", &device, move || {
-        scaled(x, factor, summand, activation)
+        scaled(x, scale, shift, activation)
     })
 }
 
 fn scaled(
     x: Tensor<4>,
-    factor: Tensor<1>,
-    summand: Tensor<1>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
     activation: Option<Activation>,
 ) -> Tensor<4> {
     if is_final(&x) {
-        let (factor, summand) = (primitive(factor), primitive(summand));
-        let output = affine_forward(primitive(x), factor, summand, activation);
+        let (scale, shift) = (primitive(scale), primitive(shift));
+        let output = affine_forward(primitive(x), scale, shift, activation);
         return Tensor::from_primitive::<Flex>(output);
     }
-    let [channels] = factor.dims();
+    let [channels] = scale.dims();
     let along = |values: Tensor<1>| values.reshape([1, channels, 1, 1]);
-    activated(x * along(factor) + along(summand), activation)
+    activate_optional(x * along(scale) + along(shift), activation)
 }
 
-/// A transposed convolution whose squares do not overlap: every pixel becomes a square of
-/// `side × side`; `torch.nn.functional.conv_transpose2d` with kernel and stride alike.
+/// A transposed convolution whose stride is its kernel's side;
+/// `torch.nn.functional.conv_transpose2d(..., stride=side)`.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
@@ -434,7 +406,7 @@ pub fn conv_transpose2d(images: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -
     let device = images.device();
     timed("transposed convolution", &device, move || {
         let [inputs, outputs, side, _] = weight.dims();
-        if !is_served(&images) || !is_served(&weight) {
+        if !has_kernels(&images) || !has_kernels(&weight) {
             let options = ConvTransposeOptions::new([side; 2], [0, 0], [0, 0], [1, 1], 1);
             return module::conv_transpose2d(images, weight, Some(bias), options);
         }
@@ -443,7 +415,7 @@ pub fn conv_transpose2d(images: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -
         let weight = weight.permute([2, 3, 1, 0]);
         let weight = weight.reshape([area * outputs, inputs]);
         let bias = bias.repeat_dim(0, area);
-        let squares = projected(images.permute([0, 2, 3, 1]), weight, Some(bias), None);
+        let squares = linear_then(images.permute([0, 2, 3, 1]), weight, Some(bias), None);
         rearrange(
             squares,
             [batch, height, width, side, side * outputs],

@@ -1,0 +1,384 @@
+//! A backend extension for operations bound by multiplications, and its forward passes on flex.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, backend_extension};
+
+use crate::channel_affine::ChannelAffine;
+use crate::flex_tensors::{
+    contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
+};
+use crate::weight_cache::packed;
+use crate::{
+    Activation, MulPrecision, activation, attention, conv3x3, depthwise, layer_norm, linear,
+    pointwise,
+};
+
+/// Operations bound by multiplications. All tensors hold f32. A layer without bias passes zeros, an
+/// attention without bias a tensor of no values, because the macro takes no `Option`. `precision` is
+/// that of the scale of all products, forward and backward. Some names differ from the tensor
+/// functions' because burn's own operations bear those.
+#[backend_extension(Flex, Autodiff)]
+pub trait ComputeOps: Backend {
+    /// [`crate::activate`]
+    fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+
+    /// [`crate::conv2d`] with 3 × 3 kernels.
+    fn conv3x3(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::conv2d`] of each channel by itself.
+    fn conv_depthwise(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::conv2d`] with 1 × 1 kernels.
+    fn conv_pointwise(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::attention`]; the output is `[groups, heads, positions, width]`.
+    fn sdpa(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        scale: f64,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::layer_norm`]
+    fn norm_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::linear`]
+    fn linear_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self>;
+}
+
+impl ComputeOps for Flex {
+    fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
+        let mut x = into_owned(x);
+        activation::apply(x.storage_mut(), activation);
+        x
+    }
+
+    fn conv3x3(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        precision: MulPrecision,
+    ) -> FlexTensor {
+        let kernel = (weight, bias);
+        conv_forward(
+            ConvKind::Conv3x3,
+            images,
+            kernel,
+            None,
+            (precision, WeightCache::Skip),
+        )
+    }
+
+    fn conv_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let kept = (MulPrecision::F32, WeightCache::Skip);
+        conv_forward(ConvKind::Depthwise, images, (weight, bias), None, kept)
+    }
+
+    fn conv_pointwise(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        precision: MulPrecision,
+    ) -> FlexTensor {
+        let kernel = (weight, bias);
+        conv_forward(
+            ConvKind::Pointwise,
+            images,
+            kernel,
+            None,
+            (precision, WeightCache::Skip),
+        )
+    }
+
+    fn sdpa(
+        query: FlexTensor,
+        key: FlexTensor,
+        value: FlexTensor,
+        bias: FlexTensor,
+        scale: f64,
+        precision: MulPrecision,
+    ) -> FlexTensor {
+        let attention = Attention::new([query, key, value], bias, scale, precision);
+        let attention::Sizes {
+            groups,
+            heads,
+            positions,
+            width,
+            ..
+        } = attention.sizes;
+        let output = attention::forward(attention.sizes, attention.inputs());
+        from_values(output, [groups, positions, heads, width]).transpose(1, 2)
+    }
+
+    fn norm_rows(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, epsilon: f64) -> FlexTensor {
+        let (weight, bias) = (contiguous(weight), contiguous(bias));
+        let mut x = into_owned(x);
+        let bias = Some(values(&bias));
+        layer_norm::forward(x.storage_mut(), values(&weight), bias, epsilon as f32);
+        x
+    }
+
+    fn linear_rows(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        precision: MulPrecision,
+    ) -> FlexTensor {
+        linear_forward(x, weight, Some(bias), None, (precision, WeightCache::Skip))
+    }
+}
+
+/// Whether packed weights are kept in the [`crate::weight_cache`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightCache {
+    /// Packed for this call: training changes them before the next.
+    Skip,
+    /// Packed once and kept as long as the weights live.
+    Keep,
+}
+
+impl WeightCache {
+    fn packed<T: Any + Send + Sync>(
+        self,
+        weight: &FlexTensor,
+        precision: MulPrecision,
+        pack: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        match self {
+            Self::Skip => Arc::new(pack()),
+            Self::Keep => packed(weight, precision, pack),
+        }
+    }
+}
+
+/// The convolutions that have a kernel of their own; all keep the images' size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvKind {
+    /// 3 × 3, stride 1, one group.
+    Conv3x3,
+    /// One group per channel, 3 × 3 to 7 × 7, stride 1.
+    Depthwise,
+    /// 1 × 1, one group.
+    Pointwise,
+}
+
+/// What is applied to a convolution's output in the same pass: `activation(scale · x + shift)` with
+/// scale and shift `[channels]`.
+pub type Epilogue = (FlexTensor, FlexTensor, Option<Activation>);
+
+/// A convolution with bias, and an epilogue.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weight: `[outputs, inputs / groups, kernel, kernel]`, bias: `[outputs]`
+/// - output: `[batch, outputs, height, width]`
+pub fn conv_forward(
+    kind: ConvKind,
+    images: FlexTensor,
+    (weight, bias): (FlexTensor, FlexTensor),
+    epilogue: Option<Epilogue>,
+    (precision, weights): (MulPrecision, WeightCache),
+) -> FlexTensor {
+    let (images, weight) = (contiguous(images), contiguous(weight));
+    let bias = contiguous(bias);
+    let epilogue = epilogue
+        .map(|(scale, shift, activation)| (contiguous(scale), contiguous(shift), activation));
+    let epilogue = epilogue
+        .as_ref()
+        .map(|(scale, shift, activation)| ChannelAffine {
+            scale: values(scale),
+            shift: values(shift),
+            activation: *activation,
+        });
+    let [batch, _, height, width] = dims(&images);
+    let [outputs, ..]: [usize; 4] = dims(&weight);
+    let (pixels, kernel, bias) = (values(&images), values(&weight), values(&bias));
+    let output = match kind {
+        ConvKind::Conv3x3 => {
+            let sizes = conv_sizes(&images, &weight);
+            let pack = || conv3x3::pack(precision, sizes, kernel);
+            let packed = weights.packed(&weight, precision, pack);
+            conv3x3::forward(precision, sizes, pixels, &packed, Some(bias), epilogue)
+        }
+        ConvKind::Depthwise => {
+            let sizes = depthwise_sizes(&images, &weight);
+            depthwise::forward(sizes, pixels, kernel, Some(bias), epilogue)
+        }
+        ConvKind::Pointwise => {
+            let sizes = pointwise_sizes(&images, &weight);
+            pointwise::forward(precision, sizes, pixels, kernel, bias, epilogue)
+        }
+    };
+    from_values(output, [batch, outputs, height, width])
+}
+
+/// `activation(x · weightᵀ + bias)`.
+///
+/// # Shapes
+/// - x: `[..., inputs]`
+/// - weight: `[outputs, inputs]`, bias: `[outputs]`
+/// - output: `[..., outputs]`
+pub fn linear_forward(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    activation: Option<Activation>,
+    (precision, weights): (MulPrecision, WeightCache),
+) -> FlexTensor {
+    let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
+    let [outputs, inputs] = dims(&weight);
+    let size = [inputs, outputs];
+    let pack = || linear::pack(precision, values(&weight), size);
+    let packed = weights.packed(&weight, precision, pack);
+    let bias = bias.as_ref().map(values);
+    let output = linear::forward(precision, values(&x), &packed, size, bias, activation);
+    let mut shape = x.layout().shape().clone();
+    let last = shape.num_dims() - 1;
+    shape[last] = outputs;
+    from_values(output, shape)
+}
+
+/// `activation(scale · x + shift)`.
+///
+/// # Shapes
+/// - x and output: `[batch, channels, height, width]`
+/// - scale, shift: `[channels]`
+pub fn affine_forward(
+    x: FlexTensor,
+    scale: FlexTensor,
+    shift: FlexTensor,
+    activation: Option<Activation>,
+) -> FlexTensor {
+    let (scale, shift) = (contiguous(scale), contiguous(shift));
+    let [_, _, height, width] = dims(&x);
+    let mut x = into_owned(x);
+    let affine = ChannelAffine {
+        scale: values(&scale),
+        shift: values(&shift),
+        activation,
+    };
+    affine.apply_to_all(x.storage_mut(), height * width);
+    x
+}
+
+/// Sizes of a 3 × 3 convolution of images `[batch, inputs, height, width]` by a weight `[outputs, inputs, 3, 3]`.
+pub fn conv_sizes(images: &FlexTensor, weight: &FlexTensor) -> conv3x3::Sizes {
+    let [batch, inputs, height, width] = dims(images);
+    let [outputs, ..]: [usize; 4] = dims(weight);
+    conv3x3::Sizes {
+        batch,
+        inputs,
+        outputs,
+        height,
+        width,
+    }
+}
+
+/// Sizes of a 1 × 1 convolution of images `[batch, inputs, height, width]` by a weight `[outputs, inputs, 1, 1]`.
+pub fn pointwise_sizes(images: &FlexTensor, weight: &FlexTensor) -> pointwise::Sizes {
+    let [batch, inputs, height, width] = dims(images);
+    let [outputs, ..]: [usize; 4] = dims(weight);
+    pointwise::Sizes {
+        batch,
+        inputs,
+        outputs,
+        area: height * width,
+    }
+}
+
+/// Sizes of a convolution of images `[batch, channels, height, width]` by a weight `[channels, 1, side, side]`.
+pub fn depthwise_sizes(images: &FlexTensor, weight: &FlexTensor) -> depthwise::Sizes {
+    let [batch, channels, height, width] = dims(images);
+    let [_, _, side, _] = dims(weight);
+    depthwise::Sizes {
+        batch,
+        channels,
+        height,
+        width,
+        side,
+    }
+}
+
+/// The tensors of an attention, strided as they came, and their sizes.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    query: FlexTensor,
+    key: FlexTensor,
+    value: FlexTensor,
+    bias: FlexTensor,
+    scale: f64,
+    precision: MulPrecision,
+    /// Sizes of the axes.
+    pub sizes: attention::Sizes,
+}
+
+impl Attention {
+    /// From queries, keys and values `[groups, heads, positions, width]`, which are copied only where an
+    /// axis has a negative stride, and a bias `[n, heads, positions, positions]`.
+    pub fn new(
+        [query, key, value]: [FlexTensor; 3],
+        bias: FlexTensor,
+        scale: f64,
+        precision: MulPrecision,
+    ) -> Self {
+        let [groups, heads, positions, width] = dims(&query);
+        let [biases, ..]: [usize; 4] = dims(&bias);
+        Self {
+            query: with_positive_strides(query),
+            key: with_positive_strides(key),
+            value: with_positive_strides(value),
+            bias: contiguous(bias),
+            scale,
+            precision,
+            sizes: attention::Sizes {
+                groups,
+                heads,
+                positions,
+                width,
+                biases,
+            },
+        }
+    }
+
+    /// The tensors as strided slices.
+    pub fn inputs(&self) -> attention::Inputs<'_> {
+        attention::Inputs {
+            query: view(&self.query),
+            key: view(&self.key),
+            value: view(&self.value),
+            bias: values(&self.bias),
+            scale: self.scale as f32,
+            precision: self.precision,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Products of two matrices in slices.
+
+use rayon::prelude::*;
+
+use super::dot::MAX_TILE_ROWS;
+use super::layout::MatrixLayout;
+use super::packing::{Lhs, RhsPanels};
+use super::precision::MulPrecision;
+use super::threading::Threading;
+use super::tile::{Addend, StridedRows, multiply_into};
+
+/// Rows of one task where threads share a product.
+const TASK_ROWS: usize = 4 * MAX_TILE_ROWS;
+
+/// `c = left · right`, or `c += left · right` if `add`.
+///
+/// # Shapes
+/// - left: `[m, k]`, right: `[k, n]`, each a slice and its place in it
+/// - c: `[m, n]` from the slice's start, `pitch` from row to row
+///
+/// # Panics
+/// When a matrix reaches beyond its slice, or nothing is to be summed.
+pub fn multiply(
+    precision: MulPrecision,
+    [m, k, n]: [usize; 3],
+    left: (&[f32], MatrixLayout),
+    right: (&[f32], MatrixLayout),
+    (c, pitch): (&mut [f32], usize),
+    add: bool,
+    threads: Threading,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let right = RhsPanels::new(precision, [k, n], right, threads);
+    let start = if add { Addend::Output } else { Addend::Zero };
+    let piece = |first: usize, c: &mut [f32]| {
+        let rows = c.len().div_ceil(pitch);
+        let place = left.1.at(left.1.start + first * left.1.row);
+        let left = Lhs::new(precision, [rows, k], (left.0, place));
+        multiply_into(
+            precision,
+            &left,
+            &right,
+            &mut StridedRows::new(c, pitch),
+            start,
+        );
+    };
+    let c = &mut c[..(m - 1) * pitch + n];
+    match threads {
+        Threading::Caller => piece(0, c),
+        Threading::Pool => {
+            let tasks = c.par_chunks_mut(TASK_ROWS * pitch).enumerate();
+            tasks.for_each(|(index, c)| piece(index * TASK_ROWS, c));
+        }
+    }
+}
