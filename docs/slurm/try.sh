@@ -132,7 +132,7 @@ main() {
     state_of "$parts"
     [ "$(state_of "$merge")" = JobState=COMPLETED ] || fail "merge ended as $(state_of "$merge")"
     grep -q '"resumed_after": [1-9]' split/predict.json || fail "nothing went on where it was killed"
-    for file in 2.png 2.tif 2.spread.png 2.spread.tif submission.csv; do
+    for file in 2.png 2.tif 2.std.png 2.std.tif submission.csv; do
         cmp "whole/$file" "split/$file" || fail "$file differs"
         echo "$file: the same $(stat -c %s "split/$file") bytes"
     done

@@ -469,7 +469,7 @@ pub struct Predict {
     /// Prints tiles, batches, and the time and memory that they will take; predicts nothing.
     #[arg(long)]
     pub plan_only: bool,
-    /// Writes <id>.spread.png too: the standard deviation over models and passes, white being 0.5.
+    /// Writes <id>.std.png too: the standard deviation over models and passes, white being 0.5.
     #[arg(long)]
     pub uncertainty: bool,
     /// Writes <id>.model-K.png too, for each model.

@@ -11,7 +11,7 @@ use crate::record::read_record;
 /// What a probability image and its copies in other formats end in.
 const ENDINGS: [&str; 4] = ["png", "tif", "tiff", "zarr"];
 
-/// What `predict` puts beside probability images: `<id>.spread.png`, for one.
+/// What `predict` puts beside probability images: `<id>.std.png`, for one.
 const SIDES: [&str; 3] = ["spread", "std", "limit"];
 
 /// Other pictures that lie in folders of results.

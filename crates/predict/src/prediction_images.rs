@@ -11,7 +11,7 @@ pub struct PredictionImages {
     options: ImageOptions,
     channels: Channels,
     image: Array2<u8>,
-    spread: Option<Array2<u8>>,
+    std: Option<Array2<u8>>,
     members: Vec<Array2<u8>>,
     writers: Vec<(Source, ProbabilityWriter)>,
 }
@@ -23,7 +23,7 @@ pub struct ImageOptions {
     pub folder: PathBuf,
     /// The fragment's name.
     pub id: String,
-    /// Writes `<id>.tif` too, in 32-bit floats (and `<id>.spread.tif`).
+    /// Writes `<id>.tif` too, in 32-bit floats (and `<id>.std.tif`).
     pub float: bool,
     /// Writes `<id>.zarr` too, an OME-Zarr image with a pyramid.
     pub zarr: Option<ZarrVersion>,
@@ -43,7 +43,7 @@ pub struct WrittenImages {
 #[derive(Clone, Copy)]
 enum Source {
     Probability,
-    Spread,
+    Std,
 }
 
 impl ImageOptions {
@@ -68,8 +68,8 @@ impl ImageOptions {
         };
         add(self.float, "tif");
         add(self.zarr.is_some(), "zarr");
-        add(channels.square, "spread.png");
-        add(self.float && channels.square, "spread.tif");
+        add(channels.square, "std.png");
+        add(self.float && channels.square, "std.tif");
         let own = if channels.members { members } else { 0 };
         endings.extend((1..=own).map(|model| format!("model-{model}.png")));
         endings.iter().map(|ending| self.name(ending)).collect()
@@ -110,9 +110,9 @@ impl PredictionImages {
             writers.push((Source::Probability, tiff));
         }
         if options.float && channels.square {
-            let path = options.path("spread.tif");
+            let path = options.path("std.tif");
             let tiff = ProbabilityWriter::tiff(&path, size, options.force)?;
-            writers.push((Source::Spread, tiff));
+            writers.push((Source::Std, tiff));
         }
         if let Some(version) = options.zarr {
             let path = options.path("zarr");
@@ -124,7 +124,7 @@ impl PredictionImages {
             options,
             channels,
             image: Array2::zeros(size),
-            spread: channels.square.then(|| Array2::zeros(size)),
+            std: channels.square.then(|| Array2::zeros(size)),
             members: vec![Array2::zeros(size); own],
             writers,
         })
@@ -138,12 +138,12 @@ impl PredictionImages {
         let mean = rows.values.slice(s![0, .., ..]);
         let range = rows.first..rows.first + mean.nrows();
         put(&mut self.image, &range, mean, to_level);
-        let spread = self
+        let std = self
             .channels
             .square
-            .then(|| spread(mean, rows.values.slice(s![1, .., ..])));
-        if let (Some(image), Some(spread)) = (&mut self.spread, &spread) {
-            put(image, &range, spread.view(), |value| {
+            .then(|| standard_deviation(mean, rows.values.slice(s![1, .., ..])));
+        if let (Some(image), Some(std)) = (&mut self.std, &std) {
+            put(image, &range, std.view(), |value| {
                 to_level(value / LARGEST_SPREAD)
             });
         }
@@ -157,8 +157,8 @@ impl PredictionImages {
             );
         }
         for (source, writer) in &mut self.writers {
-            match (source, &spread) {
-                (Source::Spread, Some(spread)) => writer.write_rows(spread.view())?,
+            match (source, &std) {
+                (Source::Std, Some(std)) => writer.write_rows(std.view())?,
                 _ => writer.write_rows(mean)?,
             }
         }
@@ -184,8 +184,8 @@ impl PredictionImages {
             let name = format!("model-{}.png", index + 1);
             write(&self.options.path(&name), image)?;
         }
-        if let Some(spread) = &self.spread {
-            write(&self.options.path("spread.png"), spread)?;
+        if let Some(std) = &self.std {
+            write(&self.options.path("std.png"), std)?;
         }
         write(&self.options.image(), &self.image)?;
         Ok(WrittenImages {
@@ -199,13 +199,13 @@ impl PredictionImages {
 const LARGEST_SPREAD: f32 = 0.5;
 
 /// The standard deviation, from mean and mean square.
-fn spread(mean: ArrayView2<f32>, square: ArrayView2<f32>) -> Array2<f32> {
-    let mut spread = Array2::zeros(mean.raw_dim());
-    Zip::from(&mut spread)
+fn standard_deviation(mean: ArrayView2<f32>, square: ArrayView2<f32>) -> Array2<f32> {
+    let mut std = Array2::zeros(mean.raw_dim());
+    Zip::from(&mut std)
         .and(mean)
         .and(square)
-        .for_each(|spread, &mean, &square| *spread = (square - mean * mean).max(0.0).sqrt());
-    spread
+        .for_each(|std, &mean, &square| *std = (square - mean * mean).max(0.0).sqrt());
+    std
 }
 
 fn put(

@@ -49,8 +49,8 @@ impl Setting {
 const FILES: [&str; 5] = [
     "2.png",
     "2.tif",
-    "2.spread.png",
-    "2.spread.tif",
+    "2.std.png",
+    "2.std.tif",
     "submission.csv",
 ];
 
