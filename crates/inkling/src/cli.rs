@@ -84,6 +84,9 @@ pub enum Command {
     Models(Models),
     /// Says what Inkling finds in folders and files: layers, masks, labels, weights.
     Info(Info),
+    /// Looks at this machine: threads, vector instructions, memory, devices, cached weights, and what
+    /// would make Inkling faster.
+    Doctor,
 }
 
 /// How files are read that leave something open.

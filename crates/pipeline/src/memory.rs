@@ -1,9 +1,8 @@
 //! How much memory a command may take, and what is left of it.
 
 use inkling_fragment::Volume;
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-use crate::Usage;
+use crate::{Usage, machine};
 
 /// What the program itself takes, with its threads' stacks and small pieces, in bytes.
 pub const PROGRAM: usize = 64 << 20;
@@ -30,7 +29,7 @@ pub struct Budget {
 impl Budget {
     /// As many bytes as `asked` for, or three quarters of the machine's.
     pub fn new(asked: Option<usize>) -> Self {
-        let limit = asked.unwrap_or_else(|| machine() / 4 * 3);
+        let limit = asked.unwrap_or_else(|| machine::memory() / 4 * 3);
         Self { limit, left: limit }
     }
 
@@ -61,21 +60,6 @@ impl Budget {
     }
 }
 
-/// Bytes of the machine's memory, or of the share of it that this process is confined to.
-fn machine() -> usize {
-    let ram = MemoryRefreshKind::nothing().with_ram();
-    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(ram));
-    let all = system.total_memory();
-    let own = system
-        .cgroup_limits()
-        .map_or(all, |group| group.total_memory);
-    // 0 where a system does not say.
-    match usize::try_from(all.min(own)).unwrap_or(usize::MAX) {
-        0 => 8 << 30,
-        bytes => bytes,
-    }
-}
-
 /// Bytes that the layers `z` of `volume` take in memory.
 pub fn bytes_of(volume: &dyn Volume, layers: usize) -> usize {
     let [_, height, width] = volume.shape();
@@ -97,10 +81,5 @@ mod tests {
             error.contains("found 100 MiB, of which 0 are left for a batch"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn the_machine_has_memory() {
-        assert!((64 << 20..1 << 50).contains(&machine()), "{}", machine());
     }
 }

@@ -6,6 +6,7 @@ mod config;
 mod curves;
 mod cv;
 mod demo;
+mod doctor;
 mod downscale;
 mod export;
 mod forward;
@@ -62,5 +63,6 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Export(flags) => export::run(flags, &context),
         Command::Models(flags) => models::run(flags, &context),
         Command::Info(flags) => info::run(flags, &context),
+        Command::Doctor => doctor::run(&context),
     }
 }

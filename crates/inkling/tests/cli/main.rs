@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod doctor;
 mod events;
 mod export;
 mod foreign_fragments;

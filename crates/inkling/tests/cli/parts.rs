@@ -46,13 +46,7 @@ impl Setting {
 }
 
 /// Every image, and the run lengths.
-const FILES: [&str; 5] = [
-    "2.png",
-    "2.tif",
-    "2.std.png",
-    "2.std.tif",
-    "submission.csv",
-];
+const FILES: [&str; 5] = ["2.png", "2.tif", "2.std.png", "2.std.tif", "submission.csv"];
 
 fn assert_same(whole: &Path, other: &Path) {
     for file in FILES {

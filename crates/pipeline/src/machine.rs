@@ -1,0 +1,106 @@
+//! The machine that a command runs on: processors and memory.
+
+use serde::Serialize;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+/// Where a system does not say how much memory it has, in bytes.
+const UNKNOWN_MEMORY: usize = 8 << 30;
+
+/// Processors and memory, as this process may use them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// What the processor calls itself.
+    pub processor: String,
+    /// Processors that the system shows; two for a core with hyper-threading.
+    pub processors: usize,
+    /// Cores, where the system tells them from processors.
+    pub cores: Option<usize>,
+    /// Vector instructions that were found and that Inkling has code for, the widest last.
+    pub simd: Vec<&'static str>,
+    /// Bytes of memory, of the machine or of the control group that confines this process.
+    pub memory: usize,
+    /// Bytes of it that are free or can be freed.
+    pub available: usize,
+}
+
+impl Machine {
+    /// Looks at the machine.
+    pub fn look() -> Self {
+        let kinds = RefreshKind::nothing()
+            .with_cpu(CpuRefreshKind::nothing())
+            .with_memory(MemoryRefreshKind::nothing().with_ram());
+        let system = System::new_with_specifics(kinds);
+        let processor = system.cpus().first().map(|cpu| cpu.brand().trim());
+        let memory = memory_of(&system);
+        Self {
+            processor: processor.unwrap_or("unknown").to_owned(),
+            processors: system.cpus().len(),
+            cores: System::physical_core_count(),
+            simd: simd(),
+            memory,
+            available: bytes(system.available_memory()).min(memory),
+        }
+    }
+}
+
+/// Bytes of the machine's memory, or of the share of it that this process is confined to.
+pub fn memory() -> usize {
+    let ram = MemoryRefreshKind::nothing().with_ram();
+    memory_of(&System::new_with_specifics(
+        RefreshKind::nothing().with_memory(ram),
+    ))
+}
+
+fn memory_of(system: &System) -> usize {
+    let all = system.total_memory();
+    let own = system
+        .cgroup_limits()
+        .map_or(all, |group| group.total_memory);
+    // 0 where a system does not say.
+    match bytes(all.min(own)) {
+        0 => UNKNOWN_MEMORY,
+        bytes => bytes,
+    }
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn simd() -> Vec<&'static str> {
+    let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+    let found = [
+        ("SSE2", true),
+        ("AVX2", avx2),
+        ("AVX-512", std::is_x86_feature_detected!("avx512f")),
+        ("AVX-512 BF16", std::is_x86_feature_detected!("avx512bf16")),
+    ];
+    let found = found.into_iter().filter(|(_, found)| *found);
+    found.map(|(name, _)| name).collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn simd() -> Vec<&'static str> {
+    vec!["NEON"]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn simd() -> Vec<&'static str> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_has_processors_and_memory() {
+        let machine = Machine::look();
+        assert!((64 << 20..1 << 50).contains(&machine.memory), "{machine:?}");
+        assert!(machine.available <= machine.memory, "{machine:?}");
+        assert!(machine.processors >= 1, "{machine:?}");
+        assert!(machine.cores.is_none_or(|cores| cores >= 1), "{machine:?}");
+        assert_eq!(memory(), machine.memory);
+    }
+}
