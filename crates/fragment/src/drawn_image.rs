@@ -1,23 +1,25 @@
 //! Masks and labels as people draw them: what is drawn stands out from a dark or transparent
 //! background, in whatever colour, depth and file format.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use image::DynamicImage;
 use ndarray::Array2;
 
+use crate::colour_tiff::read_colours;
 use crate::layers::open_one;
 use crate::picture::{check_size, decode_jpeg, decode_png};
 use crate::probability_image::is_tiff;
+use crate::storage::StoredFile;
+use crate::zarr_levels::is_zarr;
 use crate::zarr_volume::ZarrVolume;
 use crate::{Error, Volume};
 
 /// Reads a mask or labels: a pixel is set from half of the image's largest value up, (y, x). A
 /// colour counts by its brightest channel, as far as it is opaque.
 ///
-/// PNG of any depth and colour, JPEG, TIFF of 8 or 16 bits, Zarr; what a file is, its first bytes
+/// PNG of any depth and colour, JPEG, TIFF of any depth to 16 bits, of grey or colours, Zarr; what a file is, its first bytes
 /// say, not its name.
 ///
 /// # Errors
@@ -45,14 +47,18 @@ pub(crate) fn read_drawn_of_size(
 /// Those of [`read_drawn_of_size`].
 pub(crate) fn read_strengths(path: &Path, expected: &[[usize; 2]]) -> Result<Array2<u16>, Error> {
     let check = |found: [usize; 2]| check_size(path, found, expected);
-    if path.is_dir() {
+    if path.is_dir() || is_zarr(path) {
         let volume = ZarrVolume::open_image(path)?;
         let [_, height, width] = volume.shape();
         check([height, width])?;
         return volume.read_values();
     }
     if is_tiff(path)? {
-        let (layer, _) = open_one(path)?;
+        let layer = match open_one(path) {
+            Ok((layer, _)) => layer,
+            Err(Error::PixelType { .. }) => return read_colours(path, expected),
+            Err(error) => return Err(error),
+        };
         let [height, width] = layer.size();
         check([height, width])?;
         let mut pixels = Array2::zeros((height, width));
@@ -73,7 +79,7 @@ pub(crate) fn read_strengths(path: &Path, expected: &[[usize; 2]]) -> Result<Arr
 /// Whether the file begins as JPEGs do.
 fn is_jpeg(path: &Path) -> Result<bool, Error> {
     let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = StoredFile::open(path).map_err(Error::io(path))?;
     file.take(3)
         .read_to_end(&mut start)
         .map_err(Error::io(path))?;
@@ -92,7 +98,7 @@ fn strengths_of(image: DynamicImage) -> Vec<u16> {
 }
 
 /// The brightest channel of each pixel (red, green, blue, alpha), as far as it is opaque.
-fn strengths<T: Copy + Ord + Into<u64>>(pixels: &[T], opaque: T) -> Vec<u16> {
+pub(crate) fn strengths<T: Copy + Ord + Into<u64>>(pixels: &[T], opaque: T) -> Vec<u16> {
     let (pixels, _) = pixels.as_chunks::<4>();
     let strength = |&[red, green, blue, alpha]: &[T; 4]| {
         let brightest: u64 = red.max(green).max(blue).into();

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::{Region, ResultKind};
+use crate::{Region, RemoteFailure, ResultKind};
 
 /// What can be wrong with files of a fragment. Each message names the file, what was found, what
 /// was expected, and the hint.
@@ -14,6 +14,9 @@ pub enum Error {
         /// The system's word.
         source: std::io::Error,
     },
+    /// A server that does not hand out a file.
+    #[error("{0}")]
+    Remote(RemoteFailure),
     /// The folder holds no layers.
     #[error(
         "{}: found no layers ({found}); expected images numbered as 00.tif … (TIFF, PNG or JPEG) in surface_volume, \
@@ -302,6 +305,9 @@ impl Error {
 
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        |source| Self::Io { path, source }
+        |source| match RemoteFailure::within(&source) {
+            Some(failure) => Self::Remote(failure.clone()),
+            None => Self::Io { path, source },
+        }
     }
 }

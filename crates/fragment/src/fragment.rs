@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 
@@ -8,12 +9,14 @@ use crate::drawn_image::read_drawn_of_size;
 use crate::label_image::doubted;
 use crate::layer_names::Ignored;
 use crate::layers::{Layers, listing};
-use crate::papyrus::papyrus;
+use crate::papyrus::{enlarged, papyrus};
 use crate::picture::check_size;
 use crate::provenance::{PROVENANCE, fingerprint};
 use crate::remarks::remark;
+use crate::remote::{self, Address, in_parallel, is_remote};
 use crate::side_images::{self, SideImage, SideImageKind};
-use crate::zarr_levels::is_zarr;
+use crate::storage;
+use crate::zarr_levels::{MARKS, is_zarr};
 use crate::zarr_volume::{VoxelSize, ZarrVolume};
 use crate::{
     Error, MissingChunks, ReadOptions, Region, Volume, VoxelRange, check_name, read_gray,
@@ -62,7 +65,7 @@ impl Voxels {
 }
 
 impl Fragment {
-    /// Opens `path`: a folder of `surface_volume/00.tif …` with `mask.png`, or of
+    /// Opens `path`, on a disk or on a server (`https://…`, `http://…`, `s3://bucket/key`): a folder of `surface_volume/00.tif …` with `mask.png`, or of
     /// `layers/00.tif …` with `<id>_mask.png` (TIFF, PNG or JPEG, any number of layers, any names
     /// that differ in one number), or of a stack (all layers as pages of one TIFF), or the stack's
     /// own file; of one OME-Zarr volume `*.zarr` with either; or that volume itself (or one of its levels), whose
@@ -82,23 +85,9 @@ impl Fragment {
     /// [`Error::NoLevels`] for one of a folder of layers.
     pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<Self, Error> {
         let (path, level) = (path.as_ref(), options.level);
-        let has_volume = path.is_dir() && volume_folder(path).is_ok();
-        let (voxels, id) = match Layers::find(path, has_volume)? {
-            Some(_) if level > 0 => {
-                return Err(Error::NoLevels {
-                    path: path.to_owned(),
-                    level,
-                });
-            }
-            Some(layers) => (Voxels::Layers(Arc::new(layers)), identify(path)),
-            None => {
-                let volume = volume_folder(path)?;
-                let id = match volume == path {
-                    true => zarr_id(path),
-                    false => identify(path),
-                };
-                (Voxels::Zarr(ZarrVolume::open(&volume, level)?), id)
-            }
+        let (voxels, id) = match is_remote(path) {
+            true => in_parallel(|| find_voxels(path, level))?,
+            false => find_voxels(path, level)?,
         };
         check_name(&id)?;
         let fragment = Self {
@@ -113,8 +102,8 @@ impl Fragment {
                 papyrus: OnceLock::new(),
             }),
         };
-        for remark in fragment.remarks() {
-            tracing::warn!("{}: {remark}", path.display());
+        for text in fragment.remarks() {
+            remark(path, text);
         }
         Ok(fragment)
     }
@@ -238,6 +227,9 @@ impl Fragment {
         if let Some(found) = self.inner.papyrus.get() {
             return Ok(found.clone());
         }
+        if is_remote(self.path()) {
+            return self.remote_papyrus();
+        }
         let found = papyrus(self, self.coarse_papyrus()?.as_ref())?;
         let count = found.iter().filter(|&&papyrus| papyrus).count();
         if count == 0 {
@@ -255,6 +247,29 @@ impl Fragment {
         Ok(self.inner.papyrus.get_or_init(|| found).clone())
     }
 
+    /// Where any layer of the coarsest level is not 0; the whole sheet without one. A server is not
+    /// asked for all of a volume to find its edge.
+    fn remote_papyrus(&self) -> Result<Array2<bool>, Error> {
+        let (height, width) = (self.height(), self.width());
+        let (found, text) = match self.coarse_papyrus()? {
+            None => (
+                Array2::from_elem((height, width), true),
+                "no mask, and no coarser level: the whole sheet counts as papyrus",
+            ),
+            Some(coarse) => (
+                enlarged(&coarse, [height, width]),
+                "no mask: papyrus is where any layer of the coarsest level is not 0",
+            ),
+        };
+        if !found.iter().any(|&papyrus| papyrus) {
+            return Err(Error::NoPapyrus {
+                path: self.path().to_owned(),
+            });
+        }
+        remark(self.path(), text);
+        Ok(self.inner.papyrus.get_or_init(|| found).clone())
+    }
+
     /// Where any layer of the volume's coarsest level is not 0.
     fn coarse_papyrus(&self) -> Result<Option<Array2<bool>>, Error> {
         let Voxels::Zarr(volume) = &self.inner.voxels else {
@@ -268,7 +283,7 @@ impl Fragment {
     fn warn_of_missing_chunks(&self, papyrus: &Array2<bool>) {
         self.inner.looked_for_chunks.call_once(|| {
             if let Some(warning) = self.missing_chunks(papyrus).warning() {
-                tracing::warn!("{}: {warning}", self.path().display());
+                remark(self.path(), &warning);
             }
         });
     }
@@ -324,7 +339,7 @@ impl Fragment {
         let Some(path) = self.side_image(SideImageKind::Infrared)? else {
             return Ok(None);
         };
-        let image = match path.is_dir() {
+        let image = match is_zarr(&path) {
             true => ZarrVolume::open_image(&path)?.read_image()?,
             false => read_gray(&path)?,
         };
@@ -399,18 +414,47 @@ impl Fragment {
         Ok(side_images::choose(&images, kind)?.map(Path::to_owned))
     }
 
-    /// How stored voxels are read: as they are, or, with a word, as 8 or 12 bits in 16.
+    /// How stored voxels are read: as they are, or, with a word, as 8 or 12 bits in 16. As they are also
+    /// where a server did not let it be found out.
     pub fn voxel_range(&self) -> VoxelRange {
-        *self.inner.range.get_or_init(|| self.find_range())
+        self.found_range().unwrap_or(VoxelRange::Sixteen)
     }
 
-    fn find_range(&self) -> VoxelRange {
-        // What Inkling wrote has been decided on before.
-        let is_copy = self.path().join(PROVENANCE).is_file();
-        match is_copy || self.inner.options.voxels_as_is {
-            true => VoxelRange::Sixteen,
-            false => VoxelRange::find(self.path(), self.shape(), |region| self.stored(region)),
+    fn found_range(&self) -> Result<VoxelRange, Error> {
+        if let Some(range) = self.inner.range.get() {
+            return Ok(*range);
         }
+        let is_remote = is_remote(self.path());
+        // What Inkling wrote has been decided on before; 8 bits need no look.
+        let is_copy = !is_remote && self.path().join(PROVENANCE).is_file();
+        let range = match is_copy || self.inner.options.voxels_as_is || self.stored_bits() == 8 {
+            true => VoxelRange::Sixteen,
+            false if is_remote => self.find_remote_range()?,
+            false => VoxelRange::find(self.path(), self.shape(), |region| self.stored(region)),
+        };
+        Ok(*self.inner.range.get_or_init(|| range))
+    }
+
+    /// By the middle of each row alone, a chunk of a volume; the first failure is the last request.
+    fn find_remote_range(&self) -> Result<VoxelRange, Error> {
+        const SIDE: usize = 64;
+        let middle = self.width() / 2;
+        let columns = middle.saturating_sub(SIDE)..(middle + SIDE).min(self.width());
+        let failed = RefCell::new(None);
+        let range = VoxelRange::find(self.path(), self.shape(), |region| {
+            let part = Region {
+                x: columns.clone(),
+                ..region.clone()
+            };
+            if failed.borrow().is_none() {
+                match self.stored(&part) {
+                    Ok(voxels) => return Ok(voxels),
+                    Err(error) => *failed.borrow_mut() = Some(error),
+                }
+            }
+            Ok(Array3::zeros((0, 0, 0)))
+        });
+        failed.into_inner().map_or(Ok(range), Err)
     }
 
     /// The fragment with its layers in reverse order, or, if they are reversed, in order again.
@@ -422,11 +466,17 @@ impl Fragment {
         }
     }
 
-    /// Changes with the number of layers, their size, and the voxels of some rows of the middle one.
+    /// Changes with the number of layers, their size, and the voxels of some rows of the middle one; of
+    /// a fragment on a server with its address and what the server says of its state.
     ///
     /// # Errors
     /// Those of reading.
     pub fn fingerprint(&self) -> Result<String, Error> {
+        if let (true, Voxels::Zarr(volume)) = (is_remote(self.path()), &self.inner.voxels)
+            && let Some(identity) = volume.identity()
+        {
+            return Ok(format!("{}-{identity}", self.depth()));
+        }
         Ok(format!("{}-{}", self.depth(), fingerprint(self)?))
     }
 
@@ -445,11 +495,18 @@ impl Fragment {
             in_order.z = depth - region.z.end..depth - region.z.start;
         }
         match &self.inner.voxels {
-            Voxels::Layers(layers) => out
-                .axis_iter_mut(Axis(0))
-                .into_par_iter()
-                .zip(&layers.layers[in_order.z.clone()])
-                .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))?,
+            Voxels::Layers(layers) => {
+                let mut read = || {
+                    out.axis_iter_mut(Axis(0))
+                        .into_par_iter()
+                        .zip(&layers.layers[in_order.z.clone()])
+                        .try_for_each(|(out, layer)| layer.read(&region.y, &region.x, out))
+                };
+                match is_remote(self.path()) {
+                    true => in_parallel(read)?,
+                    false => read()?,
+                }
+            }
             Voxels::Zarr(volume) => volume.read_into(&in_order, out)?,
         }
         Ok(voxels)
@@ -464,8 +521,38 @@ impl Volume for Fragment {
     fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
         region.check(self.shape())?;
         let mut voxels = self.stored(region)?;
-        self.voxel_range().apply(self.path(), &mut voxels)?;
+        self.found_range()?.apply(self.path(), &mut voxels)?;
         Ok(voxels)
+    }
+}
+
+/// A fragment's voxels, and its name.
+fn find_voxels(path: &Path, level: usize) -> Result<(Voxels, String), Error> {
+    if let Some(address) = Address::of(path)
+        && !storage::is_file(path)
+    {
+        remote::reach(&address, &MARKS).map_err(Error::io(path))?;
+    }
+    let has_volume = (storage::is_dir(path) || is_zarr(path)) && volume_folder(path).is_ok();
+    // A server is not asked for layers within a volume.
+    let layers = match is_remote(path) && is_zarr(path) {
+        true => None,
+        false => Layers::find(path, has_volume)?,
+    };
+    match layers {
+        Some(_) if level > 0 => Err(Error::NoLevels {
+            path: path.to_owned(),
+            level,
+        }),
+        Some(layers) => Ok((Voxels::Layers(Arc::new(layers)), identify(path))),
+        None => {
+            let volume = volume_folder(path)?;
+            let id = match volume == path {
+                true => zarr_id(path),
+                false => identify(path),
+            };
+            Ok((Voxels::Zarr(ZarrVolume::open(&volume, level)?), id))
+        }
     }
 }
 
@@ -478,9 +565,9 @@ fn volume_folder(path: &Path) -> Result<PathBuf, Error> {
         path: path.to_owned(),
         found: listing(path),
     };
-    let entries = std::fs::read_dir(path).map_err(|_| no_layers())?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let paths = storage::list(path).map_err(|_| no_layers())?;
     let mut volumes: Vec<PathBuf> = paths
+        .into_iter()
         .filter(|path| volume_stem(path).is_some() && SideImage::parse(path).is_none())
         .collect();
     volumes.sort();
@@ -519,7 +606,7 @@ fn zarr_id(path: &Path) -> String {
 }
 
 fn identify(path: &Path) -> String {
-    if path.is_file() {
+    if storage::is_file(path) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let stem = stem.strip_suffix(".ome").unwrap_or(&stem);
         return stem.to_owned();
@@ -543,6 +630,9 @@ pub fn split_name(text: &Path) -> (Option<&str>, &Path) {
 
 /// The path from the root on, links kept: a fragment behind a link is called as the link is.
 fn spelled_out(path: &Path) -> PathBuf {
+    if is_remote(path) {
+        return path.to_owned();
+    }
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     match whole
         .components()

@@ -10,6 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 use crate::Error;
 use crate::chunk_cache::Decoded;
 use crate::packed_bytes::PackedBytes;
+use crate::storage::{self, StoredFile};
 use crate::stored_voxels::Sample;
 
 /// What decoders may take for themselves beside the pixels, bytes.
@@ -110,7 +111,7 @@ impl<R: BufRead + Seek> Read for PngRows<R> {
 
 /// The header of a JPEG, checked.
 pub(crate) fn jpeg_header(path: &Path) -> Result<Header, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = storage::read(path).map_err(Error::io(path))?;
     let decoder = crate::guard_decoder(|| JpegDecoder::new(Cursor::new(&bytes)));
     let decoder = decoder.and_then(|decoder| decoder.map_err(|error| error.to_string()));
     let decoder = decoder.map_err(|reason| damaged(path, "JPEG", &reason))?;
@@ -147,7 +148,8 @@ pub(crate) fn decode_jpeg(bytes: &[u8], rows: usize, width: usize) -> Result<Dec
 }
 
 fn file_length(path: &Path) -> Result<u64, Error> {
-    Ok(std::fs::metadata(path).map_err(Error::io(path))?.len())
+    let file = StoredFile::open(path).map_err(Error::io(path))?;
+    file.length().map_err(Error::io(path))
 }
 
 fn damaged(path: &Path, kind: &str, reason: &str) -> Error {

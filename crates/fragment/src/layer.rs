@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -7,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ndarray::ArrayViewMut2;
 
 use crate::chunk_cache::{ChunkCache, Decoded};
+use crate::float_range::FloatRange;
 use crate::image_layer::{decode_jpeg, jpeg_header, png_header, png_rows};
 use crate::packed_bytes::PackedBytes;
+use crate::remote::is_remote;
+use crate::storage::{self, StoredFile};
 use crate::stored_voxels::{Sample, Stored};
 use crate::tiff_codecs::{Codec, Reversed};
 use crate::tiff_layer::{Chunks, TiffLayer};
@@ -161,8 +163,8 @@ impl Layer {
     }
 
     /// Says which float is white.
-    pub fn set_white(&mut self, white: f32) {
-        self.stored.sample = Sample::Float(white);
+    pub fn set_float_range(&mut self, range: FloatRange) {
+        self.stored.sample = Sample::Float(range);
     }
 
     /// The largest float in some rows from the middle of the layer, in an eighth from the top, or
@@ -212,8 +214,11 @@ impl Layer {
         if y.is_empty() || x.is_empty() {
             return Ok(());
         }
+        if is_remote(&self.path) {
+            self.fetch(y, x).map_err(Error::io(&self.path))?;
+        }
         let mut file = match &self.source {
-            Source::Plain(_) => Some(File::open(&self.path).map_err(Error::io(&self.path))?),
+            Source::Plain(_) => Some(StoredFile::open(&self.path).map_err(Error::io(&self.path))?),
             _ => None,
         };
         let [chunk_height, chunk_width] = self.chunk;
@@ -230,6 +235,37 @@ impl Layer {
                     }
                     _ => self.copy_decoded(&place, (y, x), &mut out)?,
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches what reading rows `y` and columns `x` takes from a server, so that a server's failure is
+    /// told as such, not as damaged pixels.
+    fn fetch(&self, y: &Range<usize>, x: &Range<usize>) -> std::io::Result<()> {
+        let StoredFile::Remote(file) = StoredFile::open(&self.path)? else {
+            return Ok(());
+        };
+        let [chunk_height, chunk_width] = self.chunk;
+        for row in y.start / chunk_height..=(y.end - 1) / chunk_height {
+            for column in x.start / chunk_width..=(x.end - 1) / chunk_width {
+                let (chunk, top) = (row * self.across + column, row * chunk_height);
+                let rows = y.start.max(top) - top..y.end.min(top + chunk_height) - top;
+                let line = (chunk_width * self.stored.sample.bytes()) as u64;
+                let lines = |offset: u64| {
+                    offset + rows.start as u64 * line..offset + rows.end as u64 * line
+                };
+                file.fetch(match &self.source {
+                    Source::Plain(offsets) if offsets[chunk] == 0 => continue,
+                    Source::Plain(offsets) => lines(offsets[chunk]),
+                    Source::Chunks(_, chunks) if chunks.offsets[chunk] == 0 => continue,
+                    Source::Chunks(Codec::None, chunks) => lines(chunks.offsets[chunk]),
+                    Source::Chunks(_, chunks) => {
+                        let offset = chunks.offsets[chunk];
+                        offset..offset.saturating_add(chunks.counts[chunk])
+                    }
+                    Source::Png | Source::Jpeg => 0..file.length(),
+                })?;
             }
         }
         Ok(())
@@ -340,7 +376,7 @@ impl Layer {
         let rows = self.stored_rows(chunk);
         match &self.source {
             Source::Jpeg => {
-                let bytes = std::fs::read(&self.path).map_err(|error| error.to_string())?;
+                let bytes = storage::read(&self.path).map_err(|error| error.to_string())?;
                 decode_jpeg(&bytes, rows, self.chunk[1])
             }
             Source::Chunks(Codec::Jpeg, chunks) => match chunks.offsets[chunk] {
@@ -440,7 +476,7 @@ impl Layer {
     fn copy_plain(
         &self,
         offset: u64,
-        file: &mut File,
+        file: &mut StoredFile,
         place: &Chunk,
         (y, x): (&Range<usize>, &Range<usize>),
         out: &mut ArrayViewMut2<u16>,
@@ -528,7 +564,7 @@ fn to_sixteen<'a>(bytes: &[u8], stored: Stored, target: impl Iterator<Item = &'a
     }
 }
 
-fn read_at(file: &mut File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+fn read_at(file: &mut StoredFile, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(offset))?;
     file.read_exact(bytes)
 }

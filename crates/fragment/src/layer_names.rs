@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::storage;
+
 /// What a layer can be stored as, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Format {
@@ -139,7 +141,7 @@ fn candidate(path: PathBuf) -> Result<(Format, Name), Ignored> {
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let reason = match Format::of(&path) {
-        _ if path.is_dir() => "a folder",
+        _ if storage::is_dir(&path) => "a folder",
         _ if hidden => "a hidden file",
         None => "neither TIFF, PNG nor JPEG",
         Some(format) => match Name::new(path.clone()) {

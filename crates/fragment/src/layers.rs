@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::Error;
+use crate::float_range::FloatRange;
 use crate::layer::Layer;
 use crate::layer_names::{Format, Ignored, Series, find_series};
 use crate::layer_pages::{Pages, open_pages};
+use crate::storage;
 use crate::stored_voxels::Sample;
 
 /// Folders that hold layers.
@@ -43,19 +45,19 @@ impl Layers {
     /// `layers`, in the folder itself, in a stack, or in the one other folder that holds some.
     /// `None` without any, and where a Zarr volume (`has_volume`) is the better source.
     pub fn find(path: &Path, has_volume: bool) -> Result<Option<Self>, Error> {
-        if path.is_file() {
+        if storage::is_file(path) {
             return match Format::of(path) {
                 Some(Format::Tiff) => Self::stack(path, Vec::new()).map(Some),
                 _ => Ok(None),
             };
         }
         let named = LAYER_FOLDERS.iter().map(|name| path.join(name));
-        for folder in named.filter(|folder| folder.is_dir()) {
+        for folder in named.filter(|folder| storage::is_dir(folder)) {
             if let Some(layers) = Self::folder(&folder, has_volume, |_| true)? {
                 return Ok(Some(layers));
             }
         }
-        if has_volume || !path.is_dir() {
+        if has_volume || !storage::is_dir(path) {
             return Ok(None);
         }
         let no_side_image = |name: &str| !SIDE_WORDS.iter().any(|word| name.contains(word));
@@ -193,13 +195,18 @@ impl Layers {
     /// The layers of the only folder in `path` that holds some.
     fn other_folder(path: &Path) -> Result<Option<Self>, Error> {
         let mut found = Vec::new();
-        for folder in entries(path)?.into_iter().filter(|path| path.is_dir()) {
+        for folder in entries(path)?
+            .into_iter()
+            .filter(|path| storage::is_dir(path))
+        {
             let name = lower_name(&folder);
             let side = SIDE_WORDS.iter().any(|word| name.contains(word));
             if side || name.starts_with('.') || name.ends_with(".zarr") {
                 continue;
             }
-            let files = entries(&folder)?.into_iter().filter(|path| path.is_file());
+            let files = entries(&folder)?
+                .into_iter()
+                .filter(|path| storage::is_file(path));
             if let Ok((Some(series), _)) = find_series(files.collect())
                 && series.files.len() > 1
             {
@@ -254,7 +261,9 @@ pub(crate) fn open_one(file: &Path) -> Result<(Layer, Vec<String>), Error> {
 fn only_tiff(files: &[Ignored]) -> Option<PathBuf> {
     let hidden = |path: &Path| name(path).starts_with('.');
     let mut tiffs = files.iter().filter(|file| {
-        Format::of(&file.path) == Some(Format::Tiff) && file.path.is_file() && !hidden(&file.path)
+        Format::of(&file.path) == Some(Format::Tiff)
+            && storage::is_file(&file.path)
+            && !hidden(&file.path)
     });
     match (tiffs.next(), tiffs.next()) {
         (Some(only), None) => Some(only.path.clone()),
@@ -313,22 +322,11 @@ fn decide_floats(layers: &mut [Layer]) -> Result<Option<String>, Error> {
     }
     let largest = layers.par_iter().map(Layer::largest_float);
     let largest = largest.try_reduce(|| 0.0, |one, other| Ok(one.max(other)))?;
-    let white = match largest {
-        value if value > 0.0 && value <= 1.01 => 1.0,
-        value if value > 256.0 && value <= 65_536.0 => 65_535.0,
-        value => {
-            return Err(Error::LayerContent {
-                path: layers[0].path().to_owned(),
-                found: format!("floats up to {value}"),
-                expected: "floats from 0 to 1, or from 0 to 65535",
-                hint: "convert the layers to 16-bit grey",
-            });
-        }
-    };
-    layers.iter_mut().for_each(|layer| layer.set_white(white));
-    Ok(Some(format!(
-        "its layers are floats up to about {largest}: they are read as going from 0 to {white}"
-    )))
+    let (range, remark) = FloatRange::of_largest(largest, layers[0].path())?;
+    layers
+        .iter_mut()
+        .for_each(|layer| layer.set_float_range(range));
+    Ok(Some(remark))
 }
 
 /// What lies in a folder, for people.
@@ -349,11 +347,7 @@ pub(crate) fn listing(folder: &Path) -> String {
 
 /// A folder's entries, sorted.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
-    let paths = entries.map(|entry| Ok(entry.map_err(Error::io(folder))?.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, Error>>()?;
-    paths.sort();
-    Ok(paths)
+    storage::list(folder).map_err(Error::io(folder))
 }
 
 fn name(path: &Path) -> String {

@@ -1,6 +1,7 @@
-use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::path::PathBuf;
+
+use crate::storage::StoredFile;
 
 /// Bytes read at once.
 const BLOCK: u64 = 64 << 10;
@@ -43,7 +44,7 @@ impl BufRead for PackedBytes {
             let count = BLOCK.min(self.length.saturating_sub(self.at));
             self.block.resize(count as usize, 0);
             if count > 0 {
-                let mut file = File::open(&self.path)?;
+                let mut file = StoredFile::open(&self.path)?;
                 file.seek(SeekFrom::Start(self.begin + self.at))?;
                 file.read_exact(&mut self.block)?;
             }

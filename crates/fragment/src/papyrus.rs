@@ -41,6 +41,20 @@ pub(crate) fn papyrus(
     Ok(papyrus)
 }
 
+/// A `coarse` image at `size` (height, width), and a coarse pixel more on each side, since means of
+/// little are rounded to nothing.
+pub(crate) fn enlarged(coarse: &Array2<bool>, size: [usize; 2]) -> Array2<bool> {
+    let (height, width) = coarse.dim();
+    let wide = Array2::from_shape_fn((height, width), |(y, x)| {
+        let rows = y.saturating_sub(1)..(y + 2).min(height);
+        let columns = x.saturating_sub(1)..(x + 2).min(width);
+        coarse.slice(s![rows, columns]).iter().any(|&any| any)
+    });
+    Array2::from_shape_fn((size[0], size[1]), |(y, x)| {
+        wide[[y * height / size[0], x * width / size[1]]]
+    })
+}
+
 /// The columns of an image of `size` (height, width) between which, in `rows`, a coarser one has
 /// anything; a pixel more on each side, since means of little are rounded to nothing.
 fn columns_of(coarse: &Array2<bool>, size: [usize; 2], rows: Range<usize>) -> Range<usize> {

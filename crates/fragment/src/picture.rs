@@ -6,6 +6,7 @@ use image::codecs::png::{PngDecoder, PngEncoder};
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, Limits};
 use ndarray::{Array2, ArrayView2};
 
+use crate::storage;
 use crate::{Error, guard_decoder, write_whole};
 
 /// Deflate makes at most 1032 bytes of one (a match of 258 bytes in two bits), and a byte may be
@@ -32,7 +33,7 @@ pub fn read_gray(path: impl AsRef<Path>) -> Result<Array2<u8>, Error> {
 /// # Errors
 /// [`Error::Io`]; [`Error::Size`]; [`Error::Png`], also for what a decoder panics at.
 pub(crate) fn decode_png(path: &Path, expected: &[[usize; 2]]) -> Result<DynamicImage, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = storage::read(path).map_err(Error::io(path))?;
     let wrong = |reason: String| Error::Png {
         path: path.to_owned(),
         reason,
@@ -67,7 +68,7 @@ fn wrong_png(reason: String) -> image::ImageError {
 /// # Errors
 /// [`Error::Io`]; [`Error::Size`]; [`Error::Png`], also for what a decoder panics at.
 pub(crate) fn decode_jpeg(path: &Path, expected: &[[usize; 2]]) -> Result<DynamicImage, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = storage::read(path).map_err(Error::io(path))?;
     let wrong = |reason: String| Error::Png {
         path: path.to_owned(),
         reason,

@@ -1,12 +1,12 @@
 //! Probability images as `predict` and other programs write them.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use ndarray::{Array2, Array3};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
+use crate::storage::StoredFile;
 use crate::zarr_volume::ZarrVolume;
 use crate::{Error, Region, Volume, guard_decoder, read_gray};
 
@@ -19,7 +19,7 @@ const ROUNDING: f64 = 1e-4;
 /// [`Error::Io`].
 pub(crate) fn is_tiff(path: &Path) -> Result<bool, Error> {
     let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = StoredFile::open(path).map_err(Error::io(path))?;
     file.take(4)
         .read_to_end(&mut start)
         .map_err(Error::io(path))?;
@@ -79,7 +79,7 @@ fn read_tiff(path: &Path) -> Result<(Array2<u8>, bool), Error> {
         reason,
     };
     let length = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    let file = BufReader::new(StoredFile::open(path).map_err(Error::io(path))?);
     let decoded = guard_decoder(|| {
         let mut decoder = Decoder::new(file)?;
         let mut limits = Limits::default();

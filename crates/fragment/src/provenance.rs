@@ -5,7 +5,7 @@ use ndarray::Axis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Fragment, Part, Region, Volume, write_bytes};
+use crate::{Error, Fragment, Part, Region, Volume, sha256_hex, write_bytes};
 
 /// Beside a fragment that was cut from another.
 pub(crate) const PROVENANCE: &str = "part.json";
@@ -142,8 +142,7 @@ pub(crate) fn fingerprint(volume: &dyn Volume) -> Result<String, Error> {
                 .collect::<Vec<_>>(),
         );
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256_hex(hash))
 }
 
 #[cfg(test)]

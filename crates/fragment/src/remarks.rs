@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Warns of something about the file or folder `path`, once in a process: masks and labels are
-/// read several times in a run.
-pub(crate) fn remark(path: &Path, text: &str) {
+/// Warns of something about the file or folder `path`, once in a process: a run opens a fragment
+/// and reads its masks and labels several times.
+pub fn remark(path: &Path, text: &str) {
     let text = format!("{}: {text}", path.display());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.insert(text.clone()) {

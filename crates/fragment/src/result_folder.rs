@@ -10,6 +10,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
 use crate::temporary::{is_temporary, remove_abandoned};
@@ -100,13 +101,21 @@ impl fmt::Display for ResultKind {
 pub struct ResultFolder {
     path: PathBuf,
     kind: ResultKind,
+    /// The mark as it was last read, and its length then: it only ever grows.
+    read: Mutex<(u64, Claims)>,
 }
+
+/// What a mark names.
+type Claims = BTreeSet<(ResultKind, String)>;
 
 impl ResultFolder {
     /// The folder `path` for results that may lie beside other files; made with the first of them.
     pub fn shared(path: impl Into<PathBuf>, kind: ResultKind) -> Self {
-        let path = path.into();
-        Self { path, kind }
+        Self {
+            path: path.into(),
+            kind,
+            read: Mutex::default(),
+        }
     }
 
     /// The folder `path` for results that are a folder of their own: a new or empty one, or one
@@ -196,7 +205,13 @@ impl ResultFolder {
     /// # Errors
     /// [`Error::Io`].
     pub fn has_claimed(&self, name: &str) -> Result<bool, Error> {
-        Ok(claims(&self.path)?.contains(&(self.kind, name.to_owned())))
+        let length = std::fs::metadata(self.path.join(MARK)).map_or(0, |mark| mark.len());
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another process may have written on.
+        if read.0 != length {
+            *read = (length, claims(&self.path)?);
+        }
+        Ok(read.1.contains(&(self.kind, name.to_owned())))
     }
 
     /// Takes the file `name`, known by its content to be Inkling's, for one of its own.
@@ -360,7 +375,7 @@ fn entries(folder: &Path) -> Result<BTreeSet<String>, Error> {
 }
 
 /// What the mark of `folder` names.
-fn claims(folder: &Path) -> Result<BTreeSet<(ResultKind, String)>, Error> {
+fn claims(folder: &Path) -> Result<Claims, Error> {
     let path = folder.join(MARK);
     if !path.is_file() {
         return Ok(BTreeSet::new());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::drawn_image::read_drawn;
 use crate::remarks::remark;
+use crate::storage;
 use crate::zarr_levels::is_zarr;
 
 /// What an image beside a fragment's voxels shows.
@@ -82,7 +83,7 @@ impl SideImage {
     }
 
     fn is_there(&self) -> bool {
-        self.path.is_file() || is_zarr(&self.path)
+        storage::is_file(&self.path) || is_zarr(&self.path)
     }
 }
 
@@ -102,7 +103,7 @@ fn versioned(stem: &str) -> (&str, u32) {
 /// or a level of one, also those beside the volume that bear its name; of a stack in one file, those
 /// beside it that bear its name or none.
 pub(crate) fn find(path: &Path, id: &str) -> Vec<SideImage> {
-    if path.is_file() {
+    if storage::is_file(path) {
         let parent = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
@@ -127,8 +128,8 @@ pub(crate) fn find(path: &Path, id: &str) -> Vec<SideImage> {
 
 /// The side images in one folder.
 pub(crate) fn list(folder: &Path) -> Vec<SideImage> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    let images = entries.filter_map(|entry| SideImage::parse(&entry.ok()?.path()));
+    let entries = storage::list(folder).unwrap_or_default();
+    let images = entries.iter().filter_map(|path| SideImage::parse(path));
     let mut images: Vec<_> = images.filter(SideImage::is_there).collect();
     images.sort_by(|one, other| one.path.cmp(&other.path));
     images

@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::chunk_cache::Decoded;
+use crate::float_range::FloatRange;
 
 /// What a layer's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,8 +12,8 @@ pub(crate) enum Sample {
     Eight,
     /// 0 to 65535.
     Sixteen,
-    /// 32-bit floats from 0 to this value, which becomes 65535.
-    Float(f32),
+    /// 32-bit floats.
+    Float(FloatRange),
 }
 
 impl Sample {
@@ -42,6 +43,7 @@ impl Stored {
         let bytes = exactly(stream, rows * width * self.sample.bytes())?;
         let shape = IxDyn(&[rows, width]);
         let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let beyond = |found: String| io::Error::new(io::ErrorKind::InvalidData, found);
         Ok(match self.sample {
             Sample::Eight => {
                 let voxels = self.eight(bytes, width);
@@ -51,11 +53,9 @@ impl Stored {
                 let voxels = self.sixteen(&bytes, width);
                 Decoded::Sixteen(ArrayD::from_shape_vec(shape, voxels).map_err(wrong)?)
             }
-            Sample::Float(white) => {
-                let floats = self.floats(bytes, width);
-                let voxels: io::Result<Vec<u16>> =
-                    floats.map(|value| scaled(value, white)).collect();
-                let mut voxels = voxels?;
+            Sample::Float(range) => {
+                let voxels = self.floats(bytes, width).map(|value| range.voxel(value));
+                let mut voxels: Vec<u16> = voxels.collect::<Result<_, String>>().map_err(beyond)?;
                 self.invert(&mut voxels, u16::MAX);
                 Decoded::Sixteen(ArrayD::from_shape_vec(shape, voxels).map_err(wrong)?)
             }
@@ -141,21 +141,6 @@ fn join_float_bytes(row: &mut [u8]) {
             *place = planes[byte * width + x];
         }
     }
-}
-
-/// NaN, which scans have outside the papyrus, is 0. One hundredth beyond the range is rounding.
-fn scaled(value: f32, white: f32) -> io::Result<u16> {
-    let share = value / white;
-    if share.is_nan() {
-        return Ok(0);
-    }
-    if !(-0.01..=1.01).contains(&share) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a value of {value} in a volume whose values go from 0 to {white}"),
-        ));
-    }
-    Ok((share.clamp(0.0, 1.0) * 65_535.0).round() as u16)
 }
 
 /// Reads `count` bytes, all of them.

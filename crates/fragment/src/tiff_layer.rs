@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::Error;
+use crate::float_range::FloatRange;
 use crate::stored_voxels::{Sample, Stored};
 use crate::tiff_codecs::Codec;
 use crate::tiff_pages::{Directory, IMAGE_LENGTH, IMAGE_WIDTH};
@@ -226,7 +227,7 @@ fn sample(path: &Path, page: &Directory) -> Result<Sample, Error> {
         (1, 0 | 1) => match (depth, kind) {
             (8, "unsigned") => return Ok(Sample::Eight),
             (16, "unsigned") => return Ok(Sample::Sixteen),
-            (32, "floating-point") => return Ok(Sample::Float(1.0)),
+            (32, "floating-point") => return Ok(Sample::Float(FloatRange::UNKNOWN)),
             _ => format!("{depth}-bit {kind}"),
         },
         (1, 3) => "palette".to_owned(),

@@ -3,11 +3,11 @@
 //! pages share one.)
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::Error;
+use crate::storage::StoredFile;
 
 pub(crate) const IMAGE_WIDTH: u16 = 256;
 pub(crate) const IMAGE_LENGTH: u16 = 257;
@@ -73,8 +73,8 @@ impl TiffPages {
             path: path.to_owned(),
             reason,
         };
-        let file = File::open(path).map_err(Error::io(path))?;
-        let length = file.metadata().map_err(Error::io(path))?.len();
+        let file = StoredFile::open(path).map_err(Error::io(path))?;
+        let length = file.length().map_err(Error::io(path))?;
         let mut reader = Reader {
             file: BufReader::with_capacity(4096, file),
             length,
@@ -107,7 +107,7 @@ impl TiffPages {
 }
 
 struct Reader {
-    file: BufReader<File>,
+    file: BufReader<StoredFile>,
     length: u64,
     /// Bytes of directories that may still be read: as many as the file has, so that arrays that
     /// many directories point to are not read as many times.

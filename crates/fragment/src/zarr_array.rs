@@ -1,4 +1,4 @@
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -6,7 +6,10 @@ use moka::sync::Cache;
 use ndarray::ArrayD;
 
 use crate::Error;
+use crate::remote::{self, Address, RemoteFailure};
+use crate::storage::StoredFile;
 use crate::zarr_element::Element;
+use crate::zarr_json::read_json;
 use crate::zarr_metadata::{ArrayMetadata, ChunkKeys};
 use crate::zarr_shards::{Place, Shards};
 
@@ -18,6 +21,8 @@ const INDICES: u64 = 32 << 20;
 pub(crate) struct ZarrArray {
     pub metadata: ArrayMetadata,
     folder: PathBuf,
+    /// Of an array on a server, where it is and what tells this state of it from a later one.
+    remote: Option<(Address, Option<String>)>,
     indices: Cache<PathBuf, Arc<Vec<Place>>>,
 }
 
@@ -26,19 +31,32 @@ pub(crate) struct ZarrArray {
 pub(crate) struct BadChunk {
     pub path: PathBuf,
     pub found: String,
+    /// Where a server did not hand it out.
+    failure: Option<RemoteFailure>,
 }
 
 impl BadChunk {
     fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
         |error| Self {
+            failure: RemoteFailure::within(&error).cloned(),
+            ..Self::new(path, error.to_string())
+        }
+    }
+
+    fn new(path: &Path, found: impl Into<String>) -> Self {
+        Self {
             path: path.to_owned(),
-            found: error.to_string(),
+            found: found.into(),
+            failure: None,
         }
     }
 }
 
 impl From<&BadChunk> for Error {
     fn from(chunk: &BadChunk) -> Self {
+        if let Some(failure) = &chunk.failure {
+            return Self::Remote(failure.clone());
+        }
         Self::ZarrContent {
             path: chunk.path.clone(),
             found: chunk.found.clone(),
@@ -63,11 +81,22 @@ impl ZarrArray {
         may_be_empty: bool,
     ) -> Result<(Self, Option<String>), Error> {
         let said = metadata.keys;
-        let others = ChunkKeys::ALL.into_iter().filter(|keys| *keys != said);
         let counts = counts(&metadata);
-        let found = std::iter::once(said)
-            .chain(others)
-            .find(|keys| has_chunk(folder, *keys, &counts));
+        let remote = Address::of(folder).map(|address| {
+            let file = if is_version_3(folder) {
+                "zarr.json"
+            } else {
+                ".zarray"
+            };
+            let identity = remote::identity(&address.join(file));
+            (address, identity)
+        });
+        let found = match &remote {
+            Some((address, _)) => {
+                keys_on_server(address, said, &counts).map_err(Error::io(folder))?
+            }
+            None => keys_first(said).find(|keys| has_chunk(folder, *keys, &counts)),
+        };
         let first = vec![0; counts.len()];
         let Some(keys) = found.or(may_be_empty.then_some(said)) else {
             return Err(Error::ZarrContent {
@@ -92,6 +121,7 @@ impl ZarrArray {
         let array = Self {
             metadata,
             folder: folder.to_owned(),
+            remote,
             indices: Cache::builder()
                 .max_capacity(INDICES)
                 .weigher(weigh)
@@ -128,16 +158,13 @@ impl ZarrArray {
                 return Ok(None);
             };
             let chunk = codecs.decode(&bytes, &self.metadata.chunk, fill);
-            return chunk.map(Some).map_err(|found| BadChunk { path, found });
+            return chunk.map(Some).map_err(|found| BadChunk::new(&path, found));
         };
         let steps = position.iter().zip(&shards.counts);
         let (shard, within): (Vec<usize>, Vec<usize>) =
             steps.map(|(at, count)| (at / count, at % count)).unzip();
         let path = self.file(&shard);
-        let wrong = |found| BadChunk {
-            path: path.clone(),
-            found,
-        };
+        let wrong = |found| BadChunk::new(&path, found);
         let Some((mut file, length)) = open(&path)? else {
             return Ok(None);
         };
@@ -156,9 +183,23 @@ impl ZarrArray {
                 place.len()
             )));
         }
-        let bytes = read_at(&mut file, place).map_err(BadChunk::io(&path))?;
+        let bytes = file.read_range(place.start as u64..place.end as u64);
+        let bytes = bytes.map_err(BadChunk::io(&path))?;
         let chunk = shards.codecs.decode(&bytes, &shards.chunk, fill);
         chunk.map(Some).map_err(wrong)
+    }
+
+    /// What is wrong with the values of a unit.
+    pub fn bad_unit(&self, position: &[usize], found: String) -> BadChunk {
+        let shards = self.metadata.codecs.open_shards();
+        let file: Vec<usize> = match shards {
+            Some(shards) => {
+                let steps = position.iter().zip(&shards.counts);
+                steps.map(|(at, count)| at / count).collect()
+            }
+            None => position.to_vec(),
+        };
+        BadChunk::new(&self.file(&file), found)
     }
 
     /// A shard's index, read once.
@@ -166,22 +207,24 @@ impl ZarrArray {
         &self,
         shards: &Shards,
         path: &Path,
-        file: &mut std::fs::File,
+        file: &mut StoredFile,
         length: usize,
     ) -> Result<Arc<Vec<Place>>, BadChunk> {
-        let wrong = |found| BadChunk {
-            path: path.to_owned(),
-            found,
-        };
+        let wrong = |found| BadChunk::new(path, found);
         let read = || {
-            let start = shards.index_start(length).map_err(wrong)?;
-            let range = start..start + shards.index_length();
-            let bytes = read_at(file, range).map_err(BadChunk::io(path))?;
+            let start = shards.index_start(length).map_err(wrong)? as u64;
+            let range = start..start + shards.index_length() as u64;
+            let bytes = file.read_range(range).map_err(BadChunk::io(path))?;
             shards.places(&bytes, length).map(Arc::new).map_err(wrong)
         };
         self.indices
             .try_get_with_by_ref(path, read)
             .map_err(|error: Arc<BadChunk>| (*error).clone())
+    }
+
+    /// Of an array on a server: what tells its state from a later one, where the server says it.
+    pub fn identity(&self) -> Option<&str> {
+        self.remote.as_ref()?.1.as_deref()
     }
 
     /// The file of a chunk, and whether there is one.
@@ -199,10 +242,18 @@ impl ZarrArray {
     }
 
     fn read_whole(&self, path: &Path) -> Result<Option<Vec<u8>>, BadChunk> {
+        let limit = longest(&self.metadata.chunk, self.metadata.element.width());
+        if let (Some(address), Some((_, identity))) = (Address::of(path), &self.remote) {
+            let bytes = remote::read_whole(&address, identity.as_deref(), limit as u64);
+            let bytes = bytes.map_err(BadChunk::io(path))?;
+            return match bytes.as_ref().is_some_and(Vec::is_empty) {
+                true => Err(BadChunk::new(path, "a chunk of no bytes")),
+                false => Ok(bytes),
+            };
+        }
         let Some((file, length)) = open(path)? else {
             return Ok(None);
         };
-        let limit = longest(&self.metadata.chunk, self.metadata.element.width());
         let found = match length {
             0 => "a chunk of no bytes".to_owned(),
             _ if length > limit => format!("{length} bytes for a chunk of {limit}"),
@@ -213,10 +264,7 @@ impl ZarrArray {
                 return Ok(Some(bytes));
             }
         };
-        Err(BadChunk {
-            path: path.to_owned(),
-            found,
-        })
+        Err(BadChunk::new(path, found))
     }
 }
 
@@ -226,32 +274,51 @@ fn longest(chunk: &[usize], width: usize) -> usize {
     2 * width * chunk.iter().product::<usize>() + (64 << 10)
 }
 
-fn open(path: &Path) -> Result<Option<(std::fs::File, usize)>, BadChunk> {
-    let file = match std::fs::File::open(path) {
+fn open(path: &Path) -> Result<Option<(StoredFile, usize)>, BadChunk> {
+    let file = match StoredFile::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(BadChunk::io(path)(error)),
     };
-    let about = file.metadata().map_err(BadChunk::io(path))?;
-    match about.is_file() {
-        true => Ok(Some((file, about.len() as usize))),
-        false => Err(BadChunk {
-            path: path.to_owned(),
-            found: "no file".to_owned(),
-        }),
+    let length = file.length().map_err(BadChunk::io(path))?;
+    match file.is_plain().map_err(BadChunk::io(path))? {
+        true => Ok(Some((file, length as usize))),
+        false => Err(BadChunk::new(path, "no file")),
     }
-}
-
-fn read_at(file: &mut std::fs::File, range: std::ops::Range<usize>) -> std::io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(range.start as u64))?;
-    let mut bytes = vec![0; range.len()];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn counts(metadata: &ArrayMetadata) -> Vec<usize> {
     let sides = metadata.shape.iter().zip(&metadata.chunk);
     sides.map(|(size, side)| size.div_ceil(*side)).collect()
+}
+
+/// Whether the array's metadata are those of Zarr 3.
+fn is_version_3(folder: &Path) -> bool {
+    read_json(&folder.join("zarr.json")).is_ok_and(|metadata| metadata.is_some())
+}
+
+/// All ways to name chunks, the one that the metadata say first.
+fn keys_first(said: ChunkKeys) -> impl Iterator<Item = ChunkKeys> {
+    let others = ChunkKeys::ALL.into_iter().filter(move |keys| *keys != said);
+    std::iter::once(said).chain(others)
+}
+
+/// How a server names chunks, by asking for one in the middle and for some others; as the metadata
+/// say where it has none of them, which a sparse array may.
+fn keys_on_server(
+    address: &Address,
+    said: ChunkKeys,
+    counts: &[usize],
+) -> std::io::Result<Option<ChunkKeys>> {
+    for eighths in [4, 0, 2, 6] {
+        let position: Vec<usize> = counts.iter().map(|count| count * eighths / 8).collect();
+        for keys in keys_first(said) {
+            if remote::is_file(&address.join(&keys.file(&position)))? {
+                return Ok(Some(keys));
+            }
+        }
+    }
+    Ok(Some(said))
 }
 
 /// Whether any chunk of the grid is there under such a name.

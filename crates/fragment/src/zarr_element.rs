@@ -89,7 +89,7 @@ macro_rules! elements {
     )*};
 }
 
-elements!(u8, u16, u32, u64, i8, i16, i32, i64);
+elements!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64);
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,13 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use crate::Error;
+use crate::remote::{self, Address};
+use crate::storage;
 use crate::zarr_json::read_json;
 use crate::zarr_metadata::ArrayMetadata;
 
 /// Files that mark a folder as Zarr, of version 3 and 2.
-const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];
+pub(crate) const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];
 
 /// The levels of one image, from the finest to the coarsest, whether they are there or not.
 #[derive(Debug)]
@@ -35,6 +37,12 @@ pub(crate) struct Level {
 
 /// Whether `path` is a Zarr folder.
 pub(crate) fn is_zarr(path: &Path) -> bool {
+    if let Some(address) = Address::of(path) {
+        let is_there = |mark: &&str| remote::read_document(&address.join(mark));
+        return MARKS
+            .iter()
+            .any(|mark| is_there(mark).is_ok_and(|found| found.is_some()));
+    }
     path.is_dir() && MARKS.iter().any(|mark| path.join(mark).is_file())
 }
 
@@ -45,7 +53,7 @@ impl Levels {
     /// # Errors
     /// [`Error::ZarrContent`] for a folder that holds nothing of these, and for levels outside of it.
     pub fn find(path: &Path) -> Result<Self, Error> {
-        if path.is_file() {
+        if storage::is_file(path) {
             return Err(Error::ZarrContent {
                 path: path.to_owned(),
                 found: "a file, as zip stores of Zarr are".to_owned(),
@@ -96,10 +104,10 @@ impl Levels {
     /// Where the group itself says nothing.
     fn within_group(path: &Path) -> Result<Self, Error> {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(Error::io(path))? {
-            let entry = entry.map_err(Error::io(path))?;
-            if entry.path().is_dir() && is_zarr(&entry.path()) {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+        for entry in within(path)? {
+            if is_zarr(&entry) {
+                let name = entry.file_name().unwrap_or_default();
+                names.push(name.to_string_lossy().into_owned());
             }
         }
         names.sort_by_key(|name| (number(name), name.clone()));
@@ -193,6 +201,20 @@ impl Level {
         }
     }
 }
+
+/// What lies in a group. Of servers that do not list it, what would be its levels.
+fn within(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    match storage::list(path) {
+        Ok(found) => Ok(found),
+        Err(_) if remote::is_remote(path) => Ok((0..MOST_GUESSED)
+            .map(|level| path.join(level.to_string()))
+            .collect()),
+        Err(error) => Err(Error::io(path)(error)),
+    }
+}
+
+/// Levels that are looked for on servers that do not list what they have.
+const MOST_GUESSED: usize = 8;
 
 /// Arrays without metadata that tell their relation: levels by their numbers, or a single one.
 fn numbered(path: &Path, arrays: Vec<(Level, ArrayMetadata)>) -> Result<Levels, Error> {

@@ -6,7 +6,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::chunk_cache::{ChunkCache, Decoded};
+use crate::float_range::FloatRange;
 use crate::missing_chunks::{MissingChunks, columns_of};
+use crate::remarks::remark;
+use crate::remote::{in_parallel, is_remote};
 use crate::zarr_array::{BadChunk, ZarrArray};
 use crate::zarr_axes::Axes;
 use crate::zarr_element::{Element, ElementType};
@@ -38,9 +41,13 @@ struct Inner {
     array: ZarrArray,
     axes: Axes,
     levels: Vec<String>,
+    /// Which of them this is.
+    level: usize,
     finest: [usize; 2],
     voxel_size: Option<VoxelSize>,
     words: Vec<String>,
+    /// Which float is white, of floats.
+    float_range: FloatRange,
     cache: ChunkCache,
 }
 
@@ -71,17 +78,41 @@ impl ZarrVolume {
     /// Reads the metadata of level `level` of the image at `path`, 0 being the finest.
     ///
     /// # Errors
-    /// [`Error::Zarr`], [`Error::ZarrContent`]; [`Error::PixelType`] for other voxels than u16 and
-    /// u8.
+    /// [`Error::Zarr`], [`Error::ZarrContent`]; [`Error::PixelType`] for other voxels than u16, u8
+    /// and floats; [`Error::LayerContent`] for floats of neither 0 to 1 nor 0 to 65535.
     pub fn open(path: &Path, level: usize) -> Result<Self, Error> {
         let volume = Self::open_any(path, level, false)?;
         match volume.element() {
             ElementType::Unsigned(1 | 2) => Ok(volume),
+            ElementType::Float(4 | 8) => volume.with_float_range(),
             other => Err(Error::PixelType {
                 path: path.to_owned(),
                 found: other.to_string(),
             }),
         }
+    }
+
+    /// Finds out which float is white by the largest values in each row of chunks along depth: a
+    /// chunk in the middle, and one each an eighth from the top and from the bottom.
+    fn with_float_range(self) -> Result<Self, Error> {
+        let (shape, sides) = (self.shape(), self.unit());
+        let [_, height, width] = shape;
+        let rows = [height / 2, height / 8, height - 1 - height / 8];
+        let places: Vec<[usize; 3]> = (0..shape[0].div_ceil(sides[0]))
+            .flat_map(|z| rows.map(|y| [z, y / sides[1], width / 2 / sides[2]]))
+            .collect();
+        let largest = places
+            .into_par_iter()
+            .map(|unit| largest_float(&self.inner.array, &self.position(unit)))
+            .try_reduce(|| 0.0, |one, other| Ok(f32::max(one, other)))
+            .map_err(|bad| Error::from(&bad))?;
+        let (range, remark) = FloatRange::of_largest(largest, &self.inner.path)?;
+        let mut inner = Arc::into_inner(self.inner).expect("a volume that was just opened");
+        inner.float_range = range;
+        inner.words.push(remark);
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The image at `path`, of booleans or integers: one layer.
@@ -91,7 +122,7 @@ impl ZarrVolume {
     pub fn open_image(path: &Path) -> Result<Self, Error> {
         let image = Self::open_any(path, 0, true)?;
         for word in image.words() {
-            tracing::warn!("{}: {word}", path.display());
+            remark(path, word);
         }
         let [depth, _, _] = image.shape();
         match (image.element(), depth) {
@@ -140,9 +171,11 @@ impl ZarrVolume {
                 .iter()
                 .map(|level| level.name.clone())
                 .collect(),
+            level,
             finest: [height, width],
             voxel_size,
             words,
+            float_range: FloatRange::UNKNOWN,
             cache: ChunkCache::new(),
         };
         Ok(Self {
@@ -165,6 +198,11 @@ impl ZarrVolume {
         self.inner.voxel_size.as_ref()
     }
 
+    /// Of a volume on a server: what tells its state from a later one, where the server says it.
+    pub fn identity(&self) -> Option<&str> {
+        self.inner.array.identity()
+    }
+
     /// Bits of a stored voxel.
     pub fn bits(&self) -> u8 {
         self.element().bits()
@@ -175,8 +213,11 @@ impl ZarrVolume {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn coarsest(&self) -> Result<Option<Self>, Error> {
-        let path = &self.inner.path;
-        let coarsest = Self::open(path, self.levels().len().saturating_sub(1))?;
+        let last = self.levels().len() - 1;
+        if self.inner.level == last {
+            return Ok(None);
+        }
+        let coarsest = Self::open(&self.inner.path, last)?;
         Ok((coarsest.shape() != self.shape()).then_some(coarsest))
     }
 
@@ -244,13 +285,19 @@ impl ZarrVolume {
                 .collect();
         }
         let starts = ranges.map(|range| range.start);
-        pieces.into_par_iter().try_for_each(|(unit, out)| {
-            let chunk = self.chunk(unit)?;
-            let first = [0, 1, 2].map(|axis| starts[axis].max(unit[axis] * sides[axis]));
-            let offset = [0, 1, 2].map(|axis| first[axis] - unit[axis] * sides[axis]);
-            self.copy(&chunk, offset, eight, out);
-            Ok(())
-        })
+        let read = || {
+            pieces.into_par_iter().try_for_each(|(unit, out)| {
+                let chunk = self.chunk(unit)?;
+                let first = [0, 1, 2].map(|axis| starts[axis].max(unit[axis] * sides[axis]));
+                let offset = [0, 1, 2].map(|axis| first[axis] - unit[axis] * sides[axis]);
+                self.copy(&chunk, offset, eight, out);
+                Ok(())
+            })
+        };
+        match is_remote(&self.inner.path) {
+            true => in_parallel(read),
+            false => read(),
+        }
     }
 
     /// Voxels of a decoded chunk from `offset` within it on.
@@ -269,10 +316,11 @@ impl ZarrVolume {
                     .for_each(|out, &voxel| *out = u16::from(voxel) * eight);
             }
             Decoded::Missing => {
-                let fill = self.inner.array.metadata.fill as u16;
-                out.fill(match self.element().width() {
-                    1 => fill * eight,
-                    _ => fill,
+                let fill = self.inner.array.metadata.fill;
+                out.fill(match self.element() {
+                    ElementType::Float(_) => self.inner.float_range.voxel(fill as f32).unwrap_or(0),
+                    kind if kind.width() == 1 => fill as u16 * eight,
+                    _ => fill as u16,
                 });
             }
         }
@@ -322,14 +370,19 @@ impl ZarrVolume {
             .zip(&units)
             .fold(0, |number, (at, count)| number * *count as u64 + *at as u64);
         let decode = || -> Result<Decoded, BadChunk> {
-            decode(array, &position).map(|decoded| decoded.unwrap_or(Decoded::Missing))
+            decode(array, &position, self.inner.float_range)
+                .map(|decoded| decoded.unwrap_or(Decoded::Missing))
         };
         let chunk = self.inner.cache.get(number, decode);
         chunk.map_err(|bad| Error::from(&*bad))
     }
 
-    /// Counts the chunks' files over `papyrus`, (y, x), and those of them that are not there.
+    /// Counts the chunks' files over `papyrus`, (y, x), and those of them that are not there. Of a
+    /// server, whose word on each chunk is heard when it is read, none is asked for.
     pub fn missing_chunks(&self, papyrus: &Array2<bool>) -> MissingChunks {
+        if is_remote(&self.inner.path) {
+            return MissingChunks::default();
+        }
         let array = &self.inner.array;
         let sides = self.inner.axes.shape(&array.metadata.chunk);
         let [depth, _, _] = self.inner.axes.shape(&array.files());
@@ -345,8 +398,12 @@ impl ZarrVolume {
     }
 }
 
-/// A chunk as 8 or 16 bits: signed and longer integers are cut off at 0 and 65535.
-fn decode(array: &ZarrArray, position: &[usize]) -> Result<Option<Decoded>, BadChunk> {
+/// A chunk as 8 or 16 bits: signed and longer integers are cut off at 0 and 65535, floats scaled.
+fn decode(
+    array: &ZarrArray,
+    position: &[usize],
+    floats: FloatRange,
+) -> Result<Option<Decoded>, BadChunk> {
     fn cut<T: Element + Default + TryFrom<i64> + TryInto<i64>>(
         array: &ZarrArray,
         position: &[usize],
@@ -375,9 +432,41 @@ fn decode(array: &ZarrArray, position: &[usize]) -> Result<Option<Decoded>, BadC
         ElementType::Signed(2) => cut::<i16>(array, position),
         ElementType::Signed(4) => cut::<i32>(array, position),
         ElementType::Signed(_) => cut::<i64>(array, position),
-        // Refused when opened.
-        ElementType::Float(_) => Ok(None),
+        ElementType::Float(_) => {
+            let Some(chunk) = read_floats(array, position)? else {
+                return Ok(None);
+            };
+            let mut beyond = None;
+            let voxels = chunk.mapv(|value| {
+                floats.voxel(value).unwrap_or_else(|found| {
+                    beyond = Some(found);
+                    0
+                })
+            });
+            match beyond {
+                None => Ok(Some(Decoded::Sixteen(voxels))),
+                Some(found) => Err(array.bad_unit(position, found)),
+            }
+        }
     }
+}
+
+/// A chunk of floats of 32 or 64 bits.
+fn read_floats(array: &ZarrArray, position: &[usize]) -> Result<Option<ArrayD<f32>>, BadChunk> {
+    let fill = array.metadata.fill;
+    match array.metadata.element {
+        ElementType::Float(8) => {
+            let chunk = array.read_unit(position, fill as f64)?;
+            Ok(chunk.map(|chunk| chunk.mapv(|value| value as f32)))
+        }
+        _ => array.read_unit(position, fill as f32),
+    }
+}
+
+/// The largest value of a chunk, 0 where none is above.
+fn largest_float(array: &ZarrArray, position: &[usize]) -> Result<f32, BadChunk> {
+    let chunk = read_floats(array, position)?;
+    Ok(chunk.map_or(0.0, |chunk| chunk.iter().copied().fold(0.0, f32::max)))
 }
 
 /// Cuts a piece of the output, which begins at `start` along `axis`, where chunks of `side` meet.

@@ -28,7 +28,8 @@ pub enum ZarrVersion {
 }
 
 /// Writes a volume as OME-Zarr, from the top row to the bottom one: chunks of 128³ (512² of a
-/// single layer), compressed with zstd, and levels of half the height and width each, as the mean of 2 × 2 voxels.
+/// single layer), compressed with zstd (within Blosc in Zarr 2, where n5-zarr, Bio-Formats and older
+/// Neuroglancers know no bare zstd), and levels of half the height and width each, as the mean of 2 × 2 voxels.
 pub(crate) struct ZarrWriter {
     path: PathBuf,
     version: ZarrVersion,
@@ -175,17 +176,13 @@ fn create_level(
         reason,
     };
     let store = FilesystemStore::new(&folder).map_err(|error| invalid(error.to_string()))?;
-    let mut written = array_metadata(shape, version);
+    let written = array_metadata(shape, version);
     let metadata: ArrayMetadata =
         serde_json::from_value(written.clone()).map_err(|error| invalid(error.to_string()))?;
     let array = Array::new_with_metadata(Arc::new(store), "/", metadata)
         .map_err(|error| invalid(error.to_string()))?;
     // Written here, as zarrs adds a key of its own and the checksum, which numcodecs before 0.13
     // does not know.
-    let compressor = written.get_mut("compressor");
-    if let Some(compressor) = compressor.and_then(Value::as_object_mut) {
-        compressor.remove("checksum");
-    }
     let name = match version {
         ZarrVersion::V2 => ".zarray",
         ZarrVersion::V3 => "zarr.json",
@@ -212,7 +209,9 @@ fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
             "shape": shape,
             "chunks": chunk,
             "dtype": "<u2",
-            "compressor": { "id": "zstd", "level": 1 },
+            "compressor": {
+                "id": "blosc", "cname": "zstd", "clevel": 1, "shuffle": 1, "blocksize": 0,
+            },
             "fill_value": 0,
             "order": "C",
             "filters": null,
@@ -306,7 +305,7 @@ mod tests {
             two,
             "chunks compressor dimension_separator dtype fill_value filters order shape zarr_format"
         );
-        assert_eq!(metadata["compressor"], json!({ "id": "zstd", "level": 1 }));
+        assert_eq!(metadata["compressor"]["id"], "blosc");
         let (three, _) = keys(ZarrVersion::V3, "zarr.json");
         assert_eq!(
             three,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use inkling_align::Warped;
-use inkling_fragment::{Columns, Fragment, MapFiles, Numbered, Region, Volume, read_text};
+use inkling_fragment::{Columns, Fragment, MapFiles, Numbered, Region, Volume, read_text, remark};
 use serde::Deserialize;
 
 use crate::memory::{Budget, bytes_of};
@@ -105,13 +105,13 @@ impl Fit {
             return Ok(());
         };
         if *fitted != fragment.fingerprint()? {
-            tracing::warn!(
-                "{}: these maps were fitted to other voxels than those of {}, as another scan, level or \
+            let text = format!(
+                "these maps were fitted to other voxels than those of {}, as another scan, level or \
                  band has them. Fit them again with `inkling align` unless it is a copy of the same \
                  layers",
-                folder.display(),
                 fragment.path().display()
             );
+            remark(folder, &text);
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ impl<'a> PredictionJob<'a> {
     /// Its tiles on disk.
     pub fn store(&self) -> anyhow::Result<TileStore> {
         let about = json!({
-            "fragment": std::path::absolute(self.fragment.path())?,
+            "fragment": inkling_fragment::absolute(self.fragment.path())?,
             "reading": self.fragment.options(),
             "maps": self.maps.as_deref().map(std::path::absolute).transpose()?,
             "models": self.ensemble.describe(),

@@ -69,7 +69,7 @@ impl Recipe {
     pub fn with_absolute_paths(mut self) -> anyhow::Result<Self> {
         for path in &mut self.data.fragments {
             let (name, own) = split_name(path);
-            let whole = std::path::absolute(own)?;
+            let whole = inkling_fragment::absolute(own)?;
             *path = match name {
                 Some(name) => PathBuf::from(format!("{name}={}", whole.display())),
                 None => whole,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use figment::error::Kind;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use inkling_fragment::read_text;
+use inkling_fragment::{read_text, split_name};
 use inkling_predict::PredictSettings;
 
 use crate::unread::{check_all_read, read_settings};
@@ -115,7 +115,9 @@ impl Provider for Layer {
 fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let root = |value: &mut toml::Value| {
-        if let toml::Value::String(text) = value {
+        if let toml::Value::String(text) = value
+            && !inkling_fragment::is_remote(split_name(Path::new(&*text)).1)
+        {
             let own = folder.join(&*text);
             let named = (!own.exists()).then(|| text.split_once('=')).flatten();
             *text = match named {

@@ -1,6 +1,6 @@
 //! Fingerprints of runs: the settings and the data that their outcome depends on.
 
-use inkling_fragment::{Fragment, Region, Volume};
+use inkling_fragment::{Fragment, Region, Volume, sha256_hex};
 use inkling_train::RunFingerprint;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
@@ -119,6 +119,5 @@ pub fn data_fingerprint(
                 .collect::<Vec<_>>(),
         );
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256_hex(hash))
 }

@@ -448,3 +448,81 @@ fn a_large_strip_is_decoded_downwards_by_any_order_of_reading() {
         }
     }
 }
+
+#[test]
+fn jpeg_within_a_tiff() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.jpg");
+    let layer = voxels().index_axis(Axis(0), 0).to_owned();
+    write_jpeg(&path, &layer);
+    let packed = std::fs::read(&path).unwrap();
+    for (colour, expected) in [(1, layer.clone()), (0, layer.mapv(|voxel| 65_535 - voxel))] {
+        let folder = one_strip(&[(258, 8), (259, 7), (262, colour)], &packed);
+        for (found, expected) in only_layer(&folder).iter().zip(&expected) {
+            let off = i32::from(*found) - i32::from(*expected >> 8) * 257;
+            assert!(off.abs() <= 4 * 257, "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn floats_in_planes_of_bytes() {
+    let layer = voxels().index_axis(Axis(0), 0).to_owned();
+    let mut bytes = Vec::new();
+    for row in layer.rows() {
+        let words: Vec<[u8; 4]> = row
+            .iter()
+            .map(|&voxel| (f32::from(voxel) / 65_535.0).to_be_bytes())
+            .collect();
+        // All first bytes, all second ones …, each but the first as its difference from the one before.
+        let planes: Vec<u8> = (0..4)
+            .flat_map(|byte| words.iter().map(move |word| word[byte]))
+            .collect();
+        let mut before = 0;
+        bytes.extend(planes.iter().map(|&byte| {
+            let difference = byte.wrapping_sub(before);
+            before = byte;
+            difference
+        }));
+    }
+    let folder = one_strip(
+        &[(258, 32), (259, 50_000), (317, 3), (339, 3)],
+        &zstd::encode_all(&bytes[..], 1).unwrap(),
+    );
+    assert_eq!(only_layer(&folder), layer);
+}
+
+#[test]
+fn stacks_in_each_of_several_files_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("layers")).unwrap();
+    for name in ["layers/0.tif", "layers/1.tif"] {
+        let path = place.path().join(name);
+        write_stack(
+            &path,
+            TiffEncoder::new(std::fs::File::create(&path).unwrap()).unwrap(),
+        );
+    }
+    let error = Fragment::open(place.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("5 pages of one size, in one of several files"),
+        "{error}"
+    );
+}
+
+#[test]
+fn jpeg_layers_give_way_to_a_volume_and_tiffs_do_not() {
+    let place = folder("layers", |z| format!("{z:02}.jpg"), write_jpeg);
+    let volume = place.path().join("scan.zarr");
+    std::fs::create_dir(&volume).unwrap();
+    let metadata = r#"{ "zarr_format": 2, "shape": [1, 2, 3], "chunks": [1, 2, 3], "dtype": "|u1",
+        "compressor": null, "filters": null, "fill_value": 0, "order": "C" }"#;
+    std::fs::write(volume.join(".zarray"), metadata).unwrap();
+    std::fs::write(volume.join("0.0.0"), [7; 6]).unwrap();
+    assert_eq!(Fragment::open(place.path()).unwrap().shape(), [1, 2, 3]);
+    for name in ["layers/00.tif", "layers/01.tif"] {
+        let layer = voxels().index_axis(Axis(0), 0).to_owned();
+        write_tiff(&place.path().join(name), &layer);
+    }
+    assert_eq!(Fragment::open(place.path()).unwrap().shape(), [2, 40, 30]);
+}

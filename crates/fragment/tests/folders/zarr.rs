@@ -155,13 +155,13 @@ fn what_cannot_be_read_says_why() {
     let message = whole.unwrap_err().to_string();
     assert!(message.contains("truncated.zarr"), "{message}");
 
-    let floats = folder.path().join("floats.zarr");
-    copy(&data("v3_plain.zarr"), &floats);
-    let path = floats.join("zarr.json");
+    let signed = folder.path().join("signed.zarr");
+    copy(&data("v3_plain.zarr"), &signed);
+    let path = signed.join("zarr.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("uint16", "float32")).unwrap();
+    std::fs::write(&path, text.replace("uint16", "int16")).unwrap();
     assert!(matches!(
-        Fragment::open(&floats),
+        Fragment::open(&signed),
         Err(Error::PixelType { .. })
     ));
 }

@@ -432,3 +432,104 @@ fn labels_are_read_as_integers_of_any_length_and_booleans() {
             .any(|&ink| ink)
     );
 }
+
+/// Writes a volume of Zarr 2, uncompressed, as one chunk.
+fn write_floats(folder: &Path, kind: &str, bytes: Vec<u8>) {
+    let metadata = json!({
+        "zarr_format": 2, "shape": SHAPE, "chunks": SHAPE, "dtype": kind, "compressor": null,
+        "filters": null, "fill_value": "NaN", "order": "C",
+    });
+    write_json(&folder.join(".zarray"), &metadata);
+    std::fs::write(folder.join("0.0.0"), bytes).unwrap();
+}
+
+#[test]
+fn floats_are_read_by_their_largest_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let share = |voxel: u16| f64::from(voxel) / 65_535.0;
+    let cases: [(&str, Vec<u8>, &str); 4] = [
+        (
+            "<f4",
+            truth()
+                .iter()
+                .flat_map(|&voxel| (share(voxel) as f32).to_le_bytes())
+                .collect(),
+            "from 0 to 1",
+        ),
+        (
+            ">f4",
+            truth()
+                .iter()
+                .flat_map(|&voxel| f32::from(voxel).to_be_bytes())
+                .collect(),
+            "from 0 to 65535",
+        ),
+        (
+            "<f8",
+            truth()
+                .iter()
+                .flat_map(|&voxel| share(voxel).to_le_bytes())
+                .collect(),
+            "from 0 to 1",
+        ),
+        (
+            ">f8",
+            truth()
+                .iter()
+                .flat_map(|&voxel| f64::from(voxel).to_be_bytes())
+                .collect(),
+            "from 0 to 65535",
+        ),
+    ];
+    for (number, (kind, bytes, said)) in cases.into_iter().enumerate() {
+        let path = folder.path().join(format!("{number}.zarr"));
+        write_floats(&path, kind, bytes);
+        check(&path);
+        let fragment = Fragment::open(&path).unwrap();
+        assert!(
+            fragment.remarks()[0].ends_with(said),
+            "{kind}: {:?}",
+            fragment.remarks()
+        );
+        assert_eq!(
+            fragment.stored_bits(),
+            if kind.ends_with('4') { 32 } else { 64 }
+        );
+    }
+}
+
+#[test]
+fn floats_of_an_unknown_range_and_beyond_it_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dose.zarr");
+    let write = |value: &dyn Fn(usize) -> f32| {
+        let values = (0..SHAPE.iter().product()).map(value);
+        write_floats(&path, "<f4", values.flat_map(f32::to_le_bytes).collect());
+    };
+    write(&|_| 17.5);
+    let message = refusal(&path);
+    assert!(
+        message.contains("floats up to 17.5") && message.contains("hint: "),
+        "{message}"
+    );
+    write(&|_| f32::NAN);
+    assert!(refusal(&path).contains("floats up to 0"));
+    // NaN is outside the papyrus; one value is far below the range.
+    write(&|index| match index {
+        0 => -2.0,
+        _ if index % 2 == 0 => f32::NAN,
+        _ => 0.5,
+    });
+    let error = Fragment::open(&path)
+        .unwrap()
+        .read(&Region::new(0..9, 0..40, 0..33))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("a value of -2") && error.contains("0.0.0"),
+        "{error}"
+    );
+    write(&|index| if index % 2 == 0 { f32::NAN } else { 0.5 });
+    let voxels = all(&Fragment::open(&path).unwrap());
+    assert_eq!((voxels[[0, 0, 0]], voxels[[0, 0, 1]]), (0, 32_768));
+}

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::Device;
+use inkling_fragment::sha256_hex;
 use sha2::{Digest, Sha256};
 
 use super::adapt::adapt;
@@ -247,6 +248,5 @@ pub fn sha256(path: &Path) -> Result<String, Error> {
     let mut hasher = Sha256::new();
     let mut file = std::fs::File::open(path).map_err(io)?;
     std::io::copy(&mut file, &mut hasher).map_err(io)?;
-    let digest = hasher.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256_hex(hasher))
 }

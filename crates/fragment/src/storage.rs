@@ -1,0 +1,137 @@
+//! Files and folders, on this machine or on a server: what reads fragments asks here.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::remote::{self, Address, RemoteFile};
+
+/// A file that is read.
+#[derive(Debug)]
+pub(crate) enum StoredFile {
+    Local(File),
+    Remote(RemoteFile),
+}
+
+impl StoredFile {
+    /// # Errors
+    /// `NotFound` where there is none, and what the system or the server says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        match Address::of(path) {
+            Some(address) => RemoteFile::open(&address).map(Self::Remote),
+            None => File::open(path).map(Self::Local),
+        }
+    }
+
+    /// Its bytes.
+    pub fn length(&self) -> io::Result<u64> {
+        match self {
+            Self::Local(file) => Ok(file.metadata()?.len()),
+            Self::Remote(file) => Ok(file.length()),
+        }
+    }
+
+    /// Whether it is a plain file, no folder or device.
+    pub fn is_plain(&self) -> io::Result<bool> {
+        match self {
+            Self::Local(file) => Ok(file.metadata()?.is_file()),
+            Self::Remote(_) => Ok(true),
+        }
+    }
+
+    /// The bytes `range`.
+    pub fn read_range(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        if let Self::Remote(file) = self {
+            file.fetch(range.clone())?;
+        }
+        self.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Read for StoredFile {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Local(file) => file.read(out),
+            Self::Remote(file) => file.read(out),
+        }
+    }
+}
+
+impl Seek for StoredFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Local(file) => file.seek(to),
+            Self::Remote(file) => file.seek(to),
+        }
+    }
+}
+
+/// All bytes of a file.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = StoredFile::open(path)?;
+    if let StoredFile::Remote(file) = &file {
+        file.fetch(0..file.length())?;
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether there is a file of this name; of a server that cannot be asked, it is not.
+pub(crate) fn is_file(path: &Path) -> bool {
+    match Address::of(path) {
+        // What has no ending, or a folder's, is a folder; web servers answer for those, too.
+        Some(_)
+            if path
+                .extension()
+                .is_none_or(|end| end == "zarr" || end == "tifs") =>
+        {
+            false
+        }
+        Some(address) => remote::is_file(&address).unwrap_or(false),
+        None => path.is_file(),
+    }
+}
+
+/// Whether there is a folder of this name.
+pub(crate) fn is_dir(path: &Path) -> bool {
+    match Address::of(path) {
+        Some(address) => remote::is_folder(&address),
+        None => path.is_dir(),
+    }
+}
+
+/// `path` from the root on; an address as it is.
+///
+/// # Errors
+/// Where the working directory is gone.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    match remote::is_remote(path) {
+        true => Ok(path.to_owned()),
+        false => std::path::absolute(path),
+    }
+}
+
+/// What lies in a folder, sorted.
+///
+/// # Errors
+/// What the system or the server says.
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    if let Some(address) = Address::of(folder) {
+        let entries = remote::list(&address)?;
+        return Ok(entries
+            .iter()
+            .map(|entry| folder.join(&entry.name))
+            .collect());
+    }
+    let entries = std::fs::read_dir(folder)?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
