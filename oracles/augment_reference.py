@@ -44,7 +44,7 @@ def case(name, params, image, label, out, out_label, tolerance=1.0, exact=False)
         "params": {
             "rows": [0, height], "columns": [0, width], "layers": [0, depth], "slices": None,
             "tilt": None, "rotation": None, "horizontal_flip": False, "vertical_flip": False,
-            "turns": 0, "contrast_brightness": None, "spoil": None, "grid_distortion": None,
+            "turns": 0, "contrast_brightness": None, "degradation": None, "grid_distortion": None,
             "dropout": None, **params,
         },
         "exact": exact,
@@ -95,13 +95,13 @@ def transforms():
     add("contrast and brightness", {"contrast_brightness": [contrast, brightness]}, np.clip(out, 0, 65535))
     for size in (3, 5, 7, 9, 11):
         # In 64 bits: OpenCV's own blur of 16-bit images rounds its weights.
-        add(f"gaussian blur {size}", {"spoil": {"gaussian-blur": {"size": size}}},
+        add(f"gaussian blur {size}", {"degradation": {"gaussian-blur": {"size": size}}},
             B.gaussian_blur(image.astype(np.float64), size, 0))
     for size, start, end in ((3, (0, 0), (2, 1)), (5, (4, 0), (1, 4)), (7, (6, 3), (0, 3))):
         kernel = np.zeros((size, size), np.uint8)
         cv2.line(kernel, start[::-1], end[::-1], 1, thickness=1)
         kernel = kernel.astype(np.float32) / kernel.sum()
-        params = {"spoil": {"motion-blur": {"size": size, "from": start, "to": end}}}
+        params = {"degradation": {"motion-blur": {"size": size, "from": start, "to": end}}}
         add(f"motion blur {size}", params, F.convolve(image, kernel))
     for steps in (5, 3):
         rng = np.random.default_rng(steps)
@@ -132,7 +132,7 @@ def transforms():
     x, y = (list(map(float, 1 + rng.uniform(-0.3, 0.3, 6))) for _ in range(2))
     out, out_label = (G.grid_distortion(i, 5, x, y, m) for i, m in ((out, cv2.INTER_LINEAR), (out_label, cv2.INTER_NEAREST)))
     params = {"rotation": angle, "horizontal_flip": True, "turns": 3, "contrast_brightness": [0.95, 0.02],
-              "spoil": {"gaussian-blur": {"size": 5}}, "grid_distortion": {"x": x, "y": y}}
+              "degradation": {"gaussian-blur": {"size": 5}}, "grid_distortion": {"x": x, "y": y}}
     # Each of four roundings may fall the other way.
     add("all, one after another", params, out, out_label, tolerance=3.0, exact=True)
     return cases

@@ -27,7 +27,7 @@ SMALL, LARGE = "320x288", "640x512"
 ANGLE, CONTRAST, BRIGHTNESS = 35.0, 0.93, 0.03
 OFF = {
     "scale": [1.0, 1.0], "ratio": [1.0, 1.0], "rotate": 0.0, "horizontal_flip": 0.0, "vertical_flip": 0.0,
-    "rotate90": 0.0, "brightness_contrast": 0.0, "spoil": 0.0, "grid_distortion": 0.0, "coarse_dropout": 0.0,
+    "rotate90": 0.0, "brightness_contrast": 0.0, "noise_or_blur": 0.0, "grid_distortion": 0.0, "coarse_dropout": 0.0,
 }
 
 

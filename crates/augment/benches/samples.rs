@@ -4,7 +4,10 @@
 use std::time::Instant;
 
 use cpu_time::ThreadTime;
-use inkling_augment::{AugmentSettings, Params, SampleKey, Scratch, Source, Spoil, TrainTransform};
+use inkling_augment::{
+    AugmentSettings, CropSettings, Degradation, GaussianBlur, GaussianNoise, MotionBlur, Params,
+    SampleKey, Scratch, Source, TrainTransform,
+};
 use inkling_fragment::Columns;
 use ndarray::{Array2, Array3};
 use serde_json::json;
@@ -43,13 +46,16 @@ impl Sheet {
     }
 }
 
-/// Crops of one size, everything else as the write-up draws it.
+/// Crops of one size, everything else as by default.
 fn transform() -> TrainTransform {
     let scale = CROP as f64 / SIDE as f64;
     let settings = AugmentSettings {
-        scale: [scale, scale],
-        ratio: [1.0, 1.0],
-        z_scale_limit: 1.0,
+        crop: CropSettings {
+            scale: [scale, scale],
+            ratio: [1.0, 1.0],
+            z_scale_limit: 1.0,
+            ..CropSettings::default()
+        },
         ..AugmentSettings::default()
     };
     TrainTransform::new(settings, SIDE, DEPTH).expect("good settings")
@@ -94,10 +100,10 @@ fn two_threads(sheet: &Sheet) -> f64 {
 }
 
 /// Fewest milliseconds of the processor for a sample with one transform alone.
-fn alone(sheet: &Sheet) -> Vec<(&'static str, f64)> {
+fn one_by_one(sheet: &Sheet) -> Vec<(&'static str, f64)> {
     let crop = || Params::crop((100, CROP), (100, CROP), (3, DEPTH));
-    let spoil = |spoil| Params {
-        spoil: Some(spoil),
+    let degraded = |degradation| Params {
+        degradation: Some(degradation),
         ..crop()
     };
     let cases = [
@@ -111,19 +117,22 @@ fn alone(sheet: &Sheet) -> Vec<(&'static str, f64)> {
         ),
         (
             "noise",
-            spoil(Spoil::Noise {
+            degraded(Degradation::Noise(GaussianNoise {
                 deviation: 5.0,
                 seed: 1,
-            }),
+            })),
         ),
-        ("gaussian blur 7", spoil(Spoil::GaussianBlur { size: 7 })),
+        (
+            "gaussian blur 7",
+            degraded(Degradation::GaussianBlur(GaussianBlur { size: 7 })),
+        ),
         (
             "motion blur 7",
-            spoil(Spoil::MotionBlur {
+            degraded(Degradation::MotionBlur(MotionBlur {
                 size: 7,
                 from: [0, 1],
                 to: [6, 5],
-            }),
+            })),
         ),
     ];
     let (transform, source, scratch) = (transform(), sheet.source(), &mut Scratch::default());
@@ -148,7 +157,7 @@ fn main() {
         let mean = times.iter().sum::<f64>() / times.len() as f64;
         [median(times), mean]
     });
-    let (two, alone) = (two_threads(&sheet), alone(&sheet));
+    let (two, single) = (two_threads(&sheet), one_by_one(&sheet));
     if std::env::args().any(|argument| argument == "--json") {
         let figures = json!({
             "one_thread_ms": clock[0],
@@ -165,7 +174,7 @@ fn main() {
          two threads: {two:.2}",
         clock[0], clock[1], processor[0], processor[1]
     );
-    for (name, time) in alone {
+    for (name, time) in single {
         println!("{name:>16}: {time:.2} ms");
     }
 }

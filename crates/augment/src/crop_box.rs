@@ -4,9 +4,10 @@ use ndarray::Array2;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{AugmentSettings, Error};
+use crate::crop_settings::CropSettings;
+use crate::error::Error;
 
-/// How often a centre is drawn before the papyrus is searched for one.
+/// Times that a centre is drawn before the papyrus is searched for one.
 const DRAWS: usize = 256;
 
 /// Rows and columns, each as (first, count).
@@ -23,7 +24,7 @@ type Box2 = [(i64, usize); 2];
 /// # Errors
 /// [`Error::NoPlace`].
 pub(crate) fn draw_box(
-    settings: &AugmentSettings,
+    settings: &CropSettings,
     side: usize,
     mask: &Array2<bool>,
     random: &mut ChaCha8Rng,

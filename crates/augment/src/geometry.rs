@@ -1,19 +1,16 @@
 use std::ops::Range;
 
-use crate::Params;
 use crate::border::Mirror;
-use crate::grid_distortion::stretched;
-use crate::rotation::Rotation;
+use crate::image_rotation::ImageRotation;
+use crate::place_maps::{PlaceLists, PlaceMaps};
 
-/// Where every pixel of a sample comes from: rotation of the crop, resize, flips, quarter turns
-/// and grid distortion, composed into one map of places.
-///
-/// All but the rotation act on each axis by itself, so that two lists of places are enough.
+/// Where every pixel of a sample comes from in its crop: the transforms' [`PlaceMaps`], the resize,
+/// and the rotation of the crop.
 #[derive(Clone, Debug)]
 pub(crate) struct Geometry {
     /// Size of the crop, (height, width).
     input: [usize; 2],
-    rotation: Option<Rotation>,
+    rotation: Option<ImageRotation>,
     /// Places along the crop's height, before the rotation; by rows of the sample, or by its
     /// columns where `turned`.
     y: Vec<f64>,
@@ -33,30 +30,18 @@ pub(crate) struct Places {
 }
 
 impl Geometry {
-    /// From a crop of `input` (height, width) to a sample of `output`; quarter turns need a square
-    /// sample.
-    pub fn new(params: &Params, input: [usize; 2], output: [usize; 2]) -> Self {
-        let [height, width] = output;
-        let own = |side: usize| (0..side).map(|place| place as f64).collect();
-        let [rows, columns]: [Vec<f64>; 2] = match &params.grid_distortion {
-            Some(grid) => [stretched(height, &grid.y), stretched(width, &grid.x)],
-            None => [own(height), own(width)],
-        };
-        let turned = params.turns % 2 == 1;
-        let [mut y, mut x] = if turned {
-            [columns, rows]
-        } else {
-            [rows, columns]
-        };
-        // Counter-clockwise, as numpy.rot90.
-        let (turn_y, turn_x) = (params.turns % 4 >= 2, matches!(params.turns % 4, 1 | 2));
-        mirror(&mut y, turn_y ^ params.vertical_flip);
-        mirror(&mut x, turn_x ^ params.horizontal_flip);
+    /// From a crop of `input` (height, width), resized to the patch that `maps` are about.
+    pub fn new(maps: PlaceMaps, input: [usize; 2]) -> Self {
+        let PlaceLists {
+            along: [mut y, mut x],
+            turned,
+            rotation,
+        } = maps.into_lists();
         resize(&mut y, input[0]);
         resize(&mut x, input[1]);
         Self {
             input,
-            rotation: params.rotation.map(|degrees| Rotation::new(degrees, input)),
+            rotation: rotation.map(|degrees| ImageRotation::new(degrees, input)),
             y,
             x,
             turned,
@@ -152,15 +137,6 @@ fn whole_part(place: f64) -> i32 {
     /// From here on neighbouring numbers are 1 apart, so that a sum's lowest bits are its whole part.
     const ONES: f64 = (1_u64 << 52) as f64;
     (place.floor() + ONES).to_bits() as i32
-}
-
-fn mirror(places: &mut [f64], wanted: bool) {
-    if wanted {
-        let last = (places.len() - 1) as f64;
-        for place in places {
-            *place = last - *place;
-        }
-    }
 }
 
 /// From places on an axis of as many pixels as there are places to one of `input` pixels; pixel

@@ -2,10 +2,11 @@
 //!
 //! [`TrainTransform`] draws a sample's parameters ([`Params`]) from its address ([`SampleKey`])
 //! and applies them: a random crop with its centre on papyrus, rotated, resized, flipped, turned,
-//! brightened, spoilt, distorted, with a hole, normalised, mixed with another. All geometry is one
-//! map of places, through which the volume is sampled once. The same address gives the same
-//! sample, on any thread, in any order.
-//! [`TestTransform`] reads a tile as the networks saw the world on average.
+//! brightened, with noise or blur, distorted, with a hole, normalised, mixed with another. All
+//! geometry is one map of places, through which the volume is sampled once. The same address gives
+//! the same sample, on any thread, in any order. Each transform is one file; `transforms.rs` lists
+//! them.
+//! [`TestTransform`] reads a tile of prediction: the central layers, neither moved nor changed.
 //!
 //! ```
 //! use inkling_augment::{AugmentSettings, SampleKey, Scratch, Source, TrainTransform};
@@ -24,43 +25,65 @@
 //! ```
 
 mod border;
+mod contrast_brightness;
 mod crop_box;
-mod draw;
+mod crop_layers;
+mod crop_settings;
+mod crop_stage;
+mod degradation;
 mod dropout;
 mod error;
-mod exact;
+mod gallery;
 mod gaussian_blur;
+mod gaussian_noise;
 mod geometry;
 mod grid_distortion;
+mod horizontal_flip;
+mod image_rotation;
 mod layer_taps;
-mod marks;
 mod mixing;
 mod motion_blur;
+mod nearest_masks;
 mod noise;
 mod normalize;
-mod params;
+mod place_maps;
+mod quarter_turns;
+mod range_checks;
+mod registry;
 mod rotation;
 mod sample;
 mod sampling;
-mod settings;
-mod slices;
-mod spoil;
+mod settings_group;
+mod step;
 mod test_transform;
 mod tilt;
 mod tone;
 mod train_transform;
+mod transform;
+mod transforms;
 mod vectors;
+mod vertical_flip;
 mod weighted_rows;
 
-pub use dropout::Dropout;
+pub use contrast_brightness::ContrastBrightnessSettings;
+pub use crop_layers::Slices;
+pub use crop_settings::CropSettings;
+pub use degradation::{Degradation, DegradationSettings};
+pub use dropout::{Dropout, DropoutSettings};
 pub use error::Error;
-pub use grid_distortion::GridDistortion;
+pub use gallery::GalleryVariant;
+pub use gaussian_blur::{GaussianBlur, GaussianBlurSettings};
+pub use gaussian_noise::{GaussianNoise, GaussianNoiseSettings, NoiseRange};
+pub use grid_distortion::{GridDistortion, GridDistortionSettings};
+pub use horizontal_flip::HorizontalFlipSettings;
 pub use mixing::{Mix, Mixing, MixingKind};
+pub use motion_blur::{MotionBlur, MotionBlurSettings};
 pub use normalize::normalize;
-pub use params::Params;
+pub use quarter_turns::QuarterTurnsSettings;
+pub use rotation::RotationSettings;
 pub use sample::{Sample, SampleKey, Scratch, Source};
-pub use settings::{AugmentSettings, NoiseRange};
-pub use slices::Slices;
-pub use spoil::Spoil;
 pub use test_transform::TestTransform;
+pub use tilt::TiltSettings;
 pub use train_transform::TrainTransform;
+pub use transforms::{AugmentSettings, Params};
+pub use vertical_flip::VerticalFlipSettings;

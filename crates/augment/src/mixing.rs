@@ -7,11 +7,12 @@ use rand_distr::{Beta, Distribution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::require;
-use crate::{Error, Sample};
+use crate::error::Error;
+use crate::range_checks::require;
+use crate::sample::Sample;
 
-/// `[augment.mixing]`: how two samples of one fragment become one. The write-up tried all three and
-/// kept none.
+/// `[augment.mixing]`: how two samples of one fragment become one. The reference solution's authors
+/// tried all three and kept none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mixing {
@@ -54,7 +55,7 @@ impl Default for Mixing {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mix {
-    /// First row, first column and side of the box.
+    /// A box of the second sample.
     CutMix {
         /// First row.
         y: usize,
@@ -63,16 +64,46 @@ pub enum Mix {
         /// Rows and columns.
         side: usize,
     },
-    /// The first sample's share, 0 to 1.
+    /// The weighted mean of both.
     MixUp {
-        /// The share.
+        /// Weight of the first sample; the second's is 1 minus it.
         share: f32,
     },
-    /// The second's ink.
+    /// The second sample's ink, wherever it is.
     CopyPaste,
 }
 
+impl MixingKind {
+    /// Those that mix, with their names in the gallery.
+    pub const ALL: [(&str, Self); 3] = [
+        ("cut-mix", Self::CutMix),
+        ("mix-up", Self::MixUp),
+        ("copy-paste", Self::CopyPaste),
+    ];
+}
+
 impl Mixing {
+    /// The same limits, with nothing mixed.
+    pub(crate) fn at_rest(self) -> Self {
+        Self {
+            kind: MixingKind::None,
+            ..self
+        }
+    }
+
+    /// The keys that nothing reads, each with the key that switches it off; both within `[augment]`.
+    pub(crate) fn unread(&self) -> Vec<[&'static str; 2]> {
+        let kinds = [
+            ("mixing.probability", self.kind != MixingKind::None),
+            ("mixing.cut_side", self.kind == MixingKind::CutMix),
+            ("mixing.alpha", self.kind == MixingKind::MixUp),
+        ];
+        let unread = kinds.into_iter().filter(|(_, read)| !read);
+        unread.map(|(key, _)| [key, "mixing.kind"]).collect()
+    }
+
+    /// # Errors
+    /// [`Error::Setting`] for the first value out of its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let (often, cut, alpha) = (self.probability, self.cut_side, self.alpha);
         let holds = (0.0..=1.0).contains(&often);

@@ -8,7 +8,7 @@ const PAIRS: usize = CHUNK / 2;
 /// any order, in vectors: a counter is hashed twice to two uniform numbers, which become two normal
 /// ones by Box and Muller's transform.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Noise {
+pub struct Noise {
     deviation: f32,
     keys: [u32; 2],
 }

@@ -1,27 +1,48 @@
-/// Rotates about the middle of an image: OpenCV's `getRotationMatrix2D` and `warpAffine`, read
-/// backwards, from a place in the rotated image to the one that it came from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Rotation {
-    cos: f64,
-    sin: f64,
-    centre: [f64; 2],
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::Error;
+use crate::place_maps::PlaceMaps;
+use crate::range_checks::{require, within};
+use crate::settings_group::settings;
+use crate::transform::{Transform, Variant};
+
+/// Rotation in the papyrus's plane, mirrored at the crop's border: albumentations' `Rotate`.
+pub struct Rotation;
+
+settings! {
+    /// Settings of the rotation in the papyrus's plane.
+    pub struct RotationSettings {
+        /// Rotation in the papyrus's plane, mirrored at the crop's border.
+        "rotate" probability: f64 = 0.5,
+        /// Its largest angle, in degrees.
+        "rotate_limit" limit: f64 = 45.0,
+    }
 }
 
-impl Rotation {
-    /// By `degrees` counter-clockwise, of an image of `size` (height, width).
-    pub fn new(degrees: f64, size: [usize; 2]) -> Self {
-        let (sin, cos) = degrees.to_radians().sin_cos();
-        let centre = size.map(|size| (size as f64 - 1.0) / 2.0);
-        Self { cos, sin, centre }
+impl Transform for Rotation {
+    type Settings = RotationSettings;
+    /// Degrees counter-clockwise.
+    type Draw = Option<f64>;
+    const GALLERY: &'static [Variant<Self::Draw>] = &[Variant::of_any("rotation")];
+    const BEFORE_RESIZE: bool = true;
+
+    fn check(settings: &RotationSettings, _side: usize) -> Result<(), Error> {
+        let limit = settings.limit;
+        require("rotate_limit", limit, within(limit, 180.0), "0 to 180")
     }
 
-    #[inline(always)]
-    pub fn source(&self, y: f64, x: f64) -> [f64; 2] {
-        let [centre_y, centre_x] = self.centre;
-        let (y, x) = (y - centre_y, x - centre_x);
-        [
-            centre_y + self.sin * x + self.cos * y,
-            centre_x + self.cos * x - self.sin * y,
-        ]
+    fn draw(settings: &RotationSettings, _side: usize, random: &mut ChaCha8Rng) -> Option<f64> {
+        Some(random.random_range(-settings.limit..=settings.limit))
+    }
+
+    fn describe(draw: &Option<f64>) -> Option<String> {
+        draw.map(|degrees| format!("rotated by {degrees:.1}°"))
+    }
+
+    fn geometry(draw: &Option<f64>, maps: &mut PlaceMaps) {
+        if let Some(degrees) = *draw {
+            maps.rotate(degrees);
+        }
     }
 }

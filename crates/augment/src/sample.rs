@@ -2,6 +2,8 @@ use std::ops::Range;
 
 use inkling_fragment::{Columns, Volume};
 use ndarray::{Array2, Array3};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::sampling::Rows;
 use crate::weighted_rows::BlurRows;
@@ -32,6 +34,13 @@ pub struct SampleKey {
 }
 
 impl SampleKey {
+    /// The sample's own stream of random numbers.
+    pub(crate) fn random(self) -> ChaCha8Rng {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream((self.epoch << 32 | self.index).wrapping_mul(2));
+        random
+    }
+
     /// The address of the sample that this one is mixed with.
     pub(crate) fn partner(self) -> Self {
         Self {
@@ -41,7 +50,7 @@ impl SampleKey {
     }
 }
 
-/// What training sees.
+/// A training sample: a patch with its labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Normalised intensities, (z, y, x).
@@ -65,7 +74,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Takes a sample that nobody needs any more, whose memory the next one gets.
+    /// Takes back a sample, whose memory the next one gets.
     pub fn recycle(&mut self, sample: Sample) {
         self.spare.push(sample);
     }

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::geometry::{Geometry, Places};
 use crate::layer_taps::LayerTaps;
-use crate::marks::{MaskCrops, Nearest};
+use crate::nearest_masks::{MaskCrops, Nearest};
 use crate::noise::Noise;
 use crate::tone::Tone;
 use crate::vectors::Vectors;
@@ -17,7 +17,7 @@ const TILE: usize = 64;
 /// A crop within voxels that lie as columns, (y, x, z).
 #[derive(Clone, Copy)]
 pub(crate) struct Crop<'a> {
-    /// With at least [`inkling_fragment::Columns::PAST`] values after the last.
+    /// With at least [`inkling_fragment::Columns::PADDING`] values after the last.
     pub voxels: &'a [u16],
     /// Depth and width of the volume that `voxels` are.
     pub depth: usize,
@@ -32,7 +32,7 @@ pub(crate) struct Crop<'a> {
 
 /// How a crop becomes a sample.
 #[derive(Clone, Copy)]
-pub(crate) struct Plan<'a> {
+pub(crate) struct SamplingPlan<'a> {
     pub geometry: &'a Geometry,
     pub taps: &'a LayerTaps,
     pub tone: Tone,
@@ -50,18 +50,18 @@ pub(crate) struct Rows {
     layers: Vec<[f32; TILE]>,
     nearest: Nearest,
     /// Where the pixels' columns stand in the voxels.
-    starts: Vec<usize>,
+    offsets: Vec<usize>,
 }
 
 /// Reads a sample out of `crop` into `volume`, trilinearly, and the masks that belong to it into
-/// `marks`, by the nearest pixel: 1 where they are set. Axes are (layer, y, x) and (y, x).
+/// `images`, by the nearest pixel: 1 where they are set, else 0. Axes are (layer, y, x) and (y, x).
 pub(crate) fn sample<const MASKS: usize>(
     crop: Crop,
     masks: MaskCrops<MASKS>,
-    plan: Plan,
+    plan: SamplingPlan,
     rows: &mut Rows,
     volume: &mut Array3<f32>,
-    marks: [&mut Array2<f32>; MASKS],
+    images: [&mut Array2<f32>; MASKS],
 ) {
     Arch::new().dispatch(Sampling {
         crop,
@@ -70,18 +70,18 @@ pub(crate) fn sample<const MASKS: usize>(
         rows,
         vectors: Vectors::new(),
         volume: volume.as_slice_mut().expect("samples lie in one piece"),
-        marks: marks.map(|marks| marks.as_slice_mut().expect("samples lie in one piece")),
+        images: images.map(|image| image.as_slice_mut().expect("samples lie in one piece")),
     });
 }
 
 struct Sampling<'a, const MASKS: usize> {
     crop: Crop<'a>,
     masks: MaskCrops<'a, MASKS>,
-    plan: Plan<'a>,
+    plan: SamplingPlan<'a>,
     rows: &'a mut Rows,
     vectors: Vectors,
     volume: &'a mut [f32],
-    marks: [&'a mut [f32]; MASKS],
+    images: [&'a mut [f32]; MASKS],
 }
 
 impl<const MASKS: usize> WithSimd for Sampling<'_, MASKS> {
@@ -115,11 +115,13 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
         for step in 0..=tiles * height {
             if step < tiles * height {
                 let (row, left) = place(step);
-                let Rows { places, starts, .. } = &mut *self.rows;
+                let Rows {
+                    places, offsets, ..
+                } = &mut *self.rows;
                 let next = &mut places[1];
                 geometry.row(row, left..(left + TILE).min(width), next);
                 if geometry.is_rotated() {
-                    look_ahead(&self.crop, next, starts);
+                    prefetch(&self.crop, next, offsets);
                 }
             }
             if step > 0 {
@@ -138,7 +140,7 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
             columns,
             layers,
             nearest,
-            starts,
+            offsets,
         } = &mut *self.rows;
         let columns = columns.as_chunks_mut::<BLOCK>().0;
         for (block, layers) in layers.chunks_exact_mut(BLOCK).enumerate() {
@@ -146,7 +148,7 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
                 &self.crop,
                 block * BLOCK,
                 places,
-                starts,
+                offsets,
                 self.vectors,
                 columns,
             );
@@ -154,7 +156,7 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
         }
         let [height, width] = self.plan.geometry.output();
         let count = places.y.len();
-        let Plan {
+        let SamplingPlan {
             taps, tone, noise, ..
         } = self.plan;
         for layer in 0..taps.below.len() {
@@ -172,9 +174,9 @@ impl<const MASKS: usize> Sampling<'_, MASKS> {
                 }
             }
         }
-        let lines = self.marks.each_mut();
-        let lines = lines.map(|marks| &mut marks[first..][..count]);
-        self.masks.mark(places, nearest, lines);
+        let lines = self.images.each_mut();
+        let lines = lines.map(|image| &mut image[first..][..count]);
+        self.masks.read(places, nearest, lines);
     }
 }
 
@@ -190,15 +192,15 @@ impl Crop<'_> {
     /// Where the columns of the pixels before `places` stand in the voxels, from the crop's layer
     /// `layer` on.
     #[inline(always)]
-    fn starts(&self, layer: usize, places: &Places, starts: &mut Vec<usize>) {
+    fn offsets(&self, layer: usize, places: &Places, offsets: &mut Vec<usize>) {
         let [z, top, left] = self.first;
         let (across, down) = (self.depth as u32, (self.width * self.depth) as u32);
         let first = (top * self.width + left) * self.depth + z + layer;
-        starts.resize(places.y.len(), 0);
-        for (start, (&y, &x)) in starts.iter_mut().zip(places.y.iter().zip(&places.x)) {
+        offsets.resize(places.y.len(), 0);
+        for (offset, (&y, &x)) in offsets.iter_mut().zip(places.y.iter().zip(&places.x)) {
             let y = u64::from(y as u32) * u64::from(down);
             let x = u64::from(x as u32) * u64::from(across);
-            *start = first + y as usize + x as usize;
+            *offset = first + y as usize + x as usize;
         }
     }
 }
@@ -206,35 +208,35 @@ impl Crop<'_> {
 /// Reads a little of every column that the next pixels need, so that memory is asked for all of them
 /// at once; interpolation, with more to do for each, would ask for a few at a time.
 #[inline(always)]
-fn look_ahead(crop: &Crop, places: &Places, starts: &mut Vec<usize>) {
+fn prefetch(crop: &Crop, places: &Places, offsets: &mut Vec<usize>) {
     let [right, down] = crop.steps();
-    let past = right + crop.layers - 1;
-    crop.starts(0, places, starts);
+    let last = right + crop.layers - 1;
+    crop.offsets(0, places, offsets);
     let mut seen = 0;
-    for &start in &*starts {
-        let corners = &crop.voxels[start..][..=down + past];
-        seen ^= corners[0] ^ corners[past] ^ corners[down] ^ corners[down + past];
+    for &offset in &*offsets {
+        let corners = &crop.voxels[offset..][..=down + last];
+        seen ^= corners[0] ^ corners[last] ^ corners[down] ^ corners[down + last];
     }
     black_box(seen);
 }
 
-/// A block of the crop's layers from `layer` on at `places`, bilinearly; `starts` is memory to work
+/// A block of the crop's layers from `layer` on at `places`, bilinearly; `offsets` is memory to work
 /// in.
 #[inline(always)]
 fn interpolate<const BLOCK: usize>(
     crop: &Crop,
     layer: usize,
     places: &Places,
-    starts: &mut Vec<usize>,
+    offsets: &mut Vec<usize>,
     vectors: Vectors,
     columns: &mut [[f32; BLOCK]],
 ) {
     let [right, down] = crop.steps();
-    crop.starts(layer, places, starts);
+    crop.offsets(layer, places, offsets);
     let reach = down + right + BLOCK;
     let beyond = places.beyond_y.iter().zip(&places.beyond_x);
-    for ((&start, (&y, &x)), column) in starts.iter().zip(beyond).zip(columns) {
-        let corners = &crop.voxels[start..][..reach];
+    for ((&offset, (&y, &x)), column) in offsets.iter().zip(beyond).zip(columns) {
+        let corners = &crop.voxels[offset..][..reach];
         let voxels = |corner: usize| -> &[u16; BLOCK] {
             let voxels = corners[corner..].first_chunk();
             voxels.expect("columns are padded")

@@ -3,12 +3,12 @@ use std::ops::Range;
 use inkling_fragment::{Region, Volume};
 use ndarray::{Array3, s};
 
-use crate::Error;
+use crate::crop_settings::require_z_scale;
+use crate::error::Error;
 use crate::layer_taps::LayerTaps;
 use crate::normalize::normalize;
-use crate::settings::require_z_scale;
 
-/// The write-up's test transform: the central layers, resized to the patch's depth, normalised.
+/// The transform of prediction: the central layers, resized to the patch's depth, normalised.
 #[derive(Clone, Debug)]
 pub struct TestTransform {
     image_size: usize,

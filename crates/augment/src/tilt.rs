@@ -1,8 +1,61 @@
 use ndarray::{Array2, Array3};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::crop_stage::CropStage;
+use crate::error::Error;
+use crate::range_checks::{require, within};
+use crate::settings_group::settings;
+use crate::transform::{Transform, Variant};
+
+/// Rotation about the x axis, which moves voxels between layers.
+pub struct Tilt;
+
+settings! {
+    /// Settings of the rotation about the x axis.
+    pub struct TiltSettings {
+        /// Rotation about the x axis.
+        "tilt" probability: f64 = 0.0,
+        /// Its largest angle, in degrees.
+        "tilt_limit" limit: f64 = 3.0,
+    }
+}
+
+impl Transform for Tilt {
+    type Settings = TiltSettings;
+    type Draw = Option<f64>;
+    const GALLERY: &'static [Variant<Self::Draw>] = &[Variant::of_any("tilt")];
+    const CHANGES_CROP: bool = true;
+    const BEFORE_RESIZE: bool = true;
+
+    fn check(settings: &TiltSettings, _side: usize) -> Result<(), Error> {
+        let limit = settings.limit;
+        require("tilt_limit", limit, within(limit, 90.0), "0 to 90")
+    }
+
+    fn draw(settings: &TiltSettings, _side: usize, random: &mut ChaCha8Rng) -> Option<f64> {
+        Some(random.random_range(-settings.limit..=settings.limit))
+    }
+
+    fn describe(draw: &Option<f64>) -> Option<String> {
+        draw.map(|degrees| format!("tilted by {degrees:.1}°"))
+    }
+
+    fn crop(draw: &Option<f64>, stage: CropStage) -> CropStage {
+        let Some(degrees) = *draw else { return stage };
+        let depth = stage.volume.dim().0;
+        CropStage {
+            volume: tilt(&stage.volume, degrees),
+            labels: tilt_mask(&stage.labels, depth, degrees),
+            validity: tilt_mask(&stage.validity, depth, degrees),
+            supervision: (stage.supervision).map(|mask| tilt_mask(&mask, depth, degrees)),
+        }
+    }
+}
 
 /// Rotates a crop about the x axis through its middle, trilinearly; what comes from beyond the crop
 /// is 0. A positive angle brings the crop's last rows to deeper layers.
-pub(crate) fn tilt(volume: &Array3<u16>, degrees: f64) -> Array3<u16> {
+fn tilt(volume: &Array3<u16>, degrees: f64) -> Array3<u16> {
     let turn = Turn::new(degrees, volume.dim());
     Array3::from_shape_fn(volume.dim(), |(z, y, x)| {
         let [z, y] = turn.source(z, y);
@@ -12,7 +65,7 @@ pub(crate) fn tilt(volume: &Array3<u16>, degrees: f64) -> Array3<u16> {
 
 /// The same of a mask, which reaches through all layers: it is set where any layer of the rotated
 /// one is.
-pub(crate) fn tilt_mask(mask: &Array2<bool>, depth: usize, degrees: f64) -> Array2<bool> {
+fn tilt_mask(mask: &Array2<bool>, depth: usize, degrees: f64) -> Array2<bool> {
     let (height, width) = mask.dim();
     let turn = Turn::new(degrees, (depth, height, width));
     let mut tilted = Array2::from_elem((height, width), false);
@@ -30,6 +83,7 @@ pub(crate) fn tilt_mask(mask: &Array2<bool>, depth: usize, degrees: f64) -> Arra
     tilted
 }
 
+/// The rotation, read backwards.
 struct Turn {
     cos: f64,
     sin: f64,

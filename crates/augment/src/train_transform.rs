@@ -1,17 +1,20 @@
 use inkling_fragment::{Columns, Region, Volume as _};
 use ndarray::Array2;
 
-use crate::draw::draw;
-use crate::exact::Stage;
+use crate::crop_stage::CropStage;
+use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::layer_taps::LayerTaps;
-use crate::marks::MaskCrops;
-use crate::sampling::{Crop, Plan, sample as read};
+use crate::mixing::Mix;
+use crate::nearest_masks::MaskCrops;
+use crate::place_maps::PlaceMaps;
+use crate::sample::{Sample, SampleKey, Scratch, Source};
+use crate::sampling::{Crop, SamplingPlan, sample as read};
 use crate::tone::Tone;
-use crate::{AugmentSettings, Error, Mix, Params, Sample, SampleKey, Scratch, Source, Spoil};
+use crate::transforms::{AugmentSettings, Params};
 
-/// The write-up's training transform: a random crop with its centre on papyrus, rotated, resized to
-/// the patch, flipped, turned, brightened, spoilt, distorted, with a hole, normalised.
+/// The transform of training: a random crop with its centre on papyrus, rotated, resized to the
+/// patch, flipped, turned, brightened, with noise or blur, distorted, with a hole, normalised.
 ///
 /// All geometry is one map of places, through which the volume is sampled once, straight from its
 /// 16-bit voxels; [`AugmentSettings::exact`] takes one transform after another instead.
@@ -67,7 +70,8 @@ impl TrainTransform {
     /// # Errors
     /// [`Error::Layers`] and [`Error::NoPlace`] when no crop fits.
     pub fn draw(&self, source: &Source, key: SampleKey) -> Result<Params, Error> {
-        draw(&self.settings, [self.depth, self.image_size], source, key)
+        let patch = [self.depth, self.image_size];
+        self.settings.draw(patch, source, key)
     }
 
     /// Whether and how the sample at `key` is mixed with another of its fragment.
@@ -97,16 +101,16 @@ impl TrainTransform {
                 needed: count.max(1),
             });
         }
-        if self.settings.exact || params.tilt.is_some() {
+        if self.settings.exact || params.change_crop() {
             return self.apply_crop(source, params, scratch);
         }
         let mut sample = scratch.sample([self.depth, self.image_size]);
         self.sample_once(source, params, scratch, &mut sample)?;
-        if let Some(spoil) = &params.spoil {
-            let tone = Tone::new(None).normalized();
-            spoil.blur(&mut sample.volume, &tone, &mut scratch.blur);
+        if params.blurs() {
+            let tone = Tone::default().normalized();
+            params.blur(&mut sample.volume, &tone, &mut scratch.blur);
         }
-        sample.drop_out(params);
+        params.finish(&mut sample);
         Ok(sample)
     }
 
@@ -121,17 +125,16 @@ impl TrainTransform {
     ) -> Result<(), Error> {
         let Scratch { rows, columns, .. } = scratch;
         let crop = crop(source, params, columns)?;
-        let spoil = params.spoil.as_ref();
-        let noise = spoil.and_then(Spoil::noise);
-        let tone = Tone::new(params.contrast_brightness);
-        let plan = Plan {
-            geometry: &Geometry::new(params, crop.size, [self.image_size; 2]),
+        let maps = params.geometry(self.image_size);
+        let tone = params.tone();
+        let plan = SamplingPlan {
+            geometry: &Geometry::new(maps, crop.size),
             taps: &self.taps(params),
-            tone: match spoil.is_some() && noise.is_none() {
+            tone: match params.blurs() {
                 true => tone,
                 false => tone.normalized(),
             },
-            noise,
+            noise: params.noise(),
         };
         let first = [params.rows.0, params.columns.0];
         let Sample {
@@ -170,8 +173,8 @@ impl TrainTransform {
         }
     }
 
-    /// By way of the crop's own voxels: for one transform after another, and for the tilt, which
-    /// moves voxels from layer to layer.
+    /// By way of the crop's own voxels: for one transform after another, and for what moves voxels
+    /// from layer to layer.
     fn apply_crop(
         &self,
         source: &Source,
@@ -180,31 +183,39 @@ impl TrainTransform {
     ) -> Result<Sample, Error> {
         let stage = crop_of(source, params)?;
         if self.settings.exact {
-            return Ok(stage.finish(params, [self.depth, self.image_size], scratch));
+            return Ok(self.in_steps(stage, params, scratch));
         }
-        let degrees = params.tilt.unwrap_or(0.0);
-        let Stage {
-            volume,
-            labels,
-            validity,
-            supervision,
-        } = stage.tilted(degrees);
-        let columns = Columns::from_layers(volume.view());
-        let tilted = Source {
+        let (stage, rest) = params.rewrite_crop(stage);
+        let columns = Columns::from_layers(stage.volume.view());
+        let rewritten = Source {
             volume: &columns,
-            mask: &validity,
-            labels: Some(&labels),
-            supervision: supervision.as_ref(),
+            mask: &stage.validity,
+            labels: Some(&stage.labels),
+            supervision: stage.supervision.as_ref(),
             z: 0..params.layers.1,
         };
-        let params = Params {
+        let rest = Params {
             rows: (0, params.rows.1),
             columns: (0, params.columns.1),
             layers: (0, params.layers.1),
-            tilt: None,
-            ..params.clone()
+            ..rest
         };
-        self.apply(&tilted, &params, scratch)
+        self.apply(&rewritten, &rest, scratch)
+    }
+
+    /// The transforms one after another, each on what the one before it left, rounded to 16 bits: what
+    /// a pipeline of separate transforms does.
+    fn in_steps(&self, stage: CropStage, params: &Params, scratch: &mut Scratch) -> Sample {
+        let stage = params.steps(true, stage, scratch);
+        let (_, height, width) = stage.volume.dim();
+        let whole = PlaceMaps::new([self.image_size; 2]);
+        let resize = Geometry::new(whole, [height, width]);
+        let taps = self.taps(params);
+        let stage = stage.resampled(&resize, &taps, Tone::default(), &mut scratch.rows);
+        let stage = params.steps(false, stage, scratch);
+        let mut sample = stage.normalized();
+        params.finish(&mut sample);
+        sample
     }
 }
 
@@ -245,7 +256,8 @@ fn inside(source: &Source, params: &Params) -> bool {
     within(params.rows, height as i64) && within(params.columns, width as i64)
 }
 
-fn crop_of(source: &Source, params: &Params) -> Result<Stage, Error> {
+/// The crop's voxels and masks, copied.
+fn crop_of(source: &Source, params: &Params) -> Result<CropStage, Error> {
     let (layers, height, width) = (params.layers.1, params.rows.1, params.columns.1);
     let z = params.layers.0..params.layers.0 + layers;
     let mut columns = Columns::default();
@@ -256,7 +268,7 @@ fn crop_of(source: &Source, params: &Params) -> Result<Stage, Error> {
             mask.get((y as usize, x as usize)).copied().unwrap_or(false)
         })
     };
-    Ok(Stage {
+    Ok(CropStage {
         volume: columns.read(&Region::new(0..layers, 0..height, 0..width))?,
         labels: source
             .labels

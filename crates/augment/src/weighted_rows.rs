@@ -19,7 +19,7 @@ pub(crate) struct Tap {
 
 /// Memory that blurs work in.
 #[derive(Default)]
-pub(crate) struct BlurRows {
+pub struct BlurRows {
     /// A row with its mirrored ends.
     row: Vec<f32>,
     /// As many rows as the kernel has; row `y` of the image is in place `y` modulo their number.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use inkling_augment::{AugmentSettings, Params, SampleKey, Source, Spoil, TrainTransform};
+use inkling_augment::{AugmentSettings, Degradation, Params, SampleKey, Source, TrainTransform};
 use ndarray::{Array2, Array3};
 
 const DRAWS: u64 = 10_000;
@@ -38,16 +38,15 @@ fn draws(settings: &AugmentSettings) -> Vec<Params> {
 }
 
 fn always() -> AugmentSettings {
-    AugmentSettings {
-        scale: [0.5, 1.0],
-        rotate: 1.0,
-        rotate90: 1.0,
-        brightness_contrast: 1.0,
-        spoil: 1.0,
-        grid_distortion: 1.0,
-        coarse_dropout: 1.0,
-        ..AugmentSettings::default()
-    }
+    let mut settings = AugmentSettings::default();
+    settings.crop.scale = [0.5, 1.0];
+    settings.rotation.probability = 1.0;
+    settings.turns.probability = 1.0;
+    settings.contrast_brightness.probability = 1.0;
+    settings.degradation.probability = 1.0;
+    settings.grid_distortion.probability = 1.0;
+    settings.dropout.probability = 1.0;
+    settings
 }
 
 /// Each quantity, by the name that the reference file has for it.
@@ -67,12 +66,13 @@ fn values(params: &[Params]) -> BTreeMap<&'static str, Vec<f64>> {
         add("hole_y", hole.y as f64);
         add("hole_x", hole.x as f64);
         add("hole_height", hole.height as f64);
-        match *params.spoil.as_ref().unwrap() {
-            Spoil::Noise { deviation, .. } => add("noise", f64::from(deviation)),
-            Spoil::GaussianBlur { size } => add("gaussian_blur", size as f64),
-            Spoil::MotionBlur { size, from, to } => {
-                add("motion_blur", size as f64);
-                let long = from[0].abs_diff(to[0]).max(from[1].abs_diff(to[1]));
+        match params.degradation.as_ref().unwrap() {
+            Degradation::Noise(noise) => add("noise", f64::from(noise.deviation)),
+            Degradation::GaussianBlur(blur) => add("gaussian_blur", blur.size as f64),
+            Degradation::MotionBlur(blur) => {
+                add("motion_blur", blur.size as f64);
+                let [down, right] = [0, 1].map(|axis| blur.from[axis].abs_diff(blur.to[axis]));
+                let long = down.max(right);
                 add("motion_pixels", 1.0 + long as f64);
             }
         }
@@ -127,10 +127,9 @@ type Has = fn(&Params) -> bool;
 
 #[test]
 fn transforms_happen_as_often_as_asked() {
-    let drawn = draws(&AugmentSettings {
-        scale: [0.5, 1.0],
-        ..AugmentSettings::default()
-    });
+    let mut settings = AugmentSettings::default();
+    settings.crop.scale = [0.5, 1.0];
+    let drawn = draws(&settings);
     let share = |has: Has| drawn.iter().filter(|params| has(params)).count() as f64 / DRAWS as f64;
     let cases: [(f64, Has); 9] = [
         (0.5, |p| p.rotation.is_some()),
@@ -139,7 +138,7 @@ fn transforms_happen_as_often_as_asked() {
         // Of the turns one in four is by nothing.
         (0.375, |p| p.turns > 0),
         (0.5, |p| p.contrast_brightness.is_some()),
-        (0.4, |p| p.spoil.is_some()),
+        (0.4, |p| p.degradation.is_some()),
         (0.5, |p| p.grid_distortion.is_some()),
         (0.5, |p| p.dropout.is_some()),
         (0.0, |p| p.tilt.is_some()),
@@ -168,7 +167,7 @@ fn assert_uniform(name: &str, mut values: Vec<f64>, [low, high]: [f64; 2], step:
     }
 }
 
-/// The write-up's own crop: size, ratio, depth, and a centre anywhere on papyrus where the crop fits.
+/// The default crop: size, ratio, depth, and a centre anywhere on papyrus where the crop fits.
 #[test]
 fn crops_are_uniform_in_size_depth_and_place() {
     let volume = Array3::<u16>::zeros((40, 500, 500));

@@ -2,8 +2,8 @@
 //! sample can be made again, and that resizing is OpenCV's.
 
 use inkling_augment::{
-    AugmentSettings, Error, Params, Sample, SampleKey, Scratch, Slices, Source, Spoil,
-    TestTransform, TrainTransform, normalize,
+    AugmentSettings, Degradation, Error, GaussianNoise, Params, Sample, SampleKey, Scratch, Slices,
+    Source, TestTransform, TrainTransform, normalize,
 };
 use ndarray::{Array2, Array3};
 
@@ -78,12 +78,10 @@ fn crops_lie_inside_with_their_centres_on_papyrus() {
 #[test]
 fn labels_go_where_the_voxels_go() {
     let sheet = Sheet::new(70, 50);
-    let settings = AugmentSettings {
-        horizontal_flip: 0.5,
-        vertical_flip: 0.5,
-        rotate90: 1.0,
-        ..AugmentSettings::none()
-    };
+    let mut settings = AugmentSettings::none();
+    settings.horizontal_flip.probability = 0.5;
+    settings.vertical_flip.probability = 0.5;
+    settings.turns.probability = 1.0;
     let transform = transform(settings);
     let mut seen = std::collections::BTreeSet::new();
     for index in 0..60 {
@@ -189,13 +187,16 @@ fn sampling_once_agrees_with_one_after_another() {
         volume: &volume,
         ..sheet.source()
     };
-    let settings = |exact| AugmentSettings {
-        exact,
-        spoil: 0.0,
-        coarse_dropout: 0.0,
+    let settings = |exact| {
+        let mut settings = AugmentSettings {
+            exact,
+            ..AugmentSettings::default()
+        };
+        settings.degradation.probability = 0.0;
+        settings.dropout.probability = 0.0;
         // Cells of a grid meet in a fold, which sampling once keeps and a second sampling smooths.
-        grid_distortion: 0.0,
-        ..AugmentSettings::default()
+        settings.grid_distortion.probability = 0.0;
+        settings
     };
     let [once, steps] =
         [false, true].map(|exact| TrainTransform::new(settings(exact), 64, 8).unwrap());
@@ -221,10 +222,8 @@ fn sampling_once_agrees_with_one_after_another() {
 #[test]
 fn a_padded_crop_is_dark_and_invalid_beyond_the_fragment() {
     let sheet = Sheet::new(30, 30);
-    let settings = AugmentSettings {
-        pad: true,
-        ..AugmentSettings::none()
-    };
+    let mut settings = AugmentSettings::none();
+    settings.crop.pad = true;
     let transform = TrainTransform::new(settings, 64, 8).unwrap();
     let params = transform.draw(&sheet.source(), key(1)).unwrap();
     let sample = apply(&transform, &sheet.source(), &params);
@@ -243,10 +242,8 @@ fn a_padded_crop_is_dark_and_invalid_beyond_the_fragment() {
 fn a_crop_larger_than_the_fragment_shrinks_or_is_refused() {
     let sheet = Sheet::new(40, 60);
     let transform = |scale| {
-        let settings = AugmentSettings {
-            scale,
-            ..AugmentSettings::none()
-        };
+        let mut settings = AugmentSettings::none();
+        settings.crop.scale = scale;
         TrainTransform::new(settings, 48, 8).unwrap()
     };
     let params = transform([0.5, 2.0]).draw(&sheet.source(), key(0)).unwrap();
@@ -271,10 +268,8 @@ fn slices_are_taken_as_they_are() {
         z: 2..18,
     };
     for slices in [Slices::Random, Slices::Uniform] {
-        let settings = AugmentSettings {
-            slices,
-            ..AugmentSettings::none()
-        };
+        let mut settings = AugmentSettings::none();
+        settings.crop.slices = slices;
         let transform = TrainTransform::new(settings, 16, 6).unwrap();
         let params = transform.draw(&source, key(3)).unwrap();
         let sample = apply(&transform, &source, &params);
@@ -297,10 +292,10 @@ fn noise_has_its_deviation_and_mean() {
         z: 0..8,
     };
     let params = Params {
-        spoil: Some(Spoil::Noise {
+        degradation: Some(Degradation::Noise(GaussianNoise {
             deviation: 700.0,
             seed: 5,
-        }),
+        })),
         ..Params::crop((0, 64), (0, 64), (0, 8))
     };
     let transform = TrainTransform::new(AugmentSettings::none(), 64, 8).unwrap();

@@ -19,7 +19,7 @@ pub struct Columns {
 
 impl Columns {
     /// Values that may be read beyond the last voxel, so that columns can be read in blocks.
-    pub const PAST: usize = 32;
+    pub const PADDING: usize = 32;
 
     /// The voxels of `region` of `volume`, read band by band.
     ///
@@ -79,7 +79,7 @@ impl Columns {
         self.shape = shape;
         self.voxels.clear();
         let count: usize = shape.iter().product();
-        self.voxels.resize(count + Self::PAST, 0);
+        self.voxels.resize(count + Self::PADDING, 0);
     }
 
     /// Writes layers so that their first voxel lies at (`top`, `left`).
@@ -96,7 +96,7 @@ impl Columns {
         }
     }
 
-    /// The voxels, (y, x, z), with [`Columns::PAST`] more values at the end.
+    /// The voxels, (y, x, z), with [`Columns::PADDING`] more values at the end.
     pub fn voxels(&self) -> &[u16] {
         &self.voxels
     }

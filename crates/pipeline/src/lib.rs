@@ -41,6 +41,7 @@ mod memory;
 mod merge;
 mod merged_prediction;
 mod observer;
+mod old_keys;
 mod open_fragments;
 mod predict_fragment;
 mod prediction_job;

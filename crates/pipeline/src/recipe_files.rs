@@ -9,6 +9,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use inkling_fragment::{read_text, split_name};
 use inkling_predict::PredictSettings;
 
+use crate::old_keys::rename_old_keys;
 use crate::unread::{check_all_read, read_settings};
 use crate::{Recipe, Usage};
 
@@ -58,6 +59,9 @@ impl Recipe {
         for entry in overrides {
             let (key, value) = parse_override(entry)?;
             given.push((format!("--set {entry}"), nested(&key, value)));
+        }
+        for (origin, values) in &mut given {
+            rename_old_keys(origin, values);
         }
         for (origin, values) in given.clone() {
             layers = layers.merge(Layer { origin, values });
@@ -216,6 +220,23 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
         Recipe::read(&[path], &overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_old_name_is_read_over_and_under_the_new_one() {
+        let read = |text: &str, overrides: &[&str]| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("recipe.toml");
+            std::fs::write(&path, text).unwrap();
+            let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+            let recipe = Recipe::read(&[path], &overrides).unwrap();
+            recipe.augment.degradation.probability
+        };
+        let old = "[augment]\nspoil = 0.25\n";
+        assert_eq!(read(old, &[]), 0.25);
+        assert_eq!(read(old, &["augment.noise_or_blur=0.5"]), 0.5);
+        let new = "[augment]\nnoise_or_blur = 0.25\n";
+        assert_eq!(read(new, &["augment.spoil=0.5"]), 0.5);
     }
 
     /// Parsers that call themselves would overflow the stack.

@@ -223,7 +223,7 @@ impl FoldTraining<'_> {
             .into());
         }
         let (volume, z) = self.voxels(fragment, budget)?;
-        let (model, limit) = (&self.recipe.model, self.recipe.augment.z_scale_limit);
+        let (model, limit) = (&self.recipe.model, self.recipe.augment.crop.z_scale_limit);
         Ok(HeldOut {
             volume,
             mask,

@@ -1,7 +1,6 @@
 //! Settings that nothing reads, since another one switches off what they belong to.
 
 use inkling_align::Method;
-use inkling_augment::MixingKind;
 use inkling_model::{Approach, Architecture};
 use toml::{Table, Value};
 
@@ -30,16 +29,12 @@ fn by_reference(recipe: &Recipe) -> bool {
     recipe.align.method == Method::Reference
 }
 
-fn never_spoilt(recipe: &Recipe) -> bool {
-    recipe.augment.spoil == 0.0
-}
-
 fn without_focal(recipe: &Recipe) -> bool {
     recipe.train.loss.focal == 0.0
 }
 
-/// All of them, in the order in which a recipe lists them.
-const DEPENDENTS: [Dependent; 28] = [
+/// Those outside `[augment]`, whose transforms know their own, in the order of a recipe.
+const DEPENDENTS: [Dependent; 14] = [
     dependent("align.patch", "align.method", by_reference),
     dependent("align.max_shift", "align.method", by_reference),
     dependent("align.scales", "align.method", by_reference),
@@ -52,44 +47,6 @@ const DEPENDENTS: [Dependent; 28] = [
     }),
     dependent("model.maxvit", "model.encoder", |r| {
         !r.model.encoder.starts_with("maxvit")
-    }),
-    dependent("augment.tilt_limit", "augment.tilt", |r| {
-        r.augment.tilt == 0.0
-    }),
-    dependent("augment.rotate_limit", "augment.rotate", |r| {
-        r.augment.rotate == 0.0
-    }),
-    dependent(
-        "augment.brightness_limit",
-        "augment.brightness_contrast",
-        |r| r.augment.brightness_contrast == 0.0,
-    ),
-    dependent(
-        "augment.contrast_limit",
-        "augment.brightness_contrast",
-        |r| r.augment.brightness_contrast == 0.0,
-    ),
-    dependent("augment.noise_variance", "augment.spoil", never_spoilt),
-    dependent("augment.noise_range", "augment.spoil", never_spoilt),
-    dependent("augment.gaussian_blur", "augment.spoil", never_spoilt),
-    dependent("augment.motion_blur", "augment.spoil", never_spoilt),
-    dependent("augment.grid_steps", "augment.grid_distortion", |r| {
-        r.augment.grid_distortion == 0.0
-    }),
-    dependent("augment.grid_limit", "augment.grid_distortion", |r| {
-        r.augment.grid_distortion == 0.0
-    }),
-    dependent("augment.dropout_size", "augment.coarse_dropout", |r| {
-        r.augment.coarse_dropout == 0.0
-    }),
-    dependent("augment.mixing.probability", "augment.mixing.kind", |r| {
-        r.augment.mixing.kind == MixingKind::None
-    }),
-    dependent("augment.mixing.cut_side", "augment.mixing.kind", |r| {
-        r.augment.mixing.kind != MixingKind::CutMix
-    }),
-    dependent("augment.mixing.alpha", "augment.mixing.kind", |r| {
-        r.augment.mixing.kind != MixingKind::MixUp
     }),
     dependent("train.loss.positive_weight", "train.loss.bce", |r| {
         r.train.loss.bce == 0.0
@@ -110,6 +67,17 @@ const DEPENDENTS: [Dependent; 28] = [
     }),
 ];
 
+/// The settings that nothing reads, each with the one that switches it off.
+fn unread(recipe: &Recipe) -> Vec<[String; 2]> {
+    let off = DEPENDENTS
+        .iter()
+        .filter(|dependent| (dependent.is_off)(recipe));
+    let keys = off.map(|dependent| [dependent.key, dependent.switch].map(str::to_owned));
+    let transforms = recipe.augment.unread().into_iter();
+    let transforms = transforms.map(|keys| keys.map(|key| format!("augment.{key}")));
+    keys.chain(transforms).collect()
+}
+
 /// Refuses a setting that was given in vain: another value than the default, in the same layer as
 /// what switches it off or in a later one. `layers` are the recipe's files and overrides, the first
 /// first. A later layer may switch off what an earlier one has set, to compare the two.
@@ -123,27 +91,21 @@ pub(crate) fn check_all_read(recipe: &Recipe, layers: &[(String, Table)]) -> Res
             .iter()
             .rposition(|(_, table)| at(table, key).is_some())
     };
-    for dependent in DEPENDENTS {
-        let Some(given) = last(dependent.key) else {
+    for [key, switch] in unread(recipe) {
+        let Some(given) = last(&key) else {
             continue;
         };
         let (origin, table) = &layers[given];
-        let value = at(table, dependent.key);
-        let in_vain = (dependent.is_off)(recipe)
-            && last(dependent.switch).is_none_or(|switched| switched <= given)
-            && !is_same(value, at(&defaults, dependent.key));
+        let value = at(table, &key);
+        let in_vain = last(&switch).is_none_or(|switched| switched <= given)
+            && !is_same(value, at(&defaults, &key));
         if in_vain {
             let resolved = table_of(recipe);
-            let switch =
-                at(&resolved, dependent.switch).map_or("its default".to_owned(), Value::to_string);
+            let off = at(&resolved, &switch).map_or("its default".to_owned(), Value::to_string);
             return Err(Usage(format!(
-                "{origin}: found {} = {}, which nothing reads; expected {} to be other than {switch}. \
-                 hint: change {}, or remove {}",
-                dependent.key,
+                "{origin}: found {key} = {}, which nothing reads; expected {switch} to be other than \
+                 {off}. hint: change {switch}, or remove {key}",
                 value.map_or_else(String::new, Value::to_string),
-                dependent.switch,
-                dependent.switch,
-                dependent.key,
             )));
         }
     }
@@ -153,10 +115,8 @@ pub(crate) fn check_all_read(recipe: &Recipe, layers: &[(String, Table)]) -> Res
 /// The settings without those that nothing reads.
 pub(crate) fn read_settings(recipe: &Recipe) -> Table {
     let mut table = table_of(recipe);
-    for dependent in DEPENDENTS {
-        if (dependent.is_off)(recipe) {
-            remove(&mut table, dependent.key);
-        }
+    for [key, _] in unread(recipe) {
+        remove(&mut table, &key);
     }
     table
 }
@@ -207,6 +167,8 @@ fn is_same(one: Option<&Value>, other: Option<&Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use inkling_augment::AugmentSettings;
+
     use super::*;
 
     fn read(files: &[&str], overrides: &[&str]) -> Result<Recipe, String> {
@@ -231,13 +193,17 @@ mod tests {
             "data.folds",
             "data.validation",
         ];
-        for dependent in DEPENDENTS {
-            for key in [dependent.key, dependent.switch] {
-                assert!(
-                    optional.contains(&key) || at(&recipe, key).is_some(),
-                    "{key}"
-                );
-            }
+        let of_transforms = AugmentSettings::none().unread();
+        let of_transforms = of_transforms.concat().into_iter();
+        let of_transforms = of_transforms.map(|key| format!("augment.{key}"));
+        let others = DEPENDENTS
+            .iter()
+            .flat_map(|dependent| [dependent.key, dependent.switch]);
+        for key in others.map(str::to_owned).chain(of_transforms) {
+            assert!(
+                optional.contains(&key.as_str()) || at(&recipe, &key).is_some(),
+                "{key}"
+            );
         }
     }
 

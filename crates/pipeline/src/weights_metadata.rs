@@ -60,7 +60,7 @@ impl WeightsMetadata {
         Self {
             input: Input {
                 layers: recipe.data.layers,
-                z_scale_limit: recipe.augment.z_scale_limit,
+                z_scale_limit: recipe.augment.crop.z_scale_limit,
                 aligned: recipe.data.maps.is_some(),
             },
             predict: recipe.predict.clone(),

@@ -36,7 +36,8 @@ impl RunFingerprint {
                 hint: hint.to_owned(),
             })
         };
-        if self.settings != found.settings {
+        if self.settings != found.settings && !same_under_old_names(&self.settings, &found.settings)
+        {
             let (old, new) = first_difference(&found.settings, &self.settings);
             return refuse(
                 format!("a checkpoint of other settings ({old})"),
@@ -57,6 +58,21 @@ impl RunFingerprint {
         }
         Ok(())
     }
+}
+
+/// Whether `old` settings, of a checkpoint of the version before, are `new` under other names; a key
+/// that was renamed stands in another line.
+fn same_under_old_names(new: &str, old: &str) -> bool {
+    if !old.contains("\nspoil = ") {
+        return false;
+    }
+    let renamed = old.replace("\nspoil = ", "\nnoise_or_blur = ");
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    sorted(&renamed) == sorted(new)
 }
 
 /// The first lines that differ, the old and the new.
@@ -93,6 +109,19 @@ mod tests {
             version: "1".to_owned(),
             data: vec![("learnt 1".to_owned(), hash.to_owned())],
         }
+    }
+
+    #[test]
+    fn a_checkpoint_with_an_old_name_is_accepted() {
+        let of = |settings: &str| RunFingerprint {
+            settings: settings.to_owned(),
+            ..fingerprint(0.1, "aa")
+        };
+        let now = of("[augment]\nmotion_blur = 3\nnoise_or_blur = 0.4\ntilt = 0.0");
+        let accept = |text: &str| now.accept(&of(text), false, Path::new("run"));
+        accept("[augment]\nmotion_blur = 3\ntilt = 0.0\nspoil = 0.4").unwrap();
+        accept("[augment]\nmotion_blur = 3\ntilt = 0.0\nspoil = 0.5").unwrap_err();
+        accept("[augment]\nmotion_blur = 3\nspoil = 0.4").unwrap_err();
     }
 
     #[test]

@@ -173,10 +173,8 @@ mod tests {
         let mut voxels = Array3::from_elem((24, 32, 32), 9);
         voxels.slice_mut(ndarray::s![20.., .., ..]).fill(60_000);
         let on_disk = fragment("on disk", voxels, 20..24);
-        let settings = AugmentSettings {
-            scale: [0.5, 0.5],
-            ..AugmentSettings::none()
-        };
+        let mut settings = AugmentSettings::none();
+        settings.crop.scale = [0.5, 0.5];
         let transform = TrainTransform::new(settings, 8, 4).unwrap();
         let training_set = TrainingSet::new(vec![kept, on_disk], transform, 3).unwrap();
         let mut seen = std::collections::BTreeSet::new();
@@ -230,10 +228,8 @@ mod tests {
             .into_iter()
             .flat_map(|kind| [(kind, false, 0.0), (kind, true, 0.0), (kind, false, 1.0)])
         {
-            let settings = AugmentSettings {
+            let mut settings = AugmentSettings {
                 exact,
-                tilt,
-                rotate: 1.0,
                 mixing: Mixing {
                     kind,
                     probability: 1.0,
@@ -241,6 +237,8 @@ mod tests {
                 },
                 ..AugmentSettings::default()
             };
+            settings.tilt.probability = tilt;
+            settings.rotation.probability = 1.0;
             let samples = |fragments| {
                 let transform = TrainTransform::new(settings.clone(), 32, 8).unwrap();
                 let training_set = TrainingSet::new(fragments, transform, 7).unwrap();

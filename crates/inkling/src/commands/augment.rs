@@ -1,8 +1,8 @@
-//! Paints what training sees: the same crop under every transform, and finished samples.
+//! A gallery of training samples: the same crop under every transform, and finished samples.
 
 use anyhow::Context as _;
 use inkling_augment::{
-    AugmentSettings, Mix, MixingKind, Params, Sample, SampleKey, Scratch, Slices, Source, Spoil,
+    AugmentSettings, GalleryVariant, Mix, MixingKind, Params, Sample, SampleKey, Scratch, Source,
     TrainTransform,
 };
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
@@ -39,12 +39,12 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let mut settings = recipe.augment.clone();
     settings.exact |= flags.exact;
     let size = [recipe.model.image_size, recipe.model.depth];
-    let painter = Painter::new(&source, settings, size, flags.seed)?;
-    let (transforms, drawn) = painter.transforms()?;
+    let drawing = GalleryDrawing::new(&source, settings, size, flags.seed)?;
+    let (transforms, drawn) = drawing.transforms()?;
     let task = context.task("samples");
     let (mut samples, mut addresses) = (Vec::new(), Vec::new());
     for index in 0..flags.count {
-        let (picture, entry) = painter.finished(u64::from(index))?;
+        let (picture, entry) = drawing.finished(u64::from(index))?;
         samples.push(picture);
         addresses.push(entry);
         task.at(u64::from(index) + 1, u64::from(flags.count));
@@ -54,7 +54,7 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let figures = json!({
         "fragment": fragment.path(),
         "seed": flags.seed,
-        "settings": painter.settings,
+        "settings": drawing.settings,
         "transforms": drawn,
         "samples": addresses,
     });
@@ -99,8 +99,8 @@ fn gallery(
     }
 }
 
-/// Draws samples of one fragment and paints all in the same shades.
-struct Painter<'a> {
+/// Samples of one fragment, and their pictures in the same shades.
+struct GalleryDrawing<'a> {
     source: &'a Source<'a>,
     settings: AugmentSettings,
     size: [usize; 2],
@@ -109,79 +109,14 @@ struct Painter<'a> {
     crop: Params,
     /// Another, to be mixed with.
     other: Params,
-    /// The intensities that are painted black and white.
+    /// The intensities that are drawn black and white.
     levels: [f32; 2],
 }
-
-/// One transform alone: how it is switched on, and which of its draws show it.
-struct Variant {
-    name: &'static str,
-    switch: fn(&mut AugmentSettings, &AugmentSettings),
-    shows: fn(&Params) -> bool,
-}
-
-const fn always(name: &'static str, switch: fn(&mut AugmentSettings, &AugmentSettings)) -> Variant {
-    drawn(name, switch, |_| true)
-}
-
-const fn drawn(
-    name: &'static str,
-    switch: fn(&mut AugmentSettings, &AugmentSettings),
-    shows: fn(&Params) -> bool,
-) -> Variant {
-    Variant {
-        name,
-        switch,
-        shows,
-    }
-}
-
-/// In the order in which they are applied.
-const VARIANTS: [Variant; 16] = [
-    always("crop", |_, _| {}),
-    always("random crop", |s, all| {
-        (s.scale, s.ratio) = (all.scale, all.ratio);
-    }),
-    always("z scale", |s, all| s.z_scale_limit = all.z_scale_limit),
-    always("random slices", |s, _| s.slices = Slices::Random),
-    always("uniform slices", |s, _| s.slices = Slices::Uniform),
-    always("tilt", |s, _| s.tilt = 1.0),
-    always("rotation", |s, _| s.rotate = 1.0),
-    always("horizontal flip", |s, _| s.horizontal_flip = 1.0),
-    always("vertical flip", |s, _| s.vertical_flip = 1.0),
-    drawn("quarter turn", |s, _| s.rotate90 = 1.0, |p| p.turns > 0),
-    always("brightness and contrast", |s, _| {
-        s.brightness_contrast = 1.0;
-    }),
-    drawn(
-        "Gaussian noise",
-        |s, _| s.spoil = 1.0,
-        |p| matches!(p.spoil, Some(Spoil::Noise { .. })),
-    ),
-    drawn(
-        "Gaussian blur",
-        |s, _| s.spoil = 1.0,
-        |p| matches!(p.spoil, Some(Spoil::GaussianBlur { .. })),
-    ),
-    drawn(
-        "motion blur",
-        |s, _| s.spoil = 1.0,
-        |p| matches!(p.spoil, Some(Spoil::MotionBlur { .. })),
-    ),
-    always("grid distortion", |s, _| s.grid_distortion = 1.0),
-    always("coarse dropout", |s, _| s.coarse_dropout = 1.0),
-];
-
-const MIXINGS: [(&str, MixingKind); 3] = [
-    ("cut-mix", MixingKind::CutMix),
-    ("mix-up", MixingKind::MixUp),
-    ("copy-paste", MixingKind::CopyPaste),
-];
 
 /// Draws among which one that shows something is looked for.
 const TRIES: u64 = 200;
 
-impl<'a> Painter<'a> {
+impl<'a> GalleryDrawing<'a> {
     fn new(
         source: &'a Source<'a>,
         settings: AugmentSettings,
@@ -226,12 +161,12 @@ impl<'a> Painter<'a> {
     /// The crop under every transform, and what was drawn for each.
     fn transforms(&self) -> anyhow::Result<(Vec<GalleryPicture>, Vec<Value>)> {
         let (mut pictures, mut drawn) = (Vec::new(), Vec::new());
-        for variant in &VARIANTS {
-            let (params, sample) = self.alone(variant)?;
+        for variant in GalleryVariant::all() {
+            let (params, sample) = self.alone(&variant)?;
             drawn.push(json!({ "name": variant.name, "params": params }));
             pictures.push(self.picture(variant.name, params.to_string(), &sample));
         }
-        for (name, kind) in MIXINGS {
+        for (name, kind) in MixingKind::ALL {
             let (mix, sample) = self.mixed(kind)?;
             drawn.push(json!({ "name": name, "params": self.crop, "mix": mix }));
             pictures.push(self.picture(name, mix.to_string(), &sample));
@@ -239,41 +174,17 @@ impl<'a> Painter<'a> {
         Ok((pictures, drawn))
     }
 
-    fn alone(&self, variant: &Variant) -> anyhow::Result<(Params, Sample)> {
-        let mut settings = self.settings.clone().at_rest();
-        (variant.switch)(&mut settings, &self.settings);
-        let transform = self.transform(settings)?;
+    fn alone(&self, variant: &GalleryVariant) -> anyhow::Result<(Params, Sample)> {
+        let transform = self.transform(variant.settings(&self.settings))?;
         for epoch in 0..TRIES {
             let params = transform.draw(self.source, self.key(epoch))?;
-            if (variant.shows)(&params) {
-                let params = self.at_the_crop(variant.name, params);
+            if variant.shows(&params) {
+                let params = variant.on_crop(params, &self.crop);
                 let sample = transform.apply(self.source, &params, &mut Scratch::default())?;
                 return Ok((params, sample));
             }
         }
         anyhow::bail!("{}: not once in {TRIES} draws", variant.name)
-    }
-
-    /// What was drawn, on the crop that all are shown on, unless the crop is what it is about.
-    fn at_the_crop(&self, name: &str, params: Params) -> Params {
-        let crop = &self.crop;
-        match name {
-            "random crop" => Params {
-                layers: crop.layers,
-                ..params
-            },
-            "z scale" | "random slices" | "uniform slices" => Params {
-                rows: crop.rows,
-                columns: crop.columns,
-                ..params
-            },
-            _ => Params {
-                rows: crop.rows,
-                columns: crop.columns,
-                layers: crop.layers,
-                ..params
-            },
-        }
     }
 
     fn mixed(&self, kind: MixingKind) -> anyhow::Result<(Mix, Sample)> {

@@ -56,7 +56,7 @@ fn the_best_recipe_is_the_write_ups() {
         ("/augment/brightness_limit", json!(0.1)),
         ("/augment/contrast_limit", json!(0.1)),
         ("/augment/rotate_limit", json!(45.0)),
-        ("/augment/spoil", json!(0.4)),
+        ("/augment/noise_or_blur", json!(0.4)),
         ("/augment/noise_variance", json!([10.0, 50.0])),
         ("/augment/grid_limit", json!(0.3)),
         ("/augment/dropout_size", json!([0.3, 0.3])),

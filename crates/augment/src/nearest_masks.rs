@@ -10,7 +10,7 @@ pub(crate) struct MaskCrops<'a, const MASKS: usize> {
     pub first: [i64; 2],
 }
 
-/// Memory that goes from one row to the next.
+/// Indices of nearest pixels and what masks have there: memory that goes from one row to the next.
 #[derive(Default)]
 pub(crate) struct Nearest {
     pixels: Vec<u32>,
@@ -18,10 +18,9 @@ pub(crate) struct Nearest {
 }
 
 impl<const MASKS: usize> MaskCrops<'_, MASKS> {
-    /// Writes 1 into the mask's own line where the pixel that is nearest to a place is set, otherwise
-    /// 0.
+    /// For each place and mask, 1 where the nearest pixel is set, else 0, into the mask's own line.
     #[inline(always)]
-    pub fn mark(&self, places: &Places, nearest: &mut Nearest, lines: [&mut [f32]; MASKS]) {
+    pub fn read(&self, places: &Places, nearest: &mut Nearest, lines: [&mut [f32]; MASKS]) {
         let Nearest { pixels, set } = nearest;
         self.nearest(places, pixels);
         set.resize(pixels.len(), 0);
@@ -36,7 +35,7 @@ impl<const MASKS: usize> MaskCrops<'_, MASKS> {
         }
     }
 
-    /// The places of the nearest pixels in the mask's memory, or none that there can be.
+    /// Indices of the nearest pixels in a mask's memory; `u32::MAX` beyond its sides.
     #[inline(always)]
     fn nearest(&self, places: &Places, pixels: &mut Vec<u32>) {
         let (height, width) = self.masks[0].dim();
