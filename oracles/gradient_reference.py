@@ -33,6 +33,7 @@ CASES = {
     "convformer_s18": dict(encoder="convformer_s18", image=64, depth=3, window=3, decoder=[32, 16, 8]),
     "swinv2_tiny": dict(encoder="swinv2_tiny_window8_256", image=128, depth=3, window=3, decoder=[32, 16, 8]),
     "resnet18": dict(encoder="resnet18", image=64, depth=2, window=2, decoder=[32, 16, 8]),
+    "convnextv2_atto_3d": dict(encoder="convnextv2_atto", image=64, depth=4, approach="3d", decoder=[16, 16, 8]),
     "eva02_tiny": dict(encoder="eva02_tiny_patch14_224", image=112, depth=3, window=3, architecture="upernet", decoder=[32]),
 }
 BATCH = 4

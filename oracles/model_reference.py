@@ -20,6 +20,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
 import seeded_weights
 from upernet import SimplePyramid, UperNet
+from volumes import Conv, UnetVolume, over_volumes
 
 CASES = {
     "maxvit_pico_64": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, window=3),
@@ -45,6 +46,19 @@ CASES = {
     "eva02_base_64": dict(encoder="eva02_base_patch16_512", image=64, depth=3, window=3, architecture="upernet", decoder=[16]),
     "eva02_base_clip_96": dict(encoder="eva02_base_patch16_clip_224", image=96, depth=4, window=2, architecture="upernet", decoder=[16]),
     "convnextv2_atto_64_upernet": dict(encoder="convnextv2_atto", image=64, depth=6, window=3, architecture="upernet", decoder=[32]),
+    "resnet18_64_overlapping_mean": dict(encoder="resnet18", image=64, depth=7, window=3, step=2, aggregation="mean", decoder=[16, 16, 8]),
+    "resnet18_64_max": dict(encoder="resnet18", image=64, depth=6, window=3, aggregation="max", decoder=[16, 16, 8]),
+    "resnet18_64_attention": dict(encoder="resnet18", image=64, depth=7, window=3, step=4, aggregation="attention", decoder=[16, 16, 8]),
+    "resnet18_64_3d": dict(encoder="resnet18", image=64, depth=8, approach="3d", decoder=[16, 16, 8]),
+    "resnet18_64_3d_zeros": dict(encoder="resnet18", image=64, depth=6, approach="3d", depth_strides=[1, 3, 1, 2, 1], depth_padding="zeros", aggregation="attention", decoder=[16, 16, 8, 8, 8]),
+    "resnet18_64_acs": dict(encoder="resnet18", image=64, depth=8, approach="3d", conversion="acs", depth_padding="zeros", aggregation="max", decoder=[16, 16, 8]),
+    "resnet18_64_acs_replicate": dict(encoder="resnet18", image=64, depth=6, approach="3d", conversion="acs", decoder=[16, 16, 8]),
+    "convnextv2_atto_64_3d": dict(encoder="convnextv2_atto", image=64, depth=8, approach="3d", decoder=[16, 16, 8]),
+    "convnextv2_atto_64_acs": dict(encoder="convnextv2_atto", image=64, depth=8, approach="3d", conversion="acs", depth_strides=[4, 2, 1, 1], aggregation="mean", decoder=[16, 16, 8]),
+    "maxvit_pico_64_3d": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=6, approach="3d", decoder=[16, 16, 8]),
+    "maxvit_pico_64_acs": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=4, approach="3d", conversion="acs", decoder=[16, 16, 8]),
+    "swinv2_tiny_64_3d": dict(encoder="swinv2_tiny_window8_256", image=64, depth=8, approach="3d-swin", depth_strides=[2, 1, 2, 1], depth_window=2, decoder=[16, 16, 8]),
+    "swinv2_tiny_64_pseudo": dict(encoder="swinv2_tiny_window8_256", image=64, depth=6, approach="pseudo-3d-swin", decoder=[16, 16, 8]),
     "resnet18_96_upernet": dict(encoder="resnet18", image=96, depth=3, window=3, architecture="upernet", decoder=[16]),
 }
 # What timm has no name of its own for.
@@ -81,11 +95,16 @@ def make_encoder(name, image, inputs):
 
 
 class Network(nn.Module):
-    def __init__(self, encoder, image, depth, window, decoder=(256, 128, 64), approach="2d-agg", architecture="unet", attention=None):
+    def __init__(self, encoder, image, depth, window=3, step=None, decoder=(256, 128, 64), approach="2d-agg", architecture="unet", attention=None, aggregation="linear", **volume):
         super().__init__()
         self.window = window if approach == "2d-agg" else depth
-        self.encoder = make_encoder(encoder, image, self.window)
+        self.step = step or self.window
+        self.volume, self.aggregation = approach not in ("2d", "2d-agg"), aggregation
+        self.flat = approach == "pseudo-3d-swin"
+        self.encoder = make_encoder(encoder, image, 1 if self.volume else self.window)
         channels = self.encoder.feature_info.channels()
+        if self.volume:
+            self.encoder = over_volumes(self.encoder, volume | dict(depth=depth, approach=approach))
         self.pyramid = SimplePyramid(channels[0]) if encoder.startswith("eva") else None
         if architecture == "upernet":
             self.decoder = UperNet(channels[-4:], *decoder)
@@ -95,15 +114,57 @@ class Network(nn.Module):
             self.decoder = Unet(channels, list(decoder), attention)
             self.head = nn.Sequential(nn.Conv2d(decoder[-1], 1, 3, padding=1))
             self.enlargement = dict(mode="nearest")
-        if approach == "2d-agg":
-            self.aggregate = nn.Conv2d(depth // window, 1, 1)
+            if self.volume and not self.flat:
+                padding, acs = volume.get("depth_padding", "replicate"), volume.get("conversion") == "acs"
+                self.decoder = UnetVolume(channels, list(decoder), padding, acs)
+                self.head = nn.Sequential(Conv(self.head[0], 1, padding, acs))
+        if approach == "2d-agg" or self.volume and not self.flat:
+            maps = self.layers(depth, len(decoder)) if self.volume else (depth - window) // self.step + 1
+            if aggregation == "linear":
+                self.aggregate = nn.Conv2d(maps, 1, 1)
+            if aggregation == "attention":
+                self.aggregate = nn.Module()
+                self.aggregate.score = nn.Conv2d(decoder[-1], 1, 1)
+
+    def layers(self, depth, blocks):
+        """Layers of the decoder's result."""
+        with torch.no_grad():
+            side = 64
+            maps = self.encoder.eval()(torch.zeros(1, 1, depth, side, side))
+        return maps[max(len(maps) - blocks - 1, 0)].shape[2]
 
     def features(self, images):
         channels = self.encoder.feature_info.channels()
         maps = self.encoder(images)
         return [m if m.shape[1] == c else m.permute(0, 3, 1, 2) for m, c in zip(maps, channels)]
 
+    def combine(self, logits, features):
+        """Logits [batch, maps, rows, columns] of features [batch, maps, channels, rows, columns]."""
+        if self.aggregation == "linear":
+            return self.aggregate(logits)
+        if self.aggregation == "mean":
+            return logits.mean(1, keepdim=True)
+        if self.aggregation == "max":
+            return logits.amax(1, keepdim=True)
+        scores = self.aggregate.score(features.flatten(0, 1)).reshape(logits.shape)
+        return (scores.softmax(1) * logits).sum(1, keepdim=True)
+
+    def forward_volume(self, volume):
+        batch, depth, height, width = volume.shape
+        maps = self.encoder(volume[:, None])
+        if self.flat:
+            maps = [m[:, :, 0] for m in maps]
+            logits = self.head(self.decoder(volume[:, :1], maps))
+        else:
+            features = self.decoder(maps)
+            logits = self.combine(self.head(features)[:, 0], features.transpose(1, 2))
+        return F.interpolate(logits, size=(height, width), **self.enlargement)[:, 0]
+
     def forward(self, volume):
+        if self.volume:
+            return self.forward_volume(volume)
+        if hasattr(self, "aggregation") and (self.aggregation != "linear" or self.step != self.window):
+            return self.forward_windows(volume)
         batch, depth, height, width = volume.shape
         images = volume.reshape(-1, self.window, height, width)
         maps = self.features(images)
@@ -114,6 +175,17 @@ class Network(nn.Module):
         logits = F.interpolate(logits, size=(height, width), **self.enlargement)
         logits = logits.reshape(batch, -1, height, width)
         return self.aggregate(logits)[:, 0] if hasattr(self, "aggregate") else logits[:, 0]
+
+
+    def forward_windows(self, volume):
+        """Windows that may overlap, enlarged before they are combined, as the reference has it."""
+        batch, _, height, width = volume.shape
+        images = volume.unfold(1, self.window, self.step).movedim(-1, 2).flatten(0, 1)
+        features = self.decoder(images, self.features(images))
+        grow = lambda x: F.interpolate(x, size=(height, width), **self.enlargement)
+        logits = grow(self.head(features)).reshape(batch, -1, height, width)
+        features = grow(features).unflatten(0, (batch, -1))
+        return self.combine(logits, features)[:, 0]
 
 
 def even(values, count):
@@ -129,7 +201,10 @@ def write(name, case):
     volume = torch.from_numpy(seeded_weights.tensor("input", (int(np.prod(shape)),)).reshape(shape) * 5)
     with torch.inference_mode():
         logits = network(volume).numpy()
-        maps = [m.numpy() for m in network.features(volume[:1, : network.window])]
+        if network.volume:
+            maps = [m[0].transpose(0, 1).numpy() for m in network.encoder(volume[:1, None])]
+        else:
+            maps = [m.numpy() for m in network.features(volume[:1, : network.window])]
     reference = dict(
         case=case | dict(decoder=list(case.get("decoder", (256, 128, 64)))),
         made_with=dict(torch=torch.__version__, timm=timm.__version__),

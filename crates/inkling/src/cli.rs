@@ -430,8 +430,8 @@ pub struct Predict {
     /// Recipes whose [predict] is used, in place of the model's own.
     #[command(flatten)]
     pub recipe: OptionalRecipes,
-    /// Test-time augmentation: none, rot90 or full (twelve-fold); full, unless a recipe or the
-    /// model's own says otherwise.
+    /// Test-time augmentation: none, rot90, full (twelve-fold) or full-depth (the same with the layers
+    /// reversed too); full, unless a recipe or the model's own says otherwise.
     #[arg(long, value_name = "TTA")]
     pub tta: Option<String>,
     /// Further passes at free angles, averaged where they see the tile.

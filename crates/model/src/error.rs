@@ -156,6 +156,29 @@ pub enum Error {
         /// What the parser said.
         reason: String,
     },
+    /// Kernels of the plane where those of volumes are due, or the other way round.
+    #[error(
+        "{}: found {name} of shape {found:?}, {}; expected {expected:?}. hint: {}", path.display(),
+        match found.len() {
+            4 => "a kernel of the plane",
+            _ => "a kernel with a depth",
+        },
+        match found.len() {
+            4 => "say how 2D weights become 3D, with model.conversion = \"repeat\" or \"centre\" \
+                  beside model.pretrained; with \"acs\" they stay as they are",
+            _ => "the file is of a network without model.conversion = \"acs\"; take that setting away",
+        }
+    )]
+    Conversion {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape in the file.
+        found: Vec<usize>,
+        /// Its shape in the network.
+        expected: Vec<usize>,
+    },
     /// The tensors in the file are not the model's.
     #[error("{}: {mismatch}. hint: check that model.encoder and the decoder are those of the file", path.display())]
     Mismatch {

@@ -57,11 +57,14 @@ pub use device::{DeviceName, FoundDevice};
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
 pub use generator::seed_generator;
+pub use layers::DepthPadding;
 pub use name_pattern::NamePattern;
-pub use network::{Network, WindowNetwork};
+pub use network::{Network, VolumeNetwork, WindowNetwork};
 pub use precision::Precision;
 pub use recompute::{Backpropagated, Recompute};
-pub use settings::{Approach, Architecture, Attention, ModelSettings, Pretrained};
+pub use settings::{
+    Aggregation, Approach, Architecture, Attention, Conversion, ModelSettings, Pretrained,
+};
 pub use weights::{
     Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, file_sha256, load, load_encoder,
     load_weights, revision_of, save,

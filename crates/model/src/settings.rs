@@ -1,19 +1,115 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::encoders::{EncoderConfig, MaxVitShape};
-use crate::layers::Scse;
+use crate::encoders::{EncoderConfig, MaxVitShape, VolumeForm, catalogue};
+use crate::layers::{DepthPadding, Scse};
 
-/// How a 2D network reads a volume.
+/// What kind of network reads a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Approach {
-    /// The network sees windows of consecutive layers one by one; their logits are combined
-    /// linearly. The write-up's best.
+    /// A 2D network sees windows of consecutive layers one by one; their logits are combined. The
+    /// write-up's best.
     #[serde(rename = "2d-agg")]
     Aggregate,
     /// All layers are the channels of one image ("2.5D").
     #[serde(rename = "2d")]
     Channels,
+    /// A 2D encoder whose convolutions were turned 3D, and a 3D U-Net decoder; the layers' logits are
+    /// combined.
+    #[serde(rename = "3d")]
+    Volume,
+    /// Swin V2 with windows that have a depth and are shifted along it too, and a 3D U-Net decoder; the
+    /// layers' logits are combined.
+    #[serde(rename = "3d-swin")]
+    VolumeSwin,
+    /// Swin V2 whose first block attends across all layers and leaves their mean; what follows, the
+    /// decoder too, is 2D.
+    #[serde(rename = "pseudo-3d-swin")]
+    PseudoVolumeSwin,
+}
+
+impl Approach {
+    /// All approaches.
+    pub const ALL: [Self; 5] = [
+        Self::Aggregate,
+        Self::Channels,
+        Self::Volume,
+        Self::VolumeSwin,
+        Self::PseudoVolumeSwin,
+    ];
+
+    /// The value of `approach` in `[model]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aggregate => "2d-agg",
+            Self::Channels => "2d",
+            Self::Volume => "3d",
+            Self::VolumeSwin => "3d-swin",
+            Self::PseudoVolumeSwin => "pseudo-3d-swin",
+        }
+    }
+
+    /// Whether the encoder is laid over volumes.
+    pub fn is_over_volumes(self) -> bool {
+        !matches!(self, Self::Aggregate | Self::Channels)
+    }
+
+    /// The conversions of 2D weights that the approach knows.
+    pub fn conversions(self) -> &'static [Conversion] {
+        match self {
+            Self::Aggregate | Self::Channels => &[],
+            Self::Volume => &[Conversion::Repeat, Conversion::Centre, Conversion::Acs],
+            Self::VolumeSwin | Self::PseudoVolumeSwin => &[Conversion::Repeat, Conversion::Centre],
+        }
+    }
+}
+
+/// How the logits of windows or layers become one map.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregation {
+    /// By learnt weights, one for each window or layer.
+    #[default]
+    Linear,
+    /// By their mean.
+    Mean,
+    /// By the largest at each pixel.
+    Max,
+    /// By weights for each pixel: the softmax, over windows or layers, of a linear function of the
+    /// decoder's features (Ilse et al., *Attention-based deep multiple instance learning*, 2018, without
+    /// the hidden layer).
+    Attention,
+}
+
+/// How 2D weights become those of a network over volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Conversion {
+    /// Kernels are repeated along depth and divided by their depth (Carreira and Zisserman, *Quo vadis,
+    /// action recognition?*, 2017).
+    Repeat,
+    /// Kernels lie in the middle of their depth, zeros around them.
+    Centre,
+    /// Kernels stay flat and lie, a third of the outputs each, in the axial, coronal and sagittal plane
+    /// (Yang et al., *Reinventing 2D convolutions for 3D images*, 2021).
+    Acs,
+}
+
+impl Conversion {
+    /// The value of `conversion` in `[model]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Repeat => "repeat",
+            Self::Centre => "centre",
+            Self::Acs => "acs",
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How the feature maps become one.
@@ -48,7 +144,7 @@ pub enum Pretrained {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
-    /// How the volume is shown to the network.
+    /// What kind of network reads the volume.
     pub approach: Approach,
     /// timm's name of the encoder.
     pub encoder: String,
@@ -56,8 +152,30 @@ pub struct ModelSettings {
     pub image_size: usize,
     /// Layers of a patch.
     pub depth: usize,
-    /// Layers of a window (`approach = "2d-agg"` only); divides `depth`.
+    /// Layers of a window (`approach = "2d-agg"` only); divides `depth`, unless `step` is given.
     pub window: usize,
+    /// Layers from one window's first to the next's; without it windows meet without overlap
+    /// (`approach = "2d-agg"` only). Divides `depth - window`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// How the logits of windows, or of layers in 3D, become one map.
+    #[serde(skip_serializing_if = "is_default")]
+    pub aggregation: Aggregation,
+    /// How 2D weights become 3D ones. With `"acs"` it is the network's kind of convolution too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Conversion>,
+    /// 3D: layers from one output to the next where each of the encoder's feature maps gets its stride,
+    /// finest first; each divides the layers that are left. Without it depth is halved wherever it is
+    /// even.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_strides: Option<Vec<usize>>,
+    /// 3D: what stands beyond the first and the last layer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub depth_padding: DepthPadding,
+    /// Layers of an attention's window (`approach = "3d-swin"` only), of all where fewer are left;
+    /// without it as many up to 8 as divide the layers of every stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_window: Option<usize>,
     /// How the feature maps become one.
     pub architecture: Architecture,
     /// Output channels of the U-Net's blocks, coarsest first, or the UperNet's one width.
@@ -89,6 +207,12 @@ impl Default for ModelSettings {
             image_size: 384,
             depth: 18,
             window: 3,
+            step: None,
+            aggregation: Aggregation::Linear,
+            conversion: None,
+            depth_strides: None,
+            depth_padding: DepthPadding::Replicate,
+            depth_window: None,
             architecture: Architecture::Unet,
             decoder: vec![256, 128, 64],
             attention: None,
@@ -107,21 +231,43 @@ const MOST_VOXELS: usize = 1 << 30;
 const LARGEST_SIDE: usize = 4_096;
 /// Most channels of a decoder.
 const WIDEST: usize = 4_096;
+/// Layers of a 3D attention's windows, if the settings name none.
+const WIDEST_DEPTH_WINDOW: usize = 8;
 
 impl ModelSettings {
     /// How many windows a patch is cut into.
     pub fn windows(&self) -> usize {
         match self.approach {
-            Approach::Aggregate => self.depth / self.window,
-            Approach::Channels => 1,
+            Approach::Aggregate => self.depth.saturating_sub(self.window) / self.step() + 1,
+            _ => 1,
         }
     }
 
-    /// Layers that the encoder sees at once, its input channels.
+    /// Layers from one window's first to the next's.
+    pub(crate) fn step(&self) -> usize {
+        match self.approach {
+            Approach::Aggregate => self.step.unwrap_or(self.window),
+            Approach::Channels => self.depth,
+            _ => 1,
+        }
+    }
+
+    /// Layers that the encoder sees as the channels of one image.
     pub fn inputs(&self) -> usize {
         match self.approach {
             Approach::Aggregate => self.window,
             Approach::Channels => self.depth,
+            _ => 1,
+        }
+    }
+
+    /// How 2D weights become the network's; none where no conversion is named and several could be
+    /// meant.
+    pub(crate) fn conversion(&self) -> Option<Conversion> {
+        match self.approach {
+            Approach::Aggregate | Approach::Channels => None,
+            Approach::Volume => self.conversion,
+            _ => Some(self.conversion.unwrap_or(Conversion::Repeat)),
         }
     }
 
@@ -132,16 +278,110 @@ impl ModelSettings {
     pub fn encoder_config(&self) -> Result<EncoderConfig, Error> {
         let config = EncoderConfig::named(&self.encoder, self.inputs(), self.image_size)?
             .with_drop_path(self.drop_path);
-        match (config, &self.maxvit) {
-            (config, None) => Ok(config),
+        let config = match (config, &self.maxvit) {
+            (config, None) => config,
             (EncoderConfig::MaxVit(config), Some(shape)) => {
-                Ok(EncoderConfig::MaxVit(config.with_shape(shape.clone())?))
+                EncoderConfig::MaxVit(config.with_shape(shape.clone())?)
             }
-            _ => Err(Error::Shape {
-                encoder: "maxvit".to_owned(),
-                reason: format!("{} is no MaxViT", self.encoder),
-            }),
+            _ => {
+                return Err(Error::Shape {
+                    encoder: "maxvit".to_owned(),
+                    reason: format!("{} is no MaxViT", self.encoder),
+                });
+            }
+        };
+        if !self.approach.is_over_volumes() {
+            return Ok(config);
         }
+        if !config.family().volumes().contains(&self.approach) {
+            return Err(Error::Setting {
+                key: "encoder",
+                found: format!("\"{}\"", self.encoder),
+                expected: format!(
+                    "one of the families {} with approach = \"{}\"",
+                    families_of(self.approach).join(", "),
+                    self.approach.name()
+                ),
+            });
+        }
+        let form = self.volume_form(&config)?;
+        config.over_volumes(form)
+    }
+
+    /// How the encoder is laid over the patch.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for strides or windows that do not divide what is left of the depth.
+    pub(crate) fn volume_form(&self, encoder: &EncoderConfig) -> Result<VolumeForm, Error> {
+        let strides = self.strides(encoder.channels().len())?;
+        let mut left = self.depth;
+        let layers: Vec<usize> = strides
+            .iter()
+            .map(|stride| {
+                left /= stride;
+                left
+            })
+            .collect();
+        let fits = |window: &usize| {
+            let mut whole = layers.iter().map(|&layers| (layers, (*window).min(layers)));
+            whole.all(|(layers, window)| layers.is_multiple_of(window))
+        };
+        let widest = (1..=WIDEST_DEPTH_WINDOW).rev().find(fits).unwrap_or(1);
+        Ok(VolumeForm {
+            layers: self.depth,
+            strides,
+            padding: self.depth_padding,
+            splits_planes: self.conversion == Some(Conversion::Acs),
+            window: match self.approach {
+                Approach::VolumeSwin => Some(self.depth_window.unwrap_or(widest)),
+                _ => None,
+            },
+            collapses: self.approach == Approach::PseudoVolumeSwin,
+        })
+    }
+
+    /// The strides along depth of `maps` feature maps.
+    fn strides(&self, maps: usize) -> Result<Vec<usize>, Error> {
+        let collapses = self.approach == Approach::PseudoVolumeSwin;
+        let mut left = self.depth;
+        let Some(strides) = &self.depth_strides else {
+            let halved = (0..maps).map(|map| {
+                let halves = left.is_multiple_of(2) && (map == 0 || !collapses);
+                let stride = if halves { 2 } else { 1 };
+                left /= stride;
+                stride
+            });
+            return Ok(halved.collect());
+        };
+        let wrong = |expected: String| Error::Setting {
+            key: "depth_strides",
+            found: format!("{strides:?}"),
+            expected,
+        };
+        if strides.len() != maps {
+            return Err(wrong(format!(
+                "{maps} strides, one for each feature map of {}",
+                self.encoder
+            )));
+        }
+        for (index, &stride) in strides.iter().enumerate() {
+            if stride == 0 || !left.is_multiple_of(stride) {
+                return Err(wrong(format!(
+                    "stride {} of the {maps} to divide {left}, the layers that model.depth = {} \
+                     leaves there",
+                    index + 1,
+                    self.depth
+                )));
+            }
+            if index > 0 && stride > 1 && collapses {
+                return Err(wrong(format!(
+                    "1 after the first, as approach = \"{}\" leaves one layer",
+                    self.approach.name()
+                )));
+            }
+            left /= stride;
+        }
+        Ok(strides.clone())
     }
 
     /// Checks everything that does not need the encoder.
@@ -172,11 +412,8 @@ impl ModelSettings {
             let expected = "a patch of at most 2^30 voxels (depth × image_size²), which take 4 GiB";
             return wrong(key, value.to_string(), expected);
         }
-        let splits = self.window > 0 && self.depth.is_multiple_of(self.window);
-        if self.approach == Approach::Aggregate && !splits {
-            let expected = format!("a divisor of model.depth = {}", self.depth);
-            return wrong("window", self.window.to_string(), &expected);
-        }
+        self.check_windows()?;
+        self.check_volume()?;
         let widths = self
             .decoder
             .iter()
@@ -212,6 +449,71 @@ impl ModelSettings {
         Ok(())
     }
 
+    fn check_windows(&self) -> Result<(), Error> {
+        if self.approach != Approach::Aggregate {
+            return Ok(());
+        }
+        let wrong = |key, found: usize, expected| {
+            let found = found.to_string();
+            Err(Error::Setting {
+                key,
+                found,
+                expected,
+            })
+        };
+        let (depth, window) = (self.depth, self.window);
+        let Some(step) = self.step else {
+            if window > 0 && depth.is_multiple_of(window) {
+                return Ok(());
+            }
+            return wrong(
+                "window",
+                window,
+                format!("a divisor of model.depth = {depth}"),
+            );
+        };
+        if !(1..=depth).contains(&window) {
+            return wrong("window", window, format!("1 to model.depth = {depth}"));
+        }
+        let rest = depth - window;
+        if step == 0 || !rest.is_multiple_of(step) {
+            let expected = format!("a divisor of model.depth - model.window = {rest}");
+            return wrong("step", step, expected);
+        }
+        Ok(())
+    }
+
+    fn check_volume(&self) -> Result<(), Error> {
+        let wrong = |key, found: String, expected: String| {
+            Err(Error::Setting {
+                key,
+                found,
+                expected,
+            })
+        };
+        let approach = self.approach.name();
+        let is_3d = matches!(self.approach, Approach::Volume | Approach::VolumeSwin);
+        if is_3d && self.architecture != Architecture::Unet {
+            let expected = format!("\"unet\" with approach = \"{approach}\"");
+            return wrong("architecture", "\"upernet\"".to_owned(), expected);
+        }
+        let known = self.approach.conversions();
+        match self.conversion {
+            Some(conversion) if !known.contains(&conversion) => {
+                let names = known.iter().map(|known| format!("\"{}\"", known.name()));
+                let names = names.collect::<Vec<_>>().join(" or ");
+                let names = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names
+                };
+                let expected = format!("{names} with approach = \"{approach}\"");
+                wrong("conversion", format!("\"{}\"", conversion.name()), expected)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_attention(&self) -> Result<(), Error> {
         let wrong = |key, found: String, expected: String| {
             Err(Error::Setting {
@@ -234,6 +536,17 @@ impl ModelSettings {
         }
         Ok(())
     }
+}
+
+/// The families whose encoders an approach takes.
+fn families_of(approach: Approach) -> Vec<&'static str> {
+    let mut names: Vec<_> = catalogue()
+        .iter()
+        .filter(|info| info.family.volumes().contains(&approach))
+        .map(|info| info.family.name())
+        .collect();
+    names.dedup();
+    names
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Every parameter's gradient against PyTorch's (`oracles/gradient_reference.py`), one small
 //! network per family, in training mode: to 1e-3 of the gradient's own root mean square.
 
+mod case;
 mod seeded;
 
 use std::collections::BTreeMap;
@@ -9,9 +10,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use inkling_model::weights::{NamedVisitor, visit_named};
-use inkling_model::{
-    Architecture, Attention, EncoderConfig, MaxVitShape, ModelSettings, load_weights,
-};
+use inkling_model::{EncoderConfig, MaxVitShape, ModelSettings, load_weights};
 use serde::Deserialize;
 
 const TOLERANCE: f64 = 1e-3;
@@ -22,49 +21,27 @@ const BATCH: usize = 4;
 
 #[derive(Deserialize)]
 struct Reference {
-    case: Case,
+    case: serde_json::Value,
     /// The seed's name of an input at which no ReLU is within rounding of its kink.
     input: String,
     loss: f64,
     gradients: BTreeMap<String, (f64, Vec<f64>)>,
 }
 
-#[derive(Deserialize)]
-struct Case {
-    encoder: String,
-    image: usize,
-    depth: usize,
-    window: usize,
-    decoder: Vec<usize>,
-    architecture: Option<Architecture>,
-    attention: Option<Attention>,
-}
-
-impl Case {
-    fn settings(&self) -> ModelSettings {
-        ModelSettings {
-            encoder: self.encoder.clone(),
-            image_size: self.image,
-            depth: self.depth,
-            window: self.window,
-            architecture: self.architecture.unwrap_or(Architecture::Unet),
-            decoder: self.decoder.clone(),
-            attention: self.attention,
-            dropout: 0.0,
-            maxvit: self.maxvit(),
-            ..ModelSettings::default()
-        }
-    }
-
-    /// The named shape without dropout.
-    fn maxvit(&self) -> Option<MaxVitShape> {
-        match EncoderConfig::named(&self.encoder, self.window, self.image).unwrap() {
-            EncoderConfig::MaxVit(config) => Some(MaxVitShape {
-                position_dropout: 0.0,
-                ..config.shape().clone()
-            }),
-            _ => None,
-        }
+/// The settings of a case, nothing dropped.
+fn settings(case: &serde_json::Value) -> ModelSettings {
+    let settings = case::settings(case);
+    let maxvit = match settings.encoder_config().unwrap() {
+        EncoderConfig::MaxVit(config) => Some(MaxVitShape {
+            position_dropout: 0.0,
+            ..config.shape().clone()
+        }),
+        _ => None,
+    };
+    ModelSettings {
+        dropout: 0.0,
+        maxvit,
+        ..settings
     }
 }
 
@@ -98,12 +75,12 @@ fn check(name: &str) {
         .join(format!("{name}.json"));
     let text = std::fs::read_to_string(path).unwrap();
     let reference: Reference = serde_json::from_str(&text).unwrap();
-    let case = &reference.case;
+    let settings = settings(&reference.case);
     let device = Device::flex().autodiff();
-    let network = case.settings().init(&device, 0).unwrap();
+    let network = settings.init(&device, 0).unwrap();
     let tensors = seeded::tensors(&network);
     let network = load_weights(network, Path::new("seeded weights"), tensors).unwrap();
-    let (size, depth) = (case.image, case.depth);
+    let (size, depth) = (settings.image_size, settings.depth);
     let logits = network.forward(seeded(
         &reference.input,
         [BATCH, depth, size, size],
@@ -177,4 +154,5 @@ cases! {
     swinv2_tiny
     resnet18
     eva02_tiny
+    convnextv2_atto_3d
 }

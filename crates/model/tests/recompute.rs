@@ -9,7 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use burn::module::{Module as _, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
-use inkling_model::{Architecture, ModelSettings, Network, Recompute, load_weights};
+use inkling_model::{
+    Approach, Architecture, Conversion, ModelSettings, Network, Recompute, load_weights,
+};
 
 /// Devices draw from one generator per process.
 static DRAWING: Mutex<()> = Mutex::new(());
@@ -98,6 +100,11 @@ fn check(encoder: &str, image: usize) {
         });
         settings.maxvit = Some(serde_json::from_value(shape).unwrap());
     }
+    check_settings(settings);
+}
+
+fn check_settings(settings: ModelSettings) {
+    let image = settings.image_size;
     let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
     let (loss, gradients, statistics) = pass(&network(&settings), image, Recompute::Nothing, 0);
     for recompute in [Recompute::Stages, Recompute::Blocks] {
@@ -136,6 +143,24 @@ fn of_a_swin() {
 #[test]
 fn of_an_eva() {
     check("eva02_tiny_patch14_224", 56);
+}
+
+fn check_over_volumes(approach: Approach, conversion: Option<Conversion>, encoder: &str) {
+    check_settings(ModelSettings {
+        approach,
+        conversion,
+        depth_window: Some(1),
+        depth_strides: (approach == Approach::VolumeSwin).then(|| vec![3, 1, 2, 1]),
+        ..settings(encoder, 64)
+    });
+}
+
+#[test]
+fn of_networks_over_volumes() {
+    check_over_volumes(Approach::Volume, None, "resnet18");
+    check_over_volumes(Approach::Volume, Some(Conversion::Acs), "convnextv2_atto");
+    check_over_volumes(Approach::VolumeSwin, None, "swinv2_tiny_window8_256");
+    check_over_volumes(Approach::PseudoVolumeSwin, None, "swinv2_tiny_window8_256");
 }
 
 /// Below the first tensor that learns, nothing needs a gradient.

@@ -1,35 +1,24 @@
 //! Networks against what PyTorch + timm compute with the same weights on the same input
 //! (`oracles/model_reference.py`): every value within 1e-4 of the map's spread.
 
+mod case;
 mod seeded;
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_model::weights::parameter_count;
-use inkling_model::{Approach, Architecture, Attention, ModelSettings, Network, load_weights};
+use inkling_model::{ModelSettings, Network, load_weights};
 use serde::Deserialize;
 
 const TOLERANCE: f64 = 1e-4;
 
 #[derive(Deserialize)]
 struct Reference {
-    case: Case,
+    case: serde_json::Value,
     parameters: usize,
     logits: Values,
     features: Vec<FeatureMap>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    encoder: String,
-    image: usize,
-    depth: usize,
-    window: usize,
-    decoder: Vec<usize>,
-    approach: Option<Approach>,
-    architecture: Option<Architecture>,
-    attention: Option<Attention>,
 }
 
 #[derive(Deserialize)]
@@ -45,34 +34,18 @@ struct FeatureMap {
     values: Values,
 }
 
-impl Case {
-    fn settings(&self) -> ModelSettings {
-        ModelSettings {
-            approach: self.approach.unwrap_or(Approach::Aggregate),
-            encoder: self.encoder.clone(),
-            image_size: self.image,
-            depth: self.depth,
-            window: self.window,
-            architecture: self.architecture.unwrap_or(Architecture::Unet),
-            decoder: self.decoder.clone(),
-            attention: self.attention,
-            ..ModelSettings::default()
-        }
-    }
+fn network(settings: &ModelSettings, device: &Device) -> Network {
+    let network = settings.init(device, 0).unwrap();
+    let tensors = seeded::tensors(&network);
+    load_weights(network, Path::new("seeded weights"), tensors).unwrap()
+}
 
-    fn network(&self, device: &Device) -> Network {
-        let network = self.settings().init(device, 0).unwrap();
-        let tensors = seeded::tensors(&network);
-        load_weights(network, Path::new("seeded weights"), tensors).unwrap()
-    }
-
-    /// `[2, depth, image, image]`.
-    fn volume(&self, device: &Device) -> Tensor<4> {
-        let shape = [2, self.depth, self.image, self.image];
-        let values = seeded::tensor("input", &[shape.iter().product()]);
-        let values: Vec<f32> = values.into_iter().map(|value| value * 5.0).collect();
-        Tensor::from_data(TensorData::new(values, shape), device)
-    }
+/// `[2, depth, image_size, image_size]`.
+fn volume(settings: &ModelSettings, device: &Device) -> Tensor<4> {
+    let shape = [2, settings.depth, settings.image_size, settings.image_size];
+    let values = seeded::tensor("input", &[shape.iter().product()]);
+    let values: Vec<f32> = values.into_iter().map(|value| value * 5.0).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 impl Values {
@@ -98,14 +71,16 @@ fn check(name: &str) {
     let reference: Reference =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let device = Device::flex();
-    let case = &reference.case;
-    let network = case.network(&device);
+    let settings = case::settings(&reference.case);
+    let network = network(&settings, &device);
     assert_eq!(parameter_count(&network), reference.parameters);
 
-    let volume = case.volume(&device);
-    let inputs = case.settings().inputs();
-    let first = volume.clone().narrow(0, 0, 1).narrow(1, 0, inputs);
-    let features = network.features(first);
+    let volume = volume(&settings, &device);
+    let first = volume.clone().narrow(0, 0, 1);
+    let features = match settings.approach.is_over_volumes() {
+        true => network.volume_features(first),
+        false => network.features(first.narrow(1, 0, settings.inputs())),
+    };
     assert_eq!(features.len(), reference.features.len());
     for (stage, (map, expected)) in features.iter().zip(&reference.features).enumerate() {
         assert_eq!(map.dims().to_vec(), expected.shape, "feature map {stage}");
@@ -236,4 +211,69 @@ fn scse_attention_in_five_blocks_of_which_one_has_an_empty_skip() {
 #[test]
 fn scse_attention_in_four_blocks_with_logits_enlarged() {
     check("convnextv2_atto_64_four");
+}
+
+#[test]
+fn windows_that_overlap_and_their_mean() {
+    check("resnet18_64_overlapping_mean");
+}
+
+#[test]
+fn the_largest_of_the_windows() {
+    check("resnet18_64_max");
+}
+
+#[test]
+fn attention_over_windows_with_gaps() {
+    check("resnet18_64_attention");
+}
+
+#[test]
+fn resnet18_64_over_volumes() {
+    check("resnet18_64_3d");
+}
+
+#[test]
+fn resnet18_64_over_volumes_between_zeros_with_attention_along_depth() {
+    check("resnet18_64_3d_zeros");
+}
+
+#[test]
+fn resnet18_64_in_three_planes_between_zeros() {
+    check("resnet18_64_acs");
+}
+
+#[test]
+fn resnet18_64_in_three_planes() {
+    check("resnet18_64_acs_replicate");
+}
+
+#[test]
+fn convnextv2_atto_64_over_volumes() {
+    check("convnextv2_atto_64_3d");
+}
+
+#[test]
+fn convnextv2_atto_64_in_three_planes() {
+    check("convnextv2_atto_64_acs");
+}
+
+#[test]
+fn maxvit_pico_64_over_volumes() {
+    check("maxvit_pico_64_3d");
+}
+
+#[test]
+fn maxvit_pico_64_in_three_planes() {
+    check("maxvit_pico_64_acs");
+}
+
+#[test]
+fn swinv2_tiny_64_with_windows_in_three_dimensions() {
+    check("swinv2_tiny_64_3d");
+}
+
+#[test]
+fn swinv2_tiny_64_with_a_first_block_across_all_layers() {
+    check("swinv2_tiny_64_pseudo");
 }

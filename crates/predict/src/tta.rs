@@ -14,11 +14,14 @@ pub enum Tta {
     /// eight of them differ: each reflection occurs twice. Eight passes with weights 1 and 2 give
     /// the same mean.
     Full,
+    /// Those of `full`, once as they are and once with the layers reversed.
+    FullDepth,
 }
 
-/// One way of looking: an optional flip left to right, then quarter turns, or a free rotation.
+/// One way of looking: the layers in their order or reversed, an optional flip left to right, then quarter turns, or a free rotation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pass {
+    reversed: bool,
     flip: bool,
     turns: u8,
     degrees: Option<f32>,
@@ -31,6 +34,7 @@ impl Tta {
     pub fn passes(self) -> Vec<Pass> {
         let rotations = |flip, weight| {
             (0..4).map(move |turns| Pass {
+                reversed: false,
                 flip,
                 turns,
                 degrees: None,
@@ -41,6 +45,14 @@ impl Tta {
             Self::None => rotations(false, 1.0).take(1).collect(),
             Self::Rot90 => rotations(false, 1.0).collect(),
             Self::Full => rotations(false, 1.0).chain(rotations(true, 2.0)).collect(),
+            Self::FullDepth => {
+                let passes = Self::Full.passes();
+                let turned = passes.iter().map(|&pass| Pass {
+                    reversed: true,
+                    ..pass
+                });
+                passes.iter().copied().chain(turned).collect()
+            }
         }
     }
 }
@@ -51,6 +63,7 @@ pub fn rotations(count: usize) -> Vec<Pass> {
     let within = 90.0 / count as f32;
     let degrees = |index: usize| (index % 4) as f32 * 90.0 + (index as f32 + 0.5) * within;
     let pass = |index| Pass {
+        reversed: false,
         flip: false,
         turns: 0,
         degrees: Some(degrees(index)),
@@ -65,6 +78,10 @@ impl Pass {
         if let Some(degrees) = self.degrees {
             return rotate(tiles, degrees, GridSamplePaddingMode::Reflection);
         }
+        let tiles = match self.reversed {
+            true => tiles.flip([1]),
+            false => tiles,
+        };
         let tiles = match self.flip {
             true => tiles.flip([3]),
             false => tiles,
@@ -77,7 +94,8 @@ impl Pass {
         }
     }
 
-    /// Turns predictions back: `[batch, channels, side, side]`.
+    /// Turns predictions back: `[batch, channels, side, side]`. They have no depth that could be turned
+    /// back too.
     pub fn undo(&self, maps: Tensor<4>) -> Tensor<4> {
         if let Some(degrees) = self.degrees {
             return rotate(maps, -degrees, GridSamplePaddingMode::Zeros);
@@ -149,6 +167,21 @@ mod tests {
         for pass in Tta::Full.passes() {
             let back = pass.undo(pass.apply(tile()));
             assert_eq!(values(&back), values(&tile()), "{pass:?}");
+        }
+    }
+
+    /// The predictions of a volume and of the volume upside down have the same mean.
+    #[test]
+    fn full_depth_is_full_on_both_sides() {
+        let passes = Tta::FullDepth.passes();
+        assert_eq!(passes.len(), 16);
+        let weights: f32 = passes.iter().map(|pass| pass.weight).sum();
+        assert_eq!(weights, 24.0);
+        for (plain, turned) in passes.iter().zip(&passes[8..]) {
+            let upside_down = plain.apply(tile().flip([1]));
+            assert_eq!(values(&turned.apply(tile())), values(&upside_down));
+            let map = tile().narrow(1, 0, 1);
+            assert_eq!(values(&turned.undo(plain.apply(map.clone()))), values(&map));
         }
     }
 

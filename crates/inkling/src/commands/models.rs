@@ -1,6 +1,6 @@
 use burn::tensor::Device;
 use inkling_model::weights::parameter_count;
-use inkling_model::{EncoderConfig, EncoderInfo, NamePattern, catalogue};
+use inkling_model::{Approach, EncoderConfig, EncoderInfo, Family, NamePattern, catalogue};
 use inkling_pipeline::{Context, Usage};
 use serde_json::{Value, json};
 
@@ -45,14 +45,71 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
             "multiply_adds": multiply_adds,
             "image_size": info.image_size,
             "licence": info.licence,
+            "approaches": approaches_of(info.family),
         }));
     }
     if encoders.is_empty() {
         return Err(nothing_left());
     }
-    context
-        .say("approaches: 2d-agg (windows of layers, combined linearly), 2d (layers as channels)");
-    Ok(json!({ "encoders": encoders, "approaches": ["2d-agg", "2d"] }))
+    let approaches = list_approaches(context);
+    Ok(json!({ "encoders": encoders, "approaches": approaches }))
+}
+
+/// Says what the approaches are, and gives them for programs.
+fn list_approaches(context: &Context) -> [Value; 5] {
+    context.say(format!(
+        "\n{:<15} {:<24} {:<20} what it is",
+        "approach", "encoders", "conversions"
+    ));
+    Approach::ALL.map(|approach| {
+        let families = families_of(approach);
+        let conversions: Vec<_> = (approach.conversions().iter())
+            .map(|conversion| conversion.name())
+            .collect();
+        context.say(format!(
+            "{:<15} {:<24} {:<20} {}",
+            approach.name(),
+            families.join(", "),
+            conversions.join(", "),
+            description(approach)
+        ));
+        json!({
+            "name": approach.name(),
+            "description": description(approach),
+            "conversions": conversions,
+            "families": families,
+        })
+    })
+}
+
+fn takes(approach: Approach, family: Family) -> bool {
+    !approach.is_over_volumes() || family.volumes().contains(&approach)
+}
+
+fn approaches_of(family: Family) -> Vec<&'static str> {
+    let fitting = Approach::ALL
+        .into_iter()
+        .filter(|&approach| takes(approach, family));
+    fitting.map(Approach::name).collect()
+}
+
+/// The families whose encoders an approach takes.
+fn families_of(approach: Approach) -> Vec<&'static str> {
+    let encoders = catalogue();
+    let fitting = encoders.iter().filter(|info| takes(approach, info.family));
+    let mut names: Vec<_> = fitting.map(|info| info.family.name()).collect();
+    names.dedup();
+    names
+}
+
+fn description(approach: Approach) -> &'static str {
+    match approach {
+        Approach::Aggregate => "windows of layers through a 2D network, combined",
+        Approach::Channels => "all layers as the channels of one image (2.5D)",
+        Approach::Volume => "2D convolutions turned 3D, 3D U-Net, combined along depth",
+        Approach::VolumeSwin => "windows in three dimensions, 3D U-Net, combined along depth",
+        Approach::PseudoVolumeSwin => "a first block across all layers, 2D from there on",
+    }
 }
 
 /// Whether the flags let an encoder through, its size aside.

@@ -139,8 +139,9 @@ fn tta(name: &str) -> Result<Tta, Usage> {
         "none" => Ok(Tta::None),
         "rot90" => Ok(Tta::Rot90),
         "full" => Ok(Tta::Full),
+        "full-depth" => Ok(Tta::FullDepth),
         other => Err(Usage(format!(
-            "--tta {other}: expected none, rot90 or full"
+            "--tta {other}: expected none, rot90, full or full-depth"
         ))),
     }
 }

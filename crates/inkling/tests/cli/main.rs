@@ -1,5 +1,6 @@
 //! The real binary, as people and scripts run it.
 
+mod approaches;
 mod bad_input;
 mod demo;
 mod doctor;

@@ -2,7 +2,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, upsample2x_concat};
 
-use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Initializer, Scse};
+use crate::encoders::VolumeForm;
+use crate::layers::{
+    BatchNorm2d, BatchNorm2dConfig, Conv, Conv2dConfig, Depth, Initializer, Scse, repeat_layers,
+};
 
 /// Configuration of a [`Unet`] decoder.
 #[derive(Clone, Debug)]
@@ -10,6 +13,7 @@ pub struct UnetConfig {
     encoder: Vec<usize>,
     blocks: Vec<usize>,
     scse: bool,
+    form: Option<VolumeForm>,
 }
 
 impl UnetConfig {
@@ -20,6 +24,7 @@ impl UnetConfig {
             encoder: encoder.to_vec(),
             blocks: blocks.to_vec(),
             scse: false,
+            form: None,
         }
     }
 
@@ -30,21 +35,46 @@ impl UnetConfig {
         self
     }
 
+    /// Decodes volumes' maps, as an encoder of this form gives them: kernels have a depth, and layers
+    /// are repeated where a skip has more.
+    pub fn over_volumes(mut self, form: &VolumeForm) -> Self {
+        self.form = Some(form.clone());
+        self
+    }
+
+    /// The map of the encoder, from the finest, whose layers the result of the block `index` has.
+    fn map_of(&self, index: usize) -> usize {
+        self.encoder.len().saturating_sub(index + 2)
+    }
+
+    /// The map of the encoder, from the finest, whose layers the decoder's result has.
+    pub fn last_map(&self) -> usize {
+        self.map_of(self.blocks.len() - 1)
+    }
+
     /// Makes the decoder; convolutions start Kaiming-uniform.
     pub fn init(&self, device: &Device) -> Unet {
+        let form = self.form.as_ref();
+        let mut layers = VolumeForm::layers_or_one(form, self.encoder.len() - 1);
         let mut coarse_to_fine = self.encoder.iter().rev().copied();
         let mut inputs = coarse_to_fine.next().unwrap_or(0);
         let blocks = self
             .blocks
             .iter()
-            .map(|&outputs| {
+            .enumerate()
+            .map(|(index, &outputs)| {
                 let skip = coarse_to_fine.next().unwrap_or(0);
-                let attention = |channels| self.scse.then(|| Scse::new(channels, device));
+                let depth = form.map(|form| form.within(self.map_of(index)));
+                let before = layers;
+                layers = depth.map_or(1, |depth| depth.layers);
+                let attention =
+                    |channels| self.scse.then(|| Scse::new(channels, device).over(layers));
                 let block = Block {
-                    conv1: conv_norm([inputs + skip, outputs], device),
+                    conv1: conv_norm([inputs + skip, outputs], depth, device),
                     attention1: attention(inputs + skip),
-                    conv2: conv_norm([outputs, outputs], device),
+                    conv2: conv_norm([outputs, outputs], depth, device),
                     attention2: attention(outputs),
+                    repeats: layers / before,
                 };
                 inputs = outputs;
                 block
@@ -54,11 +84,11 @@ impl UnetConfig {
     }
 }
 
-/// A 3 × 3 convolution without bias, then a batch norm: `conv.0` and `conv.1`, as
+/// A 3 × 3 (× 3) convolution without bias, then a batch norm: `conv.0` and `conv.1`, as
 /// segmentation_models_pytorch numbers them.
-type ConvNorm = (Conv2d, BatchNorm2d);
+type ConvNorm = (Conv, BatchNorm2d);
 
-fn conv_norm(channels: [usize; 2], device: &Device) -> ConvNorm {
+fn conv_norm(channels: [usize; 2], depth: Option<Depth>, device: &Device) -> ConvNorm {
     let initializer = Initializer::KaimingUniform {
         gain: std::f64::consts::SQRT_2,
     };
@@ -66,7 +96,7 @@ fn conv_norm(channels: [usize; 2], device: &Device) -> ConvNorm {
         .with_bias(false)
         .with_initializer(initializer);
     (
-        conv.init(device),
+        conv.init_over(depth, device),
         BatchNorm2dConfig::new(channels[1]).init(device),
     )
 }
@@ -85,7 +115,7 @@ pub struct Unet {
 impl Unet {
     /// # Shapes
     /// - features: `[batch, channels, size / stride, size / stride]`, finest first, strides
-    ///   doubling
+    ///   doubling; over volumes `[batch × layers, …]`
     /// - output: `[batch, blocks.last(), size', size']` with `size'` the coarsest map's, doubled
     ///   once per block
     pub fn forward(&self, features: Vec<Tensor<4>>) -> Tensor<4> {
@@ -111,11 +141,13 @@ struct Block {
     attention1: Option<Scse>,
     conv2: ConvNorm,
     attention2: Option<Scse>,
+    /// How often each layer is repeated first.
+    repeats: usize,
 }
 
 impl Block {
     fn forward(&self, input: Tensor<4>, skip: Option<Tensor<4>>, attend: bool) -> Tensor<4> {
-        let joined = upsample2x_concat(input, skip);
+        let joined = upsample2x_concat(repeat_layers(input, self.repeats), skip);
         let joined = match (&self.attention1, attend) {
             (Some(attention), true) => attention.forward(joined),
             _ => joined,

@@ -5,12 +5,12 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, add, add_scaled};
 
-use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
-use crate::Error;
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
 use crate::layers::{
-    Conv2d, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, Initializer,
+    Conv, Conv2dConfig, DropPath, GlobalResponseNorm, GlobalResponseNormConfig, Initializer,
     LayerNorm, LayerNormConfig, Projection, drop_path_rates,
 };
+use crate::{Approach, Error};
 
 struct Variant {
     name: &'static str,
@@ -96,11 +96,13 @@ pub struct ConvNextConfig {
     second: bool,
     inputs: usize,
     drop_path: f64,
+    form: Option<VolumeForm>,
 }
 
 impl EncoderFamily for ConvNextConfig {
     type Encoder = ConvNext;
     const FIRST_CONVOLUTION: &'static str = "stem_0.weight";
+    const VOLUMES: &'static [Approach] = &[Approach::Volume];
 
     /// The published variant `name` for images of `image_size` px with `inputs` channels.
     ///
@@ -118,6 +120,7 @@ impl EncoderFamily for ConvNextConfig {
             second: variant.is_second(),
             inputs,
             drop_path: 0.0,
+            form: None,
         }))
     }
 
@@ -148,8 +151,14 @@ impl EncoderFamily for ConvNextConfig {
         stem + (0..4).map(stage).sum::<u64>()
     }
 
+    fn over_volumes(mut self, form: VolumeForm) -> Result<Self, Error> {
+        self.form = Some(form);
+        Ok(self)
+    }
+
     /// Makes the encoder.
     fn init(&self, device: &Device) -> ConvNext {
+        let form = self.form.as_ref();
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let stages = rates.into_iter().enumerate().map(|(index, rates)| {
             let channels = self.channels[index];
@@ -159,17 +168,18 @@ impl EncoderFamily for ConvNextConfig {
                     let halve = patchify([inputs, channels], 2);
                     (
                         LayerNormConfig::new(inputs).init(device),
-                        halve.init(device),
+                        halve.init_over(form.map(|form| form.entering(index)), device),
                     )
                 }),
                 blocks: rates
                     .into_iter()
-                    .map(|rate| self.block(channels, rate, device))
+                    .map(|rate| self.block(index, rate, device))
                     .collect(),
             }
         });
         ConvNext {
-            stem_0: patchify([self.inputs, self.channels[0]], 4).init(device),
+            stem_0: patchify([self.inputs, self.channels[0]], 4)
+                .init_over(form.map(|form| form.entering(0)), device),
             stem_1: LayerNormConfig::new(self.channels[0]).init(device),
             stages: stages.collect(),
         }
@@ -177,23 +187,28 @@ impl EncoderFamily for ConvNextConfig {
 }
 
 impl ConvNextConfig {
-    fn block(&self, channels: usize, rate: f64, device: &Device) -> Block {
+    fn block(&self, stage: usize, rate: f64, device: &Device) -> Block {
+        let channels = self.channels[stage];
         let hidden = 4 * channels;
+        let form = self.form.as_ref();
+        let layers = VolumeForm::layers_or_one(form, stage);
         let scale = Initializer::Constant(LAYER_SCALE);
         Block {
             conv_dw: Conv2dConfig::new([channels, channels], 7)
                 .with_groups(channels)
-                .init(device),
+                .init_over(form.map(|form| form.within(stage)), device),
             norm: LayerNormConfig::new(channels).init(device),
             mlp: ResponseMlp {
                 fc1: Projection::new([channels, hidden], self.conv_mlp, device),
-                grn: self
-                    .second
-                    .then(|| GlobalResponseNormConfig::new(hidden).init(device)),
+                grn: self.second.then(|| {
+                    GlobalResponseNormConfig::new(hidden)
+                        .over(layers)
+                        .init(device)
+                }),
                 fc2: Projection::new([hidden, channels], self.conv_mlp, device),
             },
             gamma: (!self.second).then(|| scale.init([channels], device)),
-            drop_path: DropPath::new(rate),
+            drop_path: DropPath::new(rate).over(layers),
         }
     }
 }
@@ -208,7 +223,7 @@ fn patchify(channels: [usize; 2], side: usize) -> Conv2dConfig {
 /// The encoder: a stem and four stages. Maps run channels last between convolutions.
 #[derive(Module, Debug)]
 pub struct ConvNext {
-    stem_0: Conv2d,
+    stem_0: Conv,
     stem_1: LayerNorm,
     stages: Vec<Stage>,
 }
@@ -255,13 +270,13 @@ fn channels_first(x: Tensor<4>) -> Tensor<4> {
 
 #[derive(Module, Debug)]
 struct Stage {
-    downsample: Option<(LayerNorm, Conv2d)>,
+    downsample: Option<(LayerNorm, Conv)>,
     blocks: Vec<Block>,
 }
 
 #[derive(Module, Debug)]
 struct Block {
-    conv_dw: Conv2d,
+    conv_dw: Conv,
     norm: LayerNorm,
     mlp: ResponseMlp,
     gamma: Option<Param<Tensor<1>>>,

@@ -10,14 +10,14 @@ use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, add, add_scaled, attention};
 use serde::{Deserialize, Serialize};
 
-use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
-use crate::Error;
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
 use crate::layers::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, LayerNorm, LayerNormConfig,
-    LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition, PartitionKind,
-    RelativePositionMlp, RelativePositionMlpConfig, RelativePositionTable, SqueezeExcite,
-    SqueezeExciteConfig, drop_path_rates,
+    BatchNorm2d, BatchNorm2dConfig, Conv, Conv2d, Conv2dConfig, DropPath, LayerNorm,
+    LayerNormConfig, LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition,
+    PartitionKind, RelativePositionMlp, RelativePositionMlpConfig, RelativePositionTable,
+    SqueezeExcite, SqueezeExciteConfig, drop_path_rates, mean_of_layers,
 };
+use crate::{Approach, Error};
 
 /// The shape of one MaxViT. Recipes may override single values under `[model.maxvit]`, for
 /// networks narrower than any published one.
@@ -199,6 +199,17 @@ const VARIANTS: &[Variant] = &[
     tf("maxvit_xlarge_tf_512", 512, 192, XLARGE, MANY),
 ];
 
+/// Where a block stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The feature map that its stage makes, from the finest.
+    map: usize,
+    /// Whether it is the first of its stage.
+    halves: bool,
+    /// Its drop-path rate.
+    rate: f64,
+}
+
 /// Stride of the deepest features; the attention windows are `image_size / 32` wide.
 const DEEPEST_STRIDE: usize = 32;
 
@@ -219,11 +230,13 @@ pub struct MaxVitConfig {
     inputs: usize,
     image_size: usize,
     drop_path: f64,
+    form: Option<VolumeForm>,
 }
 
 impl EncoderFamily for MaxVitConfig {
     type Encoder = MaxVit;
     const FIRST_CONVOLUTION: &'static str = "stem.conv1.weight";
+    const VOLUMES: &'static [Approach] = &[Approach::Volume];
 
     /// The published variant `name` for square images of `image_size` px with `inputs` channels.
     ///
@@ -240,6 +253,7 @@ impl EncoderFamily for MaxVitConfig {
             inputs,
             image_size,
             drop_path: 0.0,
+            form: None,
         }))
     }
 
@@ -278,6 +292,21 @@ impl EncoderFamily for MaxVitConfig {
         stem + stages.sum::<u64>()
     }
 
+    fn over_volumes(mut self, form: VolumeForm) -> Result<Self, Error> {
+        if form.splits_planes && self.style.is_tf() {
+            return Err(Error::Setting {
+                key: "conversion",
+                found: "\"acs\"".to_owned(),
+                expected:
+                    "\"repeat\" or \"centre\" with a MaxViT in the authors' style (…_tf_…), whose \
+                           images are padded at two sides"
+                        .to_owned(),
+            });
+        }
+        self.form = Some(form);
+        Ok(self)
+    }
+
     /// Makes the encoder with timm's `vit_eff` start.
     fn init(&self, device: &Device) -> MaxVit {
         let shape = &self.shape;
@@ -285,11 +314,16 @@ impl EncoderFamily for MaxVitConfig {
         let stages = drop_path_rates(self.drop_path, &shape.blocks)
             .into_iter()
             .zip(shape.channels)
-            .map(|(rates, outputs)| {
+            .enumerate()
+            .map(|(stage, (rates, outputs))| {
                 let blocks = rates.into_iter().enumerate().map(|(index, rate)| {
                     let inputs = if index == 0 { inputs } else { outputs };
-                    let stride = if index == 0 { 2 } else { 1 };
-                    self.block([inputs, outputs], stride, rate, device)
+                    let place = Place {
+                        map: stage + 1,
+                        halves: index == 0,
+                        rate,
+                    };
+                    self.block([inputs, outputs], place, device)
                 });
                 let stage = Stage {
                     blocks: blocks.collect(),
@@ -383,26 +417,27 @@ impl MaxVitConfig {
 
     fn stem(&self, device: &Device) -> Stem {
         let [first, second] = self.shape.stem;
-        let conv = |channels, stride| {
+        let form = self.form.as_ref();
+        let conv = |channels, stride, depth| {
             Conv2dConfig::new(channels, 3)
                 .with_stride(stride)
                 .with_same_padding(self.style.is_tf())
                 .with_bias(self.style.is_tf())
-                .init(device)
+                .init_over(depth, device)
         };
         Stem {
-            conv1: conv([self.inputs, first], 2),
+            conv1: conv([self.inputs, first], 2, form.map(|form| form.entering(0))),
             norm1: self.style.batch_norm(first, device),
-            conv2: conv([first, second], 1),
+            conv2: conv([first, second], 1, form.map(|form| form.within(0))),
             activation: self.style.conv_activation(),
         }
     }
 
-    fn block(&self, channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> Block {
+    fn block(&self, channels: [usize; 2], place: Place, device: &Device) -> Block {
         Block {
-            conv: self.mb_conv(channels, stride, rate, device),
-            attn_block: self.attention(PartitionKind::Block, channels[1], rate, device),
-            attn_grid: self.attention(PartitionKind::Grid, channels[1], rate, device),
+            conv: self.mb_conv(channels, place, device),
+            attn_block: self.attention(PartitionKind::Block, channels[1], place, device),
+            attn_grid: self.attention(PartitionKind::Grid, channels[1], place, device),
         }
     }
 
@@ -410,7 +445,7 @@ impl MaxVitConfig {
         &self,
         kind: PartitionKind,
         channels: usize,
-        rate: f64,
+        place: Place,
         device: &Device,
     ) -> PartitionAttention {
         let size = self.image_size / DEEPEST_STRIDE;
@@ -435,9 +470,14 @@ impl MaxVitConfig {
                 .with_activation(self.style.mlp_activation())
                 .init(device),
             ls2: scale(),
-            drop_path: DropPath::new(rate),
+            drop_path: self.drop_path(place),
             partition: Partition::new(kind, size),
         }
+    }
+
+    fn drop_path(&self, place: Place) -> DropPath {
+        let layers = VolumeForm::layers_or_one(self.form.as_ref(), place.map);
+        DropPath::new(place.rate).over(layers)
     }
 
     fn positions(&self, size: usize, heads: usize, device: &Device) -> RelativePosition {
@@ -450,7 +490,13 @@ impl MaxVitConfig {
     }
 
     /// An MBConv block from `channels[0]` to `channels[1]`, four times as wide within.
-    fn mb_conv(&self, channels: [usize; 2], stride: usize, rate: f64, device: &Device) -> MbConv {
+    fn mb_conv(&self, channels: [usize; 2], place: Place, device: &Device) -> MbConv {
+        let (form, stride) = (self.form.as_ref(), if place.halves { 2 } else { 1 });
+        let depth = form.map(|form| match place.halves {
+            true => form.entering(place.map),
+            false => form.within(place.map),
+        });
+        let layers = VolumeForm::layers_or_one(form, place.map);
         let [inputs, outputs] = channels;
         let tf = self.style.is_tf();
         let [middle, reduced] = self.inner_widths(channels);
@@ -461,17 +507,20 @@ impl MaxVitConfig {
             .with_groups(middle);
         let expand = || conv([inputs, outputs], 1).with_bias(tf).init(device);
         MbConv {
-            shortcut: (stride == 2).then(|| Shortcut {
+            shortcut: place.halves.then(|| Shortcut {
+                layers: depth.map_or(1, |depth| depth.stride),
                 expand: (inputs != outputs).then(expand),
             }),
             pre_norm: self.style.batch_norm(inputs, device),
             conv1_1x1: conv([inputs, middle], 1).init(device),
             norm1: self.style.batch_norm(middle, device),
-            conv2_kxk: depthwise.init(device),
+            conv2_kxk: depthwise.init_over(depth, device),
             norm2: self.style.batch_norm(middle, device),
-            se: SqueezeExciteConfig::new(middle, reduced).init(device),
+            se: SqueezeExciteConfig::new(middle, reduced)
+                .over(layers)
+                .init(device),
             conv3_1x1: conv([middle, outputs], 1).with_bias(tf).init(device),
-            drop_path: DropPath::new(rate),
+            drop_path: self.drop_path(place),
             activation: self.style.conv_activation(),
         }
     }
@@ -509,9 +558,9 @@ impl StagedEncoder for MaxVit {
 
 #[derive(Module, Debug)]
 struct Stem {
-    conv1: Conv2d,
+    conv1: Conv,
     norm1: BatchNorm2d,
-    conv2: Conv2d,
+    conv2: Conv,
     #[module(skip)]
     activation: Activation,
 }
@@ -548,11 +597,14 @@ impl Block {
 #[derive(Module, Debug)]
 struct Shortcut {
     expand: Option<Conv2d>,
+    /// Layers of which the mean is taken.
+    layers: usize,
 }
 
 impl Shortcut {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let pooled = avg_pool2d(input, AvgPoolOptions::new([2, 2]).with_stride([2, 2]));
+        let pooled = mean_of_layers(pooled, self.layers);
         match &self.expand {
             Some(expand) => expand.forward(pooled),
             None => pooled,
@@ -566,7 +618,7 @@ struct MbConv {
     pre_norm: BatchNorm2d,
     conv1_1x1: Conv2d,
     norm1: BatchNorm2d,
-    conv2_kxk: Conv2d,
+    conv2_kxk: Conv,
     norm2: BatchNorm2d,
     se: SqueezeExcite,
     conv3_1x1: Conv2d,

@@ -8,11 +8,12 @@ mod metaformer;
 mod multiply_adds;
 mod resnet;
 mod swin;
+mod volume_form;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::Error;
+use crate::{Approach, Error};
 
 pub use convnext::{ConvNext, ConvNextConfig};
 pub use eva::{Eva, EvaConfig};
@@ -20,6 +21,7 @@ pub use maxvit::{MaxVit, MaxVitConfig, MaxVitShape};
 pub use metaformer::{MetaFormer, MetaFormerConfig};
 pub use resnet::{ResNet, ResNetConfig};
 pub use swin::{Swin, SwinConfig};
+pub(crate) use volume_form::VolumeForm;
 
 /// The configuration of a family's encoders.
 pub(crate) trait EncoderFamily: Sized {
@@ -31,6 +33,9 @@ pub(crate) trait EncoderFamily: Sized {
 
     /// Whether all feature maps have one stride, so that a decoder needs a pyramid made of them.
     const IS_PLAIN: bool = false;
+
+    /// The approaches over volumes that the family's encoders can be laid over volumes for.
+    const VOLUMES: &'static [Approach] = &[];
 
     /// The variant `name` for square images of `image_size` px with `inputs` channels; `None` if
     /// the family has no such variant.
@@ -47,6 +52,16 @@ pub(crate) trait EncoderFamily: Sized {
 
     /// Multiplications, each with an addition, for one square image of `image_size` px.
     fn multiply_adds(&self, image_size: usize) -> u64;
+
+    /// Lays the encoder over volumes, whose depth is folded into the batch: `[batch × layers,
+    /// inputs, size, size]`. Asked of families that name an approach in
+    /// [`VOLUMES`](Self::VOLUMES) only.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what the family cannot do.
+    fn over_volumes(self, _form: VolumeForm) -> Result<Self, Error> {
+        Ok(self)
+    }
 
     /// Makes the encoder.
     fn init(&self, device: &Device) -> Self::Encoder;
@@ -104,6 +119,13 @@ macro_rules! families {
                     $(Self::$family => $title,)+
                 }
             }
+
+            /// The approaches over volumes that the family's encoders can be part of.
+            pub fn volumes(self) -> &'static [Approach] {
+                match self {
+                    $(Self::$family => <$config as EncoderFamily>::VOLUMES,)+
+                }
+            }
         }
 
         /// The first convolutions of all families, by timm's names.
@@ -142,6 +164,23 @@ macro_rules! families {
                 match self {
                     $(Self::$family(config) => Self::$family(config.with_drop_path(rate)),)+
                 }
+            }
+
+            /// The family that the encoder belongs to.
+            pub fn family(&self) -> Family {
+                match self {
+                    $(Self::$family(_) => Family::$family,)+
+                }
+            }
+
+            /// Lays the encoder over volumes.
+            ///
+            /// # Errors
+            /// [`Error::Setting`] for what the family cannot do.
+            pub(crate) fn over_volumes(self, form: VolumeForm) -> Result<Self, Error> {
+                Ok(match self {
+                    $(Self::$family(config) => Self::$family(config.over_volumes(form)?),)+
+                })
             }
 
             /// Channels of the feature maps, finest first.

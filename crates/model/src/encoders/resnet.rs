@@ -2,17 +2,15 @@
 //! baseline.
 
 use burn::module::Module;
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
 use inkling_kernels::{Activation, activate};
 
-use crate::Error;
 use crate::layers::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, DropPath, drop_path_rates,
+    BatchNorm2d, BatchNorm2dConfig, Conv, Conv2dConfig, Depth, DropPath, drop_path_rates, max_pool,
 };
+use crate::{Approach, Error};
 
 struct Variant {
     name: &'static str,
@@ -49,11 +47,13 @@ pub struct ResNetConfig {
     bottleneck: bool,
     inputs: usize,
     drop_path: f64,
+    form: Option<VolumeForm>,
 }
 
 impl EncoderFamily for ResNetConfig {
     type Encoder = ResNet;
     const FIRST_CONVOLUTION: &'static str = "conv1.weight";
+    const VOLUMES: &'static [Approach] = &[Approach::Volume];
 
     /// The published variant `name` for images of `image_size` px with `inputs` channels.
     ///
@@ -69,6 +69,7 @@ impl EncoderFamily for ResNetConfig {
             bottleneck: variant.bottleneck,
             inputs,
             drop_path: 0.0,
+            form: None,
         }))
     }
 
@@ -101,15 +102,20 @@ impl EncoderFamily for ResNetConfig {
         stem + (0..4).map(stage).sum::<u64>()
     }
 
+    fn over_volumes(mut self, form: VolumeForm) -> Result<Self, Error> {
+        self.form = Some(form);
+        Ok(self)
+    }
+
     /// Makes the encoder.
     fn init(&self, device: &Device) -> ResNet {
-        let channels = self.channels();
+        let (channels, form) = (self.channels(), self.form.as_ref());
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let stage = |index: usize| -> Vec<Block> {
             let blocks = rates[index].iter().enumerate().map(|(place, &rate)| {
                 let inputs = channels[if place == 0 { index } else { index + 1 }];
-                let stride = if place == 0 && index > 0 { 2 } else { 1 };
-                self.block(inputs, STEM << index, stride, rate, device)
+                let halves = place == 0 && index > 0;
+                self.block(inputs, index, halves, rate, device)
             });
             blocks.collect()
         };
@@ -117,12 +123,13 @@ impl EncoderFamily for ResNetConfig {
             conv1: Conv2dConfig::new([self.inputs, STEM], 7)
                 .with_stride(2)
                 .with_bias(false)
-                .init(device),
+                .init_over(form.map(|form| form.entering(0)), device),
             bn1: BatchNorm2dConfig::new(STEM).init(device),
             layer1: stage(0),
             layer2: stage(1),
             layer3: stage(2),
             layer4: stage(3),
+            pooled: form.map_or([1, 1], |form| [form.layers_before(1), form.strides[1]]),
         }
     }
 }
@@ -156,33 +163,44 @@ impl ResNetConfig {
     fn block(
         &self,
         inputs: usize,
-        width: usize,
-        stride: usize,
+        stage: usize,
+        halves: bool,
         rate: f64,
         device: &Device,
     ) -> Block {
+        let (width, stride) = (STEM << stage, if halves { 2 } else { 1 });
         let outputs = width * self.widening();
-        let conv = |channels, kernel, stride| {
+        let form = self.form.as_ref();
+        let entering = form.map(|form| match halves {
+            true => form.entering(stage + 1),
+            false => form.within(stage + 1),
+        });
+        let before = entering.map(|depth| Depth { stride: 1, ..depth });
+        let within = form.map(|form| form.within(stage + 1));
+        let conv = |channels, kernel, (stride, depth)| {
             Conv2dConfig::new(channels, kernel)
                 .with_stride(stride)
                 .with_bias(false)
-                .init(device)
+                .init_over(depth, device)
         };
+        let halving = (stride, entering);
         let norm = |channels| BatchNorm2dConfig::new(channels).init(device);
-        let ([first, first_stride], [second, second_stride]) = match self.bottleneck {
-            true => ([1, 1], [3, stride]),
-            false => ([3, stride], [3, 1]),
+        let (first, second) = match self.bottleneck {
+            true => ((1, (1, before)), (3, halving)),
+            false => ((3, halving), (3, (1, within))),
         };
         Block {
-            conv1: conv([inputs, width], first, first_stride),
+            conv1: conv([inputs, width], first.0, first.1),
             bn1: norm(width),
-            conv2: conv([width, width], second, second_stride),
+            conv2: conv([width, width], second.0, second.1),
             bn2: norm(width),
-            conv3: self.bottleneck.then(|| conv([width, outputs], 1, 1)),
+            conv3: self
+                .bottleneck
+                .then(|| conv([width, outputs], 1, (1, within))),
             bn3: self.bottleneck.then(|| norm(outputs)),
             downsample: (stride > 1 || inputs != outputs)
-                .then(|| (conv([inputs, outputs], 1, stride), norm(outputs))),
-            drop_path: DropPath::new(rate),
+                .then(|| (conv([inputs, outputs], 1, halving), norm(outputs))),
+            drop_path: DropPath::new(rate).over(VolumeForm::layers_or_one(form, stage + 1)),
         }
     }
 }
@@ -190,12 +208,15 @@ impl ResNetConfig {
 /// The encoder: a stem and four stages.
 #[derive(Module, Debug)]
 pub struct ResNet {
-    conv1: Conv2d,
+    conv1: Conv,
     bn1: BatchNorm2d,
     layer1: Vec<Block>,
     layer2: Vec<Block>,
     layer3: Vec<Block>,
     layer4: Vec<Block>,
+    /// Layers that the pooling after the stem takes, and its stride among them.
+    #[module(skip)]
+    pooled: [usize; 2],
 }
 
 impl StagedEncoder for ResNet {
@@ -218,12 +239,7 @@ impl StagedEncoder for ResNet {
             return self.conv1.forward_normed(input, &self.bn1, activation);
         };
         let input = match (stage, block) {
-            (0, 0) => {
-                let options = MaxPoolOptions::new([3, 3])
-                    .with_stride([2, 2])
-                    .with_padding([1, 1]);
-                max_pool2d(input, options)
-            }
+            (0, 0) => max_pool(input, self.pooled[0], self.pooled[1]),
             _ => input,
         };
         self.stages()[stage][block].forward(input)
@@ -238,13 +254,13 @@ impl ResNet {
 
 #[derive(Module, Debug)]
 struct Block {
-    conv1: Conv2d,
+    conv1: Conv,
     bn1: BatchNorm2d,
-    conv2: Conv2d,
+    conv2: Conv,
     bn2: BatchNorm2d,
-    conv3: Option<Conv2d>,
+    conv3: Option<Conv>,
     bn3: Option<BatchNorm2d>,
-    downsample: Option<(Conv2d, BatchNorm2d)>,
+    downsample: Option<(Conv, BatchNorm2d)>,
     drop_path: DropPath,
 }
 

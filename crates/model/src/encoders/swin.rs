@@ -1,6 +1,7 @@
 //! Swin Transformer V2 (Liu et al., *Swin Transformer V2: scaling up capacity and resolution*,
 //! 2022) as timm builds it: cosine attention in shifted windows, biases from log-spaced relative
-//! positions, norms after the branches.
+//! positions, norms after the branches. Over volumes, windows have a depth and are shifted along it
+//! too.
 
 use burn::module::{Module, Param};
 use burn::nn::Relu;
@@ -9,12 +10,12 @@ use inkling_kernels::{
     Activation, activate, add, attention, expand_position_bias, l2_normalize, rearrange, roll,
 };
 
-use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
-use crate::Error;
+use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
 use crate::layers::{
-    Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-    Mlp, MlpConfig, Partition, PartitionKind, drop_path_rates,
+    Conv, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+    Mlp, MlpConfig, Partition, PartitionKind, drop_path_rates, mean_of_layers, roll_layers,
 };
+use crate::{Approach, Error};
 
 struct Variant {
     name: &'static str,
@@ -118,11 +119,13 @@ pub struct SwinConfig {
     inputs: usize,
     image_size: usize,
     drop_path: f64,
+    form: Option<VolumeForm>,
 }
 
 impl EncoderFamily for SwinConfig {
     type Encoder = Swin;
     const FIRST_CONVOLUTION: &'static str = "patch_embed.proj.weight";
+    const VOLUMES: &'static [Approach] = &[Approach::VolumeSwin, Approach::PseudoVolumeSwin];
 
     /// The published variant `name` for square images of `image_size` px with `inputs` channels.
     /// Stages smaller than the window take a window of their own size.
@@ -141,6 +144,7 @@ impl EncoderFamily for SwinConfig {
             inputs,
             image_size,
             drop_path: 0.0,
+            form: None,
         };
         Error::check_image_size(name, image_size, DEEPEST_STRIDE)?;
         let whole = (0..4).all(|stage| config.side(stage).is_multiple_of(config.window_of(stage)));
@@ -186,17 +190,43 @@ impl EncoderFamily for SwinConfig {
         stem + (0..4).map(stage).sum::<u64>()
     }
 
+    /// Depth's windows are of `form.window` layers at most, and of all where there are fewer.
+    fn over_volumes(mut self, form: VolumeForm) -> Result<Self, Error> {
+        for (stage, layers) in (0..4).map(|stage| (stage, form.layers_of(stage))) {
+            let window = form.window.map_or(1, |window| window.min(layers));
+            if window == 0 || !layers.is_multiple_of(window) {
+                return Err(Error::Setting {
+                    key: "depth_window",
+                    found: format!("{window}"),
+                    expected: format!(
+                        "a divisor of the {layers} layers of stage {} (model.depth = {} by \
+                         model.depth_strides = {:?})",
+                        stage + 1,
+                        form.layers,
+                        form.strides
+                    ),
+                });
+            }
+        }
+        self.form = Some(form);
+        Ok(self)
+    }
+
     /// Makes the encoder.
     fn init(&self, device: &Device) -> Swin {
+        let form = self.form.as_ref();
         let rates = drop_path_rates(self.drop_path, &self.blocks);
         let layers = rates.into_iter().enumerate().map(|(stage, rates)| {
             let channels = self.width << stage;
             let blocks = rates.into_iter().enumerate();
             Stage {
                 downsample: (stage > 0).then(|| Downsample {
-                    reduction: LinearConfig::new([2 * channels, channels])
-                        .with_bias(false)
-                        .init(device),
+                    reduction: {
+                        let merged = 2 * channels * form.map_or(1, |form| form.strides[stage]);
+                        let reduction = LinearConfig::new([merged, channels]);
+                        reduction.with_bias(false).init(device)
+                    },
+                    layers: form.map_or(1, |form| form.strides[stage]),
                     norm: norm(channels, device),
                 }),
                 blocks: blocks
@@ -209,7 +239,7 @@ impl EncoderFamily for SwinConfig {
                 proj: Conv2dConfig::new([self.inputs, self.width], 4)
                     .with_stride(4)
                     .with_padding(0)
-                    .init(device),
+                    .init_over(form.map(|form| form.entering(0)), device),
                 norm: norm(self.width, device),
             },
             layers: layers.collect(),
@@ -232,29 +262,66 @@ impl SwinConfig {
         let window = self.window_of(stage);
         // Every other block's windows are shifted by half; a single window has nowhere to go.
         let shifted = index % 2 == 1 && self.side(stage) > window;
+        let depth = self.depth_windows(stage, index);
+        let layers = depth.map_or(1, |depth| depth.layers);
+        let collapses = self.collapses_in(stage, index);
         Block {
-            attn: self.attention(stage, device),
+            attn: self.attention(stage, depth.map(|depth| depth.window), device),
             norm1: norm(channels, device),
             mlp: MlpConfig::new(channels, 4 * channels).init(device),
             norm2: norm(channels, device),
-            drop_path: DropPath::new(rate),
+            drop_path1: DropPath::new(rate).over(layers),
+            drop_path2: DropPath::new(rate).over(if collapses { 1 } else { layers }),
             partition: Partition::new(PartitionKind::Block, window),
             shift: if shifted { window / 2 } else { 0 },
             window,
+            depth: depth.unwrap_or_default(),
+            collapses,
         }
     }
 
-    fn attention(&self, stage: usize, device: &Device) -> Attention {
+    /// Whether a block leaves one layer of all.
+    fn collapses_in(&self, stage: usize, index: usize) -> bool {
+        let collapses = self.form.as_ref().is_some_and(|form| form.collapses);
+        collapses && stage == 0 && index == 0
+    }
+
+    /// A block's windows along depth; none where it sees images.
+    fn depth_windows(&self, stage: usize, index: usize) -> Option<DepthWindows> {
+        let form = self.form.as_ref()?;
+        if self.collapses_in(stage, index) {
+            let layers = form.layers / form.strides[0];
+            return Some(DepthWindows {
+                layers,
+                window: layers,
+                shift: 0,
+            });
+        }
+        if form.collapses {
+            return None;
+        }
+        let layers = form.layers_of(stage);
+        let window = form.window.map_or(1, |window| window.min(layers));
+        let shifted = index % 2 == 1 && layers > window;
+        Some(DepthWindows {
+            layers,
+            window,
+            shift: if shifted { window / 2 } else { 0 },
+        })
+    }
+
+    /// `depth` is that of the windows; none of images have one.
+    fn attention(&self, stage: usize, depth: Option<usize>, device: &Device) -> Attention {
         let channels = self.width << stage;
         let heads = channels / HEAD_WIDTH;
         let start = Initializer::Constant(10.0_f64.ln());
-        let window = self.window_of(stage);
+        let (window, axes) = (self.window_of(stage), if depth.is_some() { 3 } else { 2 });
         Attention {
             logit_scale: start.init([heads, 1, 1], device),
             q_bias: Initializer::ZEROS.init([channels], device),
             v_bias: Initializer::ZEROS.init([channels], device),
             cpb_mlp: (
-                LinearConfig::new([2, POSITION_HIDDEN]).init(device),
+                LinearConfig::new([axes, POSITION_HIDDEN]).init(device),
                 Relu::new(),
                 LinearConfig::new([POSITION_HIDDEN, heads])
                     .with_bias(false)
@@ -266,6 +333,7 @@ impl SwinConfig {
             proj: LinearConfig::new([channels, channels]).init(device),
             heads,
             window,
+            depth,
             pretrained: self.pretrained.map_or(window, |windows| windows[stage]),
         }
     }
@@ -316,7 +384,7 @@ impl StagedEncoder for Swin {
 
 #[derive(Module, Debug)]
 struct PatchEmbed {
-    proj: Conv2d,
+    proj: Conv,
     norm: LayerNorm,
 }
 
@@ -326,11 +394,12 @@ struct Stage {
     blocks: Vec<Block>,
 }
 
-/// Two by two neighbours become one, with twice the channels.
+/// Two by two neighbours become one, with twice the channels; over volumes those of several layers.
 #[derive(Module, Debug)]
 struct Downsample {
     reduction: Linear,
     norm: LayerNorm,
+    layers: usize,
 }
 
 impl Downsample {
@@ -342,7 +411,38 @@ impl Downsample {
             [0, 1, 3, 4, 2, 5],
             [batch, height / 2, width / 2, 4 * channels],
         );
+        let merged = match self.layers {
+            1 => merged,
+            layers => rearrange(
+                merged,
+                [batch / layers, layers, height * width / 4, 4 * channels],
+                [0, 2, 1, 3],
+                [batch / layers, height / 2, width / 2, layers * 4 * channels],
+            ),
+        };
         self.norm.forward(self.reduction.forward(merged))
+    }
+}
+
+/// The layers of volumes and the windows along them.
+#[derive(Clone, Copy, Debug)]
+struct DepthWindows {
+    /// Layers of a volume.
+    layers: usize,
+    /// Layers of a window.
+    window: usize,
+    /// Layers that the windows are shifted by.
+    shift: usize,
+}
+
+impl Default for DepthWindows {
+    /// Of an image.
+    fn default() -> Self {
+        Self {
+            layers: 1,
+            window: 1,
+            shift: 0,
+        }
     }
 }
 
@@ -352,60 +452,120 @@ struct Block {
     norm1: LayerNorm,
     mlp: Mlp,
     norm2: LayerNorm,
-    drop_path: DropPath,
+    drop_path1: DropPath,
+    drop_path2: DropPath,
     #[module(skip)]
     partition: Partition,
     shift: usize,
     window: usize,
+    #[module(skip)]
+    depth: DepthWindows,
+    /// Whether one layer is left, the mean of all.
+    collapses: bool,
 }
 
 impl Block {
-    /// `[batch, height, width, channels]` in and out.
+    /// `[batch, height, width, channels]` in and out, over volumes `[batch × layers, …]`.
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let attended = self.norm1.forward(self.attend(input.clone()));
-        let x = add(self.drop_path.forward(attended), input);
+        let x = add(self.drop_path1.forward(attended), input);
+        let x = if self.collapses {
+            mean_of_layers(x, self.depth.layers)
+        } else {
+            x
+        };
         let mixed = self.norm2.forward(self.mlp.forward(x.clone()));
-        add(self.drop_path.forward(mixed), x)
+        add(self.drop_path2.forward(mixed), x)
     }
 
     fn attend(&self, input: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = input.dims();
         let device = input.device();
-        let mask = (self.shift > 0).then(|| self.mask(height, width, &device));
+        let depth = self.depth;
+        let is_shifted = self.shift > 0 || depth.shift > 0;
+        let mask = is_shifted.then(|| self.mask(height, width, &device));
         let shifted = roll(input, [height - self.shift, width - self.shift]);
-        let windows = self.attn.forward(self.partition.split(shifted), mask);
+        let shifted = roll_layers(shifted, depth.layers, depth.layers - depth.shift);
+        let plane = (height / self.window) * (width / self.window);
+        let windows = self.deepened(self.partition.split(shifted), plane);
+        let windows = self.flattened(self.attn.forward(windows, mask), plane);
         let joined = self.partition.join(windows, [height, width]);
+        let joined = roll_layers(joined, depth.layers, depth.shift);
         roll(joined, [self.shift; 2])
+    }
+
+    /// `plane` windows of each layer, `[batch × layers × plane, area, channels]`, as windows of volumes,
+    /// `[batch × deep × plane, layers × area, channels]`.
+    fn deepened(&self, windows: Tensor<3>, plane: usize) -> Tensor<3> {
+        let [groups, area, channels] = windows.dims();
+        let layers = self.depth.window;
+        if layers == 1 {
+            return windows;
+        }
+        let deep = groups / (layers * plane);
+        let split = [deep, layers, plane, area * channels];
+        let shape = [deep * plane, layers * area, channels];
+        rearrange(windows, split, [0, 2, 1, 3], shape)
+    }
+
+    /// The inverse of [`deepened`](Self::deepened).
+    fn flattened(&self, windows: Tensor<3>, plane: usize) -> Tensor<3> {
+        let [groups, positions, channels] = windows.dims();
+        let layers = self.depth.window;
+        if layers == 1 {
+            return windows;
+        }
+        let (deep, area) = (groups / plane, positions / layers);
+        let split = [deep, plane, layers, area * channels];
+        let shape = [deep * layers * plane, area, channels];
+        rearrange(windows, split, [0, 2, 1, 3], shape)
     }
 
     /// Scores to add in each window, `[windows, positions, positions]`: positions that the shift
     /// brought together from opposite edges must not attend to each other.
     fn mask(&self, height: usize, width: usize, device: &Device) -> Tensor<3> {
-        let band = |place: usize, size: usize| match place {
-            place if place < size - self.window => 0,
-            place if place < size - self.shift => 1,
-            _ => 2,
-        };
-        let window = self.window;
+        let DepthWindows { layers, .. } = self.depth;
+        let (window, deep) = (self.window, self.depth.window);
         let area = window * window;
-        let mut values = Vec::with_capacity(height * width * area);
-        for top in (0..height).step_by(window) {
-            for left in (0..width).step_by(window) {
-                let bands: Vec<usize> = (0..area)
-                    .map(|p| 3 * band(top + p / window, height) + band(left + p % window, width))
-                    .collect();
-                for query in &bands {
-                    values.extend(
-                        bands
-                            .iter()
-                            .map(|key| if key == query { 0.0 } else { APART }),
-                    );
+        let down = bands(layers, deep, self.depth.shift);
+        let (rows, columns) = (
+            bands(height, window, self.shift),
+            bands(width, window, self.shift),
+        );
+        let mut values = Vec::with_capacity(layers * height * width * deep * area);
+        for first in (0..layers).step_by(deep) {
+            for top in (0..height).step_by(window) {
+                for left in (0..width).step_by(window) {
+                    let bands = (0..deep * area).map(|p| {
+                        let (layer, p) = (first + p / area, p % area);
+                        [
+                            down[layer],
+                            rows[top + p / window],
+                            columns[left + p % window],
+                        ]
+                    });
+                    let bands: Vec<_> = bands.collect();
+                    let score = |query, key| if key == query { 0.0 } else { APART };
+                    let scores = bands.iter().map(|q| bands.iter().map(move |k| score(q, k)));
+                    values.extend(scores.flatten());
                 }
             }
         }
-        let windows = height * width / area;
-        Tensor::from_data(TensorData::new(values, [windows, area, area]), device)
+        let (windows, positions) = (layers * height * width / (deep * area), deep * area);
+        let shape = [windows, positions, positions];
+        Tensor::from_data(TensorData::new(values, shape), device)
     }
+}
+
+/// Which of three bands of a shifted axis each of its `size` places belongs to: the last window holds
+/// two that lie apart.
+fn bands(size: usize, window: usize, shift: usize) -> Vec<u8> {
+    let band = |place: usize| match place {
+        place if place < size - window => 0,
+        place if place < size - shift => 1,
+        _ => 2,
+    };
+    (0..size).map(band).collect()
 }
 
 #[derive(Module, Debug)]
@@ -418,6 +578,8 @@ struct Attention {
     proj: Linear,
     heads: usize,
     window: usize,
+    /// Layers of the windows; none of images.
+    depth: Option<usize>,
     pretrained: usize,
 }
 
@@ -455,22 +617,53 @@ impl Attention {
         let (first, _, second) = &self.cpb_mlp;
         let hidden = first.forward_activated(self.log_distances(device), Activation::Relu);
         let table = activate(second.forward(hidden), Activation::Sigmoid) * 16.0;
-        expand_position_bias(table, self.window)
+        match self.depth {
+            None => expand_position_bias(table, self.window),
+            Some(depth) => expand_volume_bias(table, depth, self.window),
+        }
     }
 
-    /// Every relative distance `(dy, dx)` by the window of pretraining, log-spaced:
-    /// `[(2 window − 1)², 2]`.
+    /// Every relative distance `(dy, dx)` by the window of pretraining, log-spaced: `[(2 window − 1)²,
+    /// 2]`; of volumes `(dz, dy, dx)` with the window's own depth, `[(2 depth − 1) (2 window − 1)², 3]`.
     fn log_distances(&self, device: &Device) -> Tensor<2> {
         let reach = self.window as i64 - 1;
         let unit = 8.0 / (self.pretrained as f32 - 1.0).max(1.0);
-        let log = |d: i64| {
+        let log = |d: i64, unit: f32| {
             let scaled = d as f32 * unit;
             scaled.signum() * (scaled.abs() + 1.0).log2() / 3.0
         };
-        let values: Vec<f32> = (-reach..=reach)
-            .flat_map(|dy| (-reach..=reach).flat_map(move |dx| [log(dy), log(dx)]))
-            .collect();
-        let rows = values.len() / 2;
-        Tensor::from_data(TensorData::new(values, [rows, 2]), device)
+        let deep = self.depth.map_or(0, |depth| depth as i64 - 1);
+        let deep_unit = 8.0 / (deep as f32).max(1.0);
+        let mut values = Vec::new();
+        for dz in -deep..=deep {
+            for dy in -reach..=reach {
+                for dx in -reach..=reach {
+                    values.extend(self.depth.map(|_| log(dz, deep_unit)));
+                    values.extend([log(dy, unit), log(dx, unit)]);
+                }
+            }
+        }
+        let axes = if self.depth.is_some() { 3 } else { 2 };
+        let rows = values.len() / axes;
+        Tensor::from_data(TensorData::new(values, [rows, axes]), device)
     }
+}
+
+/// Biases of every pair of positions in a window of a volume, `[heads, positions, positions]`, from
+/// those of every distance, `[(2 depth − 1) (2 window − 1)², heads]`.
+fn expand_volume_bias(table: Tensor<2>, depth: usize, window: usize) -> Tensor<3> {
+    let [_, heads] = table.dims();
+    let (area, reach) = (window * window, 2 * window - 1);
+    let positions = depth * area;
+    let place = |p: usize| [p / area, p % area / window, p % window];
+    let index = |query: usize, key: usize| {
+        let ([z, y, x], [kz, ky, kx]) = (place(query), place(key));
+        let (dz, dy, dx) = (z + depth - 1 - kz, y + window - 1 - ky, x + window - 1 - kx);
+        ((dz * reach + dy) * reach + dx) as i32
+    };
+    let pairs = (0..positions).flat_map(|query| (0..positions).map(move |key| index(query, key)));
+    let pairs = TensorData::new(pairs.collect::<Vec<_>>(), [positions * positions]);
+    let pairs = Tensor::from_data(pairs, &table.device());
+    let biases = table.swap_dims(0, 1).select(1, pairs);
+    biases.reshape([heads, positions, positions])
 }

@@ -74,6 +74,38 @@ impl Conv2dConfig {
         self
     }
 
+    pub(super) fn channels(&self) -> [usize; 2] {
+        self.channels
+    }
+
+    pub(super) fn kernel(&self) -> usize {
+        self.kernel
+    }
+
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    pub(super) fn padding(&self) -> usize {
+        self.padding
+    }
+
+    pub(super) fn is_same(&self) -> bool {
+        self.same
+    }
+
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub(super) fn has_bias(&self) -> bool {
+        self.bias
+    }
+
+    pub(super) fn initializer(&self) -> Option<Initializer> {
+        self.initializer
+    }
+
     /// Makes the layer; biases start at 0.
     pub fn init(&self, device: &Device) -> Conv2d {
         let [inputs, outputs] = self.channels;
@@ -145,16 +177,23 @@ impl Conv2d {
     }
 
     fn padded(&self, input: Tensor<4>) -> Tensor<4> {
-        if self.same { self.pad(input) } else { input }
-    }
-
-    fn pad(&self, input: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = input.dims();
         let [_, _, kernel, _] = self.weight.dims();
-        let missing = |size: usize| {
-            ((size.div_ceil(self.stride) - 1) * self.stride + kernel).saturating_sub(size)
-        };
-        let sides = |size| (missing(size) / 2, missing(size).div_ceil(2));
-        input.pad([sides(height), sides(width)], 0.0)
+        match self.same {
+            true => pad_same(input, kernel, self.stride),
+            false => input,
+        }
     }
+}
+
+/// Pads as TensorFlow's `SAME` does.
+///
+/// # Shapes
+/// - input: `[images, channels, height, width]`
+/// - output: `[images, channels, …, …]`
+pub(super) fn pad_same(input: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
+    let [_, _, height, width] = input.dims();
+    let missing =
+        |size: usize| ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size);
+    let sides = |size| (missing(size) / 2, missing(size).div_ceil(2));
+    input.pad([sides(height), sides(width)], 0.0)
 }

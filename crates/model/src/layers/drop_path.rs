@@ -8,18 +8,34 @@ use super::Dropout;
 #[derive(Module, Debug)]
 pub struct DropPath {
     probability: f64,
+    layers: usize,
 }
 
 impl DropPath {
     /// Drops with `probability`, in `[0, 1)`; 0 passes everything through.
     pub fn new(probability: f64) -> Self {
-        Self { probability }
+        Self {
+            probability,
+            layers: 1,
+        }
+    }
+
+    /// Drops whole volumes, of which each `layers` samples are one.
+    pub fn over(mut self, layers: usize) -> Self {
+        self.layers = layers;
+        self
     }
 
     /// # Shapes
-    /// - input and output: `[batch, ...]`
+    /// - input and output: `[batch, ...]`, over volumes `[batch × layers, ...]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        Dropout::of_samples(self.probability, D).forward(input)
+        if self.layers == 1 {
+            return Dropout::of_samples(self.probability, D).forward(input);
+        }
+        let shape = input.dims();
+        let volumes = input.reshape([(shape[0] / self.layers) as i32, -1]);
+        let dropped = Dropout::of_samples(self.probability, 2).forward(volumes);
+        dropped.reshape(shape)
     }
 }
 

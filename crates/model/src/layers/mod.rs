@@ -4,11 +4,15 @@
 //! weights. Here a field is called what PyTorch calls it, so that a module's path *is* its
 //! tensor's name in a weights file and no renaming table can be wrong.
 
+mod acs_conv;
 mod batch_norm;
+mod conv;
 mod conv2d;
+mod conv3d;
 mod conv_transpose2d;
 mod drop_path;
 mod dropout;
+mod folded;
 mod initializer;
 mod layer_norm;
 mod layer_scale;
@@ -27,10 +31,12 @@ mod star_relu;
 mod swiglu;
 
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use conv::{Conv, Depth};
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use drop_path::{DropPath, drop_path_rates};
 pub use dropout::Dropout;
+pub use folded::{DepthPadding, max_pool, mean_of_layers, repeat_layers, roll_layers};
 pub use initializer::Initializer;
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use layer_scale::{LayerScale, LayerScaleConfig};

@@ -6,6 +6,7 @@ use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, activate};
 
+use super::folded::mean_of_volumes;
 use super::{Conv2d, Conv2dConfig, Initializer};
 
 /// How much narrower the bottleneck of the channels' gate is.
@@ -17,6 +18,7 @@ const REDUCTION: usize = 16;
 #[derive(Module, Debug)]
 pub struct Scse {
     attention: Gates,
+    layers: usize,
 }
 
 #[derive(Module, Debug)]
@@ -49,14 +51,22 @@ impl Scse {
                 ),
                 sSE: vec![conv(channels, 1)],
             },
+            layers: 1,
         }
     }
 
+    /// Makes each `layers` images one volume.
+    pub fn over(mut self, layers: usize) -> Self {
+        self.layers = layers;
+        self
+    }
+
     /// # Shapes
-    /// - input and output: `[batch, channels, height, width]`
+    /// - input and output: `[batch, channels, height, width]`, over volumes `[batch × layers, …]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let (pool, squeeze, relu, excite) = &self.attention.cSE;
-        let hidden = relu.forward(squeeze.forward(pool.forward(input.clone())));
+        let mean = mean_of_volumes(pool.forward(input.clone()), self.layers);
+        let hidden = relu.forward(squeeze.forward(mean));
         let channels = activate(excite.forward(hidden), Activation::Sigmoid);
         let scores = self
             .attention

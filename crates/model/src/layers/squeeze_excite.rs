@@ -2,6 +2,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, activate, global_avg_pool, scale_channels};
 
+use super::folded::mean_of_volumes;
 use super::{Conv2d, Conv2dConfig};
 
 /// Configuration of a [`SqueezeExcite`].
@@ -9,12 +10,23 @@ use super::{Conv2d, Conv2dConfig};
 pub struct SqueezeExciteConfig {
     channels: usize,
     reduced: usize,
+    layers: usize,
 }
 
 impl SqueezeExciteConfig {
     /// Gates `channels` channels through a bottleneck of `reduced`.
     pub fn new(channels: usize, reduced: usize) -> Self {
-        Self { channels, reduced }
+        Self {
+            channels,
+            reduced,
+            layers: 1,
+        }
+    }
+
+    /// Makes each `layers` images one volume.
+    pub fn over(mut self, layers: usize) -> Self {
+        self.layers = layers;
+        self
     }
 
     /// Makes the layer.
@@ -22,6 +34,7 @@ impl SqueezeExciteConfig {
         SqueezeExcite {
             fc1: Conv2dConfig::new([self.channels, self.reduced], 1).init(device),
             fc2: Conv2dConfig::new([self.reduced, self.channels], 1).init(device),
+            layers: self.layers,
         }
     }
 }
@@ -32,13 +45,14 @@ impl SqueezeExciteConfig {
 pub struct SqueezeExcite {
     fc1: Conv2d,
     fc2: Conv2d,
+    layers: usize,
 }
 
 impl SqueezeExcite {
     /// # Shapes
-    /// - input and output: `[batch, channels, height, width]`
+    /// - input and output: `[batch, channels, height, width]`, over volumes `[batch × layers, …]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mean = global_avg_pool(input.clone());
+        let mean = mean_of_volumes(global_avg_pool(input.clone()), self.layers);
         let hidden = activate(self.fc1.forward(mean), Activation::Silu);
         let gate = activate(self.fc2.forward(hidden), Activation::Sigmoid);
         scale_channels(input, gate)

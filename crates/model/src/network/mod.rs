@@ -1,15 +1,18 @@
 //! Networks: volume patch in, ink logits out, whatever is inside.
 
+mod aggregate;
 mod staged;
+mod volume;
 mod windows;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::layers::Resize;
-use crate::{Error, ModelSettings, seed_generator};
+use crate::{Approach, Error, ModelSettings, seed_generator};
 
 pub(crate) use staged::StagedNetwork;
+pub use volume::VolumeNetwork;
 pub use windows::WindowNetwork;
 
 impl ModelSettings {
@@ -27,7 +30,12 @@ impl ModelSettings {
     /// replace them.
     pub(crate) fn build(&self, device: &Device) -> Result<Network, Error> {
         self.check()?;
-        Ok(Network::Windows(WindowNetwork::new(self, device)?))
+        Ok(match self.approach {
+            Approach::Volume | Approach::VolumeSwin => {
+                Network::Volume(VolumeNetwork::new(self, device)?)
+            }
+            _ => Network::Windows(WindowNetwork::new(self, device)?),
+        })
     }
 }
 
@@ -37,9 +45,12 @@ impl ModelSettings {
 /// maps; [`combine`](Self::combine) and [`enlarge`](Self::enlarge) are linear, so that a mean of
 /// several passes may be taken before them.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a program holds few of them")]
 pub enum Network {
     /// See [`WindowNetwork`].
     Windows(WindowNetwork),
+    /// See [`VolumeNetwork`].
+    Volume(VolumeNetwork),
 }
 
 impl Network {
@@ -51,7 +62,8 @@ impl Network {
         self.finish(self.partial(volume), [height, width])
     }
 
-    /// The last coarse maps before what is linear: each window's logits by itself.
+    /// The last coarse maps before what is linear: the logits of each window or layer, or what they
+    /// give where they are not combined linearly.
     ///
     /// # Shapes
     /// - volume: `[batch, depth, height, width]`, normalised intensities
@@ -117,6 +129,7 @@ impl Network {
     pub(crate) fn staged(&self) -> &dyn StagedNetwork {
         match self {
             Self::Windows(network) => network,
+            Self::Volume(network) => network,
         }
     }
 }

@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 
+use crate::Conversion;
 use crate::depth::Place;
 use crate::layers::Resize;
 
@@ -44,6 +45,11 @@ pub(crate) trait StagedNetwork {
 
     /// Whether tensors are grouped by stage, and not by block, for layer-wise learning rates.
     fn layers_are_stages(&self) -> bool;
+
+    /// How 2D weights become those of the network, where it takes volumes.
+    fn conversion(&self) -> Option<Conversion> {
+        None
+    }
 
     /// The feature maps of images, finest first.
     fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {

@@ -2,10 +2,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::StagedNetwork;
+use super::aggregate::Aggregate;
 use crate::decoders::{Decoder, SimplePyramid, UnetConfig, UperNetConfig};
 use crate::encoders::Encoder;
 use crate::layers::{Conv2d, Conv2dConfig, Initializer, Resize};
-use crate::{Approach, Architecture, Error, ModelSettings};
+use crate::{Aggregation, Approach, Architecture, Conversion, Error, ModelSettings};
 
 /// An UperNet takes the maps at strides 4 to 32; some encoders have one at stride 2 too.
 const UPERNET_LEVELS: usize = 4;
@@ -18,8 +19,14 @@ pub struct WindowNetwork {
     pyramid: Option<SimplePyramid>,
     decoder: Decoder,
     head: Vec<Conv2d>,
-    aggregate: Option<Conv2d>,
+    aggregate: Option<Aggregate>,
+    /// How windows are combined; none where there is one.
+    #[module(skip)]
+    aggregation: Option<Aggregation>,
+    #[module(skip)]
+    conversion: Option<Conversion>,
     inputs: usize,
+    step: usize,
 }
 
 impl WindowNetwork {
@@ -40,14 +47,18 @@ impl WindowNetwork {
         };
         let head =
             Conv2dConfig::new([last, 1], kernel).with_initializer(Initializer::XavierUniform);
-        let aggregate = Conv2dConfig::new([settings.windows(), 1], 1)
-            .with_initializer(Initializer::XavierUniform);
+        let aggregation =
+            (settings.approach == Approach::Aggregate).then_some(settings.aggregation);
+        let windows = settings.windows();
         Ok(Self {
             pyramid,
             decoder: decoder(settings, &channels, device),
             head: vec![head.init(device)],
-            aggregate: (settings.approach == Approach::Aggregate).then(|| aggregate.init(device)),
+            aggregate: aggregation.and_then(|kind| kind.init(windows, last, device)),
+            aggregation,
+            conversion: settings.conversion(),
             inputs: settings.inputs(),
+            step: settings.step(),
             encoder: encoder.init(device),
         })
     }
@@ -80,8 +91,13 @@ fn decoder(settings: &ModelSettings, encoder: &[usize], device: &Device) -> Deco
 impl StagedNetwork for WindowNetwork {
     fn images(&self, volume: Tensor<4>) -> Tensor<4> {
         let [batch, depth, height, width] = volume.dims();
-        let windows = depth / self.inputs;
-        volume.reshape([batch * windows, self.inputs, height, width])
+        let windows = (depth - self.inputs) / self.step + 1;
+        let images = [batch * windows, self.inputs, height, width];
+        if self.step == self.inputs {
+            return volume.narrow(1, 0, windows * self.inputs).reshape(images);
+        }
+        let window = |index: usize| volume.clone().narrow(1, index * self.step, self.inputs);
+        Tensor::cat((0..windows).map(window).collect(), 1).reshape(images)
     }
 
     fn blocks(&self) -> Vec<usize> {
@@ -100,19 +116,25 @@ impl StagedNetwork for WindowNetwork {
         if let Some(pyramid) = &self.pyramid {
             features = pyramid.forward(features);
         }
-        let mut logits = self.decoder.forward(self.levels(features));
-        for conv in &self.head {
-            logits = conv.forward(logits);
-        }
+        let features = self.decoder.forward(self.levels(features));
+        let logits = (self.head.iter()).fold(features.clone(), |x, conv| conv.forward(x));
         let [images, _, rows, columns] = logits.dims();
-        logits.reshape([batch, images / batch, rows, columns])
+        let logits = logits.reshape([batch, images / batch, rows, columns]);
+        match self.aggregation {
+            Some(kind) => kind.partial(self.aggregate.as_ref(), logits, features),
+            None => logits,
+        }
     }
 
     fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
-        match &self.aggregate {
-            Some(aggregate) => aggregate.forward(maps),
+        match self.aggregation {
+            Some(kind) => kind.combine(self.aggregate.as_ref(), maps),
             None => maps,
         }
+    }
+
+    fn conversion(&self) -> Option<Conversion> {
+        self.conversion
     }
 
     fn enlargement(&self) -> Resize {

@@ -1,17 +1,38 @@
 //! Pretrained tensors of another shape, brought to the network's: other numbers of input channels,
 //! other image sizes, other patches.
 
+use super::inflate::inflate;
 use super::resample::AxisMap;
+use crate::Conversion;
 use crate::encoders::FIRST_CONVOLUTIONS;
 
 /// The values of the tensor `name`, of shape `found` in a file, for a network that has it in the
-/// shape `expected`; `None` when the one is not made from the other.
-pub(super) fn adapt(
+/// shape `expected`; `None` when the one is not made from the other. With a `conversion` tensors of the
+/// plane are brought to volumes.
+pub(super) fn adapt_over(
     name: &str,
     values: &[f32],
     found: &[usize],
     expected: &[usize],
+    conversion: Option<Conversion>,
 ) -> Option<Vec<f32>> {
+    let adapted = adapt(name, values, found, expected);
+    let Some(conversion) = conversion.filter(|_| adapted.is_none()) else {
+        return adapted;
+    };
+    match (is_first_convolution(name), expected) {
+        (true, &[outputs, inputs, _, height, width]) => {
+            let plane = [outputs, inputs, height, width];
+            let values = first_convolution(values, found.try_into().ok()?, plane)?;
+            inflate(name, &values, (&plane, expected), conversion)
+        }
+        _ => inflate(name, values, (found, expected), conversion),
+    }
+}
+
+/// The values of the tensor `name`, of shape `found` in a file, for a network that has it in the
+/// shape `expected`; `None` when the one is not made from the other.
+fn adapt(name: &str, values: &[f32], found: &[usize], expected: &[usize]) -> Option<Vec<f32>> {
     if is_first_convolution(name) {
         return first_convolution(values, found.try_into().ok()?, expected.try_into().ok()?);
     }

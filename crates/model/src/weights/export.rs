@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Checkpoint;
 use super::file::described;
 use super::foreign_names::plain_timm;
-use crate::{Architecture, Error, ModelSettings};
+use crate::{Architecture, Conversion, Error, ModelSettings};
 
 /// Whose names a weights file bears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,10 @@ impl Checkpoint {
     /// [`Error::Export`] when the naming has no place for such a network, and those of
     /// [`save`](super::save).
     pub fn export(&self, path: &Path, naming: Naming, force: bool) -> Result<Vec<String>, Error> {
-        if naming == Naming::Smp {
-            check_smp(&self.settings)?;
+        match naming {
+            Naming::Parts => {}
+            Naming::Smp => check_smp(&self.settings)?,
+            Naming::Timm => check_timm(&self.settings)?,
         }
         let tensors = described(&self.network, &self.settings, &self.metadata);
         let new_name = |name: &str| match naming {
@@ -59,7 +61,27 @@ fn smp(name: &str) -> Option<String> {
     }
 }
 
+/// timm knows no volumes; kernels that stayed flat it can read.
+fn check_timm(settings: &ModelSettings) -> Result<(), Error> {
+    let stays = settings.conversion == Some(Conversion::Acs);
+    if !settings.approach.is_over_volumes() || stays {
+        return Ok(());
+    }
+    Err(over_volumes(settings))
+}
+
+fn over_volumes(settings: &ModelSettings) -> Error {
+    Error::Export {
+        found: format!("a network of approach \"{}\"", settings.approach.name()),
+        expected: "a 2D network",
+        hint: "write it in parts",
+    }
+}
+
 fn check_smp(settings: &ModelSettings) -> Result<(), Error> {
+    if settings.approach.is_over_volumes() {
+        return Err(over_volumes(settings));
+    }
     let blocks = settings.decoder.len();
     let found = match settings.architecture {
         Architecture::UperNet => "an UperNet".to_owned(),

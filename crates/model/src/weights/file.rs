@@ -5,11 +5,11 @@ use burn::tensor::Device;
 use inkling_fragment::sha256_hex;
 use sha2::{Digest, Sha256};
 
-use super::adapt::adapt;
+use super::adapt::adapt_over;
 use super::foreign_names::resolve;
 use super::names::{Mismatch, collect, replace, shapes, unit_axes_removed};
 use super::tensors::Tensors;
-use crate::{Error, ModelSettings, Network};
+use crate::{Conversion, Error, ModelSettings, Network};
 
 /// The metadata key that holds the settings, as JSON.
 const SETTINGS_KEY: &str = "inkling.model";
@@ -123,10 +123,28 @@ pub fn load_weights(network: Network, path: &Path, tensors: Tensors) -> Result<N
     if mismatch == Mismatch::default() {
         return Ok(network);
     }
+    check_conversion(path, &mismatch)?;
     Err(Error::Mismatch {
         path: path.to_owned(),
         mismatch,
     })
+}
+
+/// Names the conversion as the reason, if kernels of the plane met kernels of volumes.
+fn check_conversion(path: &Path, mismatch: &Mismatch) -> Result<(), Error> {
+    let between = |found: &[usize], expected: &[usize]| {
+        matches!((found.len(), expected.len()), (4, 5) | (5, 4))
+    };
+    let mut reshaped = mismatch.reshaped.iter();
+    match reshaped.find(|(_, found, expected)| between(found, expected)) {
+        Some((name, found, expected)) => Err(Error::Conversion {
+            path: path.to_owned(),
+            name: name.clone(),
+            found: found.clone(),
+            expected: expected.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// What became of the tensors of an encoder's file.
@@ -143,15 +161,18 @@ pub struct EncoderReport {
 /// the file's tensors were left unused.
 ///
 /// The first convolution is widened or narrowed to the network's inputs (repeated cyclically and
-/// scaled by 3 / inputs; summed for one input); positions are resampled to its image size.
+/// scaled by 3 / inputs; summed for one input); positions are resampled to its image size; kernels of
+/// the plane become a volume's as `model.conversion` says.
 ///
 /// # Errors
+/// [`Error::Conversion`] for a 2D network's file where no conversion is named;
 /// [`Error::Mismatch`] when a tensor of the encoder is missing or of another shape; those of
 /// [`Tensors::read`].
 pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, EncoderReport), Error> {
     let known = shapes(&network);
     let mut tensors = spelled(Tensors::read(path)?, &known);
-    let adapted = adapt_all(&mut tensors, &known);
+    let conversion = network.staged().conversion();
+    let adapted = adapt_all(&mut tensors, &known, conversion);
     let strange = |name: &str| !name.starts_with("encoder.");
     let mut unused: Vec<String> = tensors
         .names()
@@ -166,6 +187,7 @@ pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, EncoderRe
     if mismatch.is_complete() {
         return Ok((network, EncoderReport { unused, adapted }));
     }
+    check_conversion(path, &mismatch)?;
     mismatch.unused = unused;
     Err(Error::Mismatch {
         path: path.to_owned(),
@@ -184,7 +206,11 @@ fn spelled(tensors: Tensors, known: &BTreeMap<String, Vec<usize>>) -> Tensors {
 }
 
 /// Brings tensors of other shapes to the network's, and names them.
-fn adapt_all(tensors: &mut Tensors, known: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+fn adapt_all(
+    tensors: &mut Tensors,
+    known: &BTreeMap<String, Vec<usize>>,
+    conversion: Option<Conversion>,
+) -> Vec<String> {
     let mut adapted = Vec::new();
     for (name, expected) in known {
         let Some(found) = tensors.shape(name).map(<[usize]>::to_vec) else {
@@ -193,7 +219,8 @@ fn adapt_all(tensors: &mut Tensors, known: &BTreeMap<String, Vec<usize>>) -> Vec
         if unit_axes_removed(&found) == unit_axes_removed(expected) {
             continue;
         }
-        if let Some(values) = adapt(name, &tensors.values(name), &found, expected) {
+        let values = tensors.values(name);
+        if let Some(values) = adapt_over(name, &values, &found, expected, conversion) {
             tensors.insert(name.clone(), expected.clone(), values);
             adapted.push(name.clone());
         }

@@ -7,6 +7,7 @@ mod file;
 mod foreign_names;
 mod hub;
 mod hub_client;
+mod inflate;
 mod names;
 mod pickle;
 mod pytorch;

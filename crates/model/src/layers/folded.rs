@@ -1,0 +1,183 @@
+//! Volumes as batches of their layers: `[batch × layers, …]`, so that whatever looks at a layer by
+//! itself need not know of volumes.
+
+use burn::tensor::Tensor;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+
+/// What stands beyond the first and the last layer.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DepthPadding {
+    /// The outermost layer again, so that a volume that is constant along depth stays so.
+    #[default]
+    Replicate,
+    /// Zeros, as in the plane.
+    Zeros,
+}
+
+impl DepthPadding {
+    /// `before` and `after` more layers around each volume of `layers` layers.
+    ///
+    /// # Shapes
+    /// - x: `[batch × layers, channels, height, width]`
+    /// - output: `[batch, before + layers + after, channels, height, width]`
+    pub fn pad(self, x: Tensor<4>, layers: usize, [before, after]: [usize; 2]) -> Tensor<5> {
+        let x = unfolded(x, layers);
+        if before + after == 0 {
+            return x;
+        }
+        let border = |layer: usize, count: usize| {
+            let layer = x.clone().narrow(1, layer, 1);
+            match self {
+                Self::Replicate => layer.repeat_dim(1, count),
+                Self::Zeros => layer.zeros_like().repeat_dim(1, count),
+            }
+        };
+        let mut parts = Vec::new();
+        if before > 0 {
+            parts.push(border(0, before));
+        }
+        parts.push(x.clone());
+        if after > 0 {
+            parts.push(border(layers - 1, after));
+        }
+        Tensor::cat(parts, 1)
+    }
+}
+
+/// `[batch × layers, channels, height, width]` as `[batch, layers, channels, height, width]`.
+pub fn unfolded(x: Tensor<4>, layers: usize) -> Tensor<5> {
+    let [images, channels, height, width] = x.dims();
+    x.reshape([images / layers, layers, channels, height, width])
+}
+
+/// The inverse of [`unfolded`].
+pub fn folded(x: Tensor<5>) -> Tensor<4> {
+    let [batch, layers, channels, height, width] = x.dims();
+    x.reshape([batch * layers, channels, height, width])
+}
+
+/// `count` layers of `[batch, layers, channels, height, width]`, from `first` on and `step` apart.
+pub fn every(x: Tensor<5>, first: usize, step: usize, count: usize) -> Tensor<5> {
+    if step == 1 {
+        return x.narrow(1, first, count);
+    }
+    let layers: Vec<_> = (0..count)
+        .map(|index| x.clone().narrow(1, first + index * step, 1))
+        .collect();
+    Tensor::cat(layers, 1)
+}
+
+/// Max-pooling by 3 × 3 with a stride of 2 in the plane; along depth by 3 with `stride`, unless that
+/// is 1, which leaves depth alone.
+///
+/// # Shapes
+/// - x: `[batch × layers, channels, height, width]`
+/// - output: `[batch × layers / stride, channels, height / 2, width / 2]`
+pub fn max_pool(x: Tensor<4>, layers: usize, stride: usize) -> Tensor<4> {
+    let options = MaxPoolOptions::new([3, 3])
+        .with_stride([2, 2])
+        .with_padding([1, 1]);
+    let pooled = max_pool2d(x, options);
+    if stride == 1 {
+        return pooled;
+    }
+    // The outermost layer again changes no maximum.
+    let padded = DepthPadding::Replicate.pad(pooled, layers, [1, 1]);
+    let tap = |tap| every(padded.clone(), tap, stride, layers / stride);
+    folded(tap(0).max_pair(tap(1)).max_pair(tap(2)))
+}
+
+/// The mean of each `stride` layers.
+///
+/// # Shapes
+/// - x: `[batch × layers, channels, height, width]`
+/// - output: `[batch × layers / stride, channels, height, width]`
+pub fn mean_of_layers(x: Tensor<4>, stride: usize) -> Tensor<4> {
+    if stride == 1 {
+        return x;
+    }
+    unfolded(x, stride).mean_dim(1).squeeze_dim(1)
+}
+
+/// Gives every layer the mean over its volume.
+///
+/// # Shapes
+/// - x and output: `[batch × layers, channels, height, width]`
+pub fn mean_of_volumes(x: Tensor<4>, layers: usize) -> Tensor<4> {
+    if layers == 1 {
+        return x;
+    }
+    folded(unfolded(x, layers).mean_dim(1).repeat_dim(1, layers))
+}
+
+/// The layers of each volume moved on by `by`, those that leave at the end coming in at the start.
+///
+/// # Shapes
+/// - x and output: `[batch × layers, …, …, …]`
+pub fn roll_layers(x: Tensor<4>, layers: usize, by: usize) -> Tensor<4> {
+    let by = by % layers;
+    if by == 0 {
+        return x;
+    }
+    let x = unfolded(x, layers);
+    let last = x.clone().narrow(1, layers - by, by);
+    folded(Tensor::cat(vec![last, x.narrow(1, 0, layers - by)], 1))
+}
+
+/// Every layer `times` times, one after the other.
+///
+/// # Shapes
+/// - x: `[batch × layers, channels, height, width]`
+/// - output: `[batch × layers × times, channels, height, width]`
+pub fn repeat_layers(x: Tensor<4>, times: usize) -> Tensor<4> {
+    if times == 1 {
+        return x;
+    }
+    folded(x.unsqueeze_dim::<5>(1).repeat_dim(1, times))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    /// One volume of `values.len()` layers of one pixel.
+    fn column(values: &[f32]) -> Tensor<4> {
+        let data = TensorData::new(values.to_vec(), [values.len(), 1, 1, 1]);
+        Tensor::from_data(data, &Device::flex())
+    }
+
+    fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+        x.into_data().try_into_vec().unwrap()
+    }
+
+    #[test]
+    fn padding_repeats_the_outermost_layer_or_adds_zeros() {
+        let x = column(&[1.0, 2.0, 3.0]);
+        let replicated = DepthPadding::Replicate.pad(x.clone(), 3, [2, 1]);
+        assert_eq!(values(replicated), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+        let zeros = DepthPadding::Zeros.pad(x, 3, [2, 1]);
+        assert_eq!(values(zeros), [0.0, 0.0, 1.0, 2.0, 3.0, 0.0]);
+    }
+
+    #[test]
+    fn pooling_goes_along_depth_only_with_a_stride() {
+        let x = column(&[1.0, 4.0, 2.0, 3.0]);
+        assert_eq!(values(max_pool(x.clone(), 4, 1)), [1.0, 4.0, 2.0, 3.0]);
+        assert_eq!(values(max_pool(x.clone(), 4, 2)), [4.0, 4.0]);
+        assert_eq!(values(mean_of_layers(x, 2)), [2.5, 2.5]);
+    }
+}
