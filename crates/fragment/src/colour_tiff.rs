@@ -7,7 +7,7 @@ use ndarray::Array2;
 use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
-use crate::drawn_image::strengths;
+use crate::colour_strength::strengths;
 use crate::picture::check_size;
 use crate::storage::StoredFile;
 use crate::{Error, guard_decoder};

@@ -7,6 +7,7 @@ use std::path::Path;
 use image::DynamicImage;
 use ndarray::Array2;
 
+use crate::colour_strength::strengths;
 use crate::colour_tiff::read_colours;
 use crate::layers::open_one;
 use crate::picture::{check_size, decode_jpeg, decode_png};
@@ -95,16 +96,6 @@ fn strengths_of(image: DynamicImage) -> Vec<u16> {
         | DynamicImage::ImageRgba16(_) => strengths(&image.into_rgba16().into_raw(), u16::MAX),
         other => strengths(&other.into_rgba8().into_raw(), u8::MAX),
     }
-}
-
-/// The brightest channel of each pixel (red, green, blue, alpha), as far as it is opaque.
-pub(crate) fn strengths<T: Copy + Ord + Into<u64>>(pixels: &[T], opaque: T) -> Vec<u16> {
-    let (pixels, _) = pixels.as_chunks::<4>();
-    let strength = |&[red, green, blue, alpha]: &[T; 4]| {
-        let brightest: u64 = red.max(green).max(blue).into();
-        (brightest * alpha.into() / opaque.into()) as u16
-    };
-    pixels.iter().map(strength).collect()
 }
 
 /// What is at least half as strong as the strongest; nothing where all is 0.

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use crate::{Region, RemoteFailure, ResultKind};
+use crate::RemoteFailure;
+use crate::region::Region;
+use crate::result_kind::ResultKind;
 
 /// What can be wrong with files of a fragment. Each message names the file, what was found, what
 /// was expected, and the hint.

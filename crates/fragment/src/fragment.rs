@@ -11,17 +11,20 @@ use crate::layer_names::Ignored;
 use crate::layers::{Layers, listing};
 use crate::papyrus::{enlarged, papyrus};
 use crate::picture::check_size;
-use crate::provenance::{PROVENANCE, fingerprint};
 use crate::remarks::remark;
 use crate::remote::{self, Address, in_parallel, is_remote};
 use crate::side_images::{self, SideImage, SideImageKind};
 use crate::storage;
+use crate::voxel_fingerprint::voxel_fingerprint;
 use crate::zarr_levels::{MARKS, is_zarr};
 use crate::zarr_volume::{VoxelSize, ZarrVolume};
 use crate::{
     Error, MissingChunks, ReadOptions, Region, Volume, VoxelRange, check_name, read_gray,
     read_labels,
 };
+
+/// Beside a fragment that was cut from another.
+pub(crate) const PROVENANCE: &str = "part.json";
 
 /// A scanned piece of papyrus on disk: a folder of layers with a mask and, where known, ink
 /// labels and an infrared photograph. Opening reads headers only; cloning is cheap.
@@ -477,7 +480,7 @@ impl Fragment {
         {
             return Ok(format!("{}-{identity}", self.depth()));
         }
-        Ok(format!("{}-{}", self.depth(), fingerprint(self)?))
+        Ok(format!("{}-{}", self.depth(), voxel_fingerprint(self)?))
     }
 
     /// How it is read.

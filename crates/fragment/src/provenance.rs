@@ -1,19 +1,14 @@
 use std::ops::Range;
 use std::path::Path;
 
-use ndarray::Axis;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::{Error, Fragment, Part, Region, Volume, sha256_hex, write_bytes};
+use crate::fragment::PROVENANCE;
+use crate::voxel_fingerprint::voxel_fingerprint;
+use crate::{Error, Fragment, Part, write_bytes};
 
-/// Beside a fragment that was cut from another.
-pub(crate) const PROVENANCE: &str = "part.json";
-/// Most bytes of it.
+/// Most bytes of `part.json`.
 const LONGEST: u64 = 1 << 16;
-
-/// Rows of voxels that are hashed, evenly spread.
-const ROWS: usize = 8;
 
 /// No scan has longer sides, and no product of two such numbers overflows.
 const LARGEST: usize = 1 << 31;
@@ -51,7 +46,7 @@ impl Provenance {
     fn whole(fragment: &Fragment) -> Result<Self, Error> {
         Ok(Self {
             scan: fragment.id().to_owned(),
-            fingerprint: fingerprint(fragment)?,
+            fingerprint: voxel_fingerprint(fragment)?,
             rows: 0..fragment.height(),
             columns: 0..fragment.width(),
             step: 1,
@@ -119,30 +114,6 @@ impl Provenance {
         });
         write_bytes(&path, format!("{value:#}\n"), true)
     }
-}
-
-/// SHA-256, in hex, of a scan's height and width and the upper 8 bits of some rows of its middle
-/// layers: the same under other masks, labels, names and formats, with layers reversed, and at 8
-/// bits.
-pub(crate) fn fingerprint(volume: &dyn Volume) -> Result<String, Error> {
-    let [depth, height, width] = volume.shape();
-    let layers = (depth - 1) / 2..depth / 2 + 1;
-    let mut hash = Sha256::new();
-    for size in [height, width] {
-        hash.update((size as u64).to_le_bytes());
-    }
-    for row in (0..ROWS).map(|row| (2 * row + 1) * height / (2 * ROWS)) {
-        let voxels = volume.read(&Region::new(layers.clone(), row..row + 1, 0..width))?;
-        // The larger of both layers, so that their order does not matter.
-        let largest = voxels.fold_axis(Axis(0), 0, |&most: &u16, &voxel| most.max(voxel));
-        hash.update(
-            largest
-                .iter()
-                .map(|voxel| (voxel >> 8) as u8)
-                .collect::<Vec<_>>(),
-        );
-    }
-    Ok(sha256_hex(hash))
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@
 //! else in the folder is somebody's, and stays.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::Error;
+use crate::error::Error;
+use crate::result_kind::ResultKind;
 use crate::temporary::{is_temporary, remove_abandoned};
 
 /// The mark's name.
@@ -26,75 +26,6 @@ const HEAD: &str = "# Inkling wrote the files named below and may replace them: 
 
 /// A mark of a whole scroll's results is a few kilobytes.
 const LARGEST_MARK: u64 = 16 << 20;
-
-/// What a folder's files are results of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ResultKind {
-    /// A fragment: layers, mask, labels.
-    Fragment,
-    /// An OME-Zarr image of probabilities.
-    Image,
-    /// One training.
-    Run,
-    /// Trainings of all folds.
-    CrossValidation,
-    /// Probability images of fragments.
-    Prediction,
-    /// Predicted tiles that wait for being blended.
-    Tiles,
-    /// Depth maps of one fragment.
-    Maps,
-    /// Intensity curves.
-    Curves,
-    /// A gallery of training samples.
-    Gallery,
-    /// The demo.
-    Demo,
-    /// Feature maps of a network.
-    Features,
-}
-
-impl ResultKind {
-    const ALL: [Self; 11] = [
-        Self::Fragment,
-        Self::Image,
-        Self::Run,
-        Self::CrossValidation,
-        Self::Prediction,
-        Self::Tiles,
-        Self::Maps,
-        Self::Curves,
-        Self::Gallery,
-        Self::Demo,
-        Self::Features,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Fragment => "fragment",
-            Self::Image => "image",
-            Self::Run => "run",
-            Self::CrossValidation => "cv",
-            Self::Prediction => "prediction",
-            Self::Tiles => "tiles",
-            Self::Maps => "maps",
-            Self::Curves => "curves",
-            Self::Gallery => "gallery",
-            Self::Demo => "demo",
-            Self::Features => "features",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-impl fmt::Display for ResultKind {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A folder that results of one kind are written into, and which of its files are such results.
 #[derive(Debug)]

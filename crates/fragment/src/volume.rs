@@ -1,31 +1,14 @@
+//! What voxels can be read from.
+
 use std::ops::Range;
 
 use ndarray::{Array3, s};
 
-use crate::{Columns, Error};
-
-/// A box of voxels, half-open, in (z, y, x) order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// Layers.
-    pub z: Range<usize>,
-    /// Rows.
-    pub y: Range<usize>,
-    /// Columns.
-    pub x: Range<usize>,
-}
+use crate::columns::Columns;
+use crate::error::Error;
+use crate::region::Region;
 
 impl Region {
-    /// The box of these layers, rows and columns.
-    pub fn new(z: Range<usize>, y: Range<usize>, x: Range<usize>) -> Self {
-        Self { z, y, x }
-    }
-
-    /// Layers, rows and columns.
-    pub fn shape(&self) -> [usize; 3] {
-        [self.z.len(), self.y.len(), self.x.len()]
-    }
-
     /// # Errors
     /// [`Error::OutOfBounds`] unless the box lies in a volume of `shape`.
     pub fn check(&self, shape: [usize; 3]) -> Result<(), Error> {

@@ -8,10 +8,11 @@ use ndarray::ArrayD;
 use crate::Error;
 use crate::remote::{self, Address, RemoteFailure};
 use crate::storage::StoredFile;
+use crate::zarr_codecs::Shards;
 use crate::zarr_element::Element;
 use crate::zarr_json::read_json;
 use crate::zarr_metadata::{ArrayMetadata, ChunkKeys};
-use crate::zarr_shards::{Place, Shards};
+use crate::zarr_shards::Place;
 
 /// What is kept of shards' indices, in bytes.
 const INDICES: u64 = 32 << 20;
@@ -133,7 +134,7 @@ impl ZarrArray {
     /// Elements of what is decoded at a time along each axis: a chunk, or one within a shard.
     pub fn unit(&self) -> &[usize] {
         let shards = self.metadata.codecs.open_shards();
-        shards.map_or(&self.metadata.chunk, |shards| &shards.chunk)
+        shards.map_or(&self.metadata.chunk, |shards| &shards.index.chunk)
     }
 
     /// Units along each axis.
@@ -160,7 +161,7 @@ impl ZarrArray {
             let chunk = codecs.decode(&bytes, &self.metadata.chunk, fill);
             return chunk.map(Some).map_err(|found| BadChunk::new(&path, found));
         };
-        let steps = position.iter().zip(&shards.counts);
+        let steps = position.iter().zip(&shards.index.counts);
         let (shard, within): (Vec<usize>, Vec<usize>) =
             steps.map(|(at, count)| (at / count, at % count)).unzip();
         let path = self.file(&shard);
@@ -171,12 +172,12 @@ impl ZarrArray {
         let places = self.places(shards, &path, &mut file, length)?;
         let number = within
             .iter()
-            .zip(&shards.counts)
+            .zip(&shards.index.counts)
             .fold(0, |number, (at, count)| number * count + at);
         let Some(place) = places[number].clone() else {
             return Ok(None);
         };
-        let limit = longest(&shards.chunk, T::WIDTH);
+        let limit = longest(&shards.index.chunk, T::WIDTH);
         if place.len() > limit {
             return Err(wrong(format!(
                 "{} bytes for a chunk of {limit}",
@@ -185,7 +186,7 @@ impl ZarrArray {
         }
         let bytes = file.read_range(place.start as u64..place.end as u64);
         let bytes = bytes.map_err(BadChunk::io(&path))?;
-        let chunk = shards.codecs.decode(&bytes, &shards.chunk, fill);
+        let chunk = shards.codecs.decode(&bytes, &shards.index.chunk, fill);
         chunk.map(Some).map_err(wrong)
     }
 
@@ -194,7 +195,7 @@ impl ZarrArray {
         let shards = self.metadata.codecs.open_shards();
         let file: Vec<usize> = match shards {
             Some(shards) => {
-                let steps = position.iter().zip(&shards.counts);
+                let steps = position.iter().zip(&shards.index.counts);
                 steps.map(|(at, count)| at / count).collect()
             }
             None => position.to_vec(),
@@ -212,10 +213,14 @@ impl ZarrArray {
     ) -> Result<Arc<Vec<Place>>, BadChunk> {
         let wrong = |found| BadChunk::new(path, found);
         let read = || {
-            let start = shards.index_start(length).map_err(wrong)? as u64;
-            let range = start..start + shards.index_length() as u64;
+            let start = shards.index.start(length).map_err(wrong)? as u64;
+            let range = start..start + shards.index.length() as u64;
             let bytes = file.read_range(range).map_err(BadChunk::io(path))?;
-            shards.places(&bytes, length).map(Arc::new).map_err(wrong)
+            shards
+                .index
+                .places(&bytes, length)
+                .map(Arc::new)
+                .map_err(wrong)
         };
         self.indices
             .try_get_with_by_ref(path, read)

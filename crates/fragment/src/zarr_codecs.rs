@@ -1,12 +1,11 @@
-use ndarray::{ArrayD, IxDyn};
+//! The codecs of a chunk, by the metadata of Zarr 2 and 3.
+
+use ndarray::{ArrayD, IxDyn, Slice};
 use serde_json::Value;
 
 use crate::zarr_compression::Compression;
 use crate::zarr_element::Element;
-use crate::zarr_shards::Shards;
-
-/// The largest chunk that is decoded, in bytes.
-pub(crate) const LARGEST_CHUNK: usize = 1 << 30;
+use crate::zarr_shards::ShardIndex;
 
 /// How the voxels of a chunk become bytes: axes turned, elements or smaller chunks laid one after
 /// the other, packed. Reading goes backwards.
@@ -28,6 +27,13 @@ pub(crate) enum Layout {
     },
     /// Smaller chunks with an index.
     Shards(Box<Shards>),
+}
+
+/// Chunks within the file of a larger one, found through an index of offsets and lengths.
+#[derive(Clone, Debug)]
+pub(crate) struct Shards {
+    pub index: ShardIndex,
+    pub codecs: Codecs,
 }
 
 impl Codecs {
@@ -80,7 +86,9 @@ impl Codecs {
                     let turned = turns.iter().fold(chunk.to_vec(), |shape, turn| {
                         turn.iter().map(|&axis| shape[axis]).collect()
                     });
-                    let shards = Shards::new(settings, &turned)?;
+                    let index = ShardIndex::new(settings, &turned)?;
+                    let codecs = Self::of_version_3(&settings["codecs"], &index.chunk)?;
+                    let shards = Shards { index, codecs };
                     layout = Some(Layout::Shards(Box::new(shards)));
                 }
                 (name, true) => match Compression::named(name) {
@@ -132,7 +140,7 @@ impl Codecs {
                     .map_err(|error| error.to_string())?
             }
             Layout::Shards(shards) => {
-                let most = 2 * length + shards.index_length();
+                let most = 2 * length + shards.index.length();
                 let unpacked = self.unpack(bytes, most)?;
                 shards.decode(unpacked.as_deref().unwrap_or(bytes), &turned, fill)?
             }
@@ -159,6 +167,38 @@ impl Codecs {
             unpacked = Some(compression.unpack(packed, limit)?);
         }
         Ok(unpacked)
+    }
+}
+
+impl Shards {
+    /// All elements of a file of `shape`.
+    ///
+    /// # Errors
+    /// What was found, in words.
+    fn decode<T: Element>(
+        &self,
+        bytes: &[u8],
+        shape: &[usize],
+        fill: T,
+    ) -> Result<ArrayD<T>, String> {
+        let start = self.index.start(bytes.len())?;
+        let index = &bytes[start..start + self.index.length()];
+        let places = self.index.places(index, bytes.len())?;
+        let mut whole = ArrayD::from_elem(IxDyn(shape), fill);
+        for (position, place) in ndarray::indices(IxDyn(&self.index.counts))
+            .into_iter()
+            .zip(places)
+        {
+            let Some(place) = place else { continue };
+            let chunk = self.codecs.decode(&bytes[place], &self.index.chunk, fill)?;
+            let mut target = whole.slice_each_axis_mut(|axis| {
+                let side = self.index.chunk[axis.axis.0];
+                let first = position[axis.axis.0] * side;
+                Slice::from(first..first + side)
+            });
+            target.assign(&chunk);
+        }
+        Ok(whole)
     }
 }
 

@@ -9,6 +9,9 @@ use zarrs::array::codec::{BloscCodec, BloscCompressor, BloscShuffleMode};
 
 use crate::guard_decoder;
 
+/// The largest chunk that is decoded, in bytes.
+pub(crate) const LARGEST_CHUNK: usize = 1 << 30;
+
 /// How the bytes of a chunk are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {

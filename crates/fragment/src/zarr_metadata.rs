@@ -3,7 +3,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::Error;
-use crate::zarr_codecs::{Codecs, LARGEST_CHUNK};
+use crate::zarr_codecs::Codecs;
+use crate::zarr_compression::LARGEST_CHUNK;
 use crate::zarr_element::ElementType;
 use crate::zarr_json::read_json;
 

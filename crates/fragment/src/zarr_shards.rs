@@ -1,26 +1,29 @@
-use ndarray::{ArrayD, IxDyn, Slice};
+//! Indices of shards: where the chunks within a larger chunk's file lie.
+
 use serde_json::Value;
 
-use crate::zarr_codecs::{Codecs, LARGEST_CHUNK, Layout};
-use crate::zarr_compression::Compression;
+use crate::zarr_compression::{Compression, LARGEST_CHUNK};
 use crate::zarr_element::Element;
 
-/// Chunks within the file of a larger one, found through an index of offsets and lengths.
+/// Offsets and lengths of the chunks in one file, which stand at its start or its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Shards {
+pub(crate) struct ShardIndex {
     /// Elements of a chunk along each axis.
     pub chunk: Vec<usize>,
     /// Chunks in the file along each axis.
     pub counts: Vec<usize>,
-    pub codecs: Codecs,
-    index: Codecs,
-    index_first: bool,
+    /// Whether the most significant byte of its numbers comes first.
+    big: bool,
+    /// Checksums behind it, of four bytes each.
+    checksums: usize,
+    /// Whether it stands at the file's start.
+    first: bool,
 }
 
 /// Where a chunk lies in its file, in bytes; `None` for one that is not stored.
 pub(crate) type Place = Option<std::ops::Range<usize>>;
 
-impl Shards {
+impl ShardIndex {
     /// By the settings of `sharding_indexed`, in a file of `whole` elements along each axis.
     ///
     /// # Errors
@@ -41,41 +44,28 @@ impl Shards {
         if counts.iter().product::<usize>() > LARGEST_CHUNK / 16 {
             return Err(odd());
         }
-        let codecs = Codecs::of_version_3(&settings["codecs"], &chunk)?;
-        let plain =
-            serde_json::json!([{ "name": "bytes", "configuration": { "endian": "little" } }]);
-        let index = match &settings["index_codecs"] {
-            Value::Null => &plain,
-            codecs => codecs,
-        };
-        let index = Codecs::of_version_3(index, &[counts.iter().product(), 2])?;
-        let fixed = |compression: &Compression| *compression == Compression::Crc32c;
-        let is_plain = index.turns.is_empty() && matches!(index.layout, Layout::Elements { .. });
-        if !is_plain || !index.compressions.iter().all(fixed) {
-            return Err("a packed index of shards".to_owned());
-        }
-        let index_first = settings["index_location"].as_str() == Some("start");
+        let (big, checksums) = index_codecs(&settings["index_codecs"])?;
         Ok(Self {
             chunk,
             counts,
-            codecs,
-            index,
-            index_first,
+            big,
+            checksums,
+            first: settings["index_location"].as_str() == Some("start"),
         })
     }
 
-    /// Bytes of the index.
-    pub fn index_length(&self) -> usize {
-        16 * self.counts.iter().product::<usize>() + 4 * self.index.compressions.len()
+    /// Its length in bytes.
+    pub fn length(&self) -> usize {
+        16 * self.counts.iter().product::<usize>() + 4 * self.checksums
     }
 
-    /// Where the index begins in a file of `length` bytes.
+    /// Where it begins in a file of `length` bytes.
     ///
     /// # Errors
     /// A file that is shorter than its index.
-    pub fn index_start(&self, length: usize) -> Result<usize, String> {
-        match length.checked_sub(self.index_length()) {
-            Some(_) if self.index_first => Ok(0),
+    pub fn start(&self, length: usize) -> Result<usize, String> {
+        match length.checked_sub(self.length()) {
+            Some(_) if self.first => Ok(0),
             Some(start) => Ok(start),
             None => Err(format!("a shard of {length} bytes without its index")),
         }
@@ -86,9 +76,19 @@ impl Shards {
     /// # Errors
     /// A damaged index.
     pub fn places(&self, index: &[u8], length: usize) -> Result<Vec<Place>, String> {
-        let count = self.counts.iter().product();
-        let entries = self.index.decode(index, &[count, 2], 0_u64)?;
-        let entries = entries.rows().into_iter();
+        let numbers = 16 * self.counts.iter().product::<usize>();
+        let mut unpacked: Option<Vec<u8>> = None;
+        for checked in (0..self.checksums).rev() {
+            let packed = unpacked.as_deref().unwrap_or(index);
+            unpacked = Some(Compression::Crc32c.unpack(packed, numbers + 4 * checked)?);
+        }
+        let bytes = unpacked.as_deref().unwrap_or(index);
+        if bytes.len() != numbers {
+            return Err(format!("an index of {} bytes, not {numbers}", bytes.len()));
+        }
+        let entries = u64::all(bytes, self.big);
+        let (entries, _) = entries.as_chunks::<2>();
+        let entries = entries.iter();
         entries
             .map(|entry| match (entry[0], entry[1]) {
                 (u64::MAX, u64::MAX) => Ok(None),
@@ -101,34 +101,29 @@ impl Shards {
             })
             .collect()
     }
+}
 
-    /// All elements of a file of `shape`.
-    ///
-    /// # Errors
-    /// What was found, in words.
-    pub fn decode<T: Element>(
-        &self,
-        bytes: &[u8],
-        shape: &[usize],
-        fill: T,
-    ) -> Result<ArrayD<T>, String> {
-        let start = self.index_start(bytes.len())?;
-        let index = &bytes[start..start + self.index_length()];
-        let places = self.places(index, bytes.len())?;
-        let mut whole = ArrayD::from_elem(IxDyn(shape), fill);
-        for (position, place) in ndarray::indices(IxDyn(&self.counts))
-            .into_iter()
-            .zip(places)
-        {
-            let Some(place) = place else { continue };
-            let chunk = self.codecs.decode(&bytes[place], &self.chunk, fill)?;
-            let mut target = whole.slice_each_axis_mut(|axis| {
-                let side = self.chunk[axis.axis.0];
-                let first = position[axis.axis.0] * side;
-                Slice::from(first..first + side)
-            });
-            target.assign(&chunk);
-        }
-        Ok(whole)
+/// Whether an index is big-endian, and how many checksums stand behind it.
+///
+/// # Errors
+/// An index that is packed.
+fn index_codecs(codecs: &Value) -> Result<(bool, usize), String> {
+    let Some(codecs) = codecs.as_array() else {
+        return match codecs.is_null() {
+            true => Ok((false, 0)),
+            false => Err("no codecs".to_owned()),
+        };
+    };
+    let packed = || "a packed index of shards".to_owned();
+    let name = |codec: &Value| {
+        let name = codec["name"].as_str().or(codec.as_str());
+        name.unwrap_or_default().to_owned()
+    };
+    let (first, checksums) = codecs.split_first().ok_or_else(packed)?;
+    let is_checksum = |codec: &Value| Compression::named(&name(codec)) == Some(Compression::Crc32c);
+    if !["bytes", "endian"].contains(&&*name(first)) || !checksums.iter().all(is_checksum) {
+        return Err(packed());
     }
+    let big = first["configuration"]["endian"].as_str() == Some("big");
+    Ok((big, checksums.len()))
 }

@@ -14,6 +14,7 @@ mod remote_file;
 mod s3;
 mod settings;
 mod signature;
+mod trouble;
 
 use std::io;
 use std::path::Path;
@@ -24,11 +25,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use sha2::{Digest, Sha256};
 
 pub(crate) use address::Address;
-pub use client::RemoteFailure;
-use client::{Answer, Client, Trouble};
+use client::{Answer, Client};
 use disk_cache::DiskCache;
 pub(crate) use remote_file::RemoteFile;
 pub use settings::RemoteSettings;
+pub use trouble::RemoteFailure;
+use trouble::Trouble;
 
 use crate::sha256_hex;
 

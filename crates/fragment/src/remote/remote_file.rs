@@ -4,7 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use moka::sync::Cache;
 
-use super::client::{About, Answer, Trouble};
+use super::client::{About, Answer};
+use super::trouble::Trouble;
 use super::{Address, REMOTE};
 
 /// Files are fetched and kept in blocks of so many bytes.

@@ -7,9 +7,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ureq::Body;
 use ureq::http::Response;
 
-use super::client::{Failed, Trouble};
 use super::listing::{self, Element};
 use super::signature::{Bucket, Credentials};
+use super::trouble::{Failed, Trouble};
 use super::{Address, Entry};
 
 /// Where a bucket is looked for first; the answer says where it is.
