@@ -37,6 +37,7 @@
 
 #[cfg(feature = "ranks")]
 mod across_ranks;
+mod approach;
 mod decoders;
 mod depth;
 mod device;
@@ -53,6 +54,7 @@ pub mod weights;
 
 #[cfg(feature = "ranks")]
 pub use across_ranks::{count_in_statistics, join_ranks};
+pub use approach::{Aggregation, Approach, Conversion};
 pub use device::{DeviceName, FoundDevice};
 pub use encoders::{EncoderConfig, EncoderInfo, Family, MaxVitShape, catalogue};
 pub use error::Error;
@@ -62,9 +64,7 @@ pub use name_pattern::NamePattern;
 pub use network::{Network, VolumeNetwork, WindowNetwork};
 pub use precision::Precision;
 pub use recompute::{Backpropagated, Recompute};
-pub use settings::{
-    Aggregation, Approach, Architecture, Attention, Conversion, ModelSettings, Pretrained,
-};
+pub use settings::{Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
     Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, file_sha256, load, load_encoder,
     load_weights, revision_of, save,

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use inkling_kernels::conv2d;
 
 use super::Conv2dConfig;
-use super::conv::Depth;
+use super::depth::Depth;
 use super::folded::{DepthPadding, every, folded, unfolded};
 use crate::precision::{narrowed, widened};
 

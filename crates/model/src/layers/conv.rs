@@ -4,22 +4,8 @@ use inkling_kernels::Activation;
 
 use super::acs_conv::AcsConv;
 use super::conv3d::Conv3d;
-use super::folded::DepthPadding;
+use super::depth::Depth;
 use super::{BatchNorm2d, Conv2d, Conv2dConfig};
-
-/// What a convolution of the plane becomes over a volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
-    /// Layers of the volume that comes in.
-    pub layers: usize,
-    /// Layers from one output to the next; divides `layers`.
-    pub stride: usize,
-    /// What stands beyond the first and the last layer.
-    pub padding: DepthPadding,
-    /// Whether each kernel of the plane stays one and lies in one of the three planes, a third of the
-    /// outputs each; else kernels are as deep as they are wide.
-    pub splits_planes: bool,
-}
 
 /// A convolution of images, or of volumes whose depth is folded into the batch.
 #[derive(Module, Debug)]

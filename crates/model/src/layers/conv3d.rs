@@ -3,8 +3,8 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::conv2d;
 
-use super::conv::Depth;
 use super::conv2d::pad_same;
+use super::depth::Depth;
 use super::folded::{DepthPadding, every, folded};
 use super::{Conv2dConfig, Initializer};
 use crate::precision::{narrowed, widened};
