@@ -30,7 +30,8 @@ def check_header(level):
     if header.exists():
         metadata = json.loads(header.read_text())
         assert metadata["dimension_separator"] == "/", metadata
-        assert set(metadata["compressor"]) == {"id", "level"}, metadata["compressor"]
+        blosc = {"id", "cname", "clevel", "shuffle", "blocksize"}
+        assert set(metadata["compressor"]) == blosc, metadata["compressor"]
         return []
     metadata = json.loads((level / "zarr.json").read_text())
     assert metadata["dimension_names"] == ["z", "y", "x"], metadata
