@@ -6,7 +6,12 @@ use sha2::{Digest, Sha256};
 /// The SHA-256 of all that `hash` was fed, in 64 hexadecimal digits.
 pub fn sha256_hex(hash: Sha256) -> String {
     let digest: Output<Sha256> = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest)
+}
+
+/// Two hexadecimal digits for each byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

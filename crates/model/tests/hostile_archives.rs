@@ -241,17 +241,21 @@ fn what_is_no_regular_file_is_not_read() {
     assert!(text.contains(expected), "{text}");
 }
 
-/// A small network's file, its settings changed to say something else.
-fn belied(change: impl Fn(&mut ModelSettings)) -> String {
-    let folder = Folder::new();
-    let settings = ModelSettings {
+fn small_network() -> ModelSettings {
+    ModelSettings {
         approach: Approach::Channels,
         encoder: "resnet18".to_owned(),
         image_size: 32,
         depth: 3,
         decoder: vec![8],
         ..ModelSettings::default()
-    };
+    }
+}
+
+/// A small network's file, its settings changed to say something else.
+fn belied(change: impl Fn(&mut ModelSettings)) -> String {
+    let folder = Folder::new();
+    let settings = small_network();
     let network = settings.init(&Device::flex(), 0).unwrap();
     let path = folder.0.path().join("model.safetensors");
     let mut changed = settings.clone();
@@ -294,14 +298,7 @@ fn settings_that_the_tensors_belie_build_nothing() {
 #[test]
 fn settings_carry_the_number_of_their_format() {
     let folder = Folder::new();
-    let settings = ModelSettings {
-        approach: Approach::Channels,
-        encoder: "resnet18".to_owned(),
-        image_size: 32,
-        depth: 3,
-        decoder: vec![8],
-        ..ModelSettings::default()
-    };
+    let settings = small_network();
     let network = settings.init(&Device::flex(), 0).unwrap();
     let path = folder.0.path().join("model.safetensors");
     save(&path, &network, &settings, &BTreeMap::new(), false).unwrap();

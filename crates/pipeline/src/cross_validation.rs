@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, read_gray, write_bytes};
 use inkling_predict::{PredictSettings, Tta, to_image};
-use inkling_report::{FoldRow, ReportData, TrainingView, render};
+use inkling_report::{FoldRow, ReportData, TrainingView, mean_and_spread, render};
 use inkling_train::{Run, Validation};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -153,7 +153,7 @@ impl Outcome<'_> {
             );
         }
         self.show()?;
-        let (mean, spread) = mean_and_spread(&rows);
+        let (mean, spread) = mean_and_spread(rows.iter().map(|row| row.best.f05));
         self.say_table(&rows, mean, spread);
         let missing = self.all.len() - rows.len() - self.not_scored.len();
         let figures = json!({
@@ -257,7 +257,7 @@ impl Outcome<'_> {
 
     fn report(&self, rows: Vec<Row>, out: &Path) -> anyhow::Result<String> {
         let (recipe, all) = (self.recipe, self.all.len());
-        let (mean, spread) = mean_and_spread(&rows);
+        let (mean, spread) = mean_and_spread(rows.iter().map(|row| row.best.f05));
         let running = rows.len() + self.not_scored.len() < all;
         let mut data = ReportData {
             title: "Cross-validation".to_owned(),
@@ -314,12 +314,4 @@ impl Row {
             predicted,
         }
     }
-}
-
-/// Mean and standard deviation (of a sample) of F0.5.
-fn mean_and_spread(rows: &[Row]) -> (f64, f64) {
-    let count = rows.len() as f64;
-    let mean = rows.iter().map(|row| row.best.f05).sum::<f64>() / count.max(1.0);
-    let squares: f64 = rows.iter().map(|row| (row.best.f05 - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }

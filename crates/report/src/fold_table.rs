@@ -2,6 +2,7 @@ use maud::{Markup, html};
 
 use crate::data::FoldRow;
 use crate::embed::gray_address;
+use crate::mean_and_spread::mean_and_spread;
 
 /// A fold's figures, as the table's columns have them.
 type Column = (&'static str, fn(&FoldRow) -> f64);
@@ -32,7 +33,7 @@ pub fn fold_table(folds: &[FoldRow]) -> Markup {
                     tfoot {
                         tr {
                             th scope="row" { "mean ± spread" }
-                            @for (_, figure) in COLUMNS { td { (mean_and_spread(folds, figure)) } }
+                            @for (_, figure) in COLUMNS { td { (summary(folds, figure)) } }
                             td {} td {}
                         }
                     }
@@ -60,11 +61,8 @@ fn fold_row(row: &FoldRow) -> Markup {
     }
 }
 
-fn mean_and_spread(folds: &[FoldRow], figure: fn(&FoldRow) -> f64) -> String {
-    let count = folds.len() as f64;
-    let mean = folds.iter().map(figure).sum::<f64>() / count;
-    let squares: f64 = folds.iter().map(|row| (figure(row) - mean).powi(2)).sum();
-    let spread = (squares / (count - 1.0).max(1.0)).sqrt();
+fn summary(folds: &[FoldRow], figure: fn(&FoldRow) -> f64) -> String {
+    let (mean, spread) = mean_and_spread(folds.iter().map(figure));
     format!("{mean:.4} ± {spread:.4}")
 }
 

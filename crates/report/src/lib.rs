@@ -28,6 +28,7 @@ mod embed;
 mod fold_table;
 mod gallery;
 mod lettering;
+mod mean_and_spread;
 mod page;
 mod sample_picture;
 mod shift_map;
@@ -39,6 +40,7 @@ pub use data::{
     AlignmentView, Figure, FoldRow, FragmentCurve, PredictionView, ReportData, TrainingView,
 };
 pub use gallery::{Gallery, GalleryPicture, GallerySection};
+pub use mean_and_spread::mean_and_spread;
 pub use page::render;
 pub use sample_picture::{SampleView, sample_picture};
 pub use shift_map::{ShiftMap, shift_map};

@@ -34,6 +34,7 @@ mod mpi;
 mod optimizer;
 mod ranking;
 mod ranks;
+mod replaced_tensors;
 mod run;
 mod run_fingerprint;
 mod running_stats_backup;

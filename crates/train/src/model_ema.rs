@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use burn::module::Param;
 use burn::tensor::Tensor;
 use inkling_model::Network;
-use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
+use inkling_model::weights::{NamedVisitor, visit_named};
+
+use crate::replaced_tensors::with_tensors;
 
 /// An exponential moving average of a network's parameters, as
 /// `torch.optim.swa_utils.AveragedModel` keeps it with `get_ema_multi_avg_fn`: the first update
@@ -52,20 +54,7 @@ impl ModelEma {
 
     /// `network` (which records no gradients) with the averages for parameters.
     pub fn applied(&self, network: Network) -> Network {
-        struct Applier<'a>(&'a ModelEma);
-        impl NamedMapper for Applier<'_> {
-            fn map<const D: usize>(
-                &mut self,
-                name: &str,
-                param: Param<Tensor<D>>,
-            ) -> Param<Tensor<D>> {
-                match self.0.by_name.get(name) {
-                    Some(average) => param.map(|own| average.clone().reshape(own.shape())),
-                    None => param,
-                }
-            }
-        }
-        map_named(network, &mut Applier(self))
+        with_tensors(network, &self.by_name)
     }
 
     /// The averages by name, flattened, for a checkpoint.

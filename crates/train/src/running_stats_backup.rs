@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use burn::module::{Module as _, Param};
 use burn::tensor::Tensor;
 use inkling_model::Network;
-use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
+use inkling_model::weights::{NamedVisitor, visit_named};
 
 use crate::model_ema::is_statistic;
+use crate::replaced_tensors::with_tensors;
 
 /// The norms' running means and variances at one moment. A forward pass moves them, also one
 /// whose loss turns out to be no number.
@@ -36,21 +37,8 @@ impl RunningStatsBackup {
 
     /// `network` with these statistics.
     pub fn restore_statistics(&self, network: Network) -> Network {
-        struct Replacer<'a>(&'a RunningStatsBackup);
-        impl NamedMapper for Replacer<'_> {
-            fn map<const D: usize>(
-                &mut self,
-                name: &str,
-                param: Param<Tensor<D>>,
-            ) -> Param<Tensor<D>> {
-                match self.0.by_name.get(name) {
-                    Some(values) => param.map(|own| values.clone().reshape(own.shape())),
-                    None => param,
-                }
-            }
-        }
         settle(&network);
-        map_named(network, &mut Replacer(self))
+        with_tensors(network, &self.by_name)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use crate::sha256_hex;
+use crate::sha256::{hex, sha256_hex};
 
 /// How long a signed address is good for, in seconds.
 const SIGNED_FOR: u64 = 600;
@@ -100,8 +100,7 @@ impl Bucket {
             let signature = parts
                 .iter()
                 .fold(secret.into_bytes(), |key, part| hmac(&key, part).to_vec());
-            let digits = signature.iter().map(|byte| format!("{byte:02x}"));
-            query.push(("X-Amz-Signature".to_owned(), digits.collect()));
+            query.push(("X-Amz-Signature".to_owned(), hex(&signature)));
         }
         let query = joined(&query);
         let mark = if query.is_empty() { "" } else { "?" };

@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 
 use crate::Conversion;
 use crate::depth::Place;
+use crate::encoders::Encoder;
 use crate::layers::Resize;
 
 /// A network that is passed through block by block: an encoder's stages, each of which ends with
@@ -15,15 +16,8 @@ pub(crate) trait StagedNetwork {
     /// height, width]`.
     fn images(&self, volume: Tensor<4>) -> Tensor<4>;
 
-    /// How many blocks each stage has.
-    fn blocks(&self) -> Vec<usize>;
-
-    /// What one block makes of the images (the very first block) or of what the block before it
-    /// made.
-    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4>;
-
-    /// The feature map, `[images, channels, rows, columns]`, that the last block of a stage made.
-    fn feature(&self, x: Tensor<4>) -> Tensor<4>;
+    /// What the stages are of.
+    fn encoder(&self) -> &Encoder;
 
     /// What the decoder makes of the feature maps of `batch` volumes: `[batch, maps, rows,
     /// columns]`.
@@ -40,15 +34,35 @@ pub(crate) trait StagedNetwork {
         Place::of(name)
     }
 
-    /// Whether the stem counts as the first stage.
-    fn stem_is_stage(&self) -> bool;
-
-    /// Whether tensors are grouped by stage, and not by block, for layer-wise learning rates.
-    fn layers_are_stages(&self) -> bool;
-
     /// How 2D weights become those of the network, where it takes volumes.
     fn conversion(&self) -> Option<Conversion> {
         None
+    }
+
+    /// How many blocks each stage has.
+    fn blocks(&self) -> Vec<usize> {
+        self.encoder().blocks()
+    }
+
+    /// What one block makes of the images (the very first block) or of what the block before it
+    /// made.
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+        self.encoder().block(stage, block, input)
+    }
+
+    /// The feature map, `[images, channels, rows, columns]`, that the last block of a stage made.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        self.encoder().feature(x)
+    }
+
+    /// Whether the stem counts as the first stage.
+    fn stem_is_stage(&self) -> bool {
+        self.encoder().stem_is_stage()
+    }
+
+    /// Whether tensors are grouped by stage, and not by block, for layer-wise learning rates.
+    fn layers_are_stages(&self) -> bool {
+        self.encoder().layers_are_stages()
     }
 
     /// The feature maps of images, finest first.

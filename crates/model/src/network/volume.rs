@@ -56,16 +56,8 @@ impl StagedNetwork for VolumeNetwork {
         volume.reshape([batch * layers, 1, height, width])
     }
 
-    fn blocks(&self) -> Vec<usize> {
-        self.encoder.blocks()
-    }
-
-    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
-        self.encoder.block(stage, block, input)
-    }
-
-    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
-        self.encoder.feature(x)
+    fn encoder(&self) -> &Encoder {
+        &self.encoder
     }
 
     fn partial(&self, features: Vec<Tensor<4>>, batch: usize) -> Tensor<4> {
@@ -83,14 +75,6 @@ impl StagedNetwork for VolumeNetwork {
 
     fn enlargement(&self) -> Resize {
         Resize::Nearest
-    }
-
-    fn stem_is_stage(&self) -> bool {
-        self.encoder.stem_is_stage()
-    }
-
-    fn layers_are_stages(&self) -> bool {
-        self.encoder.layers_are_stages()
     }
 
     fn conversion(&self) -> Option<Conversion> {

@@ -100,16 +100,8 @@ impl StagedNetwork for WindowNetwork {
         Tensor::cat((0..windows).map(window).collect(), 1).reshape(images)
     }
 
-    fn blocks(&self) -> Vec<usize> {
-        self.encoder.blocks()
-    }
-
-    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
-        self.encoder.block(stage, block, input)
-    }
-
-    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
-        self.encoder.feature(x)
+    fn encoder(&self) -> &Encoder {
+        &self.encoder
     }
 
     fn partial(&self, mut features: Vec<Tensor<4>>, batch: usize) -> Tensor<4> {
@@ -142,13 +134,5 @@ impl StagedNetwork for WindowNetwork {
             Decoder::Unet(_) => Resize::Nearest,
             Decoder::UperNet(_) => Resize::Bilinear,
         }
-    }
-
-    fn stem_is_stage(&self) -> bool {
-        self.encoder.stem_is_stage()
-    }
-
-    fn layers_are_stages(&self) -> bool {
-        self.encoder.layers_are_stages()
     }
 }
