@@ -67,8 +67,11 @@ def stack(**options):
                 writer.write(image, contiguous=False, metadata=None, **options)
 
     def read(folder, pool):
+        # Pages of one open file share its position: each thread opens its own.
         with tifffile.TiffFile(folder / "stack.tif") as file:
-            list(pool.map(lambda page: page.asarray(maxworkers=1).mean(), file.pages))
+            count = len(file.pages)
+        page = lambda number: tifffile.imread(folder / "stack.tif", key=number, maxworkers=1)
+        list(pool.map(lambda number: page(number).mean(), range(count)))
 
     return write, read
 

@@ -1,4 +1,5 @@
-//! Masks and labels in TIFFs of colours or of few bits, as GIMP, Photoshop and ImageMagick save them.
+//! Masks and labels in TIFFs of colours, of palettes, or of other numbers than layers have, as GIMP,
+//! Photoshop, ImageMagick and NumPy save them.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -8,6 +9,7 @@ use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use crate::colour_strength::strengths;
+use crate::palette_tiff::Palette;
 use crate::picture::check_size;
 use crate::storage::StoredFile;
 use crate::{Error, guard_decoder};
@@ -16,7 +18,8 @@ use crate::{Error, guard_decoder};
 const LARGEST_EXPANSION: u64 = 1 << 13;
 
 /// How strongly each pixel is drawn, (y, x): by its brightest channel, as far as it is opaque. Of RGB,
-/// RGBA and grey with alpha of 8 or 16 bits, and of grey of 1, 2 or 4 bits.
+/// RGBA and grey with alpha of 8 or 16 bits, of palettes, and of grey of any numbers: below 0 is 0,
+/// above 65535 is 65535, fractions are rounded.
 ///
 /// # Errors
 /// [`Error::Size`]; [`Error::Tiff`] for what is damaged or of other colours.
@@ -25,8 +28,10 @@ pub(crate) fn read_colours(path: &Path, expected: &[[usize; 2]]) -> Result<Array
         path: path.to_owned(),
         reason,
     };
+    let palette = Palette::find(path)?;
     let file = StoredFile::open(path).map_err(Error::io(path))?;
     let length = file.length().map_err(Error::io(path))?;
+    let file = Palette::numbers_as_grey(palette.as_ref(), file);
     let opened = guard_decoder(|| {
         let mut decoder = Decoder::new(BufReader::new(file))?;
         let colour = decoder.colortype()?;
@@ -50,12 +55,45 @@ pub(crate) fn read_colours(path: &Path, expected: &[[usize; 2]]) -> Result<Array
         (ColorType::Gray(bits @ (1 | 2 | 4)), DecodingResult::U8(bytes)) => {
             unpacked(&bytes, bits, size[1])
         }
+        (ColorType::Gray(_), numbers) => cut(numbers),
         (colour, DecodingResult::U8(values)) => brightest(colour, &values, u8::MAX),
         (colour, DecodingResult::U16(values)) => brightest(colour, &values, u16::MAX),
         _ => None,
     };
+    let values = values.map(|values| match &palette {
+        Some(palette) => palette.strengths(&values),
+        None => values,
+    });
     let values = values.ok_or_else(|| wrong(format!("pixels of {colour:?}")))?;
     Array2::from_shape_vec(size, values).map_err(|error| wrong(error.to_string()))
+}
+
+/// Numbers of any kind as 16 bits; `None` for 16-bit floats.
+fn cut(numbers: DecodingResult) -> Option<Vec<u16>> {
+    use DecodingResult as D;
+    fn whole<T: TryInto<i64>>(values: Vec<T>) -> Vec<u16> {
+        // What is beyond an i64 is beyond 65535, too.
+        let cut = |value: T| {
+            value
+                .try_into()
+                .map_or(u16::MAX, |v| v.clamp(0, 65_535) as u16)
+        };
+        values.into_iter().map(cut).collect()
+    }
+    Some(match numbers {
+        D::U8(values) => whole(values),
+        D::U16(values) => values,
+        D::U32(values) => whole(values),
+        D::U64(values) => whole(values),
+        D::I8(values) => whole(values),
+        D::I16(values) => whole(values),
+        D::I32(values) => whole(values),
+        D::I64(values) => whole(values),
+        // The conversion keeps to the range; NaN is 0.
+        D::F32(values) => values.iter().map(|value| value.round() as u16).collect(),
+        D::F64(values) => values.iter().map(|value| value.round() as u16).collect(),
+        D::F16(_) => return None,
+    })
 }
 
 /// Numbers of few bits, rows beginning with whole bytes.
@@ -131,6 +169,15 @@ mod tests {
         check::<colortype::RGB16>(|ink| vec![if ink { 65_535 } else { 9 }, 0, 0]);
         check::<colortype::RGBA8>(|ink| vec![255, 255, 255, if ink { 255 } else { 0 }]);
         check::<colortype::RGBA16>(|ink| vec![if ink { 700 } else { 0 }, 0, 0, 65_535]);
+    }
+
+    #[test]
+    fn other_numbers_than_layers_have_are_cut_to_16_bits() {
+        check::<colortype::GrayI8>(|ink| vec![if ink { 1 } else { -1 }]);
+        check::<colortype::GrayI16>(|ink| vec![if ink { 255 } else { -3 }]);
+        check::<colortype::Gray32>(|ink| vec![if ink { 70_000 } else { 0 }]);
+        check::<colortype::GrayI64>(|ink| vec![if ink { 255 } else { i64::MIN }]);
+        check::<colortype::Gray64Float>(|ink| vec![if ink { 1.0 } else { f64::NAN }]);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::{Error, Volume};
 /// Reads a mask or labels: a pixel is set from half of the image's largest value up, (y, x). A
 /// colour counts by its brightest channel, as far as it is opaque.
 ///
-/// PNG of any depth and colour, JPEG, TIFF of any depth to 16 bits, of grey or colours, Zarr; what a file is, its first bytes
-/// say, not its name.
+/// PNG and TIFF of any depth and colour, JPEG, Zarr; what a file is, its first bytes say, not its
+/// name.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Png`], [`Error::Tiff`] or [`Error::Zarr`].
@@ -78,7 +78,7 @@ pub(crate) fn read_strengths(path: &Path, expected: &[[usize; 2]]) -> Result<Arr
 }
 
 /// Whether the file begins as JPEGs do.
-fn is_jpeg(path: &Path) -> Result<bool, Error> {
+pub(crate) fn is_jpeg(path: &Path) -> Result<bool, Error> {
     let mut start = Vec::new();
     let file = StoredFile::open(path).map_err(Error::io(path))?;
     file.take(3)

@@ -119,9 +119,9 @@ pub enum Error {
     },
     /// A layer of a type that is not read.
     #[error("{}: found {found} pixels; expected one grey channel of 8 or 16 bits, or of 32-bit floats. \
-             hint: convert the layers to 16-bit grey (Fiji: Image > Type > 16-bit)", path.display())]
+             hint: convert it to 16-bit grey (Fiji: Image > Type > 16-bit)", path.display())]
     PixelType {
-        /// The layer.
+        /// The layer or image.
         path: PathBuf,
         /// Its type.
         found: String,

@@ -10,7 +10,7 @@ use crate::label_image::doubted;
 use crate::layer_names::Ignored;
 use crate::layers::{Layers, listing};
 use crate::papyrus::{enlarged, papyrus};
-use crate::picture::check_size;
+use crate::photograph::read_photograph;
 use crate::remarks::remark;
 use crate::remote::{self, Address, in_parallel, is_remote};
 use crate::side_images::{self, SideImage, SideImageKind};
@@ -19,8 +19,7 @@ use crate::voxel_fingerprint::voxel_fingerprint;
 use crate::zarr_levels::{MARKS, is_zarr};
 use crate::zarr_volume::{VoxelSize, ZarrVolume};
 use crate::{
-    Error, MissingChunks, ReadOptions, Region, Volume, VoxelRange, check_name, read_gray,
-    read_labels,
+    Error, MissingChunks, ReadOptions, Region, Volume, VoxelRange, check_name, read_labels,
 };
 
 /// Beside a fragment that was cut from another.
@@ -337,16 +336,12 @@ impl Fragment {
     /// The infrared photograph, (y, x), 0 to 255; `None` without one.
     ///
     /// # Errors
-    /// [`Error::Size`], [`Error::Png`].
+    /// [`Error::Size`]; those of [`read_drawn`](crate::read_drawn); [`Error::PixelType`] for floats.
     pub fn infrared(&self) -> Result<Option<Array2<u8>>, Error> {
         let Some(path) = self.side_image(SideImageKind::Infrared)? else {
             return Ok(None);
         };
-        let image = match is_zarr(&path) {
-            true => ZarrVolume::open_image(&path)?.read_image()?,
-            false => read_gray(&path)?,
-        };
-        check_size(&path, [image.nrows(), image.ncols()], &self.image_sizes())?;
+        let image = read_photograph(&path, &self.image_sizes())?;
         Ok(Some(self.thinned(image)))
     }
 

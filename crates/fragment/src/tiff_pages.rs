@@ -23,6 +23,8 @@ const LONGEST_TEXT: u64 = 16 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     tags: BTreeMap<u16, Vec<u64>>,
+    /// Where in the file the entries' values stand, or what points to them.
+    places: BTreeMap<u16, u64>,
 }
 
 impl Directory {
@@ -34,6 +36,11 @@ impl Directory {
     /// A tag's first number.
     pub fn value(&self, tag: u16) -> Option<u64> {
         self.values(tag).first().copied()
+    }
+
+    /// The byte at which a tag's value begins within the directory, or the pointer to its values.
+    pub fn place(&self, tag: u16) -> Option<u64> {
+        self.places.get(&tag).copied()
     }
 
     /// Gives a tag one number.
@@ -158,14 +165,18 @@ impl Reader {
             Err(_) if end <= self.length => 0,
             Err(error) => return Err(error),
         };
-        let mut tags = BTreeMap::new();
-        for entry in bytes.chunks_exact(entry as usize) {
-            let tag = self.number(&entry[..2]) as u16;
-            if let Some(values) = self.entry(tag, &entry[2..])? {
-                tags.insert(tag, values);
+        let mut directory = Directory::default();
+        // Tag, kind and count stand before the value.
+        let before_value = 4 + link;
+        for (number, bytes) in bytes.chunks_exact(entry as usize).enumerate() {
+            let tag = self.number(&bytes[..2]) as u16;
+            if let Some(values) = self.entry(tag, &bytes[2..])? {
+                directory.tags.insert(tag, values);
+                let begin = place + head + number as u64 * entry;
+                directory.places.insert(tag, begin + before_value);
             }
         }
-        Ok((Directory { tags }, next))
+        Ok((directory, next))
     }
 
     /// The numbers of one entry: none for kinds that nothing here reads.
@@ -235,7 +246,7 @@ impl Reader {
 fn read_tags(tag: u16) -> bool {
     matches!(
         tag,
-        254..=259 | 262 | 266 | 270 | 273 | 274 | 277..=279 | 284 | 317 | 322..=325 | 338 | 339 | 347
+        254..=259 | 262 | 266 | 270 | 273 | 274 | 277..=279 | 284 | 317 | 320 | 322..=325 | 338 | 339 | 347
     )
 }
 

@@ -115,7 +115,7 @@ impl ZarrVolume {
         })
     }
 
-    /// The image at `path`, of booleans or integers: one layer.
+    /// The image at `path`, of booleans, integers, or floats of 32 or 64 bits, which are rounded: one layer.
     ///
     /// # Errors
     /// Those of [`open`](Self::open); [`Error::Zarr`] for a volume of several layers.
@@ -126,7 +126,7 @@ impl ZarrVolume {
         }
         let [depth, _, _] = image.shape();
         match (image.element(), depth) {
-            (ElementType::Float(_), _) => Err(Error::PixelType {
+            (ElementType::Float(2), _) => Err(Error::PixelType {
                 path: path.to_owned(),
                 found: image.element().to_string(),
             }),
@@ -238,19 +238,9 @@ impl ZarrVolume {
         Ok(values.index_axis_move(Axis(0), 0))
     }
 
-    /// All of an image, (y, x), 0 to 255: longer values keep their upper half, and an image of
-    /// zeros and ones becomes black and white.
-    ///
-    /// # Errors
-    /// Those of [`read`](Self::read).
-    pub fn read_image(&self) -> Result<Array2<u8>, Error> {
-        let values = self.read_values()?;
-        let eight_bits = self.element().width() == 1;
-        Ok(match values.iter().copied().max().unwrap_or(0) {
-            0..=1 => values.mapv(|value| if value > 0 { 255 } else { 0 }),
-            _ if eight_bits => values.mapv(|value| value as u8),
-            _ => values.mapv(|value| (value >> 8) as u8),
-        })
+    /// Whether its values are floats.
+    pub fn holds_floats(&self) -> bool {
+        matches!(self.element(), ElementType::Float(_))
     }
 
     fn element(&self) -> ElementType {

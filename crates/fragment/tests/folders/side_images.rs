@@ -130,6 +130,106 @@ fn labels_of_many_names_and_colours() {
     }
 }
 
+/// A little-endian TIFF of one strip, its pixels of 8 bits being numbers of colours.
+fn palette_tiff(pixels: &[u8], colours: &[u16]) -> Vec<u8> {
+    let (strip, map) = (8, 8 + pixels.len() as u32);
+    let directory = map + 2 * colours.len() as u32;
+    let mut bytes = b"II\x2a\0".to_vec();
+    bytes.extend(directory.to_le_bytes());
+    bytes.extend(pixels);
+    bytes.extend(colours.iter().flat_map(|value| value.to_le_bytes()));
+    let entries: [(u16, u16, u32, u32); 9] = [
+        (256, 3, 1, 50),
+        (257, 3, 1, 40),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 3),
+        (273, 4, 1, strip),
+        (278, 3, 1, 40),
+        (279, 4, 1, pixels.len() as u32),
+        (320, 3, colours.len() as u32, map),
+    ];
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn labels_whose_colours_have_numbers() {
+    let (_folder, path) = bare(bright);
+    // Number 0 is black, 1 dark grey, 7 red.
+    let pixels = Array2::from_shape_fn((40, 50), |(y, x)| match ink(y, x) {
+        true => 7,
+        false => (x % 2) as u8,
+    });
+    let mut colours = vec![0_u16; 3 * 256];
+    for (channel, red) in [(0, 60_000), (256, 0), (512, 0)] {
+        colours[channel + 1] = 9_000;
+        colours[channel + 7] = red;
+    }
+    let file = palette_tiff(pixels.as_slice().unwrap(), &colours);
+    std::fs::write(path.join("inklabels.tif"), file).unwrap();
+    let labels = Fragment::open(&path).unwrap().ink_labels().unwrap();
+    assert_eq!(labels, Some(drawing(ink)));
+    let file = palette_tiff(pixels.as_slice().unwrap(), &[]);
+    std::fs::write(path.join("inklabels.tif"), file).unwrap();
+    let error = Fragment::open(&path).unwrap().ink_labels().unwrap_err();
+    assert!(error.to_string().contains("no colours"), "{error}");
+}
+
+#[test]
+fn photographs_are_grey_whatever_their_format() {
+    let (_folder, path) = bare(bright);
+    let shade = |x: u32, y: u32| (3 * x + y) as u8;
+    let gray = GrayImage::from_fn(50, 40, |x, y| Luma([shade(x, y)]));
+    let read = |name: &str| {
+        let photograph = Fragment::open(&path).unwrap().infrared();
+        std::fs::remove_file(path.join(name)).unwrap();
+        photograph.map(Option::unwrap)
+    };
+    let expected = Array2::from_shape_fn((40, 50), |(y, x)| shade(x as u32, y as u32));
+    gray.save(path.join("ir.png")).unwrap();
+    assert_eq!(read("ir.png").unwrap(), expected);
+    gray.save(path.join("w00_ir.jpg")).unwrap();
+    let off = |(one, other): (&u8, &u8)| one.abs_diff(*other);
+    let jpeg = read("w00_ir.jpg").unwrap();
+    assert!(jpeg.iter().zip(&expected).map(off).max() <= Some(8));
+    let tiff = |name: &str, scale: u16| {
+        let file = std::fs::File::create(path.join(name)).unwrap();
+        let values: Vec<u16> = expected.iter().map(|&v| u16::from(v) * scale).collect();
+        let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+        encoder
+            .write_image::<tiff::encoder::colortype::Gray16>(50, 40, &values)
+            .unwrap();
+    };
+    tiff("ir.tif", 256);
+    assert_eq!(read("ir.tif").unwrap(), expected);
+    tiff("ir.tif", 1);
+    assert_eq!(read("ir.tif").unwrap(), expected, "8 bits in 16");
+}
+
+#[test]
+fn photographs_of_another_size_or_of_floats_are_refused() {
+    let (_folder, path) = bare(bright);
+    GrayImage::new(49, 40).save(path.join("ir.jpg")).unwrap();
+    let error = Fragment::open(&path).unwrap().infrared().unwrap_err();
+    assert!(matches!(error, Error::Size { .. }), "{error}");
+    std::fs::remove_file(path.join("ir.jpg")).unwrap();
+    let file = std::fs::File::create(path.join("ir.tif")).unwrap();
+    let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+    encoder
+        .write_image::<tiff::encoder::colortype::Gray32Float>(50, 40, &vec![0.5; 2_000])
+        .unwrap();
+    let error = Fragment::open(&path).unwrap().infrared().unwrap_err();
+    assert!(matches!(error, Error::PixelType { .. }), "{error}");
+}
+
 #[test]
 fn the_newest_labels_count() {
     let (_folder, path) = bare(bright);

@@ -392,7 +392,7 @@ fn metadata_of_too_many_bytes_or_too_deep_ones_are_refused() {
 }
 
 #[test]
-fn labels_are_read_as_integers_of_any_length_and_booleans() {
+fn labels_are_read_as_numbers_of_any_length_and_booleans() {
     let folder = tempfile::tempdir().unwrap();
     write_array(&folder.path().join("segment.zarr"), &turned("zyx"), "/");
     let labels = Array2::from_shape_fn((40, 33), |(y, x)| (y + x) % 5 == 0);
@@ -404,6 +404,8 @@ fn labels_are_read_as_integers_of_any_length_and_booleans() {
         ("<u4", vec![1, 0, 0, 0]),
         (">i8", vec![0, 0, 0, 0, 0, 0, 0, 1]),
         ("<u8", vec![255; 8]),
+        ("<f4", 1.0_f32.to_le_bytes().to_vec()),
+        (">f8", 255.0_f64.to_be_bytes().to_vec()),
     ] {
         let zero = vec![0; one.len()];
         let bytes: Vec<u8> = labels

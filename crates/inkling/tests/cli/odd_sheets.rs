@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, Luma};
+use inkling_fragment::{Fragment, Region, Volume};
 use inkling_synth::{PhantomSettings, write_phantom};
 use serde_json::Value;
 use tiff::decoder::{Decoder, DecodingResult};
@@ -324,19 +325,29 @@ fn maps_remember_what_they_were_fitted_to() {
     let maps = scrap.path("maps");
     figures(&["align", word(&one), "--out", word(&maps)]);
     let own = maps.join("1");
-    let warp = |fragment: &Path, name: &str| {
+    let warp_by = |maps: &Path, fragment: &Path, name: &str| {
         let out = scrap.path(name);
         words_of(&[
             "warp",
             word(fragment),
             "--maps",
-            word(&own),
+            word(maps),
             "--out",
             word(&out),
         ])
     };
-    assert!(!warp(&one, "a").contains("fitted to other voxels"));
-    assert!(warp(&two, "b").contains("fitted to other voxels"));
+    assert!(!warp_by(&own, &one, "a").contains("fitted to other voxels"));
+    assert!(warp_by(&own, &two, "b").contains("fitted to other voxels"));
+    // The folder of all fragments' maps stands for the fragment's own.
+    warp_by(&maps, &one, "c");
+    let voxels = |name: &str| {
+        let fragment = Fragment::open(scrap.path(name)).unwrap();
+        let [depth, height, width] = fragment.shape();
+        fragment
+            .read(&Region::new(0..depth, 0..height, 0..width))
+            .unwrap()
+    };
+    assert_eq!(voxels("a"), voxels("c"));
 }
 
 #[test]
