@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use inkling_fragment::{catch_panic, silence_panics};
+use inkling_kernels::simd_level;
+use inkling_pipeline::Usage;
 
 fn main() -> ExitCode {
     allocator::keep_free_memory();
@@ -31,8 +33,11 @@ fn main() -> ExitCode {
     };
     let first = ranks.is_first();
     let console = console::Console::new(cli.json && first, cli.verbose, cli.quiet || !first);
-    let run = || threads::within(cli.threads, || commands::run(&cli, &console, &ranks));
-    let outcome = without_panics(|| run().flatten());
+    let run = || {
+        simd_level().map_err(|error| Usage(error.to_string()))?;
+        threads::within(cli.threads, || commands::run(&cli, &console, &ranks)).flatten()
+    };
+    let outcome = without_panics(run);
     let outcome = outcome.and_then(|figures| console.finish(&figures));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,11 @@
 //! Depthwise convolutions: one group per channel, stride 1, padding of half the kernel.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
 use crate::padded::PaddedPlane;
+use crate::simd::arch;
 
 /// Sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ fn plane<const SIDE: usize>(
     bias: f32,
     output: &mut [f32],
 ) {
-    Arch::new().dispatch(Plane::<SIDE> {
+    arch().dispatch(Plane::<SIDE> {
         frame,
         padded,
         kernel,
@@ -205,7 +206,7 @@ fn correlate<const SIDE: usize>(
     weights: &mut [f32],
 ) {
     let corner = frame.padding * frame.pitch() + frame.padding;
-    Arch::new().dispatch(Correlation::<SIDE> {
+    arch().dispatch(Correlation::<SIDE> {
         pitch: frame.pitch(),
         image,
         // Behind the last place are the padding's zeros.

@@ -4,8 +4,9 @@
 //! burn's own operations elsewhere: those bound by multiplications ([`conv2d`], [`attention`],
 //! [`linear`]), and those bound by memory ([`add`], [`rearrange`], [`grn`] …). Loops are written so
 //! that the compiler makes vectors of them; [`pulp`] compiles them for several generations of
-//! processors and picks one at run time. Results do not depend on the number of threads. The
-//! factors of products are f32, or rounded to bf16 within [`MulPrecision::within`].
+//! processors and picks one at run time, or what the variable `INKLING_SIMD` says ([`simd_level`]).
+//! Results do not depend on the number of threads. The factors of products are f32, or rounded to
+//! bf16 within [`MulPrecision::within`].
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -42,12 +43,14 @@ mod position_bias;
 pub mod profile;
 mod roll;
 mod rope;
+mod simd;
 mod star_relu;
 mod strided_view;
 mod unfold;
 mod upsample;
 mod vectors;
 mod weight_cache;
+mod winograd;
 
 pub use activation::Activation;
 pub use batch_norm::BatchNormStats;
@@ -66,4 +69,5 @@ pub use memory_bound::tensors::{
 };
 pub use plain::plain_activation;
 pub use position_bias::relative_position_index;
+pub use simd::{SIMD_VARIABLE, SimdError, SimdLevel, simd_level};
 pub use unfold::Unfold;

@@ -1,12 +1,14 @@
 //! Plain loops, compiled for the processor's widest vectors.
 
-use pulp::{Arch, NullaryFnOnce};
+use pulp::NullaryFnOnce;
+
+use crate::simd::arch;
 
 /// Runs `work`, compiled for several generations of processors. A closure marked
 /// `#[inline(always)]` becomes part of each; without the mark it may stay a function of its own,
 /// compiled for the oldest.
 pub fn vectorized<T>(work: impl FnMut() -> T) -> T {
-    Arch::new().dispatch(Loop(work))
+    arch().dispatch(Loop(work))
 }
 
 /// A closure for `pulp`'s `vectorize` and `dispatch`. They take closures too, but call them through a

@@ -767,3 +767,99 @@ fn results_are_the_same_bits_on_any_number_of_threads() {
         }
     }
 }
+
+/// A 3 × 3 convolution that records no gradients.
+fn inferred(images: &Tensor<4>, weight: &Tensor<4>, bias: &Tensor<1>) -> Tensor<4> {
+    let (images, weight) = (images.clone(), weight.clone());
+    conv2d(images, weight, Some(bias.clone()), options(3, 1, 1))
+}
+
+#[test]
+fn winograd_s_convolutions_agree() {
+    let device = Device::flex();
+    for [batch, inputs, outputs, height, width] in [
+        [1, 16, 16, 1, 1],
+        [2, 17, 33, 7, 9],
+        [1, 16, 20, 3, 201],
+        [3, 24, 40, 35, 30],
+        [1, 40, 70, 130, 50],
+    ] {
+        let images = random([batch, inputs, height, width], 80, &device);
+        let weight = random([outputs, inputs, 3, 3], 81, &device);
+        let bias = random([outputs], 82, &device);
+        let what = format!("{batch} of {inputs} × {height} × {width}");
+        let (plain, kernel) = (images.clone(), weight.clone());
+        let expected = module::conv2d(plain, kernel, Some(bias.clone()), options(3, 1, 1));
+        let found = inferred(&images, &weight, &bias);
+        assert_close(found.clone(), expected, &what);
+        // Nothing depends on the threads, nor on the other images.
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let again = pool
+                .build()
+                .unwrap()
+                .install(|| inferred(&images, &weight, &bias));
+            assert!(
+                values(again) == values(found.clone()),
+                "{what}: {threads} threads"
+            );
+        }
+        let last = batch - 1;
+        let alone = inferred(&images.narrow(0, last, 1), &weight, &bias);
+        assert!(
+            values(alone) == values(found.narrow(0, last, 1)),
+            "{what}: alone"
+        );
+    }
+}
+
+/// A convolution's value in f64.
+fn exact(
+    images: &[f32],
+    weight: &[f32],
+    inputs: usize,
+    side: usize,
+    [output, y, x]: [usize; 3],
+) -> f64 {
+    let mut sum = 0.0;
+    for input in 0..inputs {
+        for (tap, &weight) in weight[(output * inputs + input) * 9..][..9]
+            .iter()
+            .enumerate()
+        {
+            let (row, column) = ((y + tap / 3).wrapping_sub(1), (x + tap % 3).wrapping_sub(1));
+            if row < side && column < side {
+                let pixel = images[(input * side + row) * side + column];
+                sum += f64::from(weight) * f64::from(pixel);
+            }
+        }
+    }
+    sum
+}
+
+#[test]
+fn winograd_rounds_little_more_than_the_direct_convolution() {
+    let (inputs, outputs, side) = (128, 32, 24);
+    let mut errors = [0.0; 2];
+    for (way, device) in [Device::flex(), Device::flex().autodiff()]
+        .iter()
+        .enumerate()
+    {
+        let images = random([1, inputs, side, side], 83, device);
+        let weight = random([outputs, inputs, 3, 3], 84, device);
+        let zeros = Tensor::zeros([outputs], device);
+        let found = values(inferred(&images, &weight, &zeros));
+        let (images, weight) = (values(images), values(weight));
+        let (mut worst, mut squares) = (0.0_f64, 0.0);
+        for (index, found) in found.iter().enumerate() {
+            let place = [index / (side * side), index / side % side, index % side];
+            let exact = exact(&images, &weight, inputs, side, place);
+            worst = worst.max((f64::from(*found) - exact).abs());
+            squares += exact * exact;
+        }
+        errors[way] = worst / (squares / found.len() as f64).sqrt();
+    }
+    let [winograd, direct] = errors;
+    assert!(winograd < 1e-5, "{winograd:e}");
+    assert!(winograd < 3.0 * direct, "{winograd:e}, direct {direct:e}");
+}

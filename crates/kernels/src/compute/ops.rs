@@ -14,12 +14,12 @@ use crate::flex_tensors::{
 use crate::weight_cache::packed;
 use crate::{
     Activation, MulPrecision, activation, attention, conv3x3, depthwise, layer_norm, linear,
-    pointwise,
+    pointwise, winograd,
 };
 
 /// Operations bound by multiplications. All tensors hold f32. A layer without bias passes zeros, an
 /// attention without bias a tensor of no values, because the macro takes no `Option`. `precision` is
-/// that of the scale of all products, forward and backward. Some names differ from the tensor
+/// that of the factors of all products, forward and backward. Some names differ from the tensor
 /// functions' because burn's own operations bear those.
 #[backend_extension(Flex, Autodiff)]
 pub trait ComputeOps: Backend {
@@ -226,6 +226,15 @@ pub fn conv_forward(
     let output = match kind {
         ConvKind::Conv3x3 => {
             let sizes = conv_sizes(&images, &weight);
+            // Not where no norm follows: that is MaxViT's stem, whose roundings its deepest networks
+            // amplify a hundredfold.
+            let fits = epilogue.is_some() && precision == MulPrecision::F32;
+            if fits && weights == WeightCache::Keep && winograd::pays(sizes) {
+                let pack = || winograd::pack(sizes, kernel);
+                let packed = weights.packed(&weight, precision, pack);
+                let output = winograd::forward(sizes, pixels, &packed, Some(bias), epilogue);
+                return from_values(output, [batch, outputs, height, width]);
+            }
             let pack = || conv3x3::pack(precision, sizes, kernel);
             let packed = weights.packed(&weight, precision, pack);
             conv3x3::forward(precision, sizes, pixels, &packed, Some(bias), epilogue)

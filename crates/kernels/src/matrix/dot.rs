@@ -7,6 +7,7 @@ use pulp::{Arch, Simd, WithSimd, bytemuck};
 use super::bf16::{pack_pair, round_to_bf16};
 use super::precision::MulPrecision;
 
+use crate::simd::arch;
 use crate::vectors::{Loop, vectorized};
 
 /// Instructions that multiply words and add the products to f32 sums in registers.
@@ -65,6 +66,11 @@ pulp::simd_type! {
 
 #[cfg(target_arch = "x86_64")]
 impl Bf16Dot {
+    /// The instructions, where the processor has them and [`crate::simd_level`] allows them.
+    fn allowed() -> Option<Self> {
+        Self::try_new().filter(|_| crate::simd::allows_avx512())
+    }
+
     /// Rounds sixteen f32 to bf16, packed in eight words.
     #[inline(always)]
     fn narrow(self, values: [f32; 16]) -> [u32; 8] {
@@ -136,10 +142,10 @@ impl DotUnit {
     /// The fastest that this processor has for a precision.
     pub fn of(precision: MulPrecision) -> Self {
         match precision {
-            MulPrecision::F32 => Self::F32(Arch::new()),
+            MulPrecision::F32 => Self::F32(arch()),
             #[cfg(target_arch = "x86_64")]
-            MulPrecision::Bf16 if let Some(pairs) = Bf16Dot::try_new() => Self::Bf16(pairs),
-            MulPrecision::Bf16 => Self::RoundedBf16(Arch::new()),
+            MulPrecision::Bf16 if let Some(pairs) = Bf16Dot::allowed() => Self::Bf16(pairs),
+            MulPrecision::Bf16 => Self::RoundedBf16(arch()),
         }
     }
 
@@ -172,6 +178,14 @@ impl DotUnit {
             Self::F32(arch) | Self::RoundedBf16(arch) => arch.dispatch(Lanes),
             #[cfg(target_arch = "x86_64")]
             Self::Bf16(_) => Bf16Dot::LANES,
+        }
+    }
+
+    /// Rows of a register tile.
+    pub fn tile_rows(self) -> usize {
+        match self.lanes() {
+            16 => MAX_TILE_ROWS,
+            _ => MIN_TILE_ROWS,
         }
     }
 
@@ -268,7 +282,7 @@ impl MulPrecision {
         match self {
             Self::F32 => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Bf16 => Bf16Dot::try_new().is_some(),
+            Self::Bf16 => Bf16Dot::allowed().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Bf16 => false,
         }

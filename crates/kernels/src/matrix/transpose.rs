@@ -1,6 +1,11 @@
 //! Transposition of blocks of words, sixteen rows at a time.
 
+#[cfg(target_arch = "x86_64")]
+use pulp::Arch;
 use pulp::bytemuck;
+
+#[cfg(target_arch = "x86_64")]
+use crate::simd::arch;
 
 use crate::vectors::{Loop, vectorized};
 
@@ -16,7 +21,7 @@ pub const BLOCK: usize = 16;
 pub fn transpose(rows: &[u32], length: usize, count: usize, transposed: &mut [u32], width: usize) {
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if let (BLOCK, Some(wide)) = (count, pulp::x86::V4::try_new()) {
+    if let (BLOCK, Arch::V4(wide)) = (count, arch()) {
         done = length / BLOCK * BLOCK;
         wide.vectorize(Loop(
             #[inline(always)]

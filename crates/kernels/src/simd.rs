@@ -1,0 +1,146 @@
+//! The vector instructions that the kernels use: the processor's best, or what `INKLING_SIMD` says.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use pulp::Arch;
+
+/// The environment variable that holds the kernels down: `scalar`, `avx2` or `avx512`.
+pub const SIMD_VARIABLE: &str = "INKLING_SIMD";
+
+/// Vector instructions that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimdLevel {
+    /// One value at a time, as far as the compiler does not vectorise for the oldest processors.
+    Scalar,
+    /// Eight f32 at a time, with fused multiplication and addition.
+    Avx2,
+    /// Sixteen f32 at a time; with bf16 products where the processor has AVX-512 BF16.
+    Avx512,
+    /// The processor's own, on others than x86-64.
+    Native,
+}
+
+/// A value of [`SIMD_VARIABLE`] that cannot be obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimdError {
+    found: String,
+}
+
+impl fmt::Display for SimdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found } = self;
+        let known = SimdLevel::NAMED.iter().any(|(name, _)| name == found);
+        match known {
+            true => write!(
+                f,
+                "{SIMD_VARIABLE} is \"{found}\", whose instructions this processor does not have"
+            )?,
+            false => write!(
+                f,
+                "{SIMD_VARIABLE} is \"{found}\", expected \"scalar\", \"avx2\" or \"avx512\""
+            )?,
+        }
+        write!(f, "\nhint: unset it for the best that this processor has")
+    }
+}
+
+impl std::error::Error for SimdError {}
+
+impl SimdLevel {
+    const NAMED: [(&str, Self); 3] = [
+        ("scalar", Self::Scalar),
+        ("avx2", Self::Avx2),
+        ("avx512", Self::Avx512),
+    ];
+
+    /// The level of an [`Arch`].
+    fn of(arch: Arch) -> Self {
+        match arch {
+            Arch::Scalar => Self::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3(_) => Self::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(_) => Self::Avx512,
+            _ => Self::Native,
+        }
+    }
+
+    /// How `pulp` calls it, if this processor has it.
+    fn arch(self) -> Option<Arch> {
+        match self {
+            Self::Scalar => Some(Arch::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().map(Arch::V3),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().map(Arch::V4),
+            _ => None,
+        }
+    }
+}
+
+/// What a value of the variable asks for; none, or an empty one, for the best.
+fn chosen(value: Option<String>) -> Result<Arch, SimdError> {
+    let Some(found) = value.filter(|value| !value.is_empty()) else {
+        return Ok(Arch::new());
+    };
+    let level = SimdLevel::NAMED.iter().find(|(name, _)| *name == found);
+    let arch = level.and_then(|(_, level)| level.arch());
+    arch.ok_or(SimdError { found })
+}
+
+static CHOSEN: LazyLock<Result<Arch, SimdError>> = LazyLock::new(|| {
+    let value = std::env::var_os(SIMD_VARIABLE);
+    chosen(value.map(|value| value.to_string_lossy().into_owned()))
+});
+
+/// The instructions that all kernels of this process use.
+///
+/// # Errors
+/// When `INKLING_SIMD` names none, or some that this processor does not have. Programs ask before they
+/// compute; kernels that run all the same use the processor's best.
+pub fn simd_level() -> Result<SimdLevel, SimdError> {
+    CHOSEN.clone().map(SimdLevel::of)
+}
+
+/// What loops are dispatched by.
+#[inline]
+pub(crate) fn arch() -> Arch {
+    match &*CHOSEN {
+        Ok(arch) => *arch,
+        Err(_) => Arch::new(),
+    }
+}
+
+/// Whether instructions beyond AVX-512's foundation may be used, where the processor has them.
+#[inline]
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn allows_avx512() -> bool {
+    matches!(arch(), Arch::V4(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_be_obeyed_are_errors() {
+        let ask = |value: &str| chosen(Some(value.to_owned())).map(SimdLevel::of);
+        assert_eq!(ask("scalar"), Ok(SimdLevel::Scalar));
+        assert_eq!(ask(""), chosen(None).map(SimdLevel::of));
+        let text = ask("sse9").unwrap_err().to_string();
+        assert!(
+            text.contains("\"sse9\"") && text.contains("hint: unset it"),
+            "{text}"
+        );
+        for (name, level) in SimdLevel::NAMED {
+            match level.arch() {
+                Some(_) => assert_eq!(ask(name), Ok(level)),
+                None => {
+                    let text = ask(name).unwrap_err().to_string();
+                    assert!(text.contains("processor does not have"), "{text}");
+                }
+            }
+        }
+    }
+}
