@@ -61,6 +61,7 @@ REFERENCES = [
     Job("draw_masks", "docs/masks.png", []),
     Job("fine_tuning_reference", "layer decay and frozen norms, by timm", []),
     Job("gradient_reference", "gradients, by PyTorch", []),
+    Job("metrics_reference", "metrics beside F0.5, by scikit-learn", []),
     Job("model_reference", "features and logits, by timm", []),
     Job("predict_reference", "blending and scores, by scipy and torchmetrics", []),
     Job("pytorch_files", "files of torch.save", []),

@@ -21,15 +21,15 @@ const CELLS_PER_PATCH: usize = 4;
 /// The fitted depth of a fragment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Alignment {
-    /// The fragment's name.
+    /// Name of the fragment, as in its folder or NAME=PATH.
     pub id: String,
     /// A fingerprint of its voxels, by which its maps are known to be its own; that of a fragment.
     pub voxels: Option<String>,
-    /// What it was aligned to.
+    /// The name of the target: a file, fragments' names, or "built-in".
     pub target: String,
-    /// Layers of the target.
+    /// Number of layers of the target.
     pub target_layers: usize,
-    /// How.
+    /// The method by which it was fitted.
     pub method: Method,
     /// Layers of the target per layer of the scan; below 0 when the layers were taken in reverse.
     pub scale: f64,
@@ -41,7 +41,7 @@ pub struct Alignment {
     pub shown_layers: [usize; 2],
     /// Share of the papyrus left out of the fit because it is saturated.
     pub saturated: f64,
-    /// What people should know before they trust the maps.
+    /// Reasons to doubt the maps, a sentence each; empty for a good fit.
     pub warnings: Vec<String>,
     /// Side of a patch in pixels.
     pub patch: usize,
@@ -51,27 +51,27 @@ pub struct Alignment {
     pub before: Curve,
     /// The sheet's curve after alignment, per layer of the target.
     pub after: Curve,
-    /// The target's curve.
+    /// The target's curve, brought to 0 to 1 within `align.layers`.
     pub target_curve: Curve,
-    /// Where the time went.
+    /// Wall-clock time of each step.
     pub seconds: Seconds,
-    /// The maps.
+    /// Shift and scale at every place, from which maps of any part are made.
     #[serde(skip)]
     pub depth_field: DepthField,
 }
 
-/// Where the time of a fit went, in seconds.
+/// Wall-clock time of a fit's steps, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Seconds {
-    /// Reading the layers.
+    /// Reading the layers from disk and decoding them.
     pub reading: f64,
-    /// Summing their voxels.
+    /// Summing their voxels over cells.
     pub summing: f64,
-    /// Fitting scale and shifts.
+    /// Fitting the scale and the patches' shifts.
     pub fitting: f64,
 }
 
-/// One fitted patch.
+/// A fitted square of the sheet.
 #[derive(Clone, Debug, Serialize)]
 pub struct Patch {
     /// Centre, in pixels (y, x).
@@ -190,13 +190,13 @@ struct Sheet<'a> {
     pixel: usize,
 }
 
-/// What a method found.
-struct Found {
-    /// Every measured cell's depth.
+/// What a method has fitted.
+struct FitResult {
+    /// Shift of every measured cell, and the scale.
     depths: Depths,
     depth_field: DepthField,
     patches: Patches,
-    /// One per patch.
+    /// One per patch, in layers of the target.
     shifts: Vec<f64>,
     warnings: Vec<String>,
 }
@@ -208,10 +208,10 @@ impl Sheet<'_> {
         let fit = Fit::new(self.cells, &target, self.settings, half);
         self.check_curve()?;
         let (depths, patches) = fit.solve().ok_or_else(|| self.flat(self.id))?;
-        let relief = DepthField::of_cells(&depths, self.cells.side, size);
+        let depth_field = DepthField::of_cells(&depths, self.cells.side, size);
         let shifts = (0..patches.list.len()).map(|i| {
             let place = patches.centre(i).map(|place| place as usize);
-            relief.shift_at([place[0].min(size[0] - 1), place[1].min(size[1] - 1)])
+            depth_field.shift_at([place[0].min(size[0] - 1), place[1].min(size[1] - 1)])
         });
         let mut warnings = Vec::new();
         let [upright, reversed] = fit.best_of_whole();
@@ -225,14 +225,14 @@ impl Sheet<'_> {
                  {upright:.2}): the fragment may be scanned from its other side; {wording}"
             ));
         }
-        let found = Found {
+        let found = FitResult {
             shifts: shifts.collect(),
             depths,
-            depth_field: relief,
+            depth_field,
             patches,
             warnings,
         };
-        Ok(self.describe(found, target))
+        Ok(self.alignment(found, target))
     }
 
     fn reference(&self, size: [usize; 2]) -> Result<Alignment, Error> {
@@ -256,14 +256,14 @@ impl Sheet<'_> {
                 stages.shifts.len()
             )
         });
-        let found = Found {
+        let found = FitResult {
             depth_field: DepthField::new(lattice.enlarged(self.pixel), stages.scale, size),
             shifts: stages.shifts,
             depths,
             patches,
             warnings: replaced.into_iter().collect(),
         };
-        Ok(self.describe(found, target))
+        Ok(self.alignment(found, target))
     }
 
     fn target_curve(&self) -> Result<Curve, Error> {
@@ -287,7 +287,7 @@ impl Sheet<'_> {
         }
     }
 
-    fn describe(&self, found: Found, target_curve: Curve) -> Alignment {
+    fn alignment(&self, found: FitResult, target_curve: Curve) -> Alignment {
         let misfit = Misfit::new(&target_curve, self.settings.layers);
         let of_laid = |curve: &Curve| misfit.of(curve, 1.0, -(MARGIN as f64)).min(2.0);
         let laid = mean_curve(&found.patches);
@@ -304,7 +304,7 @@ impl Sheet<'_> {
         let misfits = [misfit.of(&before, 1.0, 0.0).min(2.0), of_laid(&laid)];
         let mut warnings = found.warnings;
         warnings.extend(self.left_out());
-        warnings.extend(doubts(misfits[1], &patches));
+        warnings.extend(fit_warnings(misfits[1], &patches));
         let step = found.patches.step as usize;
         Alignment {
             id: self.id.to_owned(),
@@ -354,7 +354,7 @@ impl Sheet<'_> {
 }
 
 impl Alignment {
-    /// Says of a scan of `depth` layers what was found of its layers in reverse order.
+    /// Turns what was fitted to the layers in reverse order into a fit of the scan's own `depth` layers.
     fn flip(&mut self, depth: usize) {
         let last = (depth - 1) as f64;
         let scale = self.scale;
@@ -391,11 +391,11 @@ fn filled(values: &[f64]) -> Curve {
     Curve::new((0..values.len()).map(value).collect())
 }
 
-/// What speaks against a fit.
-fn doubts(misfit: f64, patches: &[Patch]) -> Vec<String> {
-    let mut doubts = Vec::new();
+/// Warnings of a fit that may be wrong.
+fn fit_warnings(misfit: f64, patches: &[Patch]) -> Vec<String> {
+    let mut warnings = Vec::new();
     if misfit > DOUBTFUL {
-        doubts.push(format!(
+        warnings.push(format!(
             "the aligned curve leaves {:.0} % of the target's variance unexplained: this may be no \
              papyrus surface",
             misfit * 100.0
@@ -404,14 +404,14 @@ fn doubts(misfit: f64, patches: &[Patch]) -> Vec<String> {
     let left_out = |patch: &&Patch| patch.misfit.is_none() && patch.papyrus > 0.0;
     let count = patches.iter().filter(left_out).count();
     if count > 0 {
-        doubts.push(format!(
+        warnings.push(format!(
             "{count} patches have too little papyrus for a fit and follow their neighbours"
         ));
     }
     if patches.iter().all(|patch| patch.misfit.is_none()) {
-        doubts.push(
+        warnings.push(
             "no patch has enough papyrus for a fit of its own: the maps are level".to_owned(),
         );
     }
-    doubts
+    warnings
 }

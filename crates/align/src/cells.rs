@@ -15,7 +15,7 @@ const MOST_SATURATED: f64 = 0.05;
 const BLANK: f64 = 0.2;
 
 /// Intensities summed over small square cells of the sheet: one pass over the voxels, from which
-/// the curves of patches of any size, along any relief, are made without reading again.
+/// the curves of patches of any size, along any depths, are made without reading again.
 #[derive(Clone, Debug)]
 pub(crate) struct Cells {
     /// Side of a cell, in pixels.
@@ -30,7 +30,7 @@ pub(crate) struct Cells {
     pub shown: [usize; 2],
     /// Share of the papyrus left out because it is saturated.
     pub saturated: f64,
-    /// What joins the layers.
+    /// Interpolates between four neighbouring layers' sums, at a place from 0 to 1 between the middle two.
     pub between: fn([f64; 4], f64) -> f64,
 }
 
@@ -139,7 +139,7 @@ impl Cells {
         self.shown = [last - self.shown[1], last - self.shown[0]];
     }
 
-    /// Cells down and across.
+    /// Number of cells down and across.
     pub fn grid(&self) -> (usize, usize) {
         self.papyrus.dim()
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// Mean intensity per layer.
+/// Mean intensity per layer: 16-bit grey levels, or shares of a range where it was normalised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Curve {
@@ -13,7 +13,7 @@ impl Curve {
         Self { values }
     }
 
-    /// One value per layer.
+    /// One value per layer, from layer 0; NaN where none was measured.
     pub fn values(&self) -> &[f64] {
         &self.values
     }

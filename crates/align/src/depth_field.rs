@@ -17,7 +17,7 @@ pub struct DepthField {
 }
 
 impl DepthField {
-    /// The relief of a sheet of `size` (height, width): shifts on a lattice and one scale.
+    /// The depths of a sheet of `size` (height, width): shifts on a lattice and one scale.
     pub(crate) fn new(lattice: Lattice, scale: f64, size: [usize; 2]) -> Self {
         Self {
             lattice,
@@ -26,7 +26,7 @@ impl DepthField {
         }
     }
 
-    /// The relief of a sheet whose cells of `side`² px lie at `depths`.
+    /// The depths of a sheet whose cells of `side`² px lie at `depths`.
     pub(crate) fn of_cells(depths: &Depths, side: usize, size: [usize; 2]) -> Self {
         let lattice = Lattice {
             values: depths.shift.clone(),
@@ -36,7 +36,7 @@ impl DepthField {
         Self::new(lattice, depths.scale, size)
     }
 
-    /// The relief as seen from the back of a scan of `depth` layers: for a sheet whose layers
+    /// The depths as seen from the back of a scan of `depth` layers: for a sheet whose layers
     /// were fitted in reverse order. Its scale is below 0.
     pub(crate) fn flipped(self, depth: usize) -> Self {
         let last = (depth - 1) as f32;
@@ -61,7 +61,7 @@ impl DepthField {
         f64::from(self.lattice.at_pixels(y..y + 1, x..x + 1)[(0, 0)])
     }
 
-    /// The whole sheet's maps.
+    /// The maps of the whole sheet, both (y, x); shifts in layers of the target.
     pub fn maps(&self) -> DepthMaps {
         let [height, width] = self.size;
         self.part(0..height, 0..width)
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    fn relief() -> DepthField {
+    fn depth_field() -> DepthField {
         let depths = Depths {
             scale: 0.5,
             shift: Array2::from_shape_fn((3, 4), |(i, j)| (2 * i + j) as f32),
@@ -113,21 +113,24 @@ mod tests {
 
     #[test]
     fn a_part_is_as_the_whole() {
-        let whole = relief().maps();
-        let part = relief().read(5..20, 13..40).unwrap();
+        let whole = depth_field().maps();
+        let part = depth_field().read(5..20, 13..40).unwrap();
         assert_eq!(part.z_shift, whole.z_shift.slice(s![5..20, 13..40]));
         assert_eq!(whole.z_shift.dim(), (28, 40));
-        let thinned = relief().thinned(3);
+        let thinned = depth_field().thinned(3);
         assert_eq!(thinned, whole.z_shift.slice(s![..;3, ..;3]));
-        assert_eq!(relief().shift_at([7, 9]), f64::from(whole.z_shift[(7, 9)]));
+        assert_eq!(
+            depth_field().shift_at([7, 9]),
+            f64::from(whole.z_shift[(7, 9)])
+        );
     }
 
     #[test]
     fn seen_from_the_back_a_layer_keeps_its_target() {
-        let (front, back) = (relief(), relief().flipped(20));
+        let (front, back) = (depth_field(), depth_field().flipped(20));
         // Layer 4 of the reversed scan is layer 15 of the scan.
         let [front, back] = [(front, 4.0), (back, 15.0)]
-            .map(|(relief, z)| z * relief.scale() + relief.shift_at([11, 11]));
+            .map(|(depth_field, z)| z * depth_field.scale() + depth_field.shift_at([11, 11]));
         assert!((front - back).abs() < 1e-5, "{front}, {back}");
     }
 }

@@ -3,12 +3,12 @@ use std::path::PathBuf;
 /// What can go wrong in alignment.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing to measure.
+    /// The mask holds no papyrus, so that there is no curve to measure.
     #[error(
         "{id}: found no papyrus; expected a mask with white pixels. hint: check that the mask is not inverted"
     )]
     NoPapyrus {
-        /// The fragment.
+        /// The fragment's name.
         id: String,
     },
     /// The intensities do not change over depth.
@@ -16,19 +16,19 @@ pub enum Error {
         "{id}: found a curve that is flat, or no number, within layers {first} to {last}; expected the rise and fall of a papyrus surface. hint: check the layers, or choose others with align.layers"
     )]
     Flat {
-        /// The fragment or target.
+        /// Name of the fragment or target.
         id: String,
-        /// First layer looked at.
+        /// First layer of the compared range.
         first: usize,
-        /// Last layer looked at.
+        /// Last layer of the compared range.
         last: usize,
     },
     /// A target that cannot be read.
     #[error("{}: found {found}; expected a curve as CSV with the columns z,mean_intensity_normalised (or curves.csv). hint: make one with `inkling curves`", path.display())]
     Target {
-        /// The file.
+        /// The target's file.
         path: PathBuf,
-        /// What was found.
+        /// What of the file is no curve.
         found: String,
     },
     /// A setting out of its range.
@@ -41,7 +41,7 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
-    /// Maps of another fragment.
+    /// Maps whose size is not the fragment's.
     #[error(
         "found depth maps of {found:?} px for a fragment of {expected:?} px (height, width); expected equal sizes. hint: fit the maps again with `inkling align`"
     )]

@@ -22,8 +22,8 @@ const SETTLED: f64 = 0.0005;
 
 /// Fits a sheet's depth to a target: one scale for the sheet, one shift per patch.
 ///
-/// Relief within a patch blurs its curve, and a blurred curve looks thinner than it is. So the
-/// sheet is measured again along the relief found so far, first by large patches, which cannot be
+/// Differences of depth within a patch blurs its curve, and a blurred curve looks thinner than it is. So the
+/// sheet is measured again along the depths found so far, first by large patches, which cannot be
 /// mistaken for another layer, then by small ones, until the scale settles.
 pub(crate) struct Fit<'a> {
     pub cells: &'a Cells,
@@ -72,7 +72,7 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// A start: the sheet's curve is blurred by its own relief and fits in several places; that
+    /// A start: the sheet's curve is blurred by its own differences of depth and fits in several places; that
     /// one is taken where its patches fit best.
     fn whole_sheet(&self) -> Option<Depths> {
         let starts = initial_guesses(&self.misfit, &self.shown_curve(), self.settings);

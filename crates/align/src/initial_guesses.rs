@@ -3,16 +3,16 @@ use rayon::prelude::*;
 use crate::misfit::Misfit;
 use crate::{AlignSettings, Curve};
 
-/// Places that are worth a closer look.
+/// Guesses at most.
 const MOST: usize = 3;
 /// From one scale tried to the next, as a share, and from one shift to the next, in layers.
 const SCALE_STEP: f64 = 0.02;
 const SHIFT_STEP: f64 = 0.5;
 
-/// A place of a whole sheet's curve on the target.
+/// A scale and shift that lay a whole sheet's curve onto the target.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Start {
-    /// 0 to 2.
+pub(crate) struct InitialGuess {
+    /// Misfit there, 0 (perfect) to 2 (opposed).
     pub misfit: f64,
     pub scale: f64,
     pub shift: f64,
@@ -24,7 +24,7 @@ pub(crate) fn initial_guesses(
     misfit: &Misfit,
     curve: &Curve,
     settings: &AlignSettings,
-) -> Vec<Start> {
+) -> Vec<InitialGuess> {
     let [low, high] = settings.scales;
     let count = ((high / low).ln() / SCALE_STEP).ceil().max(1.0) as usize;
     let reach = (settings.max_shift / SHIFT_STEP).ceil() as i64;
@@ -32,25 +32,25 @@ pub(crate) fn initial_guesses(
     let best_shift = |i: usize| {
         let scale = low * (high / low).powf(i as f64 / count as f64);
         let middle = misfit.middle() - depth * scale;
-        let starts = (-reach..=reach).map(|i| middle + i as f64 * SHIFT_STEP);
-        let starts = starts.map(|shift| Start {
+        let guesses = (-reach..=reach).map(|i| middle + i as f64 * SHIFT_STEP);
+        let guesses = guesses.map(|shift| InitialGuess {
             misfit: misfit.of(curve, scale, shift),
             scale,
             shift,
         });
-        starts.min_by(|a, b| a.misfit.total_cmp(&b.misfit))
+        guesses.min_by(|a, b| a.misfit.total_cmp(&b.misfit))
     };
-    let starts: Vec<Start> = (0..=count).into_par_iter().filter_map(best_shift).collect();
+    let guesses: Vec<InitialGuess> = (0..=count).into_par_iter().filter_map(best_shift).collect();
     let at = |i: Option<usize>| {
-        i.and_then(|i| starts.get(i))
-            .map_or(f64::INFINITY, |start| start.misfit)
+        i.and_then(|i| guesses.get(i))
+            .map_or(f64::INFINITY, |guess| guess.misfit)
     };
     let is_valley = |&i: &usize| {
-        let misfit = starts[i].misfit;
+        let misfit = guesses[i].misfit;
         misfit.is_finite() && misfit <= at(i.checked_sub(1)) && misfit < at(Some(i + 1))
     };
-    let valleys = (0..starts.len()).filter(is_valley);
-    let mut valleys: Vec<Start> = valleys.map(|i| starts[i]).collect();
+    let valleys = (0..guesses.len()).filter(is_valley);
+    let mut valleys: Vec<InitialGuess> = valleys.map(|i| guesses[i]).collect();
     valleys.sort_by(|a, b| a.misfit.total_cmp(&b.misfit));
     valleys.truncate(MOST);
     valleys

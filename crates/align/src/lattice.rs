@@ -15,14 +15,14 @@ pub(crate) struct Lattice {
 
 /// The point before a place and the share of the way to the next one; shares below 0 and above 1
 /// extrapolate.
-type Place = (usize, f32);
+type GridCoord = (usize, f32);
 
 impl Lattice {
     /// The value at every place of `ys` × `xs`, in pixels from the corner.
     pub fn at(&self, ys: &[f64], xs: &[f64]) -> Array2<f32> {
         let (rows, columns) = self.values.dim();
         let place = |points: usize| move |&pixel: &f64| self.place(pixel, points);
-        let across: Vec<Place> = xs.iter().map(place(columns)).collect();
+        let across: Vec<GridCoord> = xs.iter().map(place(columns)).collect();
         let mut out = Array2::zeros((ys.len(), xs.len()));
         for (mut line, y) in out.rows_mut().into_iter().zip(ys) {
             let (i, v) = self.place(*y, rows);
@@ -58,7 +58,7 @@ impl Lattice {
         }
     }
 
-    fn place(&self, pixel: f64, points: usize) -> Place {
+    fn place(&self, pixel: f64, points: usize) -> GridCoord {
         let place = (pixel - self.origin) / self.step;
         let before = (place.max(0.0) as usize).min(points.saturating_sub(2));
         (before, (place - before as f64).clamp(-1.0, 2.0) as f32)

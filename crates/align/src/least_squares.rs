@@ -8,9 +8,9 @@
 
 use crate::Curve;
 
-/// A fit of `z × scale + shift`.
+/// A map of layers, `z × scale + shift`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct ScaleShift {
     pub scale: f64,
     pub shift: f64,
 }
@@ -33,9 +33,9 @@ pub(crate) fn fit_curve(
     curve: &Curve,
     target: &Curve,
     layers: [usize; 2],
-    start: Place,
+    start: ScaleShift,
     bounds: Bounds,
-) -> Place {
+) -> ScaleShift {
     let limits = [bounds.scale, bounds.shift];
     let free = limits.map(|[low, high]| low < high);
     let at = |x: [f64; 2]| System::at(curve, target, layers, x, free);
@@ -70,7 +70,7 @@ pub(crate) fn fit_curve(
             break;
         }
     }
-    Place {
+    ScaleShift {
         scale: x[0],
         shift: x[1],
     }
@@ -320,7 +320,7 @@ mod tests {
         let target = Target::built_in().curve;
         let seen = |z: usize| target.at(z as f64 * 0.9 + 4.0);
         let curve = Curve::new((0..65).map(seen).collect());
-        let start = Place {
+        let start = ScaleShift {
             scale: 1.0,
             shift: 0.0,
         };
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn fits_agree_with_scipy() {
         let fits: Fits = serde_json::from_str(include_str!("../tests/data/fits.json")).unwrap();
-        let start = Place {
+        let start = ScaleShift {
             scale: 1.0,
             shift: 0.0,
         };

@@ -8,9 +8,9 @@ use crate::{Curve, Error};
 /// Mean intensity per layer over a whole fragment.
 #[derive(Clone, Debug, Serialize)]
 pub struct FragmentCurves {
-    /// Over all papyrus.
+    /// Over all pixels of the mask.
     pub all: Curve,
-    /// Over ink; `None` without labels or ink.
+    /// Over pixels labelled as ink; `None` without labels or ink.
     pub ink: Option<Curve>,
     /// Over bare papyrus; `None` without labels.
     pub background: Option<Curve>,

@@ -17,7 +17,7 @@ pub(crate) const MARGIN: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Depths {
     pub scale: f64,
-    /// Per cell, (row, column).
+    /// Shift of each cell, (row, column), in layers of the target.
     pub shift: Array2<f32>,
 }
 
@@ -124,7 +124,7 @@ impl Patches {
         [index / self.columns, index % self.columns].map(|i| (i + 1) as f64 * self.step)
     }
 
-    /// The patches that count.
+    /// The patches whose weight is above 0.
     pub fn used(&self) -> impl Iterator<Item = &Patch> {
         self.list.iter().filter(|patch| patch.weight > 0.0)
     }

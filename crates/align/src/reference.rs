@@ -3,7 +3,7 @@ use ndarray::{Array2, Array3, s};
 use rayon::prelude::*;
 
 use crate::cells::Cells;
-use crate::least_squares::{Bounds, Place, fit_curve};
+use crate::least_squares::{Bounds, ScaleShift, fit_curve};
 use crate::patches::{Depths, MARGIN, Patches};
 use crate::{AlignSettings, Curve};
 
@@ -13,7 +13,7 @@ pub(crate) const PATCH: usize = 256;
 pub(crate) const CELL: usize = 16;
 /// Patches whose shifts lie outside these quantiles are outliers.
 const QUANTILES: [f64; 2] = [0.05, 0.95];
-/// Bounds of its fits.
+/// Bounds of the fitted shifts, in layers, and scales.
 const SHIFTS: [f64; 2] = [-30.0, 30.0];
 const SCALES: [f64; 2] = [0.1, 10.0];
 
@@ -73,7 +73,7 @@ pub(crate) fn two_stages(
         shift: Array2::zeros(cells.grid()),
     };
     let patches = Patches::new(cells, PATCH / 2 / CELL, &depths, cells.whole.len());
-    let place = |scale, shift| Place { scale, shift };
+    let place = |scale, shift| ScaleShift { scale, shift };
     let shift_alone = Bounds {
         scale: [1.0, 1.0],
         shift: SHIFTS,

@@ -33,7 +33,7 @@ pub struct AlignSettings {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Every patch along the relief found so far, by all its shifts, held together by its
+    /// Every patch along the depths found so far, by all its shifts, held together by its
     /// neighbours; one scale for the sheet.
     #[default]
     Robust,

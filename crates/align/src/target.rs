@@ -3,7 +3,7 @@ use std::path::Path;
 use inkling_fragment::read_text;
 
 use crate::initial_guesses::initial_guesses;
-use crate::least_squares::{Bounds, Place, fit_curve};
+use crate::least_squares::{Bounds, ScaleShift, fit_curve};
 use crate::misfit::Misfit;
 use crate::{AlignSettings, Curve, Error};
 
@@ -34,7 +34,7 @@ impl Target {
         }
     }
 
-    /// A measured curve.
+    /// A target of one curve, not yet normalised; `name` appears in results.
     pub fn new(name: impl Into<String>, curve: Curve) -> Self {
         Self {
             curve,
@@ -102,12 +102,12 @@ impl Target {
 fn laid_onto(base: &Curve, curve: &Curve, settings: &AlignSettings) -> Option<Vec<f64>> {
     let misfit = Misfit::new(base, settings.layers);
     let start = *initial_guesses(&misfit, curve, settings).first()?;
-    let on_base = |place: Place| -> Curve {
+    let on_base = |place: ScaleShift| -> Curve {
         let last = (curve.len() - 1) as f64;
         let at = |u: usize| ((u as f64 - place.shift) / place.scale).clamp(0.0, last);
         Curve::new((0..base.len()).map(|u| curve.at(at(u))).collect())
     };
-    let place = Place {
+    let place = ScaleShift {
         scale: start.scale,
         shift: start.shift,
     };

@@ -91,20 +91,20 @@ impl<V: Volume> Volume for Warped<V> {
 
     fn read(&self, region: &Region) -> Result<Array3<u16>, ReadError> {
         region.check(self.shape())?;
-        let plan = Plan::new(self, region)?;
+        let plan = WarpPlan::new(self, region)?;
         let input = self.volume.read(&plan.input)?;
         Ok(plan.apply(&input))
     }
 }
 
-/// What one region takes: which voxels of the input, and how each column reads them.
-struct Plan {
+/// How one region is warped: the input voxels that it needs, and how each column reads them.
+struct WarpPlan {
     columns: Array2<Column>,
     z: Range<usize>,
     input: Region,
 }
 
-impl Plan {
+impl WarpPlan {
     fn new<V: Volume>(warped: &Warped<V>, region: &Region) -> Result<Self, ReadError> {
         let maps = warped.maps.read(region.y.clone(), region.x.clone())?;
         let columns = Zip::from(&maps.z_shift)
@@ -143,7 +143,7 @@ impl Plan {
     }
 }
 
-/// Columns taken together.
+/// Columns of a row that are computed together.
 const LANES: usize = 32;
 
 /// Target layer `z` of one row of columns from `input` (z, x), whose first layer is `base`.
@@ -195,11 +195,11 @@ fn between(a: u16, b: u16, weight: f32) -> u16 {
 /// Where the time of a warp went, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct WarpSeconds {
-    /// Reading the fragment.
+    /// Reading the fragment's layers from disk.
     pub reading: f64,
-    /// Computing the layers.
+    /// Interpolating the warped layers.
     pub warping: f64,
-    /// Writing the layers.
+    /// Compressing and writing the warped layers.
     pub writing: f64,
 }
 
@@ -230,7 +230,7 @@ pub fn write_warped(
     for first in (0..height).step_by(rows) {
         let end = height.min(first + rows);
         let region = Region::new(z.clone(), first..end, 0..width);
-        let plan = Plan::new(&warped, &region)?;
+        let plan = WarpPlan::new(&warped, &region)?;
         let begin = Instant::now();
         let input = fragment.read(&plan.input)?;
         let read = Instant::now();

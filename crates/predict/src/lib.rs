@@ -25,10 +25,14 @@
 
 mod batch_backoff;
 mod blend;
+mod block_counts;
 mod channels;
+mod distortion;
 mod error;
 mod held_out;
+mod intervals;
 mod member;
+mod metrics;
 mod ordered_pipeline;
 mod plan;
 mod prediction;
@@ -36,6 +40,7 @@ mod prediction_images;
 mod predictor;
 mod score;
 mod settings;
+mod skeleton;
 mod submission;
 mod threshold;
 mod tile_file;
@@ -46,10 +51,13 @@ mod tta;
 mod validator;
 
 pub use blend::{Blend, Rows, spline_weights};
+pub use block_counts::BlockCounts;
 pub use channels::Channels;
 pub use error::Error;
 pub use held_out::HeldOut;
+pub use intervals::{Interval, intervals};
 pub use member::Member;
+pub use metrics::Metrics;
 pub use plan::{ModelSpec, PredictionSpec, Shard};
 pub use prediction::{Prediction, to_image};
 pub use prediction_images::{ImageOptions, PredictionImages, WrittenImages};

@@ -129,7 +129,9 @@ pub fn score_regions(
 }
 
 impl Labelled<'_> {
-    fn check(&self) -> Result<(), Error> {
+    /// # Errors
+    /// [`Error::Size`] for images of different sizes.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         for (what, size) in [("labels", self.labels.dim()), ("mask", self.mask.dim())] {
             if size != self.image.dim() {
                 return Err(Error::Size {

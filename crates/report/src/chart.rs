@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub struct Line {
     /// Its name in the legend.
     pub name: String,
-    /// (x, y).
+    /// Points (x, y) in the axes' units, from left to right.
     pub points: Vec<(f64, f64)>,
     /// Drawn dashed, for what things are compared with.
     pub dashed: bool,
@@ -34,13 +34,13 @@ impl Line {
 /// A chart with labelled axes and a legend.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// Above the chart.
+    /// Printed above the chart.
     pub title: String,
-    /// Below the x axis.
+    /// What the x axis counts, printed below it.
     pub x_label: String,
-    /// Beside the y axis.
+    /// What the y axis counts, printed beside it.
     pub y_label: String,
-    /// What is drawn.
+    /// The lines, drawn in this order.
     pub lines: Vec<Line>,
 }
 
@@ -49,7 +49,7 @@ const COLORS: [&str; 7] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f",
 ];
 const SIZE: (f64, f64) = (480.0, 300.0);
-/// Left, top, right, bottom.
+/// Space for labels at the left, top, right and bottom, in pixels.
 const MARGIN: [f64; 4] = [58.0, 46.0, 12.0, 44.0];
 
 /// Height of the legend, between title and curves.

@@ -14,7 +14,7 @@ const COLUMNS: [Column; 4] = [
     ("average precision", |row| row.average_precision),
 ];
 
-/// One row per fold with its painting, and below them each figure's mean and spread.
+/// One row per fold with its prediction, and below them each figure's mean and standard deviation.
 pub fn fold_table(folds: &[FoldRow]) -> Markup {
     html! {
         @if !folds.is_empty() {

@@ -18,7 +18,7 @@ const COLUMNS: usize = 6;
 /// Pictures with names, in sections, as a page and as one picture.
 #[derive(Clone, Debug, Default)]
 pub struct Gallery {
-    /// The heading.
+    /// Heading above the pictures.
     pub title: String,
     /// One sentence below it.
     pub subtitle: String,
@@ -29,22 +29,22 @@ pub struct Gallery {
 /// Pictures that belong together.
 #[derive(Clone, Debug, Default)]
 pub struct GallerySection {
-    /// The heading.
+    /// Heading above the pictures.
     pub title: String,
     /// What there is to see.
     pub explanation: String,
-    /// The pictures.
+    /// Pictures, in reading order.
     pub pictures: Vec<GalleryPicture>,
 }
 
-/// One picture.
+/// A picture with its caption.
 #[derive(Clone, Debug)]
 pub struct GalleryPicture {
-    /// A few words.
+    /// Caption above the picture.
     pub name: String,
     /// A sentence, on the page only.
     pub explanation: String,
-    /// The picture.
+    /// Pixels of the picture, at the size at which it is shown.
     pub picture: RgbImage,
 }
 

@@ -85,7 +85,7 @@ fn prediction(index: usize, view: &PredictionView) -> Markup {
             @if let Some((first, address)) = under.first() {
                 div class="compare" style="--cut:50%" {
                     img class="under" src=(address) alt=(format!("{first} of fragment {}", view.id));
-                    img class="over" src=(painted) alt=(format!("Painted ink of fragment {}", view.id));
+                    img class="over" src=(painted) alt=(format!("Predicted ink of fragment {}", view.id));
                     div class="handle" aria-hidden="true" {}
                 }
                 div class="controls" {
@@ -105,7 +105,7 @@ fn prediction(index: usize, view: &PredictionView) -> Markup {
                 p class="caption" { "Left of the line: the ink that the network paints, white where it is sure. Right of it: what lies beneath. Drag the line, or use the sliders and arrow keys." }
             }
             div class="side-by-side" {
-                figure { img src=(painted) alt="Painted ink"; figcaption { "Painted: probability of ink" } }
+                figure { img src=(painted) alt="Predicted ink"; figcaption { "Predicted probability of ink" } }
                 @for (name, address) in &under { figure { img src=(address) alt=(name); figcaption { (name) } } }
             }
             @if !view.scores.is_empty() {

@@ -1,16 +1,16 @@
 use image::{Rgb, RgbImage};
 use ndarray::{Array2, ArrayView3};
 
-/// What training sees at one place, to be painted.
+/// A training sample to be drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleView<'a> {
-    /// Intensities, (z, y, x).
+    /// Normalised intensities, (z, y, x).
     pub volume: ArrayView3<'a, f32>,
     /// Ink, 0 to 1, (y, x).
     pub labels: &'a Array2<f32>,
     /// 1 on papyrus, 0 elsewhere, (y, x).
     pub validity: &'a Array2<f32>,
-    /// The intensities that are painted black and white.
+    /// The intensities that are drawn black and white.
     pub levels: [f32; 2],
 }
 
@@ -23,7 +23,7 @@ const GAP: u32 = 3;
 /// Pixels by which a layer is high in the section.
 const LAYER_HEIGHT: usize = 3;
 
-/// Paints the middle layer, with its ink in orange and what is no papyrus darkened, and under it the
+/// Draws the middle layer, with its ink in orange and what is no papyrus darkened, and under it the
 /// section through its middle row, first layer on top.
 pub fn sample_picture(view: SampleView) -> RgbImage {
     let (depth, height, width) = view.volume.dim();
@@ -48,7 +48,7 @@ pub fn sample_picture(view: SampleView) -> RgbImage {
 }
 
 impl SampleView<'_> {
-    /// 0 to 255.
+    /// The grey level of a voxel, 0 to 255.
     fn gray(&self, z: usize, y: usize, x: usize) -> f32 {
         let [low, high] = self.levels;
         let share = (self.volume[(z, y, x)] - low) / (high - low).max(1e-6);

@@ -1,4 +1,5 @@
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
+use inkling_fragment::Shrink;
 use ndarray::Array2;
 
 use crate::color_map::viridis;
@@ -7,7 +8,7 @@ use crate::lettering;
 /// A shift map as a picture, with the range that its colours span.
 #[derive(Clone, Debug)]
 pub struct ShiftMap {
-    /// Coloured papyrus on nothing.
+    /// Papyrus in colours of its shift, transparent elsewhere.
     pub picture: RgbaImage,
     /// Shift of the darkest and of the brightest colour, layers.
     pub range: [f32; 2],
@@ -29,7 +30,7 @@ impl ShiftMap {
             }
         }
         for y in 0..height {
-            self.paint_legend_row(&mut whole, y, height, width + GAP);
+            self.draw_legend_row(&mut whole, y, height, width + GAP);
         }
         let [low, high] = self.range;
         for tick in 0..5 {
@@ -45,7 +46,7 @@ impl ShiftMap {
         bytes.into_inner()
     }
 
-    fn paint_legend_row(&self, whole: &mut RgbImage, y: u32, height: u32, left: u32) {
+    fn draw_legend_row(&self, whole: &mut RgbImage, y: u32, height: u32, left: u32) {
         let share = 1.0 - (y as f32 + 0.5) / height as f32;
         let color = Rgb(viridis(share));
         let bins = self.histogram.len();
@@ -73,7 +74,7 @@ const LEAST_HEIGHT: u32 = 96;
 /// Longest side of a picture in a report, in pixels.
 const LONGEST: usize = 480;
 
-/// Paints `shifts` (y, x; layers) where `mask` is set, from the lowest to the highest.
+/// Draws `shifts` (y, x; layers) where `mask` is set, from the lowest to the highest.
 pub fn shift_map(shifts: &Array2<f32>, mask: &Array2<bool>) -> ShiftMap {
     let values = || {
         shifts
@@ -86,11 +87,11 @@ pub fn shift_map(shifts: &Array2<f32>, mask: &Array2<bool>) -> ShiftMap {
         |(low, high), (&v, _)| (low.min(v), high.max(v)),
     );
     let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
-    let width = (high - low).max(1e-6);
+    let range = (high - low).max(1e-6);
     let mut histogram = vec![0.0; 24];
     let mut count = 0.0;
     for (&value, _) in values() {
-        let bin = ((value - low) / width * 24.0) as usize;
+        let bin = ((value - low) / range * 24.0) as usize;
         histogram[bin.min(23)] += 1.0;
         count += 1.0;
     }
@@ -98,13 +99,13 @@ pub fn shift_map(shifts: &Array2<f32>, mask: &Array2<bool>) -> ShiftMap {
         .iter_mut()
         .for_each(|bin| *bin /= f64::max(count, 1.0));
     let (rows, columns) = shifts.dim();
-    let shrink = rows.max(columns).div_ceil(LONGEST).max(1);
-    let size = ((columns / shrink).max(1), (rows / shrink).max(1));
-    let picture = RgbaImage::from_fn(size.0 as u32, size.1 as u32, |x, y| {
-        let place = (y as usize * shrink, x as usize * shrink);
+    let shrink = Shrink::to([rows, columns], LONGEST);
+    let [height, width] = shrink.size.map(|side| side as u32);
+    let picture = RgbaImage::from_fn(width, height, |x, y| {
+        let place = shrink.block([y, x].map(|at| at as usize));
         match mask[place] && shifts[place].is_finite() {
             true => {
-                let [r, g, b] = viridis((shifts[place] - low) / width);
+                let [r, g, b] = viridis((shifts[place] - low) / range);
                 Rgba([r, g, b, 255])
             }
             false => Rgba([0, 0, 0, 0]),

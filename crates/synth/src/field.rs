@@ -44,7 +44,7 @@ fn ease(t: f32) -> f32 {
     t * t * t * (t * (6.0 * t - 15.0) + 10.0)
 }
 
-/// splitmix64's finaliser.
+/// A hash of 64 bits: splitmix64's step and finaliser (Steele, Lea and Flood 2014).
 pub fn mix(value: u64) -> u64 {
     let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

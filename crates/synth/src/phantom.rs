@@ -18,7 +18,7 @@ const NOISE: f32 = 0.34;
 const GAIN: f32 = 0.16;
 const FIBRES: [f32; 2] = [0.13, 0.15];
 
-/// A phantom's plan: everything but the voxels, which follow from it block by block.
+/// A phantom fragment: everything but the voxels, which are computed block by block.
 pub struct Phantom {
     settings: PhantomSettings,
     /// Where there is papyrus, (y, x).
@@ -34,7 +34,7 @@ pub struct Phantom {
 }
 
 impl Phantom {
-    /// Plans a phantom.
+    /// Draws the mask, the text and the depth of a phantom; voxels are made by [`rows`](Self::rows).
     pub fn new(settings: &PhantomSettings) -> Self {
         let size = (settings.height, settings.width);
         let mask = outline(settings);
@@ -51,7 +51,7 @@ impl Phantom {
         }
     }
 
-    /// Depth, height and width.
+    /// Layers, rows and columns.
     pub fn shape(&self) -> [usize; 3] {
         let settings = &self.settings;
         [settings.depth, settings.height, settings.width]
@@ -145,7 +145,7 @@ impl Phantom {
     }
 }
 
-/// One column of voxels.
+/// What the voxels of one pixel are computed from.
 #[derive(Clone, Copy)]
 struct Column {
     papyrus: bool,

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PhantomSettings {
-    /// Height in pixels.
+    /// Rows of pixels.
     pub height: usize,
-    /// Width in pixels.
+    /// Columns of pixels.
     pub width: usize,
-    /// Layers.
+    /// Layers of the scan.
     pub depth: usize,
     /// Everything random follows from it.
     pub seed: u64,

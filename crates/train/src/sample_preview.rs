@@ -51,29 +51,3 @@ fn stretched(image: ArrayView2<f32>) -> Array2<u8> {
     let range = (high - low).max(f32::MIN_POSITIVE);
     image.mapv(|value| gray((value - low) / range))
 }
-
-/// `picture` shrunk by a whole factor, by means, to at most `side` px each way.
-pub(crate) fn shrunk(picture: &Array2<u8>, side: usize) -> Array2<u8> {
-    let (height, width) = picture.dim();
-    let factor = height.max(width).div_ceil(side).max(1);
-    let size = (height.div_ceil(factor), width.div_ceil(factor));
-    Array2::from_shape_fn(size, |(y, x)| {
-        let rows = y * factor..height.min((y + 1) * factor);
-        let columns = x * factor..width.min((x + 1) * factor);
-        let block = picture.slice(ndarray::s![rows, columns]);
-        let sum: u32 = block.iter().map(|&value| u32::from(value)).sum();
-        (sum / block.len() as u32) as u8
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shrinking_takes_means_to_the_very_edge() {
-        let picture = ndarray::array![[0, 2, 9], [4, 6, 9], [1, 3, 200]];
-        assert_eq!(shrunk(&picture, 2), ndarray::array![[3, 9], [2, 200]]);
-        assert_eq!(shrunk(&picture, 3), picture);
-    }
-}

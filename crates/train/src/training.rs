@@ -4,7 +4,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_augment::Sample;
-use inkling_fragment::catch_panic;
+use inkling_fragment::{Shrink, catch_panic};
 use inkling_model::{ModelSettings, Network, save, seed_generator};
 
 use crate::batch::Batch;
@@ -19,7 +19,7 @@ use crate::model_ema::ModelEma;
 use crate::optimizer::{NamedGradients, Optimizer};
 use crate::run::{Epoch, Run};
 use crate::running_stats_backup::RunningStatsBackup;
-use crate::sample_preview::{SamplePreview, shrunk};
+use crate::sample_preview::SamplePreview;
 use crate::weight_sum::weight_sum;
 use crate::{
     Error, Progress, Ranks, RunFingerprint, TrainSettings, TrainingSet, Validate, Validation,
@@ -313,7 +313,8 @@ impl Training<'_> {
         let precision = validation.average_precision;
         events.scalar("validation/average precision", step, precision)?;
         for (name, picture) in validate.pictures() {
-            let picture = shrunk(picture, LARGEST_PICTURE);
+            let size = [picture.nrows(), picture.ncols()];
+            let picture = Shrink::to(size, LARGEST_PICTURE).means(picture);
             events.picture(&format!("validation/{name}"), step, &picture)?;
         }
         Ok(())

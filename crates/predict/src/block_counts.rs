@@ -1,0 +1,109 @@
+use ndarray::{Array2, s};
+
+use crate::distortion::Distortion;
+use crate::metrics::Metrics;
+use crate::score::Labelled;
+use crate::skeleton::skeleton;
+use crate::{Error, Threshold};
+
+/// What the metrics of a part of a sheet are made of. Counts of several parts add up to those of the
+/// whole, so that parts can be drawn again and again.
+#[derive(Clone, Debug)]
+pub struct BlockCounts {
+    /// Pixels of papyrus per level of the 8-bit image, on bare papyrus and on ink.
+    levels: [[u64; 256]; 2],
+    /// Pixels of the ink's skeleton: those found, and all.
+    skeleton: [u64; 2],
+    distortion: Distortion,
+}
+
+impl Default for BlockCounts {
+    fn default() -> Self {
+        Self {
+            levels: [[0; 256]; 2],
+            skeleton: [0; 2],
+            distortion: Distortion::default(),
+        }
+    }
+}
+
+impl BlockCounts {
+    /// The counts of every block of `side` px that holds papyrus, row by row, at a threshold.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for images of different sizes.
+    pub fn of_blocks(
+        sheet: Labelled,
+        threshold: Threshold,
+        side: usize,
+    ) -> Result<Vec<Self>, Error> {
+        sheet.check()?;
+        let called = threshold.ink(sheet.image);
+        let ink = sheet.labels & sheet.mask;
+        let thin = skeleton(&ink);
+        let (height, width) = sheet.image.dim();
+        let mut blocks = Vec::new();
+        for y in (0..height).step_by(side.max(1)) {
+            for x in (0..width).step_by(side.max(1)) {
+                let place = [y..height.min(y + side), x..width.min(x + side)];
+                let mut block = Self::default();
+                block.count_pixels(sheet, &called, &thin, &place);
+                block.distortion = Distortion::of(&called, &ink, sheet.mask, &place);
+                blocks.extend((block.pixels() > 0).then_some(block));
+            }
+        }
+        Ok(blocks)
+    }
+
+    fn count_pixels(
+        &mut self,
+        sheet: Labelled,
+        called: &Array2<bool>,
+        thin: &Array2<bool>,
+        [rows, columns]: &[std::ops::Range<usize>; 2],
+    ) {
+        let place = s![rows.clone(), columns.clone()];
+        let images = sheet.image.slice(place);
+        for ((y, x), &level) in images.indexed_iter() {
+            let at = (rows.start + y, columns.start + x);
+            if !sheet.mask[at] {
+                continue;
+            }
+            self.levels[usize::from(sheet.labels[at])][usize::from(level)] += 1;
+            if thin[at] {
+                self.skeleton[0] += u64::from(called[at]);
+                self.skeleton[1] += 1;
+            }
+        }
+    }
+
+    /// Adds another part's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (own, others) in self.levels.iter_mut().zip(&other.levels) {
+            own.iter_mut()
+                .zip(others)
+                .for_each(|(own, count)| *own += count);
+        }
+        for (own, count) in self.skeleton.iter_mut().zip(other.skeleton) {
+            *own += count;
+        }
+        self.distortion.add(other.distortion);
+    }
+
+    /// The counts of all parts together.
+    pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        parts.into_iter().for_each(|part| sum.add(part));
+        sum
+    }
+
+    /// Pixels of papyrus.
+    pub fn pixels(&self) -> u64 {
+        self.levels.iter().flatten().sum()
+    }
+
+    /// The metrics at the threshold of the skeleton and the distortion, which must be this one.
+    pub fn metrics(&self, threshold: Threshold) -> Metrics {
+        Metrics::new(&self.levels, self.skeleton, self.distortion, threshold)
+    }
+}
