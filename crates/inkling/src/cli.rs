@@ -72,6 +72,8 @@ pub enum Command {
     Threshold(Threshold),
     /// Scores a prediction against labels: F0.5 and more.
     Score(Score),
+    /// Compares two maps of one sheet: how they agree, and which is nearer to labels.
+    Compare(Compare),
     /// Writes predictions as the competition's run lengths.
     Submit(Submit),
     /// Passes patches through a network, to compare it with others or to time it.
@@ -560,9 +562,38 @@ pub struct Score {
     /// A probability, or `sweep` to try them all.
     #[arg(long, default_value = "0.5", value_name = "P|sweep")]
     pub threshold: String,
+    /// Side of the blocks that the metrics' 95 % intervals are drawn by, in pixels.
+    #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub block: u32,
     /// Scores every square of so many pixels, too.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub regions: Option<u32>,
+    /// What is ink in the labels.
+    #[command(flatten)]
+    pub reading: LabelReading,
+}
+
+/// Flags of `compare`.
+#[derive(Args)]
+pub struct Compare {
+    /// A probability image.
+    #[arg(value_name = "FIRST")]
+    pub first: PathBuf,
+    /// Another of the same sheet.
+    #[arg(value_name = "SECOND")]
+    pub second: PathBuf,
+    /// The papyrus mask; without one, all pixels count that are above 0 in the first map.
+    #[arg(long, value_name = "PNG")]
+    pub mask: Option<PathBuf>,
+    /// Ink labels: metrics of both maps against them, and their difference.
+    #[arg(long, value_name = "PNG")]
+    pub labels: Option<PathBuf>,
+    /// From which probability on a pixel is ink; or a file of `threshold`.
+    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
+    pub threshold: String,
+    /// Side of the blocks that 95 % intervals are drawn by, in pixels.
+    #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub block: u32,
     /// What is ink in the labels.
     #[command(flatten)]
     pub reading: LabelReading,

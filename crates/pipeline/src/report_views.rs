@@ -2,10 +2,13 @@
 
 use inkling_align::FragmentCurves;
 use inkling_fragment::{Fragment, Region, Volume};
-use inkling_predict::{Threshold, score};
+use inkling_predict::{BlockCounts, Intervals, Labelled, Threshold, score};
 use inkling_report::{Figure, FragmentCurve, PredictionView, TrainingView};
 use inkling_train::Epoch;
 use ndarray::{Array2, Axis};
+
+/// Side of the blocks that intervals are drawn by, in pixels.
+const BLOCK: usize = 256;
 
 /// One number for the head of a report.
 pub fn figure(name: &str, value: String, explanation: String) -> Figure {
@@ -42,7 +45,7 @@ pub fn prediction_view(
         Some(labels) => {
             let score = score(&probability, labels, &mask, Threshold::HALF)?;
             let line = |name: &str, value: f64| (name.to_owned(), format!("{value:.3}"));
-            vec![
+            let mut lines = vec![
                 line("F0.5 at 0.5", score.f05),
                 line("precision", score.precision),
                 line("recall", score.recall),
@@ -50,7 +53,10 @@ pub fn prediction_view(
                 line("its threshold", score.best_threshold),
                 line("average precision", score.average_precision),
                 line("Brier score", score.brier),
-            ]
+                line("calibration error", score.calibration_error),
+            ];
+            lines.extend(further_metrics(&probability, labels, &mask)?);
+            lines
         }
         None => Vec::new(),
     };
@@ -63,6 +69,32 @@ pub fn prediction_view(
         probability,
         scores,
     })
+}
+
+/// Metrics that are not in a score, with 95 % intervals by blocks.
+fn further_metrics(
+    image: &Array2<u8>,
+    labels: &Array2<bool>,
+    mask: &Array2<bool>,
+) -> anyhow::Result<Vec<(String, String)>> {
+    let sheet = Labelled {
+        image,
+        labels,
+        mask,
+    };
+    let blocks = BlockCounts::of_blocks(sheet, Threshold::HALF, BLOCK)?;
+    let metrics = Intervals::of_metrics(&blocks, Threshold::HALF, 0);
+    let further = [
+        "auc",
+        "balanced_accuracy",
+        "dice",
+        "pseudo_f_measure",
+        "drd",
+    ];
+    let figures = further.iter().filter_map(|name| metrics.get(name));
+    Ok(figures
+        .map(|figure| (figure.title().to_owned(), figure.to_string()))
+        .collect())
 }
 
 /// The scan's middle layer, stretched over the range of its papyrus.

@@ -1,5 +1,8 @@
-use ndarray::{Array2, s};
+use std::ops::Range;
 
+use ndarray::{Array2, Zip, s};
+
+use crate::blocks::blocks;
 use crate::distortion::Distortion;
 use crate::metrics::Metrics;
 use crate::score::Labelled;
@@ -41,40 +44,54 @@ impl BlockCounts {
         let called = threshold.ink(sheet.image);
         let ink = sheet.labels & sheet.mask;
         let thin = skeleton(&ink);
-        let (height, width) = sheet.image.dim();
-        let mut blocks = Vec::new();
-        for y in (0..height).step_by(side.max(1)) {
-            for x in (0..width).step_by(side.max(1)) {
-                let place = [y..height.min(y + side), x..width.min(x + side)];
-                let mut block = Self::default();
-                block.count_pixels(sheet, &called, &thin, &place);
-                block.distortion = Distortion::of(&called, &ink, sheet.mask, &place);
-                blocks.extend((block.pixels() > 0).then_some(block));
-            }
-        }
-        Ok(blocks)
+        let counts = blocks(sheet.image.dim(), side).map(|place| {
+            let mut block = Self::default();
+            block.count_levels(sheet, &place);
+            block.count_skeleton(&called, &thin, &place);
+            block.distortion = Distortion::of(&called, &ink, sheet.mask, &place);
+            block
+        });
+        Ok(counts.filter(|block| block.pixels() > 0).collect())
     }
 
-    fn count_pixels(
+    /// The same of the pixels' levels alone: the pseudo F-measure and the distortion, which take by far
+    /// the longest, are then none.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for images of different sizes.
+    pub fn levels_of_blocks(sheet: Labelled, side: usize) -> Result<Vec<Self>, Error> {
+        sheet.check()?;
+        let counts = blocks(sheet.image.dim(), side).map(|place| {
+            let mut block = Self::default();
+            block.count_levels(sheet, &place);
+            block
+        });
+        Ok(counts.filter(|block| block.pixels() > 0).collect())
+    }
+
+    fn count_levels(&mut self, sheet: Labelled, [rows, columns]: &[Range<usize>; 2]) {
+        let place = s![rows.clone(), columns.clone()];
+        Zip::from(sheet.image.slice(place))
+            .and(sheet.labels.slice(place))
+            .and(sheet.mask.slice(place))
+            .for_each(|&level, &ink, &papyrus| {
+                self.levels[usize::from(ink)][usize::from(level)] += u64::from(papyrus);
+            });
+    }
+
+    fn count_skeleton(
         &mut self,
-        sheet: Labelled,
         called: &Array2<bool>,
         thin: &Array2<bool>,
-        [rows, columns]: &[std::ops::Range<usize>; 2],
+        [rows, columns]: &[Range<usize>; 2],
     ) {
         let place = s![rows.clone(), columns.clone()];
-        let images = sheet.image.slice(place);
-        for ((y, x), &level) in images.indexed_iter() {
-            let at = (rows.start + y, columns.start + x);
-            if !sheet.mask[at] {
-                continue;
-            }
-            self.levels[usize::from(sheet.labels[at])][usize::from(level)] += 1;
-            if thin[at] {
-                self.skeleton[0] += u64::from(called[at]);
-                self.skeleton[1] += 1;
-            }
-        }
+        Zip::from(called.slice(place))
+            .and(thin.slice(place))
+            .for_each(|&called, &thin| {
+                self.skeleton[0] += u64::from(called && thin);
+                self.skeleton[1] += u64::from(thin);
+            });
     }
 
     /// Adds another part's counts.

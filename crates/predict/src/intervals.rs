@@ -1,60 +1,124 @@
+use std::fmt;
+
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
-use crate::{BlockCounts, Metrics, Threshold};
+use crate::{BlockCounts, Threshold};
 
 /// Fewest blocks that an interval can be drawn from.
-const FEWEST_BLOCKS: usize = 8;
+pub const FEWEST_BLOCKS: usize = 8;
 /// Times that as many blocks as there are are drawn.
 const DRAWS: usize = 1_000;
 /// Share of the draws below an interval, and above it.
 const TAIL: f64 = 0.025;
 
-/// A metric's value and its 95 % bootstrap interval.
+/// A figure's name and value; none where it cannot be said.
+pub type NamedFigure = (&'static str, Option<f64>);
+
+/// A figure's value and its 95 % bootstrap interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
-    /// The metric's name, as in [`Metrics`].
+    /// The figure's name.
+    #[serde(skip)]
     pub name: &'static str,
     /// Its value over all blocks; none where it cannot be said.
     pub value: Option<f64>,
-    /// Lowest and highest value; none with fewer than eight blocks or where a quarter of the draws has no
-    /// value.
+    /// Lowest and highest value; none with fewer than [`FEWEST_BLOCKS`] or where a quarter of the draws
+    /// has no value.
     pub interval: Option<[f64; 2]>,
 }
 
-/// Every metric over `blocks` with its interval: blocks are drawn with replacement, as many as there
-/// are, since neighbouring pixels say the same and blocks hardly do. The same `seed` gives the same
-/// intervals.
-pub fn intervals(blocks: &[BlockCounts], threshold: Threshold, seed: u64) -> Vec<Interval> {
-    let whole = BlockCounts::sum(blocks).metrics(threshold);
-    let draws: Vec<Metrics> = match blocks.len() < FEWEST_BLOCKS {
-        true => Vec::new(),
-        false => draws(blocks, threshold, seed),
-    };
-    let interval = |(index, (name, value)): (usize, (&'static str, Option<f64>))| {
-        let drawn = draws.iter().filter_map(|metrics| metrics.named()[index].1);
-        Interval {
-            name,
-            value,
-            interval: middle(drawn.collect()),
+impl Interval {
+    /// Its name for people.
+    pub fn title(&self) -> &'static str {
+        match self.name {
+            "f05" => "F0.5",
+            "auc" => "AUC",
+            "average_precision" => "average precision",
+            "balanced_accuracy" => "balanced accuracy",
+            "dice" => "Dice",
+            "pseudo_f_measure" => "pseudo F-measure",
+            "drd" => "DRD",
+            "ink_share" => "share of ink",
+            "ink_share_first" => "share of ink, first map",
+            "ink_share_second" => "share of ink, second map",
+            "mean_absolute_difference" => "mean absolute difference",
+            "kappa" => "Cohen's kappa",
+            name => name,
         }
-    };
-    whole
-        .named()
-        .into_iter()
-        .enumerate()
-        .map(interval)
-        .collect()
+    }
 }
 
-fn draws(blocks: &[BlockCounts], threshold: Threshold, seed: u64) -> Vec<Metrics> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut draw = |_| {
-        let chosen = (0..blocks.len()).map(|_| &blocks[random.random_range(0..blocks.len())]);
-        BlockCounts::sum(chosen).metrics(threshold)
-    };
-    (0..DRAWS).map(&mut draw).collect()
+impl fmt::Display for Interval {
+    /// As `0.812 (0.744 to 0.871)`.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (self.value, self.interval) {
+            (Some(value), Some([low, high])) => write!(f, "{value:.3} ({low:.3} to {high:.3})"),
+            (Some(value), None) => write!(f, "{value:.3}"),
+            (None, _) => f.write_str("undefined"),
+        }
+    }
+}
+
+/// Figures of a sheet with their intervals, in a fixed order. As JSON, an object with an entry `value`,
+/// `interval` per name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intervals(Vec<Interval>);
+
+impl Intervals {
+    /// The `figures` of `blocks` with their intervals: blocks are drawn with replacement, as many as there
+    /// are, since neighbouring pixels say the same and blocks hardly do. The same `seed` draws the same
+    /// blocks, whatever the figures. `figures` gives the same names for all blocks and for some.
+    pub fn of<B>(blocks: &[B], seed: u64, figures: impl Fn(&[&B]) -> Vec<NamedFigure>) -> Self {
+        let whole = figures(&blocks.iter().collect::<Vec<_>>());
+        let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); whole.len()];
+        if blocks.len() >= FEWEST_BLOCKS {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            for _ in 0..DRAWS {
+                let any = (0..blocks.len()).map(|_| &blocks[random.random_range(0..blocks.len())]);
+                let found = figures(&any.collect::<Vec<_>>());
+                for (values, (_, value)) in drawn.iter_mut().zip(found) {
+                    values.extend(value);
+                }
+            }
+        }
+        let interval = |((name, value), drawn)| Interval {
+            name,
+            value,
+            interval: middle(drawn),
+        };
+        Self(whole.into_iter().zip(drawn).map(interval).collect())
+    }
+
+    /// The metrics of a map against labels, at the threshold that `blocks` were counted at.
+    pub fn of_metrics(blocks: &[BlockCounts], threshold: Threshold, seed: u64) -> Self {
+        Self::of(blocks, seed, |drawn| {
+            let whole = BlockCounts::sum(drawn.iter().copied());
+            whole.metrics(threshold).named().to_vec()
+        })
+    }
+
+    /// The figure of this name.
+    pub fn get(&self, name: &str) -> Option<&Interval> {
+        self.iter().find(|interval| interval.name == name)
+    }
+
+    /// All figures, in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Interval> {
+        self.0.iter()
+    }
+}
+
+impl Serialize for Intervals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for interval in &self.0 {
+            map.serialize_entry(interval.name, interval)?;
+        }
+        map.end()
+    }
 }
 
 /// From the quantile of one tail to that of the other.
@@ -90,13 +154,18 @@ mod tests {
     #[test]
     fn intervals_hold_their_values_and_follow_from_the_seed() {
         let blocks = blocks(16);
-        let found = intervals(&blocks, Threshold::HALF, 3);
-        assert_eq!(found, intervals(&blocks, Threshold::HALF, 3));
-        assert_eq!(found.len(), 6);
-        for metric in found {
+        let found = Intervals::of_metrics(&blocks, Threshold::HALF, 3);
+        assert_eq!(found, Intervals::of_metrics(&blocks, Threshold::HALF, 3));
+        assert_eq!(found.iter().len(), 8);
+        for metric in found.iter() {
             let (value, [low, high]) = (metric.value.unwrap(), metric.interval.unwrap());
             assert!(low < value && value < high, "{metric:?}");
         }
+        let json = serde_json::to_value(&found).unwrap();
+        assert_eq!(
+            json["auc"]["value"].as_f64(),
+            found.get("auc").unwrap().value
+        );
     }
 
     /// The standard error of a mean of equal blocks, from theory: the interval is 3.92 of them wide.
@@ -109,7 +178,8 @@ mod tests {
         let mean = values.iter().sum::<f64>() / count;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
         let expected = 3.92 * (variance / count).sqrt();
-        let [low, high] = intervals(&blocks, Threshold::HALF, 1)[2].interval.unwrap();
+        let found = Intervals::of_metrics(&blocks, Threshold::HALF, 1);
+        let [low, high] = found.get("balanced_accuracy").unwrap().interval.unwrap();
         assert!(
             ((high - low) / expected - 1.0).abs() < 0.25,
             "{}",
@@ -119,11 +189,21 @@ mod tests {
 
     #[test]
     fn few_blocks_have_no_interval() {
-        let found = intervals(&blocks(64), Threshold::HALF, 1);
-        assert!(
-            found
-                .iter()
-                .all(|metric| metric.interval.is_none() && metric.value.is_some())
-        );
+        let found = Intervals::of_metrics(&blocks(64), Threshold::HALF, 1);
+        let mut metrics = found.iter();
+        assert!(metrics.all(|metric| metric.interval.is_none() && metric.value.is_some()));
+    }
+
+    #[test]
+    fn figures_are_printed_with_what_is_known() {
+        let interval = |value, interval| Interval {
+            name: "auc",
+            value,
+            interval,
+        };
+        let some = interval(Some(0.81249), Some([0.7, 0.9]));
+        assert_eq!(some.to_string(), "0.812 (0.700 to 0.900)");
+        assert_eq!(interval(Some(0.5), None).to_string(), "0.500");
+        assert_eq!(interval(None, None).to_string(), "undefined");
     }
 }

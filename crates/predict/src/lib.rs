@@ -23,10 +23,13 @@
 //! # Ok::<(), inkling_predict::Error>(())
 //! ```
 
+mod agreement;
 mod batch_backoff;
 mod blend;
 mod block_counts;
+mod blocks;
 mod channels;
+mod comparison;
 mod distortion;
 mod error;
 mod held_out;
@@ -50,12 +53,14 @@ mod tiles;
 mod tta;
 mod validator;
 
+pub use agreement::AgreementCounts;
 pub use blend::{Blend, Rows, spline_weights};
 pub use block_counts::BlockCounts;
 pub use channels::Channels;
+pub use comparison::{AgainstLabels, Comparison};
 pub use error::Error;
 pub use held_out::HeldOut;
-pub use intervals::{Interval, intervals};
+pub use intervals::{FEWEST_BLOCKS, Interval, Intervals, NamedFigure};
 pub use member::Member;
 pub use metrics::Metrics;
 pub use plan::{ModelSpec, PredictionSpec, Shard};

@@ -2,11 +2,14 @@ use serde::Serialize;
 
 use crate::Threshold;
 use crate::distortion::Distortion;
+use crate::score::f_beta;
 
-/// How a prediction agrees with labels, beside F0.5, over papyrus pixels. What cannot be said of these
+/// How a prediction agrees with labels, over papyrus pixels. What cannot be said of these
 /// pixels, as the area under a curve without ink, is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Metrics {
+    /// F0.5, 0 to 1; none without labelled ink.
+    pub f05: Option<f64>,
     /// Area under the receiver operating characteristic, 0 to 1; half is chance.
     pub auc: Option<f64>,
     /// Area under the precision–recall curve: the sum of precision times the rise of recall.
@@ -20,6 +23,8 @@ pub struct Metrics {
     pub pseudo_f_measure: Option<f64>,
     /// Distance reciprocal distortion (Lu, Kot and Shi 2004): 0 is perfect, without upper bound.
     pub drd: Option<f64>,
+    /// Share of the papyrus that is called ink, 0 to 1; needs no labels.
+    pub ink_share: Option<f64>,
 }
 
 impl Metrics {
@@ -40,7 +45,9 @@ impl Metrics {
         let called = right + wrong;
         let pseudo_recall = (skeleton > 0).then(|| found as f64 / skeleton as f64);
         let precision = if called > 0.0 { right / called } else { 0.0 };
+        let recall = (positives > 0.0).then(|| right / positives);
         Self {
+            f05: recall.map(|recall| f_beta(precision, recall)),
             auc: both.then(|| auc(bare, ink) / (positives * negatives)),
             average_precision: (positives > 0.0).then(|| average_precision(bare, ink)),
             balanced_accuracy: both
@@ -48,18 +55,21 @@ impl Metrics {
             dice: (called + positives > 0.0).then(|| 2.0 * right / (called + positives)),
             pseudo_f_measure: pseudo_recall.map(|recall| f1(precision, recall)),
             drd: distortion.value(),
+            ink_share: (positives + negatives > 0.0).then(|| called / (positives + negatives)),
         }
     }
 
     /// All of them with their names, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, Option<f64>); 6] {
+    pub fn named(&self) -> [(&'static str, Option<f64>); 8] {
         [
+            ("f05", self.f05),
             ("auc", self.auc),
             ("average_precision", self.average_precision),
             ("balanced_accuracy", self.balanced_accuracy),
             ("dice", self.dice),
             ("pseudo_f_measure", self.pseudo_f_measure),
             ("drd", self.drd),
+            ("ink_share", self.ink_share),
         ]
     }
 }

@@ -278,7 +278,7 @@ fn rates((ink, called): (u64, u64), positives: f64) -> (f64, f64) {
     (precision, ink as f64 / positives)
 }
 
-fn f_beta(precision: f64, recall: f64) -> f64 {
+pub(crate) fn f_beta(precision: f64, recall: f64) -> f64 {
     let weight = BETA * BETA;
     let divisor = weight * precision + recall;
     match divisor > 0.0 {

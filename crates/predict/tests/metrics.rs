@@ -87,7 +87,7 @@ fn a_perfect_map_has_perfect_figures() {
     let blocks = BlockCounts::of_blocks(sheet, Threshold::HALF, 8).unwrap();
     let metrics = BlockCounts::sum(&blocks).metrics(Threshold::HALF);
     assert_eq!(
-        metrics.named().map(|(_, value)| value),
-        [1.0, 1.0, 1.0, 1.0, 1.0, 0.0].map(Some)
+        metrics.named().map(|(_, value)| value)[..7],
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0].map(Some)
     );
 }

@@ -2,6 +2,7 @@
 
 mod align;
 mod augment;
+mod compare;
 mod config;
 mod curves;
 mod cv;
@@ -57,6 +58,7 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Merge(flags) => merge::run(flags, &context),
         Command::Threshold(flags) => threshold::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),
+        Command::Compare(flags) => compare::run(flags, &context),
         Command::Submit(flags) => submit::run(flags, &context),
         Command::Forward(flags) => forward::run(flags, &context),
         Command::Report(flags) => report::run(flags, &context),

@@ -2,10 +2,11 @@
 
 use inkling_fragment::{read_drawn, read_labels, read_probability};
 use inkling_pipeline::{Context, parse_threshold};
-use inkling_predict::{Labelled, Threshold, score_regions};
+use inkling_predict::{BlockCounts, Intervals, Labelled, Threshold, score_regions};
 use serde_json::Value;
 
 use crate::cli::Score;
+use crate::commands::compare::{say_blocks, say_figures};
 
 pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
     let image = read_probability(&flags.prediction)?;
@@ -34,12 +35,17 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
         }
         figures["sweep"] = serde_json::to_value(&score.sweep)?;
     }
+    let sheet = Labelled {
+        image: &image,
+        labels: &labels,
+        mask: &mask,
+    };
+    let blocks = BlockCounts::of_blocks(sheet, threshold, flags.block as usize)?;
+    let metrics = Intervals::of_metrics(&blocks, threshold, 0);
+    say_blocks(blocks.len(), flags.block as usize, context);
+    say_figures(&format!("metrics at {said}"), &metrics, context);
+    figures["metrics"] = serde_json::to_value(&metrics)?;
     if let Some(side) = flags.regions {
-        let sheet = Labelled {
-            image: &image,
-            labels: &labels,
-            mask: &mask,
-        };
         let regions = score_regions(sheet, threshold, side as usize)?;
         for region in &regions {
             let f05 = region

@@ -22,3 +22,4 @@ mod resume;
 mod safe_files;
 mod test_fragment;
 mod training;
+mod trust;
