@@ -31,23 +31,27 @@ pub fn measure_curves(
     let mut sums = [vec![0_u64; depth], vec![0_u64; depth]];
     let mut counts = [0_u64; 2];
     for_row_blocks(fragment, progress, |first, block| {
-        let kind = |row: usize, x: usize| {
-            let place = (first + row, x);
-            mask[place].then(|| usize::from(labels.as_ref().is_some_and(|ink| ink[place])))
-        };
-        let kinds = Array2::from_shape_fn((block.dim().1, block.dim().2), |(y, x)| kind(y, x));
-        kinds.iter().flatten().for_each(|&kind| counts[kind] += 1);
+        let (_, rows, width) = block.dim();
+        let kinds = [false, true].map(|ink| {
+            Array2::from_shape_fn((rows, width), |(y, x)| {
+                let place = (first + y, x);
+                let is_ink = labels.as_ref().is_some_and(|labels| labels[place]);
+                mask[place] && is_ink == ink
+            })
+            .mapv(|counts| if counts { ALL_BITS } else { 0 })
+        });
+        for (count, kind) in counts.iter_mut().zip(&kinds) {
+            *count += kind.iter().filter(|&&bits| bits != 0).count() as u64;
+        }
         let layers: Vec<[u64; 2]> = block
             .axis_iter(Axis(0))
             .into_par_iter()
             .map(|layer| {
-                let mut sum = [0_u64; 2];
-                for (&value, kind) in layer.iter().zip(&kinds) {
-                    if let Some(kind) = kind {
-                        sum[*kind] += u64::from(value);
-                    }
-                }
-                sum
+                let values = layer.to_slice().expect("a block as it was read");
+                kinds.each_ref().map(|kind| {
+                    let kind = kind.as_slice().expect("an array that was just made");
+                    masked_sum(values, kind)
+                })
             })
             .collect();
         for (z, layer) in layers.iter().enumerate() {
@@ -76,6 +80,22 @@ pub fn measure_curves(
     })
 }
 
+/// Of a pixel that counts.
+const ALL_BITS: u16 = u16::MAX;
+
+/// The sum of all `values` whose `mask` is [`ALL_BITS`]; where it is 0 they do not count.
+fn masked_sum(values: &[u16], mask: &[u16]) -> u64 {
+    // As many of the largest values as a u32 holds.
+    const FITTING: usize = 1 << 16;
+    let parts = values.chunks(FITTING).zip(mask.chunks(FITTING));
+    parts
+        .map(|(values, mask)| {
+            let counted = values.iter().zip(mask).map(|(value, mask)| value & mask);
+            u64::from(counted.map(u32::from).sum::<u32>())
+        })
+        .sum()
+}
+
 /// Bytes of voxels read at once.
 const BLOCK_BYTES: usize = 64 << 20;
 
@@ -94,4 +114,18 @@ fn for_row_blocks(
         progress(end as u64, height as u64);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_count_only_what_the_mask_lets_through() {
+        assert_eq!(masked_sum(&[5, 7, 9], &[ALL_BITS, 0, ALL_BITS]), 14);
+        // More than a u32 holds.
+        let bright = vec![u16::MAX; 200_000];
+        let all = vec![ALL_BITS; bright.len()];
+        assert_eq!(masked_sum(&bright, &all), 200_000 * 65_535);
+    }
 }

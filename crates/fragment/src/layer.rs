@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ndarray::ArrayViewMut2;
+use ndarray::{ArrayViewMut1, ArrayViewMut2};
 
 use crate::chunk_cache::{ChunkCache, Decoded};
 use crate::float_range::FloatRange;
@@ -299,7 +299,7 @@ impl Layer {
                 let from = from..from + columns.len();
                 let target = columns.start - x.start..columns.end - x.start;
                 let target = out.slice_mut(ndarray::s![row - y.start, target]);
-                let copied = copy_line(&decoded, from, target.into_iter());
+                let copied = copy_line(&decoded, from, target);
                 copied
                     .ok_or_else(|| self.damaged("a strip or tile that is too short".to_owned()))?;
             }
@@ -502,7 +502,10 @@ impl Layer {
             read_at(file, &mut bytes, offset).map_err(Error::io(&self.path))?;
             let lines = first - y.start..first - y.start + together;
             let mut target = out.slice_mut(ndarray::s![lines, target.clone()]);
-            to_sixteen(&bytes, self.stored, target.iter_mut());
+            let row_bytes = bytes.chunks_exact(columns.len() * size);
+            for (row, bytes) in target.rows_mut().into_iter().zip(row_bytes) {
+                to_sixteen(bytes, self.stored, row);
+            }
         }
         Ok(())
     }
@@ -529,38 +532,47 @@ struct Chunk {
 }
 
 /// Copies some values of a band; `None` where it is too short.
-fn copy_line<'a>(
-    decoded: &Decoded,
-    from: Range<usize>,
-    target: impl Iterator<Item = &'a mut u16>,
-) -> Option<()> {
+fn copy_line(decoded: &Decoded, from: Range<usize>, mut target: ArrayViewMut1<u16>) -> Option<()> {
     match decoded {
         Decoded::Eight(voxels) => {
             let line = voxels.as_slice()?.get(from)?;
-            let pairs = target.zip(line);
-            pairs.for_each(|(to, &voxel)| *to = u16::from(voxel) * EIGHT_TO_SIXTEEN);
+            let sixteen = |&voxel: &u8| u16::from(voxel) * EIGHT_TO_SIXTEEN;
+            fill(target, line.iter().map(sixteen));
         }
         Decoded::Sixteen(voxels) => {
             let line = voxels.as_slice()?.get(from)?;
-            target.zip(line).for_each(|(to, &voxel)| *to = voxel);
+            fill(target, line.iter().copied());
         }
-        Decoded::Missing => target.for_each(|to| *to = 0),
+        Decoded::Missing => target.fill(0),
     }
     Some(())
 }
 
-fn to_sixteen<'a>(bytes: &[u8], stored: Stored, target: impl Iterator<Item = &'a mut u16>) {
-    let pair = |b: &[u8]| match stored.big_endian {
-        true => u16::from_be_bytes([b[0], b[1]]),
-        false => u16::from_le_bytes([b[0], b[1]]),
-    };
-    match stored.sample {
-        Sample::Eight => target
-            .zip(bytes)
-            .for_each(|(to, &byte)| *to = u16::from(byte) * EIGHT_TO_SIXTEEN),
-        _ => target
-            .zip(bytes.chunks_exact(2))
-            .for_each(|(to, bytes)| *to = pair(bytes)),
+/// Stored bytes of a row as voxels.
+fn to_sixteen(bytes: &[u8], stored: Stored, row: ArrayViewMut1<u16>) {
+    let (pairs, _) = bytes.as_chunks();
+    match (stored.sample, stored.big_endian) {
+        (Sample::Eight, _) => {
+            let sixteen = |&byte: &u8| u16::from(byte) * EIGHT_TO_SIXTEEN;
+            fill(row, bytes.iter().map(sixteen));
+        }
+        (_, true) => fill(row, pairs.iter().map(|&pair| u16::from_be_bytes(pair))),
+        (_, false) => fill(row, pairs.iter().map(|&pair| u16::from_le_bytes(pair))),
+    }
+}
+
+/// Gives the row its values; over slices the loop becomes vector instructions.
+#[inline]
+fn fill(mut row: ArrayViewMut1<u16>, values: impl Iterator<Item = u16>) {
+    match row.as_slice_mut() {
+        Some(row) => row
+            .iter_mut()
+            .zip(values)
+            .for_each(|(to, value)| *to = value),
+        None => row
+            .iter_mut()
+            .zip(values)
+            .for_each(|(to, value)| *to = value),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inkling_fragment::{LabelOptions, ReadOptions, ZarrVersion};
 use inkling_model::Precision;
-use inkling_pipeline::{ImageFiles, VoxelReading, parse_threshold};
+use inkling_pipeline::{ImageFiles, ImageRegion, VoxelReading, parse_threshold};
 
 /// Detects ink in X-ray scans of carbonised papyrus: aligns the surface in depth, trains networks on
 /// fragments whose ink is known, and predicts the ink of those whose ink is not.
@@ -65,7 +65,7 @@ pub enum Command {
     /// Cross-validation: trains and validates every fold.
     Cv(Cv),
     /// Predicts the ink of fragments.
-    Predict(Predict),
+    Predict(Box<Predict>),
     /// Joins the shards of a prediction.
     Merge(Merge),
     /// Finds the threshold with the best F0.5 on labelled predictions.
@@ -458,6 +458,9 @@ pub struct Predict {
     /// The layers that are read, as FIRST..END; by default those that the model was trained on.
     #[arg(long, value_name = "FIRST..END", value_parser = layers)]
     pub layers: Option<[usize; 2]>,
+    /// The only pixels that are predicted, rows first; the images keep the sheet's size, 0 elsewhere.
+    #[arg(long, value_name = "Y0:Y1,X0:X1")]
+    pub region: Option<ImageRegion>,
     /// Tiles in work at once, each on a thread of its own on a processor, as one batch elsewhere; auto
     /// fits them into --memory.
     #[arg(long, default_value = "auto", value_name = "N|auto")]

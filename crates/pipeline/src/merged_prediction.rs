@@ -92,6 +92,7 @@ pub fn merge_tiles(
         "maps": about["maps"],
         "models": about["models"],
         "settings": about["settings"],
+        "region": about["region"],
         "tiles": plan.tiles,
         "seconds": timings["whole"],
         "timings": timings,

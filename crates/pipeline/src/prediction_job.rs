@@ -19,7 +19,7 @@ use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merg
 use crate::record::read_record;
 use crate::run_fingerprint::data_fingerprint;
 use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
-use crate::{Context, depth_maps};
+use crate::{Context, ImageRegion, depth_maps};
 
 /// Where the shards' tiles are kept, beside the images.
 pub const SHARDS: &str = "parts";
@@ -45,6 +45,8 @@ pub struct PredictionOptions {
     pub out: PathBuf,
     /// Which depth maps the voxels are read through.
     pub maps: Maps,
+    /// The only pixels that are predicted; the images are of the whole sheet's size, 0 elsewhere.
+    pub region: Option<ImageRegion>,
     /// Tiles in work at once.
     pub batch: Batch,
     /// Bytes for the tiles in work and what networks make of them.
@@ -92,16 +94,23 @@ impl<'a> PredictionJob<'a> {
         let maps = maps_folder(options, &fragment, ensemble, context)?;
         let volume = depth_maps::aligned(&fragment, maps.as_deref())?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
-        let mask = fragment.mask()?;
+        let mut mask = fragment.mask()?;
+        let region = match &options.region {
+            Some(region) => {
+                mask = region.of_mask(&mask, fragment.path())?;
+                region.clone()
+            }
+            None => ImageRegion::whole([mask.nrows(), mask.ncols()]),
+        };
         let layers = ensemble.input().layers;
-        let found = Intensities::of(volume.as_ref(), &(layers[0]..layers[1]), &mask)?;
+        let found = Intensities::of(volume.as_ref(), &(layers[0]..layers[1]), &mask, &region)?;
         if let Some(found) = found {
             warn_of_other_intensities(&fragment, found, &ensemble.metadata().intensities);
         }
         let plan = plan(
             &fragment,
             volume.as_ref(),
-            &mask,
+            (&mask, &region),
             &settings,
             options,
             ensemble,
@@ -153,6 +162,7 @@ impl<'a> PredictionJob<'a> {
             "maps": self.maps.as_deref().map(std::path::absolute).transpose()?,
             "models": self.ensemble.describe(),
             "settings": self.settings,
+            "region": self.options.region,
         });
         Ok(TileStore::begin(
             &self.folder(),
@@ -332,7 +342,7 @@ fn check_layers(
 fn plan(
     fragment: &Fragment,
     volume: &dyn Volume,
-    mask: &Array2<bool>,
+    (mask, region): (&Array2<bool>, &ImageRegion),
     settings: &PredictSettings,
     options: &PredictionOptions,
     ensemble: &Ensemble,
@@ -356,7 +366,7 @@ fn plan(
         },
         models: ensemble.planned().to_vec(),
         input: serde_json::to_value(ensemble.input())?,
-        data: data_fingerprint(&[("mask", mask)], volume, ensemble.input().layers)?,
+        data: data_fingerprint(&[("mask", mask)], volume, ensemble.input().layers, region)?,
         version: version.to_owned(),
     };
     plan.tiles = plan.places(mask).len();

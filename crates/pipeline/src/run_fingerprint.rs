@@ -1,12 +1,12 @@
 //! Fingerprints of runs: the settings and the data that their outcome depends on.
 
-use inkling_fragment::{Fragment, Region, Volume, sha256_hex};
+use inkling_fragment::{Fragment, Volume, sha256_hex};
 use inkling_train::RunFingerprint;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
 use crate::fold::Fold;
-use crate::{DataSettings, Recipe, depth_maps};
+use crate::{DataSettings, ImageRegion, Recipe, depth_maps};
 
 /// Rows of voxels that are hashed, evenly spread: enough to notice another scan or other maps,
 /// few enough for scans of hundreds of gigabytes.
@@ -85,11 +85,12 @@ fn fingerprint(recipe: &Recipe, fragment: &Fragment) -> anyhow::Result<String> {
         .iter()
         .filter_map(|(name, image)| Some((*name, image.as_ref()?)))
         .collect();
-    data_fingerprint(&images, volume.as_ref(), recipe.data.layers)
+    let whole = ImageRegion::whole([fragment.height(), fragment.width()]);
+    data_fingerprint(&images, volume.as_ref(), recipe.data.layers, &whole)
 }
 
-/// A SHA-256 in hexadecimal digits of `images`, of the size of `volume`, and of the probed rows of its
-/// layers `first..end`.
+/// A SHA-256 in hexadecimal digits of `images`, of the size of `volume`, and of probed rows of `within`
+/// in its layers `first..end`.
 ///
 /// # Errors
 /// Those of reading.
@@ -97,6 +98,7 @@ pub fn data_fingerprint(
     images: &[(&str, &Array2<bool>)],
     volume: &dyn Volume,
     [first, end]: [usize; 2],
+    within: &ImageRegion,
 ) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
     for (name, image) in images {
@@ -110,8 +112,8 @@ pub fn data_fingerprint(
         hash.update(size.to_le_bytes());
     }
     let layers = first.min(depth)..end.min(depth);
-    for row in (0..PROBED_ROWS).map(|probe| (2 * probe + 1) * height / (2 * PROBED_ROWS)) {
-        let voxels = volume.read(&Region::new(layers.clone(), row..row + 1, 0..width))?;
+    for row in (0..PROBED_ROWS).map(|probe| within.row_of(probe, PROBED_ROWS)) {
+        let voxels = volume.read(&within.line(layers.clone(), row))?;
         hash.update(
             voxels
                 .iter()

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use inkling_fragment::{Error, Fragment, Region, Volume};
-use ndarray::{Array2, Axis};
+use inkling_fragment::{Error, Fragment, Volume};
+use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
+
+use crate::ImageRegion;
 
 /// Rows of voxels that are looked at, evenly spread.
 const ROWS: usize = 16;
@@ -21,8 +23,8 @@ pub struct Intensities {
 }
 
 impl Intensities {
-    /// Those of the layers `z` of `volume` where `papyrus` is set, from some rows; `None` where no
-    /// papyrus lies on them.
+    /// Those of the layers `z` of `volume` where `papyrus` is set, from some rows of `within`; `None`
+    /// where no papyrus lies on them.
     ///
     /// # Errors
     /// Those of reading.
@@ -30,12 +32,13 @@ impl Intensities {
         volume: &dyn Volume,
         z: &Range<usize>,
         papyrus: &Array2<bool>,
+        within: &ImageRegion,
     ) -> Result<Option<Self>, Error> {
-        let (height, width) = papyrus.dim();
+        let papyrus = papyrus.slice(s![.., within.columns.clone()]);
         let mut values = Vec::new();
-        let rows = (0..ROWS).map(|row| (2 * row + 1) * height / (2 * ROWS));
+        let rows = (0..ROWS).map(|row| within.row_of(row, ROWS));
         for y in rows.filter(|&y| papyrus.row(y).iter().any(|&any| any)) {
-            let voxels = volume.read(&Region::new(z.clone(), y..y + 1, 0..width))?;
+            let voxels = volume.read(&within.line(z.clone(), y))?;
             for layer in voxels.index_axis(Axis(1), 0).outer_iter() {
                 let pairs = layer.into_iter().zip(papyrus.row(y));
                 values.extend(pairs.filter_map(|(&value, &papyrus)| papyrus.then_some(value)));
@@ -133,7 +136,7 @@ mod tests {
             }
         });
         let papyrus = Array2::from_shape_fn((64, 50), |(_, x)| x < 40);
-        Intensities::of(&volume, &(2..8), &papyrus)
+        Intensities::of(&volume, &(2..8), &papyrus, &ImageRegion::whole([64, 50]))
             .unwrap()
             .unwrap()
     }
@@ -146,7 +149,10 @@ mod tests {
         assert!((found.p99 - 19_900.0).abs() < 250.0, "{found:?}");
         let nothing = Array2::from_elem((64, 50), false);
         let volume = Array3::zeros((10, 64, 50));
-        assert_eq!(Intensities::of(&volume, &(0..10), &nothing).unwrap(), None);
+        assert_eq!(
+            Intensities::of(&volume, &(0..10), &nothing, &ImageRegion::whole([64, 50])).unwrap(),
+            None
+        );
     }
 
     #[test]

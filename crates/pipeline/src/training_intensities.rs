@@ -4,7 +4,7 @@ use inkling_fragment::Fragment;
 
 use crate::fold::Fold;
 use crate::sheet_warnings::{Intensities, warn_of_other_intensities};
-use crate::{Recipe, depth_maps};
+use crate::{ImageRegion, Recipe, depth_maps};
 
 /// Percentiles of the voxels of each training fragment, in the order of `fragments`; warns of a
 /// fragment, held out or not, that differs much from the training fragments beside it.
@@ -24,7 +24,12 @@ pub fn training_intensities(
             // What reads them says it better.
             continue;
         }
-        let found = Intensities::of(volume.as_ref(), &layers, &fragment.mask()?)?;
+        let found = Intensities::of(
+            volume.as_ref(),
+            &layers,
+            &fragment.mask()?,
+            &ImageRegion::whole([fragment.height(), fragment.width()]),
+        )?;
         sheets.extend(found.map(|found| (index, found)));
     }
     let learnt_from = |without: usize| -> Vec<Intensities> {

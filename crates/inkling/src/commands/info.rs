@@ -1,7 +1,7 @@
 //! Says what folders and files are: a fragment and all that lies beside its layers, a network's
 //! weights, or a result.
 
-use inkling_pipeline::{Context, Intensities};
+use inkling_pipeline::{Context, ImageRegion, Intensities};
 use std::path::Path;
 
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, SideImageKind, Volume as _};
@@ -85,7 +85,12 @@ fn weights(path: &Path) -> anyhow::Result<(Vec<String>, Value)> {
 
 fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
     let mask = fragment.mask()?;
-    let intensities = Intensities::of(fragment, &(0..fragment.depth()), &mask)?;
+    let intensities = Intensities::of(
+        fragment,
+        &(0..fragment.depth()),
+        &mask,
+        &ImageRegion::whole([fragment.height(), fragment.width()]),
+    )?;
     let mut words = words_on_voxels(fragment, intensities);
     let mut images = Map::new();
     for (kind, name) in IMAGES {

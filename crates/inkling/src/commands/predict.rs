@@ -78,6 +78,7 @@ fn options(flags: &Predict) -> anyhow::Result<PredictionOptions> {
             Some("auto") => Maps::Auto { flip: flags.flip },
             Some(folder) => Maps::Folder(PathBuf::from(folder)),
         },
+        region: flags.region.clone(),
         batch: flags.batch.parse()?,
         memory: flags.memory,
         resume: flags.resume,

@@ -70,6 +70,7 @@ fn options(out: &Path) -> PredictionOptions {
     PredictionOptions {
         out: out.to_owned(),
         maps: Maps::None,
+        region: None,
         batch: Batch::Tiles(2),
         memory: 1 << 30,
         resume: false,
@@ -109,6 +110,20 @@ fn shards_that_are_merged_are_the_whole_and_both_have_reports() {
         let image = |folder: &Path| read_gray(folder.join("2.png")).unwrap();
         assert_eq!(image(&whole), image(&parts));
         assert!(image(&whole).iter().any(|&level| level > 0));
+        // A region's pixels are those of the whole sheet, and others stay 0.
+        let folder = phantoms.path("region");
+        let in_region = PredictionOptions {
+            region: Some("20:52,30:70".parse().unwrap()),
+            ..options(&folder)
+        };
+        let region = job(&in_region).whole().unwrap();
+        assert_eq!(region.entry["region"], "20:52,30:70");
+        let (all, some) = (image(&whole), image(&folder));
+        for ((y, x), &level) in some.indexed_iter() {
+            let inside = (20..52).contains(&y) && (30..70).contains(&x);
+            assert_eq!(level, if inside { all[[y, x]] } else { 0 }, "{y}, {x}");
+        }
+        assert!(some.iter().any(|&level| level > 0));
         for folder in [&run, &whole, &parts] {
             let page = std::fs::read_to_string(write_report(folder).unwrap()).unwrap();
             assert!(page.contains("<h1"), "{}", folder.display());
