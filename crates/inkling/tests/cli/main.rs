@@ -18,8 +18,13 @@ mod prediction_mistakes;
 #[cfg(feature = "mpi")]
 mod ranks;
 mod recipes;
+mod remote_segments;
 mod resume;
 mod safe_files;
+// That of the readers' own tests, which need more of it.
+#[expect(dead_code)]
+#[path = "../../../fragment/tests/remote/server.rs"]
+mod server;
 mod test_fragment;
 mod training;
 mod trust;
