@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Depth fits by scipy, as the write-up describes them, for the tests of `inkling-align`.
+"""Depth fits by scipy, as the reference solution describes them, for the tests of `inkling-align`.
 
 Writes crates/align/tests/data/fits.json: patches' curves with the shift that
 `scipy.optimize.least_squares` finds against the sheet's own curve, and sheets' curves with the

@@ -6,7 +6,7 @@
 writes crates/augment/tests/data/{transforms,draws,lines}.json:
 
 - transforms: each transform at given parameters, on a volume that both sides can compute, as
-  albumentations 1.3.1 (the write-up's time) and OpenCV do it; the x-axis rotation by scipy;
+  albumentations 1.3.1 (the reference solution's time) and OpenCV do it; the x-axis rotation by scipy;
 - draws: means, deviations and quantiles of 10,000 draws of each transform's parameters;
 - lines: the pixels that OpenCV's `line` sets in kernels of 3, 5 and 7 px, for all pairs of ends.
 """

@@ -5,7 +5,7 @@
 
 Makes a phantom, then times, on two threads:
 - fits: `inkling align` against `scipy.optimize.least_squares` + `interp1d`, per patch (scipy fits
-  patches of 256 px of the halved volume one after the other, as the write-up does);
+  patches of 256 px of the halved volume one after the other, as the reference solution does);
 - the warp of 31 layers: `inkling warp`, which also reads and writes the files, against
   `scipy.ndimage.geometric_transform` with a mapping compiled from C, in memory;
 - `inkling align` of a large fragment: the share of the time spent reading, and peak memory.

@@ -3,7 +3,7 @@
 
     oracles/bench_train.py target/release/inkling [--steps 12] [--rounds 3] [--no-operations]
 
-A step is the write-up's: a batch of two patches of 18 layers of 128 × 128 px, six windows of three
+A step is the reference solution's: a batch of two patches of 18 layers of 128 × 128 px, six windows of three
 layers each through the network, a linear mixture of their logits, binary cross-entropy, gradients,
 their norm clipped, AdamW; f32, two threads on both sides, taking turns. Ours is `inkling train` as it
 is, sample making included, timed by metrics.jsonl (the first epoch is left out); PyTorch's samples

@@ -34,6 +34,10 @@ CASES = {
     "swinv2_tiny": dict(encoder="swinv2_tiny_window8_256", image=128, depth=3, window=3, decoder=[32, 16, 8]),
     "resnet18": dict(encoder="resnet18", image=64, depth=2, window=2, decoder=[32, 16, 8]),
     "convnextv2_atto_3d": dict(encoder="convnextv2_atto", image=64, depth=4, approach="3d", decoder=[16, 16, 8]),
+    "maxvit_pico_3d": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=3, approach="3d", depth_strides=[1, 1, 1, 1, 1], decoder=[8, 8, 8]),
+    "convnextv2_atto_acs": dict(encoder="convnextv2_atto", image=64, depth=4, approach="3d", conversion="acs", depth_strides=[2, 1, 2, 1], aggregation="attention", decoder=[16, 16, 8]),
+    "convnext_atto_2d": dict(encoder="convnext_atto", image=64, depth=5, window=3, approach="2d", decoder=[16, 8, 8]),
+    "convnext_atto_attention": dict(encoder="convnext_atto", image=64, depth=5, window=3, step=1, aggregation="attention", decoder=[16, 8, 8]),
     "eva02_tiny": dict(encoder="eva02_tiny_patch14_224", image=112, depth=3, window=3, architecture="upernet", decoder=[32]),
 }
 BATCH = 4

@@ -59,7 +59,7 @@ def losses():
         return smp.losses.DiceLoss("binary", from_logits=False)(p[:, None], y[:, None])
 
     cases = [
-        ("write-up", {"positive_weight": 0.5}, hard, lambda y: bce(y, 0.5)),
+        ("reference", {"positive_weight": 0.5}, hard, lambda y: bce(y, 0.5)),
         ("soft labels", {"positive_weight": 2.0}, soft, lambda y: bce(y, 2.0)),
         ("focal", {"bce": 0.0, "focal": 1.0, "focal_gamma": 2.0}, hard, lambda y: focal(y, 2.0)),
         (
@@ -145,7 +145,7 @@ def schedules():
 
     return [
         {
-            "name": "write-up",
+            "name": "reference",
             "steps": 200,
             "pieces": [piece("linear", 0.1, 1.0, 0.1), piece("cosine", 1.0, 0.01, 1.0)],
             "factors": factors(200, write_up),
@@ -168,7 +168,7 @@ def optimizer():
     torch.manual_seed(1)
     cases = []
     for name, settings in [
-        ("write-up", {"learning_rate": 1e-4, "weight_decay": 1e-6, "epsilon": 1e-8}),
+        ("reference", {"learning_rate": 1e-4, "weight_decay": 1e-6, "epsilon": 1e-8}),
         ("large decay and epsilon", {"learning_rate": 1e-2, "weight_decay": 0.3, "epsilon": 1e-3}),
         ("other betas", {"learning_rate": 3e-3, "weight_decay": 0.05, "betas": [0.8, 0.95]}),
     ]:

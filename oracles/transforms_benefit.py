@@ -7,7 +7,7 @@ The network learns from one small phantom sheet, again and again, and is scored 
 saw: another phantom as it is, and the same as another scanner at another angle would show it (turned by 35 degrees,
 contrast × 0.93, brightness + 3 % of the full range). Recipes are configs/demo.toml with
 `[augment]` as follows: `none`, upright crops of the patch's own size; `demo`, the demo's own, gentle
-transforms; `all`, the write-up's, every one of them, as configs/maxvit-2d-agg.toml names them.
+transforms; `all`, the reference solution's, every one of them, as configs/maxvit-2d-agg.toml names them.
 Prints F0.5 at a threshold of 0.5, and average precision.
 """
 import argparse

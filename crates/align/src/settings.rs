@@ -37,7 +37,7 @@ pub enum Method {
     /// neighbours; one scale for the sheet.
     #[default]
     Robust,
-    /// The write-up's two stages on the halved volume: every patch against the sheet's own curve
+    /// The reference solution's two stages on the halved volume: every patch against the sheet's own curve
     /// by least squares, outliers replaced; then the sheet against the target.
     Reference,
 }

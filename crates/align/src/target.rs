@@ -7,7 +7,7 @@ use crate::least_squares::{Bounds, ScaleShift, fit_curve};
 use crate::misfit::Misfit;
 use crate::{AlignSettings, Curve, Error};
 
-/// The normalised curve of a well-aligned fragment, measured by the write-up's author.
+/// The normalised curve of a well-aligned fragment, measured by the reference solution's author.
 const BUILT_IN: &str = include_str!("../../../data/target_curve.csv");
 
 /// Most bytes of a table: `inkling curves` writes 100 for each layer and patch row.

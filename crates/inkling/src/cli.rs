@@ -197,7 +197,7 @@ pub struct Align {
     /// curve by default.
     #[arg(long, value_name = "CSV|FRAGMENT")]
     pub target: Vec<PathBuf>,
-    /// robust (the default), or reference: the write-up's two stages of least squares.
+    /// robust (the default), or reference: the reference solution's two stages of least squares.
     #[arg(long, value_name = "METHOD")]
     pub method: Option<String>,
     /// Takes the layers in reverse order, for a sheet scanned from its other side.
@@ -224,8 +224,8 @@ pub struct Warp {
     #[arg(long, value_name = "DIR")]
     pub maps: PathBuf,
     /// Layers to write, as FIRST..END; all by default.
-    #[arg(long, value_name = "FIRST..END")]
-    pub z: Option<String>,
+    #[arg(long, value_name = "FIRST..END", value_parser = layers)]
+    pub z: Option<[usize; 2]>,
     /// Memory for voxels, as 512M or 2G.
     #[arg(long, default_value = "512M", value_name = "SIZE", value_parser = memory)]
     pub memory: usize,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Approach {
     /// A 2D network sees windows of consecutive layers one by one; their logits are combined. The
-    /// write-up's best.
+    /// reference solution's best.
     #[serde(rename = "2d-agg")]
     Aggregate,
     /// All layers are the channels of one image ("2.5D").

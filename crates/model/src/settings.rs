@@ -98,7 +98,7 @@ pub struct ModelSettings {
 }
 
 impl Default for ModelSettings {
-    /// The write-up's best network.
+    /// The reference solution's best network.
     fn default() -> Self {
         Self {
             approach: Approach::Aggregate,

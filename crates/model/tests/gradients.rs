@@ -155,4 +155,8 @@ cases! {
     resnet18
     eva02_tiny
     convnextv2_atto_3d
+    convnextv2_atto_acs
+    convnext_atto_2d
+    convnext_atto_attention
+    maxvit_pico_3d
 }

@@ -21,7 +21,7 @@ use crate::thread_halves::in_two_halves;
 use crate::train_fold::{ResumeOptions, train};
 use crate::{Context, Recipe, Usage};
 
-/// The demo's recipe: the write-up's network, narrow enough for two cores.
+/// The demo's recipe: the reference solution's network, narrow enough for two cores.
 const RECIPE: &str = include_str!("../../../configs/demo.toml");
 
 /// Two sheets to learn from and one, of another thickness and tilt, to read.

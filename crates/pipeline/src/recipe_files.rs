@@ -192,9 +192,7 @@ fn explain(error: &figment::Error) -> String {
                 true => key.to_owned(),
                 false => format!("{table}.{key}"),
             };
-            let nearest = known
-                .iter()
-                .min_by_key(|name| strsim::damerau_levenshtein(name, key))
+            let nearest = nearest(key, known)
                 .map(|name| format!(" hint: did you mean \"{}\"?", within(name)));
             format!(
                 "{origin}: found the unknown key \"{}\"; expected one of {}.{}",
@@ -203,11 +201,24 @@ fn explain(error: &figment::Error) -> String {
                 nearest.unwrap_or_default()
             )
         }
+        Kind::UnknownVariant(found, known) => format!(
+            "{origin}: {path}: found \"{found}\"; expected one of {}.{}",
+            known.join(", "),
+            nearest(found, known)
+                .map(|name| format!(" hint: did you mean \"{name}\"?"))
+                .unwrap_or_default()
+        ),
         Kind::InvalidType(found, expected) => {
             format!("{origin}: {path}: found {found}; expected {expected}. hint: change its type")
         }
         other => format!("{origin}: {path}: {other}"),
     }
+}
+
+/// Which of the `known` names takes the fewest changes to become `name`.
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let changes = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    known.iter().min_by_key(changes).copied()
 }
 
 #[cfg(test)]
@@ -220,6 +231,17 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
         Recipe::read(&[path], &overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_choice_that_is_none_names_the_nearest() {
+        let text = refusal("", &["model.conversion=center"]);
+        assert!(
+            text.contains("model.conversion: found \"center\""),
+            "{text}"
+        );
+        assert!(text.contains("repeat, centre, acs"), "{text}");
+        assert!(text.contains("did you mean \"centre\"?"), "{text}");
     }
 
     #[test]

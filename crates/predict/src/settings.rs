@@ -26,7 +26,7 @@ pub struct PredictSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AverageSpace {
-    /// Probabilities, as the write-up has it.
+    /// Probabilities, as the reference solution has it.
     Probabilities,
     /// Logits within a tile's passes; tiles and models are averaged as probabilities.
     Logits,

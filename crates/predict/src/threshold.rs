@@ -15,7 +15,7 @@ pub struct Threshold {
 const ROUNDING: f64 = 0.0005 * 255.0 + 1e-6;
 
 impl Threshold {
-    /// The write-up's and the competition's: 0.5, from level 128 on.
+    /// The reference solution's and the competition's: 0.5, from level 128 on.
     pub const HALF: Self = Self { level: 128 };
 
     /// The threshold at a `probability` from 0 to 1; `None` for any other number.

@@ -254,7 +254,7 @@ mod tests {
         })
     }
 
-    /// The write-up's own product of four rotations and three flips, spelt out.
+    /// The reference solution's own product of four rotations and three flips, spelt out.
     fn twelve(network: &Network, tile: &Array3<f32>, average: AverageSpace) -> Vec<f32> {
         let voxels = tile.iter().copied().collect::<Vec<_>>();
         let tile = TensorData::new(voxels, [1, 6, SIDE, SIDE]);

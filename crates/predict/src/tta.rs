@@ -10,7 +10,7 @@ pub enum Tta {
     None,
     /// The four quarter turns.
     Rot90,
-    /// The write-up's twelve: four quarter turns times {no flip, horizontal, vertical}. Only
+    /// The reference solution's twelve: four quarter turns times {no flip, horizontal, vertical}. Only
     /// eight of them differ: each reflection occurs twice. Eight passes with weights 1 and 2 give
     /// the same mean.
     Full,

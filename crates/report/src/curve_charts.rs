@@ -1,7 +1,7 @@
 use crate::chart::{Chart, Line};
 use crate::data::FragmentCurve;
 
-/// The write-up's three panels: all papyrus, ink, bare papyrus, one line per fragment.
+/// The reference solution's three panels: all papyrus, ink, bare papyrus, one line per fragment.
 pub fn curve_charts(curves: &[FragmentCurve]) -> Vec<Chart> {
     let panel = |title: &str, values: &dyn Fn(&FragmentCurve) -> Option<Vec<f64>>| Chart {
         title: title.to_owned(),

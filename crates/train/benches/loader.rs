@@ -1,5 +1,5 @@
 //! Whether samples are there when the network wants them: `cargo bench -p inkling-train --bench loader`.
-//! One worker makes the write-up's samples (crops of half to twice 384 px, all transforms), while a
+//! One worker makes the reference solution's samples (crops of half to twice 384 px, all transforms), while a
 //! network that takes 100 ms for a batch of three is waited for. `-- MILLISECONDS` is another network.
 
 use std::time::{Duration, Instant};

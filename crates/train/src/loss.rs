@@ -31,7 +31,7 @@ pub struct Loss {
 }
 
 impl Default for Loss {
-    /// The write-up's: cross-entropy in which ink counts half.
+    /// The reference solution's: cross-entropy in which ink counts half.
     fn default() -> Self {
         Self {
             bce: 1.0,

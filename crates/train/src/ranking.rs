@@ -10,7 +10,7 @@ use crate::Validation;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// F0.5 at a threshold of 0.5, the write-up's choice.
+    /// F0.5 at a threshold of 0.5, the reference solution's choice.
     F05,
     /// The highest F0.5 over all thresholds.
     BestF05,

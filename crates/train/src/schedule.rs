@@ -40,7 +40,7 @@ pub enum Shape {
 }
 
 impl Default for Schedule {
-    /// The write-up's: 0.1 → 1 over the first tenth, then 1 → 0.01 along a cosine.
+    /// The reference solution's: 0.1 → 1 over the first tenth, then 1 → 0.01 along a cosine.
     fn default() -> Self {
         let piece = |shape, from, to, until| Piece {
             shape,

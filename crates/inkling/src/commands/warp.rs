@@ -12,8 +12,8 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
     Inputs::of([&flags.fragment, &flags.maps]).check_apart(&flags.out)?;
     let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(false))?;
     let maps = maps_of(&flags.maps, &fragment)?;
-    let z = match &flags.z {
-        Some(text) => layers(text, fragment.depth())?,
+    let z = match flags.z {
+        Some(z) => layers(z, fragment.depth())?,
         None => 0..fragment.depth(),
     };
     let options = context.write_options(flags.format.zarr());
@@ -38,15 +38,13 @@ pub fn run(flags: &Warp, context: &Context) -> anyhow::Result<Value> {
 const MOST_LAYERS: usize = 1_024;
 
 /// Layers of the target, of which a scan of `depth` may fill more than it has.
-fn layers(text: &str, depth: usize) -> Result<Range<usize>, Usage> {
+fn layers([first, end]: [usize; 2], depth: usize) -> Result<Range<usize>, Usage> {
     let most = MOST_LAYERS.max(depth.saturating_mul(4));
-    let parsed = text.split_once("..").and_then(|(first, end)| {
-        let range = first.trim().parse().ok()?..end.trim().parse().ok()?;
-        (range.start < range.end && range.end <= most).then_some(range)
-    });
-    parsed.ok_or_else(|| {
-        Usage(format!(
-            "--z {text}: expected FIRST..END, such as 20..44, with END up to {most}"
-        ))
-    })
+    match end <= most {
+        true => Ok(first..end),
+        false => Err(Usage(format!(
+            "--z {first}..{end}: expected END up to {most}. hint: a scan fills about as many layers of \
+             the target as it has"
+        ))),
+    }
 }

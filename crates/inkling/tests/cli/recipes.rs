@@ -33,7 +33,7 @@ fn every_recipe_resolves() {
     assert!(seen >= 10, "{seen}");
 }
 
-/// The numbers of the write-up, one by one.
+/// The numbers of the reference solution, one by one.
 #[test]
 fn the_best_recipe_is_the_write_ups() {
     let path = configs().join("maxvit-2d-agg.toml");
