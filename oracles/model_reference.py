@@ -18,6 +18,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
+import published_networks
 import seeded_weights
 from upernet import SimplePyramid, UperNet
 from volumes import Conv, UnetVolume, over_volumes
@@ -59,6 +60,14 @@ CASES = {
     "maxvit_pico_64_acs": dict(encoder="maxvit_rmlp_pico_rw_256", image=64, depth=4, approach="3d", conversion="acs", decoder=[16, 16, 8]),
     "swinv2_tiny_64_3d": dict(encoder="swinv2_tiny_window8_256", image=64, depth=8, approach="3d-swin", depth_strides=[2, 1, 2, 1], depth_window=2, decoder=[16, 16, 8]),
     "swinv2_tiny_64_pseudo": dict(encoder="swinv2_tiny_window8_256", image=64, depth=6, approach="pseudo-3d-swin", decoder=[16, 16, 8]),
+    "hybrid_64": dict(approach="hybrid", image=64, depth=5, hybrid=dict(features=[6, 8, 12, 12], blocks=[1, 2, 1, 2], stem=4)),
+    "resnet3d50_32": dict(approach="resnet3d", image=32, depth=6, resnet3d=dict(layers=50, width=16)),
+    "resnet3d_64_batch": dict(approach="resnet3d", image=64, depth=11, resnet3d=dict(blocks=[1, 2, 1, 2], width=8, decoder="3d", input_norm="batch")),
+    "resnet3d_16_enlarged": dict(approach="resnet3d", image=16, depth=3, resnet3d=dict(blocks=[1, 1, 1, 1], width=8, input_norm="instance", enlarge=4)),
+    "timesformer_64": dict(approach="timesformer", image=64, depth=7),
+    "timesformer_32": dict(approach="timesformer", image=32, depth=3, timesformer=dict(dim=24, depth=2, heads=3, head_size=16, patch=8)),
+    "i3d_64": dict(approach="i3d", image=64, depth=13),
+    "i3d_32": dict(approach="i3d", image=32, depth=6, i3d=dict(narrow=16)),
     "resnet18_96_upernet": dict(encoder="resnet18", image=96, depth=3, window=3, architecture="upernet", decoder=[16]),
 }
 # What timm has no name of its own for.
@@ -194,19 +203,32 @@ def even(values, count):
     return [float(v) for v in flat[places]]
 
 
+def make(case):
+    """The network of a case, with seeded weights."""
+    published = case.get("approach") in published_networks.NETWORKS
+    network = published_networks.make(case) if published else Network(**case)
+    # Constants of the rotations, not weights.
+    seeded_weights.fill(network, ["backbone.frame_rot_emb", "backbone.image_rot_emb"])
+    return network
+
+
+def feature_maps(network, volume):
+    if hasattr(network, "maps"):
+        return network.maps(volume)
+    if network.volume:
+        return [m[0].transpose(0, 1) for m in network.encoder(volume[:, None])]
+    return network.features(volume[:, : network.window])
+
+
 def write(name, case):
-    network = Network(**case).eval()
-    seeded_weights.fill(network)
+    network = make(case).eval()
     shape = (2, case["depth"], case["image"], case["image"])
     volume = torch.from_numpy(seeded_weights.tensor("input", (int(np.prod(shape)),)).reshape(shape) * 5)
     with torch.inference_mode():
         logits = network(volume).numpy()
-        if network.volume:
-            maps = [m[0].transpose(0, 1).numpy() for m in network.encoder(volume[:1, None])]
-        else:
-            maps = [m.numpy() for m in network.features(volume[:1, : network.window])]
+        maps = [m.numpy() for m in feature_maps(network, volume[:1])]
     reference = dict(
-        case=case | dict(decoder=list(case.get("decoder", (256, 128, 64)))),
+        case=case if hasattr(network, "maps") else case | dict(decoder=list(case.get("decoder", (256, 128, 64)))),
         made_with=dict(torch=torch.__version__, timm=timm.__version__),
         parameters=sum(p.numel() for p in network.parameters()),
         logits=dict(std=float(logits.std()), values=even(logits, 256)),

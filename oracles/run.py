@@ -64,6 +64,7 @@ REFERENCES = [
     Job("metrics_reference", "metrics beside F0.5, by scikit-learn", []),
     Job("model_reference", "features and logits, by timm", []),
     Job("predict_reference", "blending and scores, by scipy and torchmetrics", []),
+    Job("published_files", "checkpoints as the community publishes them", []),
     Job("pytorch_files", "files of torch.save", []),
     Job("tiff_flavours", "kinds of TIFF, by tifffile", []),
     Job("train_reference", "losses, schedules, optimisers, by PyTorch", []),

@@ -78,7 +78,7 @@ pub use grid_distortion::{GridDistortion, GridDistortionSettings};
 pub use horizontal_flip::HorizontalFlipSettings;
 pub use mixing::{Mix, Mixing, MixingKind};
 pub use motion_blur::{MotionBlur, MotionBlurSettings};
-pub use normalize::normalize;
+pub use normalize::{DENORMALIZE, normalize};
 pub use quarter_turns::QuarterTurnsSettings;
 pub use rotation::RotationSettings;
 pub use sample::{Sample, SampleKey, Scratch, Source};

@@ -8,3 +8,6 @@ const STANDARD_DEVIATION: f32 = 0.226;
 pub fn normalize(intensity: f32) -> f32 {
     (intensity / FULL_RANGE - MEAN) / STANDARD_DEVIATION
 }
+
+/// Factor and summand that bring what [`normalize`] gave back to intensities, 0 to 65,535.
+pub const DENORMALIZE: [f32; 2] = [STANDARD_DEVIATION * FULL_RANGE, MEAN * FULL_RANGE];

@@ -420,8 +420,9 @@ pub struct Predict {
     /// Fragments: folders of layers or OME-Zarr volumes, as PATH or NAME=PATH.
     #[arg(required = true, value_name = "FRAGMENT")]
     pub fragments: Vec<PathBuf>,
-    /// Runs or weights files; several are averaged.
-    #[arg(long = "model", required = true, value_name = "RUN|FILE", num_args = 1..)]
+    /// Runs, weights files, published networks' checkpoints, or hf:OWNER/NAME[/FILE][@REVISION] on the
+    /// hub; several are averaged.
+    #[arg(long = "model", required = true, value_name = "RUN|FILE|hf:…", num_args = 1..)]
     pub models: Vec<PathBuf>,
     /// Where <id>.png, submission.csv and predict.json go.
     #[arg(long, value_name = "DIR")]

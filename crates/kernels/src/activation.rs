@@ -18,6 +18,8 @@ pub enum Activation {
     GeluTanh,
     /// `1 / (1 + e^-x)`.
     Sigmoid,
+    /// `max(x, 0.01 · x)`: PyTorch's and nnU-Net's leaky ReLU.
+    LeakyRelu,
 }
 
 /// Values of one task, which stay in the L1 cache.
@@ -32,6 +34,7 @@ macro_rules! with_function {
             Activation::Gelu => $run::<Gelu>($($argument),*),
             Activation::GeluTanh => $run::<GeluTanh>($($argument),*),
             Activation::Sigmoid => $run::<Sigmoid>($($argument),*),
+            Activation::LeakyRelu => $run::<LeakyRelu>($($argument),*),
         }
     };
 }
@@ -98,6 +101,7 @@ struct Silu;
 struct Gelu;
 struct GeluTanh;
 struct Sigmoid;
+struct LeakyRelu;
 
 impl Function for Relu {
     #[inline(always)]
@@ -136,6 +140,22 @@ impl Function for Gelu {
         const DENSITY: f32 = 0.398_942_3;
         let share = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
         share + x * DENSITY * exp(-0.5 * x * x)
+    }
+}
+
+impl LeakyRelu {
+    const SLOPE: f32 = 0.01;
+}
+
+impl Function for LeakyRelu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        if x < 0.0 { x * Self::SLOPE } else { x }
+    }
+
+    #[inline(always)]
+    fn derivative(x: f32) -> f32 {
+        if x > 0.0 { 1.0 } else { Self::SLOPE }
     }
 }
 

@@ -17,5 +17,6 @@ pub fn plain_activation<const D: usize>(x: Tensor<D>, activation: Activation) ->
             x * (inner.tanh() + 1.0) * 0.5
         }
         Activation::Sigmoid => plain::sigmoid(x),
+        Activation::LeakyRelu => plain::leaky_relu(x, 0.01),
     }
 }

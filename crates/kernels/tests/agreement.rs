@@ -72,6 +72,7 @@ fn activations_agree() {
         Activation::Silu,
         Activation::Gelu,
         Activation::GeluTanh,
+        Activation::LeakyRelu,
         Activation::Sigmoid,
     ];
     for activation in all {

@@ -24,16 +24,32 @@ pub enum Approach {
     /// decoder too, is 2D.
     #[serde(rename = "pseudo-3d-swin")]
     PseudoVolumeSwin,
+    /// The community's network for ~9 µm: a 3D stem, attention over depth, and a residual 2D U-Net.
+    #[serde(rename = "hybrid")]
+    Hybrid,
+    /// The community's network for ~2 µm and others: a ResNet whose kernels have a depth.
+    #[serde(rename = "resnet3d")]
+    ResNet3d,
+    /// The Vesuvius Grand Prize's first: attention over depth and over places by turns.
+    #[serde(rename = "timesformer")]
+    TimeSformer,
+    /// The Grand Prize's third: Inception whose kernels have a depth.
+    #[serde(rename = "i3d")]
+    I3d,
 }
 
 impl Approach {
     /// All approaches.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Aggregate,
         Self::Channels,
         Self::Volume,
         Self::VolumeSwin,
         Self::PseudoVolumeSwin,
+        Self::Hybrid,
+        Self::ResNet3d,
+        Self::TimeSformer,
+        Self::I3d,
     ];
 
     /// The value of `approach` in `[model]`.
@@ -44,7 +60,20 @@ impl Approach {
             Self::Volume => "3d",
             Self::VolumeSwin => "3d-swin",
             Self::PseudoVolumeSwin => "pseudo-3d-swin",
+            Self::Hybrid => "hybrid",
+            Self::ResNet3d => "resnet3d",
+            Self::TimeSformer => "timesformer",
+            Self::I3d => "i3d",
         }
+    }
+
+    /// Whether the network is one that others have published, whole: it has no encoder and no decoder to
+    /// choose.
+    pub fn is_published(self) -> bool {
+        matches!(
+            self,
+            Self::Hybrid | Self::ResNet3d | Self::TimeSformer | Self::I3d
+        )
     }
 
     /// Whether the encoder is laid over volumes.
@@ -55,9 +84,9 @@ impl Approach {
     /// The conversions of 2D weights that the approach knows.
     pub fn conversions(self) -> &'static [Conversion] {
         match self {
-            Self::Aggregate | Self::Channels => &[],
             Self::Volume => &[Conversion::Repeat, Conversion::Centre, Conversion::Acs],
             Self::VolumeSwin | Self::PseudoVolumeSwin => &[Conversion::Repeat, Conversion::Centre],
+            _ => &[],
         }
     }
 }

@@ -48,6 +48,12 @@ impl Place {
         }
         Some(Self::Stem)
     }
+
+    /// The place of a block where the stem counts as the first block of the first stage.
+    pub fn after_stem(stage: usize, block: usize) -> Self {
+        let block = block + usize::from(stage == 0);
+        Self::Block { stage, block }
+    }
 }
 
 impl Network {

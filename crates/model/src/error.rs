@@ -115,12 +115,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// Weights could not be fetched.
-    #[error(
-        "model.pretrained = \"{name}\": found {found} at {endpoint}; expected its model.safetensors. hint: {hint}"
-    )]
+    #[error("{asked}: found {found} at {endpoint}; expected its {file}. hint: {hint}")]
     Hub {
-        /// The repository.
-        name: String,
+        /// The setting or flag that names the repository.
+        asked: String,
+        /// The file.
+        file: String,
         /// The server.
         endpoint: String,
         /// What was met.
@@ -138,15 +138,18 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
-    /// The file says nothing of the model it belongs to.
+    /// The file is of no network that is known.
     #[error(
-        "{}: found weights without Inkling's settings in their metadata; expected a file that \
-         `inkling train` or `inkling export` wrote. hint: give the model's settings too (--config)",
+        "{}: found {found}; expected a file of Inkling's, or a checkpoint of one of the published \
+         networks (hybrid, resnet3d, timesformer, i3d). hint: docs/networks.md lists them; encoders' \
+         weights go into model.pretrained",
         path.display()
     )]
-    NoSettings {
+    UnknownCheckpoint {
         /// The file.
         path: PathBuf,
+        /// What was recognised.
+        found: String,
     },
     /// The settings in the file cannot be understood.
     #[error("{}: found settings that this version cannot read ({reason}). hint: use the version that wrote the file", path.display())]

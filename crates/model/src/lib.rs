@@ -47,7 +47,9 @@ mod generator;
 mod layers;
 mod name_pattern;
 mod network;
+mod normalization;
 mod precision;
+mod published;
 mod recompute;
 mod settings;
 pub mod weights;
@@ -61,11 +63,17 @@ pub use error::Error;
 pub use generator::seed_generator;
 pub use layers::DepthPadding;
 pub use name_pattern::NamePattern;
-pub use network::{Network, VolumeNetwork, WindowNetwork};
+pub use network::{
+    DepthDecoder, HybridNetwork, HybridShape, I3dNetwork, I3dShape, InputNorm, Network,
+    ResNet3dNetwork, ResNet3dShape, TimeSformerNetwork, TimeSformerShape, VolumeNetwork,
+    WindowNetwork,
+};
+pub use normalization::{Normalization, NormalizationKind};
 pub use precision::Precision;
+pub use published::{KNOWN, KnownCheckpoint, Published};
 pub use recompute::{Backpropagated, Recompute};
 pub use settings::{Architecture, Attention, ModelSettings, Pretrained};
 pub use weights::{
-    Checkpoint, EncoderReport, Hub, Mismatch, Naming, Tensors, file_sha256, load, load_encoder,
-    load_weights, revision_of, save,
+    Checkpoint, EncoderReport, Hub, HubFile, Mismatch, Naming, Tensors, WeightsFile, file_sha256,
+    load, load_encoder, load_weights, revision_of, save,
 };

@@ -73,7 +73,7 @@ impl Network {
             first_trained: self.first_trained(),
             seed,
         };
-        let (inputs, features) = encoding.without_tape(self, self.staged().images(volume));
+        let (inputs, features) = encoding.without_tape(self, self.images(volume));
 
         encoding.draw_as_in(encoding.parts.len());
         let tracked = |x: Tensor<4>| {

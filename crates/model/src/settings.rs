@@ -6,6 +6,8 @@ use crate::approach::{Aggregation, Approach, Conversion};
 use crate::encoders::{EncoderConfig, MaxVitShape, VolumeForm, catalogue};
 use crate::error::Error;
 use crate::layers::{DepthPadding, Scse};
+use crate::network::{HybridShape, I3dShape, ResNet3dShape, TimeSformerShape};
+use crate::normalization::Normalization;
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -90,11 +92,27 @@ pub struct ModelSettings {
     pub weights: Option<String>,
     /// Drop-path rate of the encoder's last block, 0 to 1 (excluded).
     pub drop_path: f64,
-    /// Share of the UperNet's features dropped before its head during training, 0 to 1 (excluded).
+    /// Share of the UperNet's features dropped before its head during training, or of what a
+    /// TimeSformer's layers add, 0 to 1 (excluded).
     pub dropout: f64,
     /// Replaces the named MaxViT's shape, for networks narrower than any published one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maxvit: Option<MaxVitShape>,
+    /// What intensities are brought to before the network sees them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub normalization: Normalization,
+    /// Replaces the published sizes of `approach = "hybrid"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hybrid: Option<HybridShape>,
+    /// Which ResNet3D `approach = "resnet3d"` is, and what stands before and after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resnet3d: Option<ResNet3dShape>,
+    /// Replaces the published sizes of `approach = "timesformer"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timesformer: Option<TimeSformerShape>,
+    /// Replaces the published sizes of `approach = "i3d"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub i3d: Option<I3dShape>,
 }
 
 impl Default for ModelSettings {
@@ -120,6 +138,11 @@ impl Default for ModelSettings {
             drop_path: 0.0,
             dropout: 0.1,
             maxvit: None,
+            normalization: Normalization::default(),
+            hybrid: None,
+            resnet3d: None,
+            timesformer: None,
+            i3d: None,
         }
     }
 }
@@ -311,6 +334,10 @@ impl ModelSettings {
             let expected = "a patch of at most 2^30 voxels (depth × image_size²), which take 4 GiB";
             return wrong(key, value.to_string(), expected);
         }
+        self.normalization.check()?;
+        if self.approach.is_published() {
+            return self.check_published();
+        }
         self.check_windows()?;
         self.check_volume()?;
         let widths = self
@@ -346,6 +373,29 @@ impl ModelSettings {
             return wrong("pretrained", "true".to_owned(), expected);
         }
         Ok(())
+    }
+
+    fn check_published(&self) -> Result<(), Error> {
+        if self.pretrained != Pretrained::Random(false) {
+            return Err(Error::Setting {
+                key: "pretrained",
+                found: match &self.pretrained {
+                    Pretrained::Random(choice) => choice.to_string(),
+                    Pretrained::Source(source) => format!("\"{source}\""),
+                },
+                expected: format!(
+                    "false with approach = \"{}\", whose weights model.weights names as a whole",
+                    self.approach.name()
+                ),
+            });
+        }
+        let side = self.image_size;
+        match self.approach {
+            Approach::Hybrid => self.hybrid.clone().unwrap_or_default().check(side),
+            Approach::ResNet3d => self.resnet3d.clone().unwrap_or_default().check(side),
+            Approach::TimeSformer => self.timesformer.clone().unwrap_or_default().check(side),
+            _ => self.i3d.clone().unwrap_or_default().check(side),
+        }
     }
 
     fn check_windows(&self) -> Result<(), Error> {

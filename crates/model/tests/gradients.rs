@@ -31,8 +31,8 @@ struct Reference {
 /// The settings of a case, nothing dropped.
 fn settings(case: &serde_json::Value) -> ModelSettings {
     let settings = case::settings(case);
-    let maxvit = match settings.encoder_config().unwrap() {
-        EncoderConfig::MaxVit(config) => Some(MaxVitShape {
+    let maxvit = match settings.encoder_config() {
+        Ok(EncoderConfig::MaxVit(config)) => Some(MaxVitShape {
             position_dropout: 0.0,
             ..config.shape().clone()
         }),
@@ -159,4 +159,8 @@ cases! {
     convnext_atto_2d
     convnext_atto_attention
     maxvit_pico_3d
+    hybrid
+    resnet3d
+    resnet3d_attention
+    timesformer
 }

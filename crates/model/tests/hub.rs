@@ -5,7 +5,7 @@ mod stand_in;
 
 use burn::tensor::Device;
 use inkling_model::{
-    Approach, Error, Hub, ModelSettings, Tensors, file_sha256, load_encoder, revision_of,
+    Approach, Error, Hub, HubFile, ModelSettings, Tensors, file_sha256, load_encoder, revision_of,
 };
 use sha2::{Digest, Sha256};
 
@@ -282,4 +282,61 @@ fn weights_are_known_by_their_hash_and_commit() {
     let own = case.folder.path().join("own.safetensors");
     std::fs::write(&own, &file).unwrap();
     assert_eq!(revision_of(&own), None);
+}
+
+/// `hf:OWNER/NAME[/FILE][@REVISION]`; a known repository has a file of its own.
+#[test]
+fn any_repository_is_fetched_from_with_file_and_revision() {
+    let parse = |text| HubFile::parse("--model", text).unwrap();
+    let known = parse("hf:scrollprize/ink_9um");
+    assert_eq!(known.file, "hybrid_3d2d-seed42/step-075000.pth");
+    assert_eq!(known.revision, "main");
+    assert_eq!(parse("hf:someone/x@v2").file, "model.safetensors");
+    let file = parse("hf:someone/x/seeds/1.pth@v2");
+    assert_eq!((&*file.repository, &*file.revision), ("someone/x", "v2"));
+    assert_eq!(HubFile::parse("--model", "weights/a.pth"), None);
+
+    let case = case(published(), vec![Answer::Whole]);
+    let path = case.hub.get(&file, |_, _| ()).unwrap();
+    assert!(path.ends_with("seeds/1.pth"), "{}", path.display());
+    assert_eq!(std::fs::read(&path).unwrap(), published());
+    assert!(revision_of(&path).is_some());
+    let requests = case.server.requests();
+    assert!(
+        requests[0].contains("/someone/x/resolve/v2/seeds/1.pth"),
+        "{}",
+        requests[0]
+    );
+    let count = requests.len();
+    assert_eq!(case.hub.get(&file, |_, _| ()).unwrap(), path);
+    assert_eq!(case.server.requests().len(), count, "the cache was asked");
+
+    case.server.answer(vec![Answer::Status(404)]);
+    let error = case
+        .hub
+        .get(&parse("hf:someone/y"), |_, _| ())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("--model hf:someone/y: found the answer 404"),
+        "{error}"
+    );
+    assert!(
+        error.contains("hint: check the names of the repository"),
+        "{error}"
+    );
+    for odd in [
+        "hf:someone",
+        "hf:../x",
+        "hf:someone/x/../../a",
+        "hf:a/b/c?d",
+        "hf:a/b@",
+    ] {
+        let error = case
+            .hub
+            .get(&parse(odd), |_, _| ())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("odd characters"), "{odd}: {error}");
+    }
 }

@@ -277,3 +277,43 @@ fn swinv2_tiny_64_with_windows_in_three_dimensions() {
 fn swinv2_tiny_64_with_a_first_block_across_all_layers() {
     check("swinv2_tiny_64_pseudo");
 }
+
+#[test]
+fn hybrid_64() {
+    check("hybrid_64");
+}
+
+#[test]
+fn resnet3d50_32_under_the_largest_along_depth() {
+    check("resnet3d50_32");
+}
+
+#[test]
+fn resnet3d_64_under_attention_over_depth() {
+    check("resnet3d_64_batch");
+}
+
+#[test]
+fn resnet3d_16_that_enlarges_its_patch() {
+    check("resnet3d_16_enlarged");
+}
+
+#[test]
+fn timesformer_64_as_published() {
+    check("timesformer_64");
+}
+
+#[test]
+fn timesformer_32_of_other_sizes() {
+    check("timesformer_32");
+}
+
+#[test]
+fn i3d_64_as_published() {
+    check("i3d_64");
+}
+
+#[test]
+fn i3d_32_with_few_channels() {
+    check("i3d_32");
+}

@@ -204,7 +204,7 @@ fn picture(
     if modified(&path) > modified(&run.join("best.safetensors")) {
         return Ok(read_gray(&path)?);
     }
-    let ensemble = Ensemble::load(&[run.to_owned()], &[], &context.open_device()?)?;
+    let ensemble = Ensemble::load(&[run.to_owned()], &[], &[], context)?;
     let settings = PredictSettings {
         tta: Tta::None,
         ..recipe.predict.clone()

@@ -260,7 +260,7 @@ fn read(
         ResumeOptions::default(),
         context,
     )?;
-    let ensemble = Ensemble::load(&[run], &[], &context.open_device()?)?;
+    let ensemble = Ensemble::load(&[run], &[], &[], context)?;
     let folder = out.join("predictions").join(name);
     let folder = ResultFolder::shared(folder, ResultKind::Prediction);
     let fragment = &fragments[held_out];

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use inkling_augment::TestTransform;
-use inkling_model::{Checkpoint, load};
+use inkling_model::{Approach, Checkpoint};
 use inkling_predict::{Channels, Error, Member, ModelSpec, PredictSettings, Predictor};
 use serde_json::{Value, json};
 
-use crate::Usage;
-use crate::weights_file::weights_file;
+use crate::centred_layers::centred_layers;
+use crate::model_file::open_model;
 use crate::weights_metadata::{Input, WeightsMetadata, input_text};
+use crate::{Context, Usage};
 
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
@@ -19,17 +20,26 @@ pub struct Ensemble {
     members: Vec<Member>,
     patch: [usize; 2],
     metadata: WeightsMetadata,
+    /// The approach of published networks, which read the layers in the middle.
+    centred: Option<Approach>,
     device: Device,
 }
 
 impl Ensemble {
-    /// Loads weights files, or the best weights of runs; `weights` are all alike when empty.
-    pub fn load(paths: &[PathBuf], weights: &[f64], device: &Device) -> anyhow::Result<Self> {
+    /// Loads weights files, the best weights of runs, or published checkpoints, whose settings those of
+    /// the `overrides` replace that are of `[model]`; `weights` are all alike when empty.
+    pub fn load(
+        paths: &[PathBuf],
+        weights: &[f64],
+        overrides: &[String],
+        context: &Context,
+    ) -> anyhow::Result<Self> {
         check_weights(weights, paths.len())?;
+        let device = context.open_device()?;
         let mut checkpoints: Vec<(PathBuf, Checkpoint)> = Vec::new();
         for path in paths {
-            let file = weights_file(path);
-            let checkpoint = load(&file, device)?;
+            let (file, weights) = open_model(path, overrides, context)?;
+            let checkpoint = weights.load(&device)?;
             if let Some((_, first)) = checkpoints.first() {
                 check_same_input(&file, &checkpoint, first)?;
             }
@@ -44,7 +54,8 @@ impl Ensemble {
             members: Vec::new(),
             patch,
             metadata,
-            device: device.clone(),
+            centred: first.published.as_ref().map(|_| first.settings.approach),
+            device,
         };
         for (index, (file, checkpoint)) in checkpoints.into_iter().enumerate() {
             let weight = weights.get(index).copied().unwrap_or(1.0);
@@ -59,6 +70,7 @@ impl Ensemble {
             "sha256": checkpoint.sha256,
             "weight": weight,
             "model": checkpoint.settings,
+            "recognised": checkpoint.published.map(|published| published.description),
             "input": self.metadata.input,
         }));
         self.planned.push(ModelSpec {
@@ -85,8 +97,29 @@ impl Ensemble {
                 layers[0], layers[1]
             )));
         }
-        self.metadata.input.layers = layers;
+        self.centred = None;
+        self.set_layers(layers);
         Ok(())
+    }
+
+    /// Whether the models are published checkpoints.
+    pub fn is_published(&self) -> bool {
+        self.centred.is_some()
+    }
+
+    /// Reads the layers in the middle of a fragment of `found` layers, if the models are published ones
+    /// that are meant to.
+    pub fn centre_layers(&mut self, found: usize) {
+        if let Some(approach) = self.centred {
+            self.set_layers(centred_layers(approach, found, self.patch[1]));
+        }
+    }
+
+    fn set_layers(&mut self, layers: [usize; 2]) {
+        self.metadata.input.layers = layers;
+        for described in &mut self.described {
+            described["input"]["layers"] = json!(layers);
+        }
     }
 
     /// Every model, for people.

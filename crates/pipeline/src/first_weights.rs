@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use inkling_model::{
-    Hub, Network, Pretrained, Tensors, file_sha256, load_encoder, load_weights, revision_of,
+    Hub, HubFile, Network, Pretrained, Tensors, file_sha256, load_encoder, load_weights,
+    revision_of,
 };
 use inkling_train::Run;
 use serde_json::{Value, json};
 
+use crate::model_file::fetched;
 use crate::weights_file::weights_file;
 use crate::weights_metadata::first_weights;
 use crate::{Context, Recipe};
@@ -28,7 +30,10 @@ pub fn first_network(
         return Ok((network, None));
     }
     if let Some(source) = &recipe.model.weights {
-        let path = weights_file(Path::new(source));
+        let path = match HubFile::parse("model.weights =", source) {
+            Some(name) => fetched(&name, context)?,
+            None => weights_file(Path::new(source)),
+        };
         let network = load_weights(network, &path, Tensors::read(&path)?)?;
         let sha256 = file_sha256(&path)?;
         context.say(format!(

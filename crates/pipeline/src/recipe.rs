@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use inkling_align::AlignSettings;
 use inkling_augment::AugmentSettings;
 use inkling_fragment::split_name;
-use inkling_model::{ModelSettings, Pretrained};
+use inkling_model::{HubFile, ModelSettings, Pretrained};
 use inkling_predict::PredictSettings;
 use inkling_train::TrainSettings;
 use schemars::generate::SchemaSettings;
@@ -29,6 +29,11 @@ pub struct Recipe {
     pub train: TrainSettings,
     /// `[predict]`: tiles, test-time augmentation, precision.
     pub predict: PredictSettings,
+}
+
+/// Whether weights are named by their place on the hub.
+pub(crate) fn is_on_hub(source: &str) -> bool {
+    HubFile::parse("model.weights =", source).is_some()
 }
 
 impl Recipe {
@@ -58,7 +63,12 @@ impl Recipe {
         if let Pretrained::Source(source) = &self.model.pretrained {
             inputs.push(PathBuf::from(source));
         }
-        inputs.extend(self.model.weights.as_ref().map(PathBuf::from));
+        let weights = self.model.weights.as_ref();
+        inputs.extend(
+            weights
+                .filter(|source| !is_on_hub(source))
+                .map(PathBuf::from),
+        );
         inputs
     }
 
@@ -83,7 +93,9 @@ impl Recipe {
         {
             *source = std::path::absolute(&source)?.to_string_lossy().into_owned();
         }
-        if let Some(weights) = &mut self.model.weights {
+        if let Some(weights) = &mut self.model.weights
+            && !is_on_hub(weights)
+        {
             *weights = std::path::absolute(&weights)?
                 .to_string_lossy()
                 .into_owned();

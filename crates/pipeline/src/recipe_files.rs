@@ -7,9 +7,11 @@ use figment::error::Kind;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use inkling_fragment::{read_text, split_name};
+use inkling_model::ModelSettings;
 use inkling_predict::PredictSettings;
 
 use crate::old_keys::rename_old_keys;
+use crate::recipe::is_on_hub;
 use crate::unread::{check_all_read, read_settings};
 use crate::{Recipe, Usage};
 
@@ -37,6 +39,33 @@ impl Recipe {
             values: nested("predict", toml::Value::try_from(predict)?),
         };
         Ok(Self::layered(Figment::new().merge(own), files, overrides)?.0)
+    }
+
+    /// The `[model]` of a published checkpoint, with those of the `overrides` that are of it.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong type or out of its range.
+    pub fn model_over(
+        model: &ModelSettings,
+        overrides: &[String],
+    ) -> anyhow::Result<ModelSettings> {
+        let own = Layer {
+            origin: "the checkpoint".to_owned(),
+            values: nested("model", toml::Value::try_from(model)?),
+        };
+        let mut layers = Figment::new().merge(own);
+        for entry in overrides.iter().filter(|entry| is_of_model(entry)) {
+            let (key, value) = parse_override(entry)?;
+            layers = layers.merge(Layer {
+                origin: format!("--set {entry}"),
+                values: nested(&key, value),
+            });
+        }
+        let model: ModelSettings = layers
+            .extract_inner("model")
+            .map_err(|error| anyhow::Error::new(Usage(explain(&error))))?;
+        model.check()?;
+        Ok(model)
     }
 
     /// As [`read`](Self::read), with the layers that the values came from.
@@ -92,6 +121,11 @@ impl Origins {
     }
 }
 
+/// Whether an override is of `[model]`.
+pub fn is_of_model(entry: &str) -> bool {
+    entry.trim_start().starts_with("model.")
+}
+
 /// Most bytes of a recipe.
 const LONGEST: u64 = 1 << 20;
 /// Most tables within one another that `--set` may name; recipes have two.
@@ -144,7 +178,9 @@ fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
         };
         let pretrained = model.get_mut("pretrained").filter(|value| !of_hub(value));
         pretrained.into_iter().for_each(root);
-        model.get_mut("weights").into_iter().for_each(root);
+        let elsewhere = |value: &toml::Value| value.as_str().is_some_and(is_on_hub);
+        let weights = model.get_mut("weights").filter(|value| !elsewhere(value));
+        weights.into_iter().for_each(root);
     }
     values
 }

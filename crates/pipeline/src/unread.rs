@@ -29,12 +29,17 @@ fn by_reference(recipe: &Recipe) -> bool {
     recipe.align.method == Method::Reference
 }
 
+/// A published network is whole: it has no encoder and no decoder to choose.
+fn is_whole(recipe: &Recipe) -> bool {
+    recipe.model.approach.is_published()
+}
+
 fn without_focal(recipe: &Recipe) -> bool {
     recipe.train.loss.focal == 0.0
 }
 
 /// Those outside `[augment]`, whose transforms know their own, in the order of a recipe.
-const DEPENDENTS: [Dependent; 14] = [
+const DEPENDENTS: [Dependent; 20] = [
     dependent("align.patch", "align.method", by_reference),
     dependent("align.max_shift", "align.method", by_reference),
     dependent("align.scales", "align.method", by_reference),
@@ -42,8 +47,22 @@ const DEPENDENTS: [Dependent; 14] = [
     dependent("model.window", "model.approach", |r| {
         r.model.approach != Approach::Aggregate
     }),
+    dependent("model.encoder", "model.approach", is_whole),
+    dependent("model.decoder", "model.approach", is_whole),
+    dependent("model.hybrid", "model.approach", |r| {
+        r.model.approach != Approach::Hybrid
+    }),
+    dependent("model.resnet3d", "model.approach", |r| {
+        r.model.approach != Approach::ResNet3d
+    }),
+    dependent("model.timesformer", "model.approach", |r| {
+        r.model.approach != Approach::TimeSformer
+    }),
+    dependent("model.i3d", "model.approach", |r| {
+        r.model.approach != Approach::I3d
+    }),
     dependent("model.dropout", "model.architecture", |r| {
-        r.model.architecture == Architecture::Unet
+        r.model.architecture == Architecture::Unet && r.model.approach != Approach::TimeSformer
     }),
     dependent("model.maxvit", "model.encoder", |r| {
         !r.model.encoder.starts_with("maxvit")

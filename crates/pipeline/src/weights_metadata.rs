@@ -5,8 +5,8 @@ use std::path::Path;
 
 use inkling_align::AlignSettings;
 use inkling_fragment::Fragment;
-use inkling_model::{Checkpoint, Tensors};
-use inkling_predict::PredictSettings;
+use inkling_model::{Checkpoint, ModelSettings, Published, Tensors};
+use inkling_predict::{PredictSettings, Tta};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -76,6 +76,9 @@ impl WeightsMetadata {
     /// [`Usage`] for a file that does not say how its input is read, or with other values than
     /// training writes.
     pub fn read(file: &Path, checkpoint: &Checkpoint) -> Result<Self, Usage> {
+        if let Some(published) = &checkpoint.published {
+            return Ok(Self::of_published(published, &checkpoint.settings));
+        }
         Ok(Self {
             input: input(file, checkpoint)?,
             predict: entry(file, checkpoint, PREDICT)?,
@@ -83,6 +86,26 @@ impl WeightsMetadata {
             depths: entry(file, checkpoint, DEPTHS)?,
             intensities: entry(file, checkpoint, INTENSITIES)?,
         })
+    }
+
+    /// That of a published checkpoint: as many layers as the network takes, from the first on until the
+    /// fragment is known, tiles as far apart as its publishers have them, no test-time augmentation.
+    fn of_published(published: &Published, model: &ModelSettings) -> Self {
+        Self {
+            input: Input {
+                layers: [0, model.depth],
+                z_scale_limit: 1.0,
+                aligned: false,
+            },
+            predict: PredictSettings {
+                tta: Tta::None,
+                step: published.stride as f64 / published.settings.image_size as f64,
+                ..PredictSettings::default()
+            },
+            align: AlignSettings::default(),
+            depths: Vec::new(),
+            intensities: Vec::new(),
+        }
     }
 
     /// Keys and values for a weights file, with what its training began with.

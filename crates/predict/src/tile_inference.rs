@@ -106,14 +106,17 @@ impl<'a> TileInference<'a> {
         let free = self.passes.iter().any(|(pass, _)| pass.is_free());
         if self.average == AverageSpace::Logits && !free && !self.channels.square {
             let logits = network.combine(self.mean_windows(network, tiles));
-            let probability = sigmoid(network.enlarge(logits, [height, width]));
+            let probability = match network.enlarges_probabilities() {
+                true => network.enlarge(sigmoid(logits), [height, width]),
+                false => sigmoid(network.enlarge(logits, [height, width])),
+            };
             let square = None;
             return MemberOutput {
                 probability,
                 square,
             };
         }
-        let coarse = network.repeats_pixels() && !free;
+        let coarse = (network.repeats_pixels() || network.enlarges_probabilities()) && !free;
         let output = self.infer_passes(network, tiles, coarse);
         let enlarge = |map| match coarse {
             true => network.enlarge(map, [height, width]),
@@ -143,10 +146,14 @@ impl<'a> TileInference<'a> {
         for (pass, share) in &self.passes {
             let windows = network.partial(pass.apply(tiles.clone()));
             let mut map = network.combine(windows);
+            let early = !logits && network.enlarges_probabilities();
+            if early {
+                map = sigmoid(map);
+            }
             if !coarse {
                 map = network.enlarge(map, [height, width]);
             }
-            let map = if logits { map } else { sigmoid(map) };
+            let map = if logits || early { map } else { sigmoid(map) };
             let map = pass.undo(map);
             if self.channels.square {
                 let probability = match logits {

@@ -56,7 +56,7 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
 }
 
 /// Says what the approaches are, and gives them for programs.
-fn list_approaches(context: &Context) -> [Value; 5] {
+fn list_approaches(context: &Context) -> [Value; 9] {
     context.say(format!(
         "\n{:<15} {:<24} {:<20} what it is",
         "approach", "encoders", "conversions"
@@ -109,6 +109,10 @@ fn description(approach: Approach) -> &'static str {
         Approach::Volume => "2D convolutions turned 3D, 3D U-Net, combined along depth",
         Approach::VolumeSwin => "windows in three dimensions, 3D U-Net, combined along depth",
         Approach::PseudoVolumeSwin => "a first block across all layers, 2D from there on",
+        Approach::Hybrid => "3D stem, attention over depth, residual 2D U-Net (~9 µm)",
+        Approach::ResNet3d => "ResNet whose kernels have a depth, 2D or 3D decoder",
+        Approach::TimeSformer => "attention over depth and over places by turns",
+        Approach::I3d => "Inception whose kernels have a depth",
     }
 }
 

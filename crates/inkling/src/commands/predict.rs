@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 use inkling_pipeline::{
     Context, Ensemble, Inputs, Maps, PredictionJob, PredictionOptions, Recipe, Usage,
-    check_precision, check_records, open_distinct, write_records,
+    check_precision, check_records, is_of_model, open_distinct, write_records,
 };
 use inkling_predict::{AverageSpace, PredictSettings, Shard, Tta};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         ))
         .into());
     }
-    Recipe::read(&flags.recipe.files, &flags.recipe.overrides)?;
+    Recipe::read(&flags.recipe.files, &predict_overrides(flags))?;
     let shard = flags.part.as_deref().map(str::parse::<Shard>).transpose()?;
     let overwrite = context.force || flags.resume;
     if shard.is_none() && !flags.plan_only {
@@ -37,7 +37,8 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     let flip = flags.flip && flags.maps.is_none();
     let fragments = open_distinct(&flags.fragments, flags.reading.options(flip))?;
     let device = context.open_device()?;
-    let mut ensemble = Ensemble::load(&flags.models, &flags.weights, &device)?;
+    let overrides = &flags.recipe.overrides;
+    let mut ensemble = Ensemble::load(&flags.models, &flags.weights, overrides, context)?;
     if let Some(layers) = flags.layers {
         ensemble.read_layers(layers)?;
     }
@@ -51,6 +52,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     }
     let (mut merged, mut figures) = (Vec::new(), Vec::new());
     for fragment in fragments {
+        ensemble.centre_layers(fragment.depth());
         let job = PredictionJob::prepare(fragment, settings.clone(), &options, &ensemble, context)?;
         if flags.plan_only {
             let estimate = job.estimate()?;
@@ -116,8 +118,22 @@ fn inputs(flags: &Predict) -> Inputs {
 /// batch is found later.
 fn settings(flags: &Predict, ensemble: &Ensemble) -> anyhow::Result<PredictSettings> {
     let own = &ensemble.metadata().predict;
-    let recipe = Recipe::read_over(own, &flags.recipe.files, &flags.recipe.overrides)?;
+    // Those of a published checkpoint's [model] are in its settings.
+    let overrides = match ensemble.is_published() {
+        true => predict_overrides(flags),
+        false => flags.recipe.overrides.clone(),
+    };
+    let recipe = Recipe::read_over(own, &flags.recipe.files, &overrides)?;
     overridden(recipe.predict, flags)
+}
+
+/// The overrides that are not of `[model]`.
+fn predict_overrides(flags: &Predict) -> Vec<String> {
+    let overrides = flags.recipe.overrides.iter();
+    overrides
+        .filter(|entry| !is_of_model(entry))
+        .cloned()
+        .collect()
 }
 
 /// `settings` with what the flags say.

@@ -1,5 +1,7 @@
 //! Decoders: networks that turn an encoder's feature maps back into one fine map.
 
+mod depth_attention;
+mod depth_max;
 mod simple_pyramid;
 mod unet;
 mod upernet;
@@ -7,6 +9,8 @@ mod upernet;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+pub use depth_attention::DepthAttention;
+pub use depth_max::DepthMax;
 pub use simple_pyramid::SimplePyramid;
 pub use unet::{Unet, UnetConfig};
 pub use upernet::{UperNet, UperNetConfig};

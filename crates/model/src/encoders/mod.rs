@@ -89,6 +89,31 @@ pub(crate) trait StagedEncoder {
     }
 }
 
+/// What a network asks of the stages that it begins with.
+pub(crate) trait Stages {
+    /// How many blocks each stage has. Every stage ends with a feature map.
+    fn blocks(&self) -> Vec<usize>;
+
+    /// What one block of a stage makes of the image (the very first block) or of what the block before
+    /// it made.
+    fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4>;
+
+    /// The feature map, `[images, channels, height, width]`, that the last block of a stage made.
+    fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+        x
+    }
+
+    /// Whether the stem counts as the first stage.
+    fn stem_is_stage(&self) -> bool {
+        false
+    }
+
+    /// Whether tensors are grouped by stage, and not by block, for layer-wise learning rates.
+    fn layers_are_stages(&self) -> bool {
+        false
+    }
+}
+
 /// What the registry knows of an encoder before it is made.
 #[derive(Clone, Debug)]
 pub struct EncoderInfo {
@@ -219,39 +244,32 @@ macro_rules! families {
             $($(#[$doc])* $family($family),)+
         }
 
-        impl Encoder {
-            /// How many blocks each stage has. Every stage ends with a feature map.
-            pub(crate) fn blocks(&self) -> Vec<usize> {
+        impl Stages for Encoder {
+            fn blocks(&self) -> Vec<usize> {
                 match self {
                     $(Self::$family(encoder) => encoder.blocks(),)+
                 }
             }
 
-            /// Whether the stem counts as the first stage.
-            pub(crate) fn stem_is_stage(&self) -> bool {
+            fn stem_is_stage(&self) -> bool {
                 match self {
                     $(Self::$family(_) => <$family as StagedEncoder>::STEM_IS_STAGE,)+
                 }
             }
 
-            /// Whether timm groups the tensors by stage for layer-wise learning rates.
-            pub(crate) fn layers_are_stages(&self) -> bool {
+            fn layers_are_stages(&self) -> bool {
                 match self {
                     $(Self::$family(_) => <$family as StagedEncoder>::LAYERS_ARE_STAGES,)+
                 }
             }
 
-            /// What one block of a stage makes of the image (the very first block) or of what the
-            /// block before it made.
-            pub(crate) fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
+            fn block(&self, stage: usize, block: usize, input: Tensor<4>) -> Tensor<4> {
                 match self {
                     $(Self::$family(encoder) => encoder.block(stage, block, input),)+
                 }
             }
 
-            /// The feature map, `[batch, channels, height, width]`, that the last block of a stage
-            /// made.
-            pub(crate) fn feature(&self, x: Tensor<4>) -> Tensor<4> {
+            fn feature(&self, x: Tensor<4>) -> Tensor<4> {
                 match self {
                     $(Self::$family(encoder) => encoder.feature(x),)+
                 }

@@ -1,9 +1,9 @@
 //! Volumes as batches of their layers: `[batch × layers, …]`, so that whatever looks at a layer by
 //! itself need not know of volumes.
 
-use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Tensor, TensorData};
 
 /// What stands beyond the first and the last layer.
 #[derive(
@@ -148,9 +148,35 @@ pub fn repeat_layers(x: Tensor<4>, times: usize) -> Tensor<4> {
     folded(x.unsqueeze_dim::<5>(1).repeat_dim(1, times))
 }
 
+/// Layers between `from` layers, linear along depth, centres aligned as in the plane.
+///
+/// # Shapes
+/// - x: `[batch × from, channels, height, width]`
+/// - output: `[batch × to, channels, height, width]`
+pub fn resize_layers(x: Tensor<4>, from: usize, to: usize) -> Tensor<4> {
+    if from == to {
+        return x;
+    }
+    let [images, channels, height, width] = x.dims();
+    let batch = images / from;
+    let mut shares = vec![0.0_f32; to * from];
+    for (layer, row) in shares.chunks_exact_mut(from).enumerate() {
+        let centre = (layer as f32 + 0.5) * from as f32 / to as f32 - 0.5;
+        let place = centre.clamp(0.0, (from - 1) as f32);
+        let below = place.floor() as usize;
+        let above = (below + 1).min(from - 1);
+        row[below] += 1.0 - (place - below as f32);
+        row[above] += place - below as f32;
+    }
+    let shares = Tensor::<3>::from_data(TensorData::new(shares, [1, to, from]), &x.device());
+    let values = x.reshape([batch, from, channels * height * width]);
+    let resized = shares.repeat_dim(0, batch).matmul(values);
+    resized.reshape([batch * to, channels, height, width])
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
 
     use super::*;
 
@@ -171,6 +197,18 @@ mod tests {
         assert_eq!(values(replicated), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
         let zeros = DepthPadding::Zeros.pad(x, 3, [2, 1]);
         assert_eq!(values(zeros), [0.0, 0.0, 1.0, 2.0, 3.0, 0.0]);
+    }
+
+    /// As `torch.nn.functional.interpolate(..., mode="trilinear")`.
+    #[test]
+    fn layers_between_layers_are_linear() {
+        let x = column(&[1.0, 3.0]);
+        assert_eq!(values(resize_layers(x.clone(), 2, 4)), [1.0, 1.5, 2.5, 3.0]);
+        assert_eq!(
+            values(resize_layers(column(&[1.0, 3.0, 8.0]), 3, 2)),
+            [1.5, 6.75]
+        );
+        assert_eq!(values(resize_layers(x, 2, 2)), [1.0, 3.0]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod depth;
 mod drop_path;
 mod dropout;
 mod folded;
+mod group_norm;
 mod initializer;
 mod layer_norm;
 mod layer_scale;
@@ -30,6 +31,7 @@ mod scse;
 mod squeeze_excite;
 mod star_relu;
 mod swiglu;
+mod volume_conv;
 
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
 pub use conv::Conv;
@@ -38,7 +40,11 @@ pub use conv2d::{Conv2d, Conv2dConfig};
 pub use depth::Depth;
 pub use drop_path::{DropPath, drop_path_rates};
 pub use dropout::Dropout;
-pub use folded::{DepthPadding, max_pool, mean_of_layers, repeat_layers, roll_layers};
+pub use folded::{
+    DepthPadding, every, folded, max_pool, mean_of_layers, repeat_layers, resize_layers,
+    roll_layers, unfolded,
+};
+pub use group_norm::GroupNorm;
 pub use initializer::Initializer;
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use layer_scale::{LayerScale, LayerScaleConfig};
@@ -55,3 +61,4 @@ pub use scse::Scse;
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};
 pub use star_relu::StarRelu;
 pub use swiglu::{SwiGlu, SwiGluConfig};
+pub use volume_conv::{VolumeConv, VolumeConvConfig, same_border};

@@ -1,7 +1,11 @@
 //! Networks: volume patch in, ink logits out, whatever is inside.
 
 mod aggregate;
+mod hybrid;
+mod i3d;
+mod resnet3d;
 mod staged;
+mod timesformer;
 mod volume;
 mod windows;
 
@@ -11,7 +15,11 @@ use burn::tensor::{Device, Tensor};
 use crate::layers::Resize;
 use crate::{Approach, Error, ModelSettings, seed_generator};
 
+pub use hybrid::{HybridNetwork, HybridShape};
+pub use i3d::{I3dNetwork, I3dShape};
+pub use resnet3d::{DepthDecoder, InputNorm, ResNet3dNetwork, ResNet3dShape};
 pub(crate) use staged::StagedNetwork;
+pub use timesformer::{TimeSformerNetwork, TimeSformerShape};
 pub use volume::VolumeNetwork;
 pub use windows::WindowNetwork;
 
@@ -34,6 +42,10 @@ impl ModelSettings {
             Approach::Volume | Approach::VolumeSwin => {
                 Network::Volume(VolumeNetwork::new(self, device)?)
             }
+            Approach::Hybrid => Network::Hybrid(HybridNetwork::new(self, device)),
+            Approach::ResNet3d => Network::ResNet3d(ResNet3dNetwork::new(self, device)),
+            Approach::TimeSformer => Network::TimeSformer(TimeSformerNetwork::new(self, device)),
+            Approach::I3d => Network::I3d(I3dNetwork::new(self, device)),
             _ => Network::Windows(WindowNetwork::new(self, device)?),
         })
     }
@@ -51,6 +63,14 @@ pub enum Network {
     Windows(WindowNetwork),
     /// See [`VolumeNetwork`].
     Volume(VolumeNetwork),
+    /// See [`HybridNetwork`].
+    Hybrid(HybridNetwork),
+    /// See [`ResNet3dNetwork`].
+    ResNet3d(ResNet3dNetwork),
+    /// See [`TimeSformerNetwork`].
+    TimeSformer(TimeSformerNetwork),
+    /// See [`I3dNetwork`].
+    I3d(I3dNetwork),
 }
 
 impl Network {
@@ -98,6 +118,16 @@ impl Network {
         self.staged().enlargement() == Resize::Nearest
     }
 
+    /// Whether it is one that others have published, whole.
+    pub fn is_published(&self) -> bool {
+        !matches!(self, Self::Windows(_) | Self::Volume(_))
+    }
+
+    /// Whether probabilities are meant to be enlarged in prediction, and not logits.
+    pub fn enlarges_probabilities(&self) -> bool {
+        self.staged().enlarges_probabilities()
+    }
+
     /// [`combine`](Self::combine), then [`enlarge`](Self::enlarge).
     ///
     /// # Shapes
@@ -115,7 +145,7 @@ impl Network {
     /// # Shapes
     /// - volume: `[batch, depth, height, width]`, normalised intensities
     pub fn volume_features(&self, volume: Tensor<4>) -> Vec<Tensor<4>> {
-        self.features(self.staged().images(volume))
+        self.features(self.images(volume))
     }
 
     /// The encoder's feature maps of images, finest first.
@@ -126,10 +156,20 @@ impl Network {
         self.staged().features(images)
     }
 
+    /// What the first block takes of a volume, its intensities as the network wants them.
+    pub(crate) fn images(&self, volume: Tensor<4>) -> Tensor<4> {
+        let staged = self.staged();
+        staged.images(staged.normalization().apply(volume))
+    }
+
     pub(crate) fn staged(&self) -> &dyn StagedNetwork {
         match self {
             Self::Windows(network) => network,
             Self::Volume(network) => network,
+            Self::Hybrid(network) => network,
+            Self::ResNet3d(network) => network,
+            Self::TimeSformer(network) => network,
+            Self::I3d(network) => network,
         }
     }
 }

@@ -1,9 +1,9 @@
 use burn::tensor::Tensor;
 
-use crate::Conversion;
 use crate::depth::Place;
-use crate::encoders::Encoder;
+use crate::encoders::Stages;
 use crate::layers::Resize;
+use crate::{Conversion, Normalization};
 
 /// A network that is passed through block by block: an encoder's stages, each of which ends with
 /// a feature map, and a decoder after them. Checkpointed gradients, layer-wise learning rates and
@@ -16,8 +16,11 @@ pub(crate) trait StagedNetwork {
     /// height, width]`.
     fn images(&self, volume: Tensor<4>) -> Tensor<4>;
 
+    /// What intensities are brought to first.
+    fn normalization(&self) -> &Normalization;
+
     /// What the stages are of.
-    fn encoder(&self) -> &Encoder;
+    fn encoder(&self) -> &dyn Stages;
 
     /// What the decoder makes of the feature maps of `batch` volumes: `[batch, maps, rows,
     /// columns]`.
@@ -28,6 +31,12 @@ pub(crate) trait StagedNetwork {
 
     /// How logits grow to the patch's size.
     fn enlargement(&self) -> Resize;
+
+    /// Whether probabilities are enlarged in prediction, and not logits, as whoever published the network
+    /// does.
+    fn enlarges_probabilities(&self) -> bool {
+        false
+    }
 
     /// Where the tensor `name` lies; `None` outside of the encoder.
     fn place(&self, name: &str) -> Option<Place> {

@@ -4,9 +4,9 @@ use burn::tensor::{Device, Tensor};
 use super::StagedNetwork;
 use super::aggregate::Aggregate;
 use crate::decoders::{Unet, UnetConfig};
-use crate::encoders::Encoder;
+use crate::encoders::{Encoder, Stages};
 use crate::layers::{Conv, Conv2dConfig, Initializer, Resize};
-use crate::{Aggregation, Conversion, Error, ModelSettings};
+use crate::{Aggregation, Conversion, Error, ModelSettings, Normalization};
 
 /// A network over volumes: an encoder of images that was laid over them, a 3D U-Net decoder, and
 /// logits of every layer that is left, which are combined along depth into one map.
@@ -22,6 +22,8 @@ pub struct VolumeNetwork {
     aggregation: Aggregation,
     #[module(skip)]
     conversion: Option<Conversion>,
+    #[module(skip)]
+    normalization: Normalization,
 }
 
 impl VolumeNetwork {
@@ -45,6 +47,7 @@ impl VolumeNetwork {
             aggregate: settings.aggregation.init(depth.layers, last, device),
             aggregation: settings.aggregation,
             conversion: settings.conversion(),
+            normalization: settings.normalization.clone(),
             encoder: encoder.init(device),
         })
     }
@@ -56,7 +59,11 @@ impl StagedNetwork for VolumeNetwork {
         volume.reshape([batch * layers, 1, height, width])
     }
 
-    fn encoder(&self) -> &Encoder {
+    fn normalization(&self) -> &Normalization {
+        &self.normalization
+    }
+
+    fn encoder(&self) -> &dyn Stages {
         &self.encoder
     }
 

@@ -4,9 +4,9 @@ use burn::tensor::{Device, Tensor};
 use super::StagedNetwork;
 use super::aggregate::Aggregate;
 use crate::decoders::{Decoder, SimplePyramid, UnetConfig, UperNetConfig};
-use crate::encoders::Encoder;
+use crate::encoders::{Encoder, Stages};
 use crate::layers::{Conv2d, Conv2dConfig, Initializer, Resize};
-use crate::{Aggregation, Approach, Architecture, Conversion, Error, ModelSettings};
+use crate::{Aggregation, Approach, Architecture, Conversion, Error, ModelSettings, Normalization};
 
 /// An UperNet takes the maps at strides 4 to 32; some encoders have one at stride 2 too.
 const UPERNET_LEVELS: usize = 4;
@@ -25,6 +25,8 @@ pub struct WindowNetwork {
     aggregation: Option<Aggregation>,
     #[module(skip)]
     conversion: Option<Conversion>,
+    #[module(skip)]
+    normalization: Normalization,
     inputs: usize,
     step: usize,
 }
@@ -57,6 +59,7 @@ impl WindowNetwork {
             aggregate: aggregation.and_then(|kind| kind.init(windows, last, device)),
             aggregation,
             conversion: settings.conversion(),
+            normalization: settings.normalization.clone(),
             inputs: settings.inputs(),
             step: settings.step(),
             encoder: encoder.init(device),
@@ -100,7 +103,11 @@ impl StagedNetwork for WindowNetwork {
         Tensor::cat((0..windows).map(window).collect(), 1).reshape(images)
     }
 
-    fn encoder(&self) -> &Encoder {
+    fn normalization(&self) -> &Normalization {
+        &self.normalization
+    }
+
+    fn encoder(&self) -> &dyn Stages {
         &self.encoder
     }
 

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use inkling_fragment::sha256_hex;
@@ -9,15 +9,19 @@ use super::adapt::adapt_over;
 use super::foreign_names::resolve;
 use super::names::{Mismatch, collect, replace, shapes, unit_axes_removed};
 use super::tensors::Tensors;
-use crate::{Conversion, Error, ModelSettings, Network};
+use crate::published::{Published, recognise, tidied};
+use crate::{Conversion, Error, ModelSettings, Network, Normalization};
 
 /// The metadata key that holds the settings, as JSON.
 const SETTINGS_KEY: &str = "inkling.model";
 /// The metadata key that holds the settings' format.
 const FORMAT_KEY: &str = "inkling.format";
-/// The format that is written: settings that a reader of an older one may not know count it up. Files
-/// of the first, which had two approaches, carry no number.
-const FORMAT: u32 = 2;
+/// The newest format: settings that a reader of an older one may not know count it up. Files of the
+/// first, which had two approaches, carry no number; published networks and other normalisations came
+/// with the third.
+const FORMAT: u32 = 3;
+/// The format of what an older version reads too.
+const OLDER_FORMAT: u32 = 2;
 
 /// A network read from a file, ready to predict.
 #[derive(Clone, Debug)]
@@ -26,45 +30,88 @@ pub struct Checkpoint {
     pub network: Network,
     /// What the network is.
     pub settings: ModelSettings,
+    /// What the file was recognised as, where it is not one that [`save`] wrote.
+    pub published: Option<Published>,
     /// The file's further metadata.
     pub metadata: BTreeMap<String, String>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
 }
 
-/// Reads a network that [`save`] wrote.
-///
-/// # Errors
-/// [`Error::NoSettings`] for a file without settings, [`Error::Mismatch`] when tensors are
-/// missing or of another shape, and those of [`Tensors::read`].
-pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
-    let tensors = Tensors::read(path)?;
-    let mut metadata = tensors.metadata().clone();
-    let text = metadata.remove(SETTINGS_KEY).ok_or(Error::NoSettings {
-        path: path.to_owned(),
-    })?;
-    if let Some(format) = metadata.remove(FORMAT_KEY) {
-        check_format(&format).map_err(|reason| Error::BadSettings {
+/// A file of weights whose network is known, but not made yet: its settings may still be changed.
+#[derive(Clone, Debug)]
+pub struct WeightsFile {
+    path: PathBuf,
+    tensors: Tensors,
+    /// What the network is.
+    pub settings: ModelSettings,
+    /// What the file was recognised as, where it is not one that [`save`] wrote.
+    pub published: Option<Published>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl WeightsFile {
+    /// Reads a file that [`save`] wrote, or one of a published network, safetensors or PyTorch's.
+    /// `repository` is where it comes from, if that is known.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`] for a file of neither kind, [`Error::BadSettings`] for settings that
+    /// cannot be those of the file, and those of [`Tensors::read`].
+    pub fn open(path: &Path, repository: Option<&str>) -> Result<Self, Error> {
+        let tensors = Tensors::read(path)?;
+        let mut metadata = tensors.metadata().clone();
+        let Some(text) = metadata.remove(SETTINGS_KEY) else {
+            let tensors = tidied(tensors);
+            let published = recognise(path, &tensors, repository)?;
+            return Ok(Self {
+                path: path.to_owned(),
+                tensors,
+                settings: published.settings.clone(),
+                published: Some(published),
+                metadata,
+            });
+        };
+        let bad = |reason| Error::BadSettings {
             path: path.to_owned(),
             reason,
-        })?;
-    }
-    let settings: ModelSettings =
-        serde_json::from_str(&text).map_err(|error| Error::BadSettings {
+        };
+        if let Some(format) = metadata.remove(FORMAT_KEY) {
+            check_format(&format).map_err(bad)?;
+        }
+        let settings: ModelSettings =
+            serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        check_against(&settings, &tensors).map_err(bad)?;
+        Ok(Self {
             path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-    check_against(&settings, &tensors).map_err(|reason| Error::BadSettings {
-        path: path.to_owned(),
-        reason,
-    })?;
-    let network = load_weights(settings.build(device)?, path, tensors)?;
-    Ok(Checkpoint {
-        network,
-        settings,
-        metadata,
-        sha256: sha256(path)?,
-    })
+            tensors,
+            settings,
+            published: None,
+            metadata,
+        })
+    }
+
+    /// Makes the network on `device`, with the file's weights.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when tensors are missing, unknown or of another shape; settings out of range.
+    pub fn load(self, device: &Device) -> Result<Checkpoint, Error> {
+        let network = load_weights(self.settings.build(device)?, &self.path, self.tensors)?;
+        Ok(Checkpoint {
+            network,
+            settings: self.settings,
+            published: self.published,
+            metadata: self.metadata,
+            sha256: sha256(&self.path)?,
+        })
+    }
+}
+
+/// Reads a network, with the settings that its file says or those of its publishers.
+///
+/// # Errors
+/// Those of [`WeightsFile::open`] and [`WeightsFile::load`].
+pub fn load(path: &Path, device: &Device) -> Result<Checkpoint, Error> {
+    WeightsFile::open(path, None)?.load(device)
 }
 
 fn check_format(found: &str) -> Result<(), String> {
@@ -80,6 +127,10 @@ fn check_format(found: &str) -> Result<(), String> {
 /// size is made. Whether every tensor fits is found later, by name.
 fn check_against(settings: &ModelSettings, tensors: &Tensors) -> Result<(), String> {
     settings.check().map_err(|error| error.to_string())?;
+    if settings.approach.is_published() {
+        // Its check bounds its sizes, and nothing is made before its values are there.
+        return Ok(());
+    }
     let shapes = tensors.names().filter_map(|name| tensors.shape(name));
     let longest = shapes.flatten().copied().max().unwrap_or(0);
     let mut widths = vec![
@@ -113,12 +164,16 @@ fn check_against(settings: &ModelSettings, tensors: &Tensors) -> Result<(), Stri
 }
 
 /// Fills `network` from the `tensors` of the file at `path`, all of them. Names may be wrapped as
-/// Lightning, DDP or segmentation_models_pytorch wrap them.
+/// Lightning, DDP or segmentation_models_pytorch wrap them, or as published networks' checkpoints have
+/// them: layers registered twice, heads that no prediction is made of.
 ///
 /// # Errors
 /// [`Error::Mismatch`] when a tensor is missing, of another shape or unknown.
 pub fn load_weights(network: Network, path: &Path, tensors: Tensors) -> Result<Network, Error> {
-    let tensors = spelled(tensors, &shapes(&network));
+    let tensors = match network.is_published() {
+        true => tidied(tensors),
+        false => spelled(tensors, &shapes(&network)),
+    };
     let (network, mismatch) = replace(network, &tensors);
     if mismatch == Mismatch::default() {
         return Ok(network);
@@ -259,7 +314,10 @@ pub(super) fn described(
     }
     let text = serde_json::to_string(settings).expect("settings are plain data");
     tensors.describe(SETTINGS_KEY, text);
-    tensors.describe(FORMAT_KEY, FORMAT.to_string());
+    let is_new =
+        settings.approach.is_published() || settings.normalization != Normalization::default();
+    let format = if is_new { FORMAT } else { OLDER_FORMAT };
+    tensors.describe(FORMAT_KEY, format.to_string());
     tensors
 }
 

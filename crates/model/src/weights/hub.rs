@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file::sha256;
 use super::hub_client::{About, Client, Trouble};
-use crate::Error;
+use crate::{Error, KnownCheckpoint};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 /// The organisation whose repositories are meant.
@@ -79,17 +79,40 @@ impl Hub {
     }
 
     fn fetch(&self, name: &str, progress: impl FnMut(u64, u64)) -> Result<PathBuf, Error> {
-        let repo = Repo::new(format!("{PREFIX}{name}"), RepoType::Model);
+        let file = HubFile {
+            repository: format!("{PREFIX}{name}"),
+            file: FILE.to_owned(),
+            revision: BRANCH.to_owned(),
+            asked: format!("model.pretrained = \"{PREFIX}{name}\""),
+        };
         if !is_plain(name) {
             let found = "a name with odd characters".to_owned();
             return Err(self.error(
-                name,
+                &file,
                 found,
                 "use a name that https://huggingface.co/timm lists",
             ));
         }
+        self.get(&file, progress)
+    }
+
+    /// A file of any repository, from the cache or fetched, as [`find`](Self::find) does.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] when the names, the network or the hub is at fault.
+    pub fn get(&self, name: &HubFile, progress: impl FnMut(u64, u64)) -> Result<PathBuf, Error> {
+        if !name.is_plain() {
+            let found = "a name with odd characters".to_owned();
+            let hint = "write it as hf:OWNER/NAME, hf:OWNER/NAME/FILE or either with @REVISION";
+            return Err(self.error(name, found, hint));
+        }
+        let repo = Repo::with_revision(
+            name.repository.clone(),
+            RepoType::Model,
+            name.revision.clone(),
+        );
         let cache = Cache::new(self.cache.clone());
-        if let Some(path) = cache.repo(repo.clone()).get(FILE) {
+        if let Some(path) = cache.repo(repo.clone()).get(&name.file) {
             return Ok(path);
         }
         if self.offline {
@@ -118,9 +141,10 @@ impl Hub {
         download.run()
     }
 
-    fn error(&self, name: &str, found: String, hint: &str) -> Error {
+    fn error(&self, name: &HubFile, found: String, hint: &str) -> Error {
         Error::Hub {
-            name: format!("{PREFIX}{name}"),
+            asked: name.asked.clone(),
+            file: name.file.clone(),
             endpoint: self.endpoint.clone(),
             found,
             hint: hint.to_owned(),
@@ -128,13 +152,22 @@ impl Hub {
     }
 
     /// What trouble with the hub means, and what helps.
-    fn explain(&self, name: &str, trouble: &Trouble) -> Error {
+    fn explain(&self, name: &HubFile, trouble: &Trouble) -> Error {
         let found = match trouble {
             Trouble::Status(code) => format!("the answer {code}"),
             Trouble::Connection(error) => format!("a failing connection ({error})"),
             Trouble::Answer(found) => found.clone(),
         };
+        let of_timm = name.repository.starts_with(PREFIX);
         let hint = match trouble {
+            Trouble::Status(401 | 403) if !of_timm => {
+                "check the repository's name; where it is not public, accept its terms on the hub and \
+                 set HF_TOKEN"
+            }
+            Trouble::Status(404) if !of_timm => {
+                "check the names of the repository, the file and the revision; \
+                 hf:OWNER/NAME/FILE names another file"
+            }
             Trouble::Status(401 | 403) => {
                 "check the name (names end in the training's tag, such as \
                  maxvit_rmlp_base_rw_384.sw_in12k_ft_in1k); for a repository that is not public, \
@@ -158,19 +191,62 @@ impl Hub {
 /// The revision (commit) of a file that lies in a hub's cache, `snapshots/<commit>/<file>`; `None`
 /// for any other file.
 pub fn revision_of(path: &Path) -> Option<String> {
-    let folder = path.parent()?;
-    let is_snapshot = folder.parent()?.file_name()? == "snapshots";
-    is_snapshot.then(|| {
-        folder
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    })?
+    let mut folders = path.ancestors().skip(1);
+    let folder = folders.find(|folder| {
+        let above = folder.parent().and_then(Path::file_name);
+        above.is_some_and(|name| name == "snapshots")
+    })?;
+    Some(folder.file_name()?.to_string_lossy().into_owned())
+}
+
+/// A file on the hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubFile {
+    /// `owner/name`.
+    pub repository: String,
+    /// The file's path in the repository.
+    pub file: String,
+    /// A branch, a tag or a commit.
+    pub revision: String,
+    /// How it was asked for, for messages.
+    pub asked: String,
+}
+
+/// What begins the name of a file on the hub.
+const SCHEME: &str = "hf:";
+
+impl HubFile {
+    /// That of `hf:OWNER/NAME[/FILE][@REVISION]`, asked for with `flag`; without a file the one that a
+    /// known repository is published for, or `model.safetensors`. None for other text.
+    pub fn parse(flag: &str, text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(SCHEME)?;
+        let (path, revision) = rest.rsplit_once('@').unwrap_or((rest, BRANCH));
+        let mut parts = path.splitn(3, '/');
+        let (owner, name) = (parts.next()?, parts.next().unwrap_or_default());
+        let repository = format!("{owner}/{name}");
+        let known = KnownCheckpoint::of_repository(&repository);
+        let usual = known.map_or(FILE, |known| known.file);
+        Some(Self {
+            file: parts.next().unwrap_or(usual).to_owned(),
+            revision: revision.to_owned(),
+            asked: format!("{flag} {text}"),
+            repository,
+        })
+    }
+
+    /// Whether its names can stand in paths and addresses as they are.
+    fn is_plain(&self) -> bool {
+        let parts = self.repository.split('/').chain(self.file.split('/'));
+        self.repository.split('/').count() == 2
+            && parts.clone().all(is_plain)
+            && is_plain(&self.revision)
+    }
 }
 
 /// One file on its way into the cache.
 struct Download<'a, P> {
     hub: &'a Hub,
-    name: &'a str,
+    name: &'a HubFile,
     client: Client,
     cache: CacheRepo,
     blobs: PathBuf,
@@ -180,7 +256,13 @@ struct Download<'a, P> {
 impl<P: FnMut(u64, u64)> Download<'_, P> {
     fn run(&mut self) -> Result<PathBuf, Error> {
         let (endpoint, name) = (&self.hub.endpoint, self.name);
-        let address = format!("{endpoint}/{PREFIX}{name}/resolve/{BRANCH}/{FILE}");
+        let HubFile {
+            repository,
+            file,
+            revision,
+            ..
+        } = name;
+        let address = format!("{endpoint}/{repository}/resolve/{revision}/{file}");
         let about = self.client.about(&address);
         let about = about.map_err(|trouble| self.hub.explain(name, &trouble))?;
         if !is_plain(&about.etag) || !is_plain(&about.commit) {
@@ -271,13 +353,14 @@ impl<P: FnMut(u64, u64)> Download<'_, P> {
 
     /// Puts the file where Python looks for it.
     fn publish(&self, blob: &Path, about: &About) -> Result<PathBuf, Error> {
-        let folder = self.cache.pointer_path(&about.commit);
-        std::fs::create_dir_all(&folder).map_err(io(&folder))?;
-        let path = folder.join(FILE);
+        let path = self.cache.pointer_path(&about.commit).join(&self.name.file);
+        let folder = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
         if std::fs::symlink_metadata(&path).is_ok() {
             std::fs::remove_file(&path).map_err(io(&path))?;
         }
-        link(blob, &about.etag, &path).map_err(io(&path))?;
+        let depth = 2 + self.name.file.matches('/').count();
+        link(blob, &about.etag, depth, &path).map_err(io(&path))?;
         self.cache.create_ref(&about.commit).map_err(io(&path))?;
         Ok(path)
     }
@@ -285,13 +368,14 @@ impl<P: FnMut(u64, u64)> Download<'_, P> {
 
 /// `snapshots/<commit>/<file>` becomes a name of `blobs/<etag>`.
 #[cfg(unix)]
-fn link(_blob: &Path, etag: &str, path: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), path)
+fn link(_blob: &Path, etag: &str, depth: usize, path: &Path) -> std::io::Result<()> {
+    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+    std::os::unix::fs::symlink(up.join("blobs").join(etag), path)
 }
 
 /// Links may be forbidden here: then the file itself moves.
 #[cfg(not(unix))]
-fn link(blob: &Path, _etag: &str, path: &Path) -> std::io::Result<()> {
+fn link(blob: &Path, _etag: &str, _depth: usize, path: &Path) -> std::io::Result<()> {
     std::fs::hard_link(blob, path).or_else(|_| std::fs::rename(blob, path))
 }
 

@@ -17,9 +17,10 @@ mod tensors;
 
 pub use export::Naming;
 pub use file::{
-    Checkpoint, EncoderReport, load, load_encoder, load_weights, save, sha256 as file_sha256,
+    Checkpoint, EncoderReport, WeightsFile, load, load_encoder, load_weights, save,
+    sha256 as file_sha256,
 };
-pub use hub::{Hub, revision_of};
+pub use hub::{Hub, HubFile, revision_of};
 pub use names::{
     Mismatch, NamedMapper, NamedVisitor, map_named, parameter_count, tensor_names, visit_named,
 };

@@ -78,6 +78,8 @@ impl Path {
     fn enter(&mut self, name: &str, container: &str) {
         // PyTorch has no counterpart of an enum's variant.
         if !container.starts_with("Enum:") {
+            // `fn` is a word of Rust's.
+            let name = if name == "fn_" { "fn" } else { name };
             self.segments.push(name.to_owned());
         }
     }

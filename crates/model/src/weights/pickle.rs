@@ -9,9 +9,11 @@ pub(super) type Id = usize;
 /// What a pickle holds, as far as weights need it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
-    /// What no weight is made of: numbers with a point, bytes, sets, objects of harmless classes.
+    /// What no weight is made of: bytes, sets, objects of harmless classes.
     Other,
+    Bool(bool),
     Int(i64),
+    Float(f64),
     Text(String),
     /// Tuples and lists.
     Sequence(Vec<Id>),
@@ -111,6 +113,34 @@ impl Pickle {
     pub fn get(&self, id: Id) -> &Value {
         &self.values[id]
     }
+
+    /// Plain settings as JSON, `depth` tables or lists deep at most and `most` values in all; what is
+    /// none, or too much, is null.
+    pub fn json(&self, value: &Value, depth: usize, most: &mut usize) -> serde_json::Value {
+        use serde_json::Value as Json;
+        if depth == 0 || *most == 0 {
+            return Json::Null;
+        }
+        *most -= 1;
+        let mut inner = |id: Id| self.json(self.get(id), depth - 1, most);
+        match value {
+            Value::Bool(value) => Json::from(*value),
+            Value::Int(value) => Json::from(*value),
+            Value::Float(value) => Json::from(*value),
+            Value::Text(text) => Json::from(text.as_str()),
+            Value::Sequence(items) => items.iter().map(|&id| inner(id)).collect(),
+            Value::Dict(entries) => {
+                let named = entries.iter().filter_map(|&(key, value)| {
+                    let Value::Text(key) = self.get(key) else {
+                        return None;
+                    };
+                    Some((key.clone(), inner(value)))
+                });
+                Json::Object(named.collect())
+            }
+            _ => Json::Null,
+        }
+    }
 }
 
 /// What makes values.
@@ -154,8 +184,11 @@ const HARMLESS: [&str; 25] = [
 ];
 
 /// Packages whose classes only describe.
-const DESCRIBING: [&str; 4] = [
+const DESCRIBING: [&str; 7] = [
     "omegaconf.",
+    "torch.optim.",
+    "torch.amp.",
+    "torch.cuda.amp.",
     "pytorch_lightning.",
     "lightning.",
     "lightning_fabric.",
@@ -514,7 +547,9 @@ impl Machine<'_> {
     /// Numbers, texts and bytes.
     fn literal(&mut self, code: u8) -> Result<(), Refusal> {
         let value = match code {
-            b'N' | 0x88 | 0x89 => Value::Other,
+            b'N' => Value::Other,
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
             b'K' => Value::Int(self.number(1)? as i64),
             b'M' => Value::Int(self.number(2)? as i64),
             b'J' => {
@@ -532,13 +567,14 @@ impl Machine<'_> {
                 long(self.take(length)?)
             }
             b'I' | b'L' => integer(self.line()?.trim_end_matches('L')),
-            b'F' => {
-                self.line()?;
-                Value::Other
-            }
+            b'F' => self
+                .line()?
+                .trim()
+                .parse()
+                .map_or(Value::Other, Value::Float),
             b'G' => {
-                self.skip(8)?;
-                Value::Other
+                let bytes = self.take(8)?.first_chunk().copied();
+                Value::Float(f64::from_be_bytes(bytes.unwrap_or_default()))
             }
             b'X' => self.unicode(4)?,
             0x8c | b'U' => self.unicode(1)?,

@@ -15,7 +15,8 @@ use crate::Error;
 
 /// Where training programs keep the weights in their checkpoints; averaged ones first, as timm
 /// prefers them.
-const STATE_DICTS: [&str; 6] = [
+const STATE_DICTS: [&str; 7] = [
+    "ema_model",
     "state_dict_ema",
     "model_ema",
     "state_dict",
@@ -23,6 +24,12 @@ const STATE_DICTS: [&str; 6] = [
     "model",
     "module",
 ];
+
+/// Where they keep their settings.
+const SETTINGS: [&str; 2] = ["config", "hyper_parameters"];
+/// Most tables and lists inside one another, and most values, of such settings.
+const DEEPEST_SETTINGS: usize = 16;
+const MOST_SETTINGS: usize = 1 << 16;
 
 /// Reads the float tensors of the state dict in a file of `torch.save`, a Lightning checkpoint for
 /// one.
@@ -93,6 +100,13 @@ impl Archive {
         let views = self.float_views()?;
         self.check_sizes(&views)?;
         let mut tensors = Tensors::default();
+        for key in SETTINGS {
+            if let Some(settings) = self.entry(self.pickle.root(), key) {
+                let mut most = MOST_SETTINGS;
+                let json = self.pickle.json(settings, DEEPEST_SETTINGS, &mut most);
+                tensors.describe(key, json.to_string());
+            }
+        }
         let mut unread = self.length;
         // Each storage is read once, whatever order its views stand in.
         for (key, views) in &views {

@@ -88,8 +88,7 @@ fn shards_that_are_merged_are_the_whole_and_both_have_reports() {
         let (recipe, fragments, _) = trained(&phantoms, context);
         let run = phantoms.path("run");
         assert!(weights_file(&run).ends_with("best.safetensors"));
-        let device = context.open_device().unwrap();
-        let ensemble = Ensemble::load(std::slice::from_ref(&run), &[], &device).unwrap();
+        let ensemble = Ensemble::load(std::slice::from_ref(&run), &[], &[], context).unwrap();
         assert_eq!(ensemble.input().layers, recipe.data.layers);
         let job = |options| {
             let fragment = fragments[1].clone();

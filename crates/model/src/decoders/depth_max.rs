@@ -1,0 +1,50 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use inkling_kernels::Activation;
+
+use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize, unfolded};
+
+/// The Vesuvius Grand Prize's decoder: the largest of each feature along depth, then a 2D pyramid from
+/// the coarsest map to the finest, and logits of its size.
+#[derive(Module, Debug)]
+pub struct DepthMax {
+    /// From the map of that number and the next coarser one to as many channels as the finer has.
+    convs: Vec<(Conv2d, BatchNorm2d)>,
+    logit: Conv2d,
+    #[module(skip)]
+    layers: Vec<usize>,
+}
+
+impl DepthMax {
+    /// Over volumes' maps of `channels` channels and `layers` layers, finest first.
+    pub fn new(channels: &[usize], layers: &[usize], device: &Device) -> Self {
+        let join = |pair: &[usize]| {
+            let conv = Conv2dConfig::new([pair[0] + pair[1], pair[0]], 3).with_bias(false);
+            let norm = BatchNorm2dConfig::new(pair[0]).init(device);
+            (conv.init(device), norm)
+        };
+        Self {
+            convs: channels.windows(2).map(join).collect(),
+            logit: Conv2dConfig::new([channels[0], 1], 1).init(device),
+            layers: layers.to_vec(),
+        }
+    }
+
+    /// # Shapes
+    /// - features: `[batch × layers, channels, rows, columns]`, finest first
+    /// - output: `[batch, 1, rows, columns]` of the finest
+    pub fn forward(&self, features: Vec<Tensor<4>>) -> Tensor<4> {
+        let flat = features.into_iter().zip(&self.layers);
+        let flat = flat.map(|(map, &layers)| unfolded(map, layers).max_dim(1).squeeze_dim(1));
+        let mut coarse_to_fine = flat.rev();
+        let coarsest = coarse_to_fine.next().expect("an encoder has a map");
+        let joins = self.convs.iter().rev().zip(coarse_to_fine);
+        let finest = joins.fold(coarsest, |x, ((conv, norm), skip)| {
+            let [_, _, rows, columns] = skip.dims();
+            let x = Resize::Bilinear.to(x, [rows, columns]);
+            let joined = Tensor::cat(vec![skip, x], 1);
+            conv.forward_normed(joined, norm, Some(Activation::Relu))
+        });
+        self.logit.forward(finest)
+    }
+}

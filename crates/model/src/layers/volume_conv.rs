@@ -1,0 +1,243 @@
+use std::ops::Range;
+
+use burn::module::{Module, Param};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, conv2d, conv2d_affine, has_kernels};
+
+use super::conv2d::pad_same;
+use super::folded::{every, folded, unfolded};
+use super::{BatchNorm2d, Initializer};
+use crate::precision::{narrowed, widened};
+
+/// Configuration of a [`VolumeConv`].
+#[derive(Clone, Debug)]
+pub struct VolumeConvConfig {
+    channels: [usize; 2],
+    layers: usize,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    bias: bool,
+    same: bool,
+}
+
+impl VolumeConvConfig {
+    /// A convolution from `channels[0]` to `channels[1]` channels of volumes of `layers` layers, its
+    /// kernel `kernel` layers deep and as many pixels wide, between half as many zeros, without bias.
+    pub fn new(channels: [usize; 2], kernel: usize, layers: usize) -> Self {
+        Self {
+            channels,
+            layers,
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            bias: false,
+            same: false,
+        }
+    }
+
+    /// Sets the step between outputs, in layers and in pixels.
+    pub fn with_stride(mut self, stride: [usize; 2]) -> Self {
+        self.stride = stride;
+        self
+    }
+
+    /// Switches the bias.
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Pads as TensorFlow's `SAME` does: as little as covers the volume, what is odd behind.
+    pub fn with_same_padding(mut self, same: bool) -> Self {
+        self.same = same;
+        self
+    }
+
+    /// Makes the layer; weights start Kaiming-normal by their outputs, biases at 0.
+    pub fn init(&self, device: &Device) -> VolumeConv {
+        let ([inputs, outputs], [deep, side]) = (self.channels, self.kernel);
+        let std = (2.0 / (outputs * deep * side * side) as f64).sqrt();
+        let shape = [outputs, inputs, deep, side, side];
+        let border = match self.same {
+            true => same_border(self.layers, deep, self.stride[0]),
+            false => [deep / 2; 2],
+        };
+        let same = self.same && self.stride[1] > 1;
+        VolumeConv {
+            weight: Initializer::Normal { std }.init(shape, device),
+            bias: self
+                .bias
+                .then(|| Initializer::ZEROS.init([outputs], device)),
+            layers: self.layers,
+            border,
+            stride: self.stride,
+            padding: if same { 0 } else { side / 2 },
+            same,
+        }
+    }
+}
+
+/// What TensorFlow's `SAME` puts before and behind `size` values.
+pub fn same_border(size: usize, kernel: usize, stride: usize) -> [usize; 2] {
+    let missing = ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size);
+    [missing / 2, missing.div_ceil(2)]
+}
+
+/// Pixels of one 2D convolution, at least, where nothing is recorded.
+const PIXELS: usize = 4096;
+
+/// A 3D convolution between zeros of volumes whose depth is folded into the batch; `torch.nn.Conv3d`.
+///
+/// It is computed by 2D convolutions: what a kernel sees in several layers becomes the input channels
+/// of one. Where nothing is recorded for gradients that is done for a few layers at a time, so that
+/// the copies take little memory.
+#[derive(Module, Debug)]
+pub struct VolumeConv {
+    /// `[outputs, inputs, depth, kernel, kernel]`.
+    pub weight: Param<Tensor<5>>,
+    /// `[outputs]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    layers: usize,
+    /// Zeros before the first and behind the last layer.
+    #[module(skip)]
+    border: [usize; 2],
+    #[module(skip)]
+    stride: [usize; 2],
+    padding: usize,
+    same: bool,
+}
+
+impl VolumeConv {
+    /// # Shapes
+    /// - input: `[batch × layers, inputs, height, width]`
+    /// - output: `[batch × layers / stride, outputs, height / stride, width / stride]`, rounded up
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
+        let (input, weight) = (narrowed(input), narrowed(self.plane_weight()));
+        widened(self.by_layers(input, |x| {
+            conv2d(x, weight.clone(), bias.clone(), self.options())
+        }))
+    }
+
+    /// [`forward`](Self::forward), a norm and an activation, in one pass where the norm takes its
+    /// running statistics.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s
+    pub fn forward_normed(
+        &self,
+        input: Tensor<4>,
+        norm: &BatchNorm2d,
+        activation: Option<Activation>,
+    ) -> Tensor<4> {
+        self.forward_normed_then(input, norm, activation, |x| x)
+    }
+
+    /// [`forward_normed`](Self::forward_normed), and what `then` makes of each layer by itself.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s, but for what `then` does
+    pub fn forward_normed_then(
+        &self,
+        input: Tensor<4>,
+        norm: &BatchNorm2d,
+        activation: Option<Activation>,
+        then: impl Fn(Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
+        match norm.running_scales(&input.device()) {
+            Some(scales) if has_kernels(&input) => {
+                let bias = self.bias.as_ref().map(Param::val);
+                let weight = self.plane_weight();
+                self.by_layers(input, |x| {
+                    let (weight, bias, scales) = (weight.clone(), bias.clone(), scales.clone());
+                    let options = self.options();
+                    then(conv2d_affine(x, weight, bias, options, scales, activation))
+                })
+            }
+            _ => then(norm.apply(self.forward(input), activation)),
+        }
+    }
+
+    /// The kernels with their layers as input channels, `[outputs, depth × inputs, kernel, kernel]`.
+    fn plane_weight(&self) -> Tensor<4> {
+        let [outputs, inputs, deep, height, width] = self.weight.dims();
+        let weight = self.weight.val();
+        let weight = match deep {
+            1 => weight,
+            _ => weight.permute([0, 2, 1, 3, 4]),
+        };
+        weight.reshape([outputs, deep * inputs, height, width])
+    }
+
+    fn options(&self) -> ConvOptions<2> {
+        ConvOptions::new([self.stride[1]; 2], [self.padding; 2], [1, 1], 1)
+    }
+
+    /// Passes what the kernels see, `[batch × some layers, depth × inputs, height, width]`, through
+    /// `conv`, and gives all layers of its outputs.
+    fn by_layers(&self, input: Tensor<4>, conv: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let [_, _, deep, side, _] = self.weight.dims();
+        let input = match self.same {
+            true => pad_same(input, side, self.stride[1]),
+            false => input,
+        };
+        if deep == 1 && self.stride[0] == 1 {
+            return conv(input);
+        }
+        let recorded = input.device().is_autodiff();
+        let [_, _, height, width] = input.dims();
+        let x = unfolded(input, self.layers);
+        let count = self.layers.div_ceil(self.stride[0]);
+        let at_once = match recorded {
+            true => count,
+            false => (PIXELS / (height * width).max(1)).clamp(1, count),
+        };
+        let parts: Vec<Tensor<5>> = (0..count)
+            .step_by(at_once)
+            .map(|first| {
+                let range = first..(first + at_once).min(count);
+                let layers = range.len();
+                unfolded(conv(self.seen(&x, range)), layers)
+            })
+            .collect();
+        folded(Tensor::cat(parts, 1))
+    }
+
+    /// What the kernels of the outputs `range` see.
+    fn seen(&self, x: &Tensor<5>, range: Range<usize>) -> Tensor<4> {
+        let [_, _, deep, _, _] = self.weight.dims();
+        let (stride, count) = (self.stride[0], range.len());
+        let reach = (count - 1) * stride + deep;
+        let reached = self.between_zeros(x, range.start * stride, reach);
+        if count == 1 {
+            let [batch, _, inputs, height, width] = reached.dims();
+            return reached.reshape([batch, deep * inputs, height, width]);
+        }
+        let taps = (0..deep).map(|tap| every(reached.clone(), tap, stride, count));
+        folded(Tensor::cat(taps.collect(), 2))
+    }
+
+    /// `count` layers of the volume between its zeros, from `first` on.
+    fn between_zeros(&self, x: &Tensor<5>, first: usize, count: usize) -> Tensor<5> {
+        let ([before, _], end) = (self.border, first + count);
+        let own = first.max(before)..end.min(before + self.layers).max(first.max(before));
+        let zeros = |count: usize| {
+            let [batch, _, inputs, height, width] = x.dims();
+            Tensor::zeros([batch, count, inputs, height, width], &x.device())
+        };
+        let mut parts = Vec::new();
+        if own.start > first {
+            parts.push(zeros(own.start - first));
+        }
+        if !own.is_empty() {
+            parts.push(x.clone().narrow(1, own.start - before, own.len()));
+        }
+        if end > own.end {
+            parts.push(zeros(end - own.end));
+        }
+        match parts.len() {
+            1 => parts.swap_remove(0),
+            _ => Tensor::cat(parts, 1),
+        }
+    }
+}
