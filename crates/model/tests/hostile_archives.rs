@@ -315,11 +315,11 @@ fn settings_carry_the_number_of_their_format() {
     older.describe("inkling.model", tensors.metadata()["inkling.model"].clone());
     older.write(&path, true).unwrap();
     assert_eq!(load(&path, &Device::flex()).unwrap().settings, settings);
-    for format in ["3", "0", "new"] {
+    for format in ["4", "0", "new"] {
         older.describe("inkling.format", format);
         older.write(&path, true).unwrap();
         let text = load(&path, &Device::flex()).unwrap_err().to_string();
-        let expected = format!("format \"{format}\", and this version reads formats 1 to 2");
+        let expected = format!("format \"{format}\", and this version reads formats 1 to 3");
         assert!(
             text.contains(&expected) && text.contains("hint: "),
             "{text}"
