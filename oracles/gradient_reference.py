@@ -43,7 +43,6 @@ CASES = {
     "resnet3d": dict(approach="resnet3d", image=64, depth=3, resnet3d=dict(blocks=[1, 1, 1, 1], width=2)),
     "resnet3d_attention": dict(approach="resnet3d", image=64, depth=3, resnet3d=dict(blocks=[1, 1, 1, 1], width=2, decoder="3d")),
     "timesformer": dict(approach="timesformer", image=32, depth=3, timesformer=dict(dim=24, depth=2, heads=3, head_size=16, patch=8)),
-    "i3d": dict(approach="i3d", image=64, depth=4, i3d=dict(narrow=8)),
     "eva02_tiny": dict(encoder="eva02_tiny_patch14_224", image=112, depth=3, window=3, architecture="upernet", decoder=[32]),
 }
 BATCH = 4
