@@ -27,10 +27,12 @@ pub enum ResultKind {
     Demo,
     /// Feature maps of a network.
     Features,
+    /// Pages and figures on how far results can be trusted.
+    Audit,
 }
 
 impl ResultKind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Fragment,
         Self::Image,
         Self::Run,
@@ -42,6 +44,7 @@ impl ResultKind {
         Self::Gallery,
         Self::Demo,
         Self::Features,
+        Self::Audit,
     ];
 
     /// The word in the mark.
@@ -58,6 +61,7 @@ impl ResultKind {
             Self::Gallery => "gallery",
             Self::Demo => "demo",
             Self::Features => "features",
+            Self::Audit => "audit",
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inkling_fragment::{LabelOptions, ReadOptions, ZarrVersion};
 use inkling_model::Precision;
-use inkling_pipeline::{ImageFiles, ImageRegion, VoxelReading, parse_threshold};
+use inkling_pipeline::{ImageFiles, ImageRegion, VoxelReading, parse_threshold, read_calibration};
 
 /// Detects ink in X-ray scans of carbonised papyrus: aligns the surface in depth, trains networks on
 /// fragments whose ink is known, and predicts the ink of those whose ink is not.
@@ -58,6 +58,8 @@ pub enum Command {
     Downscale(Downscale),
     /// Prints resolved settings and where each came from.
     Config(Config),
+    /// Draws what each fold learns from and holds out, and checks that they are apart.
+    Folds(Folds),
     /// Shows what training sees: each transform, and finished samples.
     Augment(Augment),
     /// Trains one fold.
@@ -72,6 +74,13 @@ pub enum Command {
     Threshold(Threshold),
     /// Scores a prediction against labels: F0.5 and more.
     Score(Score),
+    /// Fits a correction of probabilities to labelled predictions of held-out sheets.
+    Calibrate(Calibrate),
+    /// Checks that a model finds ink where it is and nowhere else: the same prediction with the layers in
+    /// another order, of noise, of bare papyrus, and against labels that are elsewhere.
+    Controls(Controls),
+    /// Plants strokes of falling contrast and paints the faintest that the model finds, place by place.
+    Limit(Limit),
     /// Compares two maps of one sheet: how they agree, and which is nearer to labels.
     Compare(Compare),
     /// Writes predictions as the competition's run lengths.
@@ -383,6 +392,17 @@ pub struct Train {
     pub flip: bool,
 }
 
+/// Flags of `folds`.
+#[derive(Args)]
+pub struct Folds {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipes,
+    /// Where folds.html and folds.json go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
 /// Flags of `cv`.
 #[derive(Args)]
 pub struct Cv {
@@ -478,6 +498,10 @@ pub struct Predict {
     /// Prints tiles, batches, and the time and memory that they will take; predicts nothing.
     #[arg(long)]
     pub plan_only: bool,
+    /// Side of a pixel in micrometres, as 7.91; by default what an OME-Zarr volume says. More than 0.5 mm that
+    /// the network sees at once are warned of.
+    #[arg(long, value_name = "UM", value_parser = pixel_size)]
+    pub pixel_size: Option<f64>,
     /// Writes <id>.std.png too: the standard deviation over models and passes, white being 0.5.
     #[arg(long)]
     pub uncertainty: bool,
@@ -504,6 +528,9 @@ pub struct Images {
     /// From which probability on a pixel is ink in submission.csv; or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
+    /// A file of `calibrate`, by which the probabilities are corrected.
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
 }
 
 impl Images {
@@ -513,6 +540,11 @@ impl Images {
             float: self.float,
             zarr: self.zarr,
             threshold: parse_threshold(&self.threshold)?,
+            calibration: self
+                .calibration
+                .as_deref()
+                .map(read_calibration)
+                .transpose()?,
         })
     }
 }
@@ -575,6 +607,117 @@ pub struct Score {
     /// What is ink in the labels.
     #[command(flatten)]
     pub reading: LabelReading,
+}
+
+/// Flags of `calibrate`.
+#[derive(Args)]
+pub struct Calibrate {
+    /// Probability images of sheets that the network did not learn from.
+    #[arg(required = true, value_name = "PREDICTION")]
+    pub predictions: Vec<PathBuf>,
+    /// Their ink labels, in the same order.
+    #[arg(long, required = true, value_name = "PNG", num_args = 1..)]
+    pub labels: Vec<PathBuf>,
+    /// Their papyrus masks, in the same order.
+    #[arg(long, required = true, value_name = "PNG", num_args = 1..)]
+    pub mask: Vec<PathBuf>,
+    /// platt multiplies logits and adds to them; temperature only multiplies them.
+    #[arg(long, value_enum, default_value_t = ScalingName::Platt)]
+    pub scaling: ScalingName,
+    /// Where calibration.json, for --calibration of other commands, and calibration.html go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// What is ink in the labels.
+    #[command(flatten)]
+    pub reading: LabelReading,
+}
+
+/// What a calibration fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScalingName {
+    /// Logits are multiplied and added to.
+    Platt,
+    /// Logits are multiplied.
+    Temperature,
+}
+
+/// Flags of `controls`.
+#[derive(Args)]
+pub struct Controls {
+    /// The fragment, best one with labels that the model did not learn from, as PATH or NAME=PATH.
+    #[arg(value_name = "FRAGMENT")]
+    pub fragment: PathBuf,
+    /// Runs or weights files; several are averaged.
+    #[arg(long = "model", required = true, value_name = "RUN|FILE", num_args = 1..)]
+    pub models: Vec<PathBuf>,
+    /// Where controls.html and controls.json go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Test-time augmentation: none, rot90, full (twelve-fold) or full-depth.
+    #[arg(long, default_value = "none", value_name = "TTA")]
+    pub tta: String,
+    /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.
+    #[arg(long, value_name = "DIR|auto")]
+    pub maps: Option<String>,
+    /// Takes the layers in reverse order, for a sheet scanned from its other side.
+    #[arg(long)]
+    pub flip: bool,
+    /// From which probability on a pixel is ink; or a file of `threshold`.
+    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
+    pub threshold: String,
+    /// Side of the blocks that 95 % intervals are drawn by, in pixels.
+    #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub block: u32,
+    /// What is drawn: the order of shuffled layers, noise, blocks.
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// Flags of `limit`.
+#[derive(Args)]
+pub struct Limit {
+    /// The fragment, as PATH or NAME=PATH.
+    #[arg(value_name = "FRAGMENT")]
+    pub fragment: PathBuf,
+    /// Runs or weights files; several are averaged.
+    #[arg(long = "model", required = true, value_name = "RUN|FILE", num_args = 1..)]
+    pub models: Vec<PathBuf>,
+    /// Where <id>.limit.png and <id>.limit.json go: the folder of the map.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Contrasts that are tried, falling; 1 is the ink of the fragment's labels, or of phantoms without
+    /// labels.
+    #[arg(
+        long,
+        default_value = "4,2.8,2,1.4,1,0.7,0.5,0.35,0.25",
+        value_name = "C,C,…",
+        value_delimiter = ','
+    )]
+    pub contrasts: Vec<f32>,
+    /// Width of a stroke, in pixels; an eighth of a patch by default.
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(1..))]
+    pub stroke: Option<u16>,
+    /// Test-time augmentation: none, rot90, full (twelve-fold) or full-depth.
+    #[arg(long, default_value = "none", value_name = "TTA")]
+    pub tta: String,
+    /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.
+    #[arg(long, value_name = "DIR|auto")]
+    pub maps: Option<String>,
+    /// Takes the layers in reverse order, for a sheet scanned from its other side.
+    #[arg(long)]
+    pub flip: bool,
+    /// From which probability on a pixel is ink; or a file of `threshold`.
+    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
+    pub threshold: String,
+    /// Where strokes lie and how they are turned.
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `compare`.
@@ -699,6 +842,9 @@ pub struct Models {
     /// Only encoders whose published weights have this licence.
     #[arg(long, value_name = "LICENCE")]
     pub licence: Option<String>,
+    /// Side of a pixel in micrometres, which the patches' sides in millimetres are given by.
+    #[arg(long, default_value = "7.91", value_name = "UM", value_parser = pixel_size)]
+    pub pixel_size: f64,
     /// Only encoders of at most so many million parameters.
     #[arg(long, value_name = "MILLIONS")]
     pub largest: Option<f64>,
@@ -710,6 +856,10 @@ pub struct Report {
     /// A run, or a folder of predictions.
     #[arg(value_name = "RUN|DIR")]
     pub folder: PathBuf,
+    /// Writes review.html of predictions instead: map, limit, uncertainty, infrared, controls, provenance and
+    /// a scale bar of 1 cm.
+    #[arg(long)]
+    pub review: bool,
 }
 
 /// Flags of `info`.
@@ -778,6 +928,17 @@ fn depth_scale(text: &str) -> Result<f32, String> {
         .filter(|scale| (0.05..=20.0).contains(scale));
     scale.ok_or_else(|| {
         format!("found {text}; expected a number from 0.05, a sheet of one layer, to 20")
+    })
+}
+
+/// Reads the side of a pixel in micrometres.
+fn pixel_size(text: &str) -> Result<f64, String> {
+    let size = text
+        .parse()
+        .ok()
+        .filter(|size| (0.01..=1_000.0).contains(size));
+    size.ok_or_else(|| {
+        format!("found {text}; expected micrometres from 0.01 to 1,000, such as 7.91")
     })
 }
 

@@ -1,5 +1,6 @@
 //! `[data]`: which fragments are learnt from, how they are read, and what is held out.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use inkling_fragment::{LabelOptions, ReadOptions};
@@ -22,6 +23,15 @@ pub struct DataSettings {
     /// fragments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<ValidationBy>,
+    /// Pixels around held-out papyrus that are not learnt from, where a validation mask or a part of the
+    /// same scan is held out; a patch (`model.image_size`) by default. Patches are learnt from whose
+    /// middle lies further away: with less than a patch they may show held-out papyrus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<usize>,
+    /// Which fragments belong to which scroll, for `inkling folds`: their names by the scroll's.
+    #[schemars(extend("default" = {}))]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scrolls: BTreeMap<String, Vec<String>>,
     /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
@@ -110,6 +120,8 @@ impl Default for DataSettings {
             fragments: Vec::new(),
             folds: Vec::new(),
             validation: None,
+            margin: None,
+            scrolls: BTreeMap::new(),
             maps: None,
             layers: [20, 44],
             flip: Flip::All(false),

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use inkling_fragment::{ResultFolder, ResultKind, ZarrVersion, write_bytes};
 use inkling_predict::{
-    ImageOptions, PredictionImages, Rows, Threshold, TileStore, run_lengths, submission,
+    Calibration, ImageOptions, PredictionImages, Rows, Threshold, TileStore, run_lengths,
+    submission,
 };
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ pub struct ImageFiles {
     pub zarr: bool,
     /// From which grey level on a pixel is ink in `submission.csv`.
     pub threshold: Threshold,
+    /// Corrects the probabilities.
+    pub calibration: Option<Calibration>,
 }
 
 impl Default for ImageFiles {
@@ -30,6 +33,7 @@ impl Default for ImageFiles {
             float: false,
             zarr: false,
             threshold: Threshold::HALF,
+            calibration: None,
         }
     }
 }
@@ -49,6 +53,7 @@ pub fn image_options(images: &ImageFiles, folder: &Path, id: &str, replace: bool
         id: id.to_owned(),
         float: images.float,
         zarr: images.zarr.then_some(ZarrVersion::V2),
+        calibration: images.calibration,
         force: replace,
     }
 }
@@ -93,11 +98,13 @@ pub fn merge_tiles(
         "models": about["models"],
         "settings": about["settings"],
         "region": about["region"],
+        "window": about["window"],
         "tiles": plan.tiles,
         "seconds": timings["whole"],
         "timings": timings,
         "threshold": cut.probability(),
         "level": cut.level(),
+        "calibration": images.calibration,
         "files": written.files,
         "parts": parts,
         "plan": plan,

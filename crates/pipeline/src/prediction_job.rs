@@ -19,6 +19,7 @@ use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merg
 use crate::record::read_record;
 use crate::run_fingerprint::data_fingerprint;
 use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
+use crate::window_size::{WindowSize, pixel_size};
 use crate::{Context, ImageRegion, depth_maps};
 
 /// Where the shards' tiles are kept, beside the images.
@@ -59,6 +60,8 @@ pub struct PredictionOptions {
     pub per_model: bool,
     /// Which images are written.
     pub images: ImageFiles,
+    /// Side of a pixel in micrometres, where the fragment does not say it or says it wrongly.
+    pub pixel_size: Option<f64>,
 }
 
 /// The prediction of one fragment.
@@ -69,6 +72,7 @@ pub struct PredictionJob<'a> {
     mask: Array2<bool>,
     settings: PredictSettings,
     plan: PredictionSpec,
+    window: WindowSize,
     options: &'a PredictionOptions,
     ensemble: &'a Ensemble,
     context: &'a Context<'a>,
@@ -91,7 +95,14 @@ impl<'a> PredictionJob<'a> {
             let depths = &ensemble.metadata().depths;
             warn_of_other_depth(&fragment, depths, ensemble.input().layers);
         }
-        let maps = maps_folder(options, &fragment, ensemble, context)?;
+        let maps = maps_to_read(
+            &options.maps,
+            &options.out,
+            options.resume,
+            &fragment,
+            ensemble,
+            context,
+        )?;
         let volume = depth_maps::aligned(&fragment, maps.as_deref())?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
         let mut mask = fragment.mask()?;
@@ -124,7 +135,13 @@ impl<'a> PredictionJob<'a> {
             settings.precision,
             context,
         )?;
+        let pixel = pixel_size(&fragment, options.pixel_size);
+        let window = WindowSize::new(ensemble.image_size(), pixel);
+        if let Some(warning) = window.warning() {
+            tracing::warn!("{}: {warning}", fragment.path().display());
+        }
         Ok(Self {
+            window,
             fragment,
             maps,
             volume,
@@ -163,6 +180,7 @@ impl<'a> PredictionJob<'a> {
             "models": self.ensemble.describe(),
             "settings": self.settings,
             "region": self.options.region,
+            "window": self.window,
         });
         Ok(TileStore::begin(
             &self.folder(),
@@ -373,19 +391,26 @@ fn plan(
     Ok(plan)
 }
 
-fn maps_folder(
-    options: &PredictionOptions,
+/// The folder of the depth maps that `fragment` is read through; those that are fitted first go to `out`,
+/// where those of an earlier call are kept if it is resumed.
+///
+/// # Errors
+/// Those of fitting.
+pub fn maps_to_read(
+    maps: &Maps,
+    out: &Path,
+    resume: bool,
     fragment: &Fragment,
     ensemble: &Ensemble,
     context: &Context,
 ) -> anyhow::Result<Option<PathBuf>> {
-    match &options.maps {
+    match maps {
         Maps::None => Ok(None),
         Maps::Auto { flip } => {
-            let folder = options.out.join("maps");
+            let folder = out.join("maps");
             let own = folder.join(fragment.id());
             // Maps of an earlier call are those of this one: the fit draws nothing.
-            if !(options.resume && own.join("align.json").exists()) {
+            if !(resume && own.join("align.json").exists()) {
                 let mut settings = ensemble.metadata().align.clone();
                 settings.flip |= flip;
                 fit_maps(fragment, &Target::built_in(), &settings, &own, context)?;

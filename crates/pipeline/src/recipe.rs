@@ -56,6 +56,11 @@ impl Recipe {
         Ok(())
     }
 
+    /// Pixels around held-out papyrus that are not learnt from: `data.margin`, a patch by default.
+    pub fn margin(&self) -> usize {
+        self.data.margin.unwrap_or(self.model.image_size)
+    }
+
     /// The files and folders that it names.
     pub fn inputs(&self) -> Vec<PathBuf> {
         let mut inputs = self.data.fragments.clone();

@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use inkling_fragment::{
     Fragment, ResultFolder, ResultKind, check_name, read_gray, read_text, write_bytes,
 };
-use inkling_report::{ReportData, render};
+use inkling_report::{Figure, ReportData, render};
 use inkling_train::{Metric, Run};
 use serde_json::Value;
 
 use crate::best_epoch::best_epoch;
 use crate::record::read_record;
 use crate::report_views::{figure, prediction_view, training_view};
+use crate::window_size::WindowSize;
 use crate::{Recipe, Usage};
 
 /// Seconds after which a browser loads the report of what is still going on again.
@@ -97,6 +98,20 @@ fn run_report(folder: &Path, refresh: Option<u32>) -> anyhow::Result<ReportData>
     })
 }
 
+/// How much of a fragment the network saw at once, in millimetres where they are known; none of records that
+/// do not say it.
+fn window_figure(id: &str, entry: &Value) -> Option<Figure> {
+    let window: WindowSize = serde_json::from_value(entry["window"].clone()).ok()?;
+    let value = match window.millimetres {
+        Some(millimetres) => format!("{millimetres:.2} mm"),
+        None => format!("{} px", window.pixels),
+    };
+    let explanation = window.warning().unwrap_or_else(|| {
+        format!("what the network sees at once of fragment {id}: a patch of {window}")
+    });
+    Some(figure("Window", value, explanation))
+}
+
 /// The figure that a run's best epoch is chosen by, the first of `train.best` in its settings.
 fn metric_of(settings: &str) -> Metric {
     let recipe: Option<Recipe> = toml::from_str(settings).ok();
@@ -110,7 +125,7 @@ const LONGEST_SETTINGS: u64 = 1 << 20;
 fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
     let path = folder.join("predict.json");
     let figures: Value = read_record(&path)?;
-    let mut predictions = Vec::new();
+    let (mut predictions, mut windows) = (Vec::new(), Vec::new());
     for entry in figures["fragments"].as_array().into_iter().flatten() {
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
         check_name(&text("id")).with_context(|| path.display().to_string())?;
@@ -120,6 +135,7 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
             entry["tiles"],
             entry["seconds"].as_f64().unwrap_or(0.0)
         );
+        windows.extend(window_figure(&text("id"), entry));
         let reading = serde_json::from_value(entry["reading"].clone()).unwrap_or_default();
         match Fragment::open_with(text("fragment"), reading) {
             Ok(fragment) => predictions.push(prediction_view(&fragment, image, caption)?),
@@ -129,6 +145,7 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
     Ok(ReportData {
         title: "Predicted ink".to_owned(),
         subtitle: format!("{} fragments", predictions.len()),
+        figures: windows,
         predictions,
         settings: serde_json::to_string_pretty(&figures)?,
         ..ReportData::default()

@@ -7,7 +7,7 @@ use inkling_train::{Error, TrainingFragment};
 use ndarray::Array2;
 
 /// `fragment` to learn from: the layers `layers` of `volume` with `labels` (y, x), which count within
-/// the supervision mask and outside the validation mask.
+/// the supervision mask, outside the validation mask, and not where `near` is set, (y, x).
 ///
 /// # Errors
 /// Those of reading the masks.
@@ -16,8 +16,13 @@ pub fn training_fragment(
     volume: Box<dyn Volume>,
     layers: Range<usize>,
     labels: Array2<bool>,
+    near: Option<&Array2<bool>>,
 ) -> anyhow::Result<TrainingFragment> {
-    let supervision = training_mask(fragment)?;
+    let mut supervision = training_mask(fragment)?;
+    if let Some(near) = near {
+        let counts = supervision.get_or_insert_with(|| Array2::from_elem(near.dim(), true));
+        counts.zip_mut_with(near, |counts, &near| *counts &= !near);
+    }
     Ok(TrainingFragment::new(
         fragment.path().display().to_string(),
         volume,
@@ -30,7 +35,7 @@ pub fn training_fragment(
 
 /// Where labels count for training, (y, x): within the supervision mask and outside the validation
 /// mask; `None` for a fragment that has neither.
-fn training_mask(fragment: &Fragment) -> anyhow::Result<Option<Array2<bool>>> {
+pub(crate) fn training_mask(fragment: &Fragment) -> anyhow::Result<Option<Array2<bool>>> {
     let validation = fragment.validation_mask()?;
     let trusted = match (fragment.supervision_mask()?, &validation) {
         (Some(trusted), _) => trusted,

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::first_weights::{first_network, recorded_first_weights};
 use crate::fold::Fold;
+use crate::fold_areas::FoldAreas;
+use crate::margin::near_held_out;
 use crate::memory::{Budget, PROGRAM};
 use crate::run_fingerprint::run_fingerprint;
 use crate::sheet_warnings::Intensities;
@@ -134,7 +136,7 @@ impl FoldTraining<'_> {
         let (mut training, mut held_out) = (Vec::new(), Vec::new());
         for (index, fragment) in self.fragments.iter().enumerate() {
             if fold.learns_from(index) {
-                training.push(self.training_fragment(fragment, &mut budget)?);
+                training.push(self.training_fragment(index, &mut budget)?);
             }
             if fold.holds_out(index) && self.context.ranks.is_first() {
                 let sheet = self.held_out_fragment(fragment, &mut budget)?;
@@ -199,11 +201,49 @@ impl FoldTraining<'_> {
 
     fn training_fragment(
         &self,
-        fragment: &Fragment,
+        index: usize,
         budget: &mut Budget,
     ) -> anyhow::Result<TrainingFragment> {
+        let fragment = &self.fragments[index];
+        let margin = self.recipe.margin();
+        let near = near_held_out(self.fold, self.fragments, index, margin)?;
+        if near.is_some() {
+            self.say_margin(index, margin)?;
+        }
         let (volume, layers) = self.voxels(fragment, budget)?;
-        training_fragment(fragment, volume, layers, labels(fragment)?)
+        let labels = labels(fragment)?;
+        training_fragment(fragment, volume, layers, labels, near.as_ref())
+    }
+
+    /// Says how much of a fragment is left out for the margin.
+    ///
+    /// # Errors
+    /// [`Usage`] where nothing is left to learn from.
+    fn say_margin(&self, index: usize, margin: usize) -> anyhow::Result<()> {
+        let id = self.fragments[index].id();
+        let areas = FoldAreas::of(self.fold, self.fragments, index, margin)?;
+        let [learnt, left_out, ..] = areas.counts();
+        if learnt == 0 {
+            return Err(Usage(format!(
+                "data.margin: found no papyrus of fragment {id} further than {margin} px from what fold {} \
+                 holds out; expected some to learn from. hint: set a smaller data.margin, hold out \
+                 less, or leave the fragment out",
+                self.fold.name
+            ))
+            .into());
+        }
+        let share = 100.0 * left_out as f64 / (learnt + left_out) as f64;
+        self.context.say(format!(
+            "{id}: {left_out} px ({share:.1} %) within {margin} px of held-out papyrus are not learnt from"
+        ));
+        let patch = self.recipe.model.image_size;
+        if margin < patch {
+            tracing::warn!(
+                "data.margin: {margin} px are less than a patch, {patch} px, so that patches which are \
+                 learnt from may show held-out papyrus of fragment {id}"
+            );
+        }
+        Ok(())
     }
 
     fn held_out_fragment(

@@ -94,6 +94,11 @@ impl BlockCounts {
             });
     }
 
+    /// Pixels of papyrus per level, on bare papyrus and on ink.
+    pub(crate) fn levels(&self) -> &[[u64; 256]; 2] {
+        &self.levels
+    }
+
     /// Adds another part's counts.
     pub fn add(&mut self, other: &Self) {
         for (own, others) in self.levels.iter_mut().zip(&other.levels) {

@@ -40,6 +40,14 @@ pub enum Error {
         "labels: found no ink within the mask; expected some to score by. hint: check that the labels mark ink in white"
     )]
     NoInk,
+    /// Nothing to calibrate by.
+    #[error(
+        "calibration: found {found}; expected labelled ink and bare papyrus on which probabilities rise from the one to the other. hint: give labels and masks of the predicted sheets, in their order"
+    )]
+    Calibration {
+        /// What the labels and maps hold.
+        found: &'static str,
+    },
     /// The network gave something that is no number.
     #[error(
         "found a prediction that is no number at tile ({y}, {x}); expected probabilities. hint: check the weights and the volume for damage"

@@ -111,6 +111,12 @@ impl Intervals {
     }
 }
 
+impl FromIterator<Interval> for Intervals {
+    fn from_iter<I: IntoIterator<Item = Interval>>(intervals: I) -> Self {
+        Self(intervals.into_iter().collect())
+    }
+}
+
 impl Serialize for Intervals {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;

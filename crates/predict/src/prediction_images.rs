@@ -1,10 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use inkling_fragment::{ProbabilityWriter, ResultFolder, ResultKind, ZarrVersion, write_gray};
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, CowArray, Zip, s};
 
 use crate::prediction::to_level;
-use crate::{Channels, Error, Rows};
+use crate::{Calibration, Channels, Error, Rows};
 
 /// The images that a prediction is written as, row by row: `<id>.png` and what is asked for besides.
 pub struct PredictionImages {
@@ -27,6 +27,8 @@ pub struct ImageOptions {
     pub float: bool,
     /// Writes `<id>.zarr` too, an OME-Zarr image with a pyramid.
     pub zarr: Option<ZarrVersion>,
+    /// Corrects the probabilities; the standard deviation and the images of models stay as they are.
+    pub calibration: Option<Calibration>,
     /// Whether files may be overwritten.
     pub force: bool,
 }
@@ -137,7 +139,13 @@ impl PredictionImages {
     pub fn take(&mut self, rows: &Rows) -> Result<(), Error> {
         let mean = rows.values.slice(s![0, .., ..]);
         let range = rows.first..rows.first + mean.nrows();
-        put(&mut self.image, &range, mean, to_level);
+        let corrected = match self.options.calibration {
+            Some(calibration) => mean
+                .mapv(|probability| calibration.apply(probability))
+                .into(),
+            None => CowArray::from(mean),
+        };
+        put(&mut self.image, &range, corrected.view(), to_level);
         let std = self
             .channels
             .square
@@ -159,7 +167,7 @@ impl PredictionImages {
         for (source, writer) in &mut self.writers {
             match (source, &std) {
                 (Source::Std, Some(std)) => writer.write_rows(std.view())?,
-                _ => writer.write_rows(mean)?,
+                _ => writer.write_rows(corrected.view())?,
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use inkling_fragment::Shrink;
 use ndarray::Array2;
 
 /// Longest side of a picture within the page, in pixels.
-const LONGEST: usize = 1200;
+pub const LONGEST: usize = 1200;
 
 /// A picture as a `data:` address, so that the page needs no other file.
 pub fn data_address(picture: &DynamicImage) -> String {

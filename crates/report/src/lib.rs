@@ -20,6 +20,7 @@
 //! assert!(page.starts_with("<!DOCTYPE html>") && page.contains("0.70"));
 //! ```
 
+mod article;
 mod chart;
 mod color_map;
 mod curve_charts;
@@ -31,8 +32,10 @@ mod lettering;
 mod mean_and_spread;
 mod page;
 mod sample_picture;
+mod scale_bar;
 mod shift_map;
 
+pub use article::{Article, Cell, Picture, Section, Table, Tone};
 pub use chart::{Chart, Line};
 pub use color_map::viridis;
 pub use curve_charts::{curve_charts, curves_svg};
@@ -43,4 +46,5 @@ pub use gallery::{Gallery, GalleryPicture, GallerySection};
 pub use mean_and_spread::mean_and_spread;
 pub use page::render;
 pub use sample_picture::{SampleView, sample_picture};
+pub use scale_bar::with_scale_bar;
 pub use shift_map::{ShiftMap, shift_map};

@@ -23,6 +23,6 @@ mod profile;
 mod settings;
 mod write;
 
-pub use phantom::Phantom;
+pub use phantom::{Phantom, ink_contrast};
 pub use settings::PhantomSettings;
 pub use write::write_phantom;

@@ -145,6 +145,11 @@ impl Phantom {
     }
 }
 
+/// What ink of full pressure and contrast 1 adds to a phantom at a layer of the target, in 16-bit levels.
+pub fn ink_contrast(layer: f32) -> f32 {
+    INK * profile::ink(layer) * (PAPYRUS[1] - PAPYRUS[0])
+}
+
 /// What the voxels of one pixel are computed from.
 #[derive(Clone, Copy)]
 struct Column {

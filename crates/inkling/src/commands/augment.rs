@@ -34,7 +34,7 @@ pub fn run(flags: &Augment, context: &Context) -> anyhow::Result<Value> {
     let before = first - z.start;
     let labels = fragment.ink_labels()?;
     let labels = labels.unwrap_or_else(|| Array2::from_elem(fragment.size(), false));
-    let sheet = training_fragment(&fragment, volume, z, labels)?;
+    let sheet = training_fragment(&fragment, volume, z, labels, None)?;
     let source = sheet.source();
     let mut settings = recipe.augment.clone();
     settings.exact |= flags.exact;

@@ -2,16 +2,20 @@
 
 mod align;
 mod augment;
+mod calibrate;
 mod compare;
 mod config;
+mod controls;
 mod curves;
 mod cv;
 mod demo;
 mod doctor;
 mod downscale;
 mod export;
+mod folds;
 mod forward;
 mod info;
+mod limit;
 mod merge;
 mod models;
 mod predict;
@@ -51,6 +55,7 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Split(flags) => split::run(flags, &context),
         Command::Downscale(flags) => downscale::run(flags, &context),
         Command::Cv(flags) => cv::run(flags, &context),
+        Command::Folds(flags) => folds::run(flags, &context),
         Command::Config(flags) => config::run(flags, &context),
         Command::Augment(flags) => augment::run(flags, &context),
         Command::Train(flags) => train::run(flags, &context),
@@ -58,6 +63,9 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Merge(flags) => merge::run(flags, &context),
         Command::Threshold(flags) => threshold::run(flags, &context),
         Command::Score(flags) => score::run(flags, &context),
+        Command::Calibrate(flags) => calibrate::run(flags, &context),
+        Command::Controls(flags) => controls::run(flags, &context),
+        Command::Limit(flags) => limit::run(flags, &context),
         Command::Compare(flags) => compare::run(flags, &context),
         Command::Submit(flags) => submit::run(flags, &context),
         Command::Forward(flags) => forward::run(flags, &context),

@@ -1,7 +1,7 @@
 use burn::tensor::Device;
 use inkling_model::weights::parameter_count;
 use inkling_model::{Approach, EncoderConfig, EncoderInfo, Family, NamePattern, catalogue};
-use inkling_pipeline::{Context, Usage};
+use inkling_pipeline::{Context, LARGEST_WINDOW, Usage, WindowSize};
 use serde_json::{Value, json};
 
 use crate::cli::Models;
@@ -16,11 +16,12 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
         return Err(nothing_left());
     }
     context.say(format!(
-        "{:<35} {:<10} {:>8} {:>10} {:>6}  weights' licence",
-        "encoder", "family", "params", "mult-adds", "image"
+        "{:<35} {:<10} {:>8} {:>10} {:>6} {:>8}  weights' licence",
+        "encoder", "family", "params", "mult-adds", "image", "window"
     ));
     for info in wanted {
         let config = EncoderConfig::named(info.name, 3, info.image_size)?;
+        let window = WindowSize::new(info.image_size, Some(flags.pixel_size));
         let multiply_adds = config.multiply_adds(info.image_size);
         let parameters = parameter_count(&config.init(&Device::flex()));
         if flags
@@ -30,12 +31,13 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
             continue;
         }
         context.say(format!(
-            "{:<35} {:<10} {:>6.1} M {:>8.1} G {:>4} px  {}",
+            "{:<35} {:<10} {:>6.1} M {:>8.1} G {:>4} px {:>5.2} mm  {}",
             info.name,
             info.family.name(),
             parameters as f64 / 1e6,
             multiply_adds as f64 / 1e9,
             info.image_size,
+            window.millimetres.unwrap_or_default(),
             info.licence
         ));
         encoders.push(json!({
@@ -44,6 +46,7 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
             "parameters": parameters,
             "multiply_adds": multiply_adds,
             "image_size": info.image_size,
+            "window": window,
             "licence": info.licence,
             "approaches": approaches_of(info.family),
         }));
@@ -51,6 +54,11 @@ pub fn run(flags: &Models, context: &Context) -> anyhow::Result<Value> {
     if encoders.is_empty() {
         return Err(nothing_left());
     }
+    context.say(format!(
+        "\nwindow: the image's side at {} µm a pixel. A network that sees more than {LARGEST_WINDOW} mm at once \
+         may draw letters where none are; model.image_size sets smaller patches.",
+        flags.pixel_size
+    ));
     let approaches = list_approaches(context);
     Ok(json!({ "encoders": encoders, "approaches": approaches }))
 }

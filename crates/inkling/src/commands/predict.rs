@@ -87,6 +87,7 @@ fn options(flags: &Predict) -> anyhow::Result<PredictionOptions> {
         uncertainty: flags.uncertainty,
         per_model: flags.per_model,
         images: flags.images.files()?,
+        pixel_size: flags.pixel_size,
     })
 }
 
@@ -110,6 +111,9 @@ fn inputs(flags: &Predict) -> Inputs {
     let mut inputs = Inputs::of(paths.chain(&flags.recipe.files)).and(maps);
     if Path::new(&flags.images.threshold).is_file() {
         inputs.add(Path::new(&flags.images.threshold));
+    }
+    if let Some(calibration) = &flags.images.calibration {
+        inputs.add(calibration);
     }
     inputs
 }
@@ -151,7 +155,7 @@ fn overridden(mut settings: PredictSettings, flags: &Predict) -> anyhow::Result<
     Ok(settings)
 }
 
-fn tta(name: &str) -> Result<Tta, Usage> {
+pub fn tta(name: &str) -> Result<Tta, Usage> {
     match name {
         "none" => Ok(Tta::None),
         "rot90" => Ok(Tta::Rot90),

@@ -77,6 +77,7 @@ fn options(out: &Path) -> PredictionOptions {
         uncertainty: false,
         per_model: false,
         images: ImageFiles::default(),
+        pixel_size: None,
     }
 }
 

@@ -1,0 +1,70 @@
+//! Controls of a reading.
+
+use std::path::PathBuf;
+
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
+use inkling_pipeline::{
+    Context, ControlSettings, Ensemble, Inputs, Maps, maps_to_read, parse_threshold, run_controls,
+};
+use inkling_predict::PredictSettings;
+use serde_json::Value;
+
+use crate::cli::Controls;
+use crate::commands::predict::tta;
+
+pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
+    let maps = match flags.maps.as_deref() {
+        None => Maps::None,
+        Some("auto") => Maps::Auto { flip: flags.flip },
+        Some(folder) => Maps::Folder(PathBuf::from(folder)),
+    };
+    let folder = flags.maps.as_ref().filter(|maps| *maps != "auto");
+    let paths = [&flags.fragment].into_iter().chain(&flags.models);
+    Inputs::of(paths).and(folder).check_apart(&flags.out)?;
+    let tta = tta(&flags.tta)?;
+    let threshold = parse_threshold(&flags.threshold)?;
+    let results = ResultFolder::shared(&flags.out, ResultKind::Audit);
+    for name in ["controls.json", "controls.html"] {
+        results.check(name, context.force)?;
+    }
+    // Maps are fitted to the layers in the files' order.
+    let flip = flags.flip && flags.maps.is_none();
+    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(flip))?;
+    let ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
+    if ensemble.input().aligned && flags.maps.is_none() {
+        tracing::warn!(
+            "the model was trained on aligned fragments and this one is read as it is; give --maps auto to \
+             align it first"
+        );
+    }
+    let settings = ControlSettings {
+        maps: maps_to_read(&maps, &flags.out, false, &fragment, &ensemble, context)?,
+        predict: PredictSettings {
+            tta,
+            ..ensemble.metadata().predict.clone()
+        },
+        threshold,
+        block: flags.block as usize,
+        seed: flags.seed,
+    };
+    let found = run_controls(&fragment, &ensemble, &settings, context)?;
+    for control in &found.controls {
+        let verdict = match control.passes {
+            Some(true) => "passes",
+            Some(false) => "FAILS",
+            None => "not judged",
+        };
+        context.say(format!(
+            "{:<13} {verdict:<10} {}",
+            control.name, control.sentence
+        ));
+    }
+    context.say(found.verdict());
+    let figures = serde_json::to_value(&found)?;
+    let text = serde_json::to_string_pretty(&figures)?;
+    write_bytes(results.claim("controls.json", context.force)?, text, true)?;
+    let page = results.claim("controls.html", context.force)?;
+    write_bytes(&page, found.page().render(), true)?;
+    context.say(format!("{}", page.display()));
+    Ok(figures)
+}

@@ -1,0 +1,84 @@
+//! Paints the faintest ink that would have been found.
+
+use std::path::PathBuf;
+
+use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes, write_gray};
+use inkling_pipeline::{
+    Context, Ensemble, Inputs, LimitSettings, Maps, Usage, detection_limit, maps_to_read,
+    parse_threshold,
+};
+use inkling_predict::PredictSettings;
+use serde_json::Value;
+
+use crate::cli::Limit;
+use crate::commands::predict::tta;
+
+pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
+    let maps = match flags.maps.as_deref() {
+        None => Maps::None,
+        Some("auto") => Maps::Auto { flip: flags.flip },
+        Some(folder) => Maps::Folder(PathBuf::from(folder)),
+    };
+    let folder = flags.maps.as_ref().filter(|maps| *maps != "auto");
+    let paths = [&flags.fragment].into_iter().chain(&flags.models);
+    Inputs::of(paths).and(folder).check_apart(&flags.out)?;
+    check_contrasts(&flags.contrasts)?;
+    let tta = tta(&flags.tta)?;
+    let threshold = parse_threshold(&flags.threshold)?;
+    // Maps are fitted to the layers in the files' order.
+    let flip = flags.flip && flags.maps.is_none();
+    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(flip))?;
+    let results = ResultFolder::shared(&flags.out, ResultKind::Audit);
+    let names = ["limit.png", "limit.json"].map(|ending| format!("{}.{ending}", fragment.id()));
+    for name in &names {
+        results.check(name, context.force)?;
+    }
+    let ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
+    let patch = ensemble.image_size();
+    let settings = LimitSettings {
+        maps: maps_to_read(&maps, &flags.out, false, &fragment, &ensemble, context)?,
+        predict: PredictSettings {
+            tta,
+            ..ensemble.metadata().predict.clone()
+        },
+        threshold,
+        contrasts: flags.contrasts.clone(),
+        stroke: flags
+            .stroke
+            .map_or((patch as f64 / 8.0).max(1.0), f64::from),
+        seed: flags.seed,
+    };
+    let found = detection_limit(&fragment, &ensemble, &settings, context)?;
+    let bare = found.cells.iter().filter(|cell| !cell.is_inked);
+    let (seen, all) = (
+        bare.clone().filter(|cell| cell.faintest.is_some()).count(),
+        bare.count(),
+    );
+    context.say(format!(
+        "{}: strokes are found in {seen} of {all} bare squares of {patch} px; ink is seen in {} more",
+        found.id,
+        found.cells.len() - all
+    ));
+    let figures = serde_json::to_value(&found)?;
+    let [image, record] = names;
+    let text = serde_json::to_string_pretty(&figures)?;
+    write_bytes(results.claim(&record, context.force)?, text, true)?;
+    let path = results.claim(&image, context.force)?;
+    write_gray(&path, found.image.view(), true)?;
+    context.say(format!("{}", path.display()));
+    Ok(figures)
+}
+
+fn check_contrasts(contrasts: &[f32]) -> Result<(), Usage> {
+    let falling = contrasts.windows(2).all(|pair| pair[0] > pair[1]);
+    let within = contrasts
+        .iter()
+        .all(|contrast| (0.001..=1_000.0).contains(contrast));
+    match falling && within && !contrasts.is_empty() {
+        true => Ok(()),
+        false => Err(Usage(format!(
+            "--contrasts: found {contrasts:?}; expected numbers from 1,000 down to 0.001, each below the one \
+             before. hint: sort them"
+        ))),
+    }
+}
