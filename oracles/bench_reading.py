@@ -14,7 +14,8 @@ decoding, not the disk.
 import argparse
 import os
 import statistics
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -132,26 +133,42 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*")
     flags = parser.parse_args()
-    chosen = {name: both for name, both in layouts().items() if not flags.only or name in flags.only}
-    places = {}
-    for number, (name, (write, _)) in enumerate(chosen.items()):
-        place = places[name] = flags.folder / f"layout-{number}"
-        if place.exists():
-            continue
-        place.mkdir(parents=True)
-        write.depth = flags.layers
-        write(place, (layer(z, flags.side) for z in range(flags.layers)))
-        mask = np.full((flags.side, flags.side), 255, np.uint8)
-        Image.fromarray(mask).save(place / "mask.png")
+    chosen = [name for name in layouts() if not flags.only or name in flags.only]
+    places = {name: flags.folder / f"layout-{number}" for number, name in enumerate(chosen)}
+    # A call's peak of memory is never below this process's: arrays are made in others.
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as elsewhere:
+        for name in chosen:
+            elsewhere.submit(write, name, places[name], flags.layers, flags.side).result()
+        measure(flags, chosen, places, elsewhere)
+
+
+def write(name, place, layers, side):
+    """Writes a layout, unless an earlier call has."""
+    if place.exists():
+        return
+    place.mkdir(parents=True)
+    into, _ = layouts()[name]
+    into.depth = layers
+    into(place, (layer(z, side) for z in range(layers)))
+    Image.fromarray(np.full((side, side), 255, np.uint8)).save(place / "mask.png")
+
+
+def peer_seconds(name, place):
+    """Seconds of the peer's reading."""
+    _, read = layouts()[name]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return seconds(lambda: read(place, pool))
+
+
+def measure(flags, chosen, places, elsewhere):
     ours, peers, memory = ({name: [] for name in chosen} for _ in range(3))
     for _ in range(flags.rounds):
-        for name, (_, read) in chosen.items():
+        for name in chosen:
             words = ["--out", flags.folder / "curves", "--force"]
             _, spent, peak = measured(flags.binary, "curves", places[name], *words)
             ours[name].append(spent)
             memory[name].append(peak)
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                peers[name].append(seconds(lambda: read(places[name], pool)))
+            peers[name].append(elsewhere.submit(peer_seconds, name, places[name]).result())
     plain = statistics.median(next(iter(ours.values())))
     print("| layout | seconds | to plain | peer, seconds | to the peer | peak memory, MiB |")
     print("| --- | --- | --- | --- | --- | --- |")
