@@ -79,7 +79,7 @@ pub enum Command {
     /// Checks that a model finds ink where it is and nowhere else: the same prediction with the layers in
     /// another order, of noise, of bare papyrus, and against labels that are elsewhere.
     Controls(Controls),
-    /// Plants strokes of falling contrast and paints the faintest that the model finds, place by place.
+    /// Plants strokes of falling contrast and maps the faintest that the model finds, place by place.
     Limit(Limit),
     /// Compares two maps of one sheet: how they agree, and which is nearer to labels.
     Compare(Compare),

@@ -100,7 +100,7 @@ pub struct TrainingView {
     pub f05: Vec<(f64, f64)>,
 }
 
-/// One painted fragment; all images (y, x) of one size.
+/// One predicted fragment; all images (y, x) of one size.
 #[derive(Clone, Debug)]
 pub struct PredictionView {
     /// The fragment's name.

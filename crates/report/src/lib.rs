@@ -1,8 +1,8 @@
 //! Curves, maps and the HTML report: what people rather look at than read.
 //!
-//! [`render`] turns [`ReportData`] into one page that needs no other file: figures, the painted
+//! [`render`] turns [`ReportData`] into one page that needs no other file: figures, the predicted
 //! ink over the scan with a slider, training curves, shift maps. [`Chart`] draws lines as SVG,
-//! [`shift_map`] paints depths,
+//! [`shift_map`] draws depths,
 //! [`sample_picture`] what training sees, and a [`Gallery`] shows many pictures side by side.
 //!
 //! ```

@@ -77,7 +77,7 @@ fn prediction(index: usize, view: &PredictionView) -> Markup {
     if let Some(infrared) = &view.infrared {
         under.push(("Infrared", gray_address(infrared)));
     }
-    let painted = gray_address(&view.probability);
+    let predicted = gray_address(&view.probability);
     html! {
         section id=(format!("fragment-{}", view.id)) {
             h2 { "Fragment " (view.id) }
@@ -85,12 +85,12 @@ fn prediction(index: usize, view: &PredictionView) -> Markup {
             @if let Some((first, address)) = under.first() {
                 div class="compare" style="--cut:50%" {
                     img class="under" src=(address) alt=(format!("{first} of fragment {}", view.id));
-                    img class="over" src=(painted) alt=(format!("Predicted ink of fragment {}", view.id));
+                    img class="over" src=(predicted) alt=(format!("Predicted ink of fragment {}", view.id));
                     div class="handle" aria-hidden="true" {}
                 }
                 div class="controls" {
-                    label { "Wipe " input type="range" min="0" max="100" value="50" class="cut" aria-label="Where the painted ink ends"; }
-                    label { "Opacity " input type="range" min="0" max="100" value="100" class="opacity" aria-label="Opacity of the painted ink"; }
+                    label { "Wipe " input type="range" min="0" max="100" value="50" class="cut" aria-label="Where the predicted ink ends"; }
+                    label { "Opacity " input type="range" min="0" max="100" value="100" class="opacity" aria-label="Opacity of the predicted ink"; }
                     @if under.len() > 1 {
                         span role="radiogroup" aria-label="What lies beneath" {
                             @for (place, (name, address)) in under.iter().enumerate() {
@@ -102,10 +102,10 @@ fn prediction(index: usize, view: &PredictionView) -> Markup {
                         }
                     }
                 }
-                p class="caption" { "Left of the line: the ink that the network paints, white where it is sure. Right of it: what lies beneath. Drag the line, or use the sliders and arrow keys." }
+                p class="caption" { "Left of the line: the ink that the network predicts, white where it is sure. Right of it: what lies beneath. Drag the line, or use the sliders and arrow keys." }
             }
             div class="side-by-side" {
-                figure { img src=(painted) alt="Predicted ink"; figcaption { "Predicted probability of ink" } }
+                figure { img src=(predicted) alt="Predicted ink"; figcaption { "Predicted probability of ink" } }
                 @for (name, address) in &under { figure { img src=(address) alt=(name); figcaption { (name) } } }
             }
             @if !view.scores.is_empty() {

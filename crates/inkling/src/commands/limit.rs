@@ -1,4 +1,4 @@
-//! Paints the faintest ink that would have been found.
+//! Maps the faintest ink that would have been found.
 
 use std::path::PathBuf;
 
