@@ -208,6 +208,10 @@ mod tests {
         // Left out where there is none.
         let optional = [
             "model.maxvit",
+            "model.hybrid",
+            "model.resnet3d",
+            "model.timesformer",
+            "model.i3d",
             "train.loss.focal_alpha",
             "data.folds",
             "data.validation",

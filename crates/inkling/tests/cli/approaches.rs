@@ -119,7 +119,7 @@ fn settings_that_do_not_fit_an_approach_are_named() {
             "model.encoder=resnet18",
             "is no MaxViT. hint: change [model.maxvit]",
         ),
-        ("model.conversion=twice", "`repeat`, `centre`, `acs`"),
+        ("model.conversion=twice", "repeat, centre, acs"),
     ] {
         let output = inkling(&[
             "train",

@@ -134,7 +134,7 @@ fn layers_of_floats() {
             "05.tif",
             "found 32-bit floating-point (among layers of whole numbers)",
             "expected one grey channel",
-            "convert the layers to 16-bit grey",
+            "convert it to 16-bit grey",
         ],
     );
 }

@@ -64,7 +64,8 @@ fn a_published_file_predicts_and_everything_is_written_down() {
         find(&record, "layers").unwrap(),
         &serde_json::json!([7, 24])
     );
-    assert_eq!(find(&record, "step").unwrap(), 16);
+    let plan = find(&record, "plan").unwrap();
+    assert_eq!(find(plan, "step").unwrap(), 16);
 }
 
 #[test]
