@@ -1,12 +1,11 @@
 use image::{DynamicImage, Rgb, RgbImage};
 use inkling_fragment::Shrink;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use ndarray::Array2;
 
 use crate::chart::Chart;
 use crate::embed::{LONGEST, data_address, gray_address};
-
-const STYLE: &str = include_str!("page.css");
+use crate::html_page::HtmlPage;
 
 /// A page of sections with words, tables, charts and pictures, which needs no other file.
 #[derive(Clone, Debug, Default)]
@@ -115,25 +114,13 @@ impl Picture {
 impl Article {
     /// The page.
     pub fn render(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    link rel="icon" href="data:,";
-                    title { (self.title) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    header { h1 { (self.title) } p { (self.subtitle) } }
-                    main { @for section in &self.sections { (section.render()) } }
-                    footer { "Made by Inkling " (env!("CARGO_PKG_VERSION")) }
-                }
-            }
+        let page = HtmlPage {
+            title: &self.title,
+            subtitle: &self.subtitle,
+            refresh: None,
+            script: None,
         };
-        page.into_string()
+        page.render(&html! { @for section in &self.sections { (section.render()) } })
     }
 }
 

@@ -2,12 +2,12 @@ use std::io::Cursor;
 
 use image::imageops::replace;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::embed::data_address;
+use crate::html_page::HtmlPage;
 use crate::lettering;
 
-const STYLE: &str = include_str!("page.css");
 const GROUND: Rgb<u8> = Rgb([255, 255, 255]);
 const LETTERS: Rgb<u8> = Rgb([40, 40, 40]);
 /// Pixels around each picture.
@@ -51,35 +51,23 @@ pub struct GalleryPicture {
 impl Gallery {
     /// One HTML page that needs no other file and no network.
     pub fn to_html(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    link rel="icon" href="data:,";
-                    title { (self.title) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    header { h1 { (self.title) } p { (self.subtitle) } }
-                    main {
-                        @for section in &self.sections {
-                            section {
-                                h2 { (section.title) }
-                                p class="caption" { (section.explanation) }
-                                div class="gallery" {
-                                    @for entry in &section.pictures { (figure(entry)) }
-                                }
-                            }
-                        }
+        let page = HtmlPage {
+            title: &self.title,
+            subtitle: &self.subtitle,
+            refresh: None,
+            script: None,
+        };
+        page.render(&html! {
+            @for section in &self.sections {
+                section {
+                    h2 { (section.title) }
+                    p class="caption" { (section.explanation) }
+                    div class="gallery" {
+                        @for entry in &section.pictures { (figure(entry)) }
                     }
-                    footer { "Made by Inkling " (env!("CARGO_PKG_VERSION")) }
                 }
             }
-        };
-        page.into_string()
+        })
     }
 
     /// All pictures on one sheet, each above its name, as PNG.
@@ -121,7 +109,7 @@ impl GallerySection {
     }
 }
 
-fn figure(entry: &GalleryPicture) -> maud::Markup {
+fn figure(entry: &GalleryPicture) -> Markup {
     let address = data_address(&DynamicImage::ImageRgb8(entry.picture.clone()));
     html! {
         figure {

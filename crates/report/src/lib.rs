@@ -28,6 +28,7 @@ mod data;
 mod embed;
 mod fold_table;
 mod gallery;
+mod html_page;
 mod lettering;
 mod mean_and_spread;
 mod page;

@@ -1,49 +1,35 @@
 use image::DynamicImage;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{Chart, Line};
 use crate::color_map::viridis;
 use crate::data::{AlignmentView, Figure, PredictionView, ReportData, TrainingView};
 use crate::embed::{data_address, gray_address};
 use crate::fold_table::fold_table;
+use crate::html_page::HtmlPage;
 use crate::shift_map::shift_map;
 
-const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The report as one HTML page that needs no other file and no network.
 pub fn render(data: &ReportData) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                link rel="icon" href="data:,";
-                @if let Some(seconds) = data.refresh { meta http-equiv="refresh" content=(seconds); }
-                title { (data.title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header { h1 { (data.title) } p { (data.subtitle) } }
-                main {
-                    (figures(&data.figures))
-                    (fold_table(&data.folds))
-                    @for (index, view) in data.predictions.iter().enumerate() { (prediction(index, view)) }
-                    (trainings(&data.trainings))
-                    (alignments(&data.alignments))
-                    (curves(data))
-                    @if !data.settings.is_empty() {
-                        details { summary { "Settings" } pre { (data.settings) } }
-                    }
-                }
-                footer { "Made by Inkling " (env!("CARGO_PKG_VERSION")) }
-                script { (PreEscaped(SCRIPT)) }
-            }
-        }
+    let page = HtmlPage {
+        title: &data.title,
+        subtitle: &data.subtitle,
+        refresh: data.refresh,
+        script: Some(SCRIPT),
     };
-    page.into_string()
+    page.render(&html! {
+        (figures(&data.figures))
+        (fold_table(&data.folds))
+        @for (index, view) in data.predictions.iter().enumerate() { (prediction(index, view)) }
+        (trainings(&data.trainings))
+        (alignments(&data.alignments))
+        (curves(data))
+        @if !data.settings.is_empty() {
+            details { summary { "Settings" } pre { (data.settings) } }
+        }
+    })
 }
 
 fn figures(figures: &[Figure]) -> Markup {
