@@ -67,7 +67,7 @@ def peak(folder, encoder, size, threads):
 
 def print_peak(folder, case):
     encoder, size = case.split(":")
-    network = Network(encoder, int(size), WINDOW, WINDOW, DECODER).eval()
+    network = Network(encoder, int(size), WINDOW, WINDOW, decoder=DECODER).eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     volume = torch.from_numpy(np.load(folder / "in.npy")[:, 0]).permute(0, 3, 1, 2)
     with torch.inference_mode():
@@ -79,7 +79,7 @@ def print_peak(folder, case):
 
 def bench(binary, encoder, size, threads, rounds):
     """The rows of both tables."""
-    network = Network(encoder, size, WINDOW, WINDOW, DECODER).eval()
+    network = Network(encoder, size, WINDOW, WINDOW, decoder=DECODER).eval()
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
     network = randomise(network, volume)
     times = {"f32": [], "bf16": [], "onnx": [], "our f32": [], "our bf16": []}
