@@ -147,11 +147,6 @@ impl Stages for HybridNetwork {
 }
 
 impl StagedNetwork for HybridNetwork {
-    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
-        let [batch, layers, height, width] = volume.dims();
-        volume.reshape([batch * layers, 1, height, width])
-    }
-
     fn normalization(&self) -> &Normalization {
         &self.normalization
     }
@@ -163,10 +158,6 @@ impl StagedNetwork for HybridNetwork {
     fn partial(&self, features: Vec<Tensor<4>>, _batch: usize) -> Tensor<4> {
         let x = self.network.shared_decoder.forward(features);
         self.network.task_heads.ink.forward(x)
-    }
-
-    fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
-        maps
     }
 
     fn enlargement(&self) -> Resize {

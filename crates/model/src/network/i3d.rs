@@ -126,11 +126,6 @@ impl Stages for I3dNetwork {
 }
 
 impl StagedNetwork for I3dNetwork {
-    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
-        let [batch, layers, height, width] = volume.dims();
-        volume.reshape([batch * layers, 1, height, width])
-    }
-
     fn normalization(&self) -> &Normalization {
         &self.normalization
     }
@@ -141,10 +136,6 @@ impl StagedNetwork for I3dNetwork {
 
     fn partial(&self, features: Vec<Tensor<4>>, _batch: usize) -> Tensor<4> {
         self.decoder.forward(features)
-    }
-
-    fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
-        maps
     }
 
     fn enlargement(&self) -> Resize {

@@ -219,11 +219,6 @@ impl Stages for ResNet3dNetwork {
 }
 
 impl StagedNetwork for ResNet3dNetwork {
-    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
-        let [batch, layers, height, width] = volume.dims();
-        volume.reshape([batch * layers, 1, height, width])
-    }
-
     fn normalization(&self) -> &Normalization {
         &self.intensities
     }
@@ -237,10 +232,6 @@ impl StagedNetwork for ResNet3dNetwork {
             Decoder::Plane(decoder) => decoder.forward(features),
             Decoder::Volume(decoder) => decoder.forward(features),
         }
-    }
-
-    fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
-        maps
     }
 
     fn enlargement(&self) -> Resize {

@@ -13,8 +13,11 @@ use crate::{Conversion, Normalization};
 /// depth into the batch.
 pub(crate) trait StagedNetwork {
     /// What the first block takes of a volume: `[batch, depth, height, width]` to `[images, inputs,
-    /// height, width]`.
-    fn images(&self, volume: Tensor<4>) -> Tensor<4>;
+    /// height, width]`. Unless it says otherwise, each layer is an image of one channel.
+    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
+        let [batch, layers, height, width] = volume.dims();
+        volume.reshape([batch * layers, 1, height, width])
+    }
 
     /// What intensities are brought to first.
     fn normalization(&self) -> &Normalization;
@@ -26,8 +29,11 @@ pub(crate) trait StagedNetwork {
     /// columns]`.
     fn partial(&self, features: Vec<Tensor<4>>, batch: usize) -> Tensor<4>;
 
-    /// One map of those that [`partial`](Self::partial) gave, `[batch, 1, rows, columns]`; linear.
-    fn combine(&self, maps: Tensor<4>) -> Tensor<4>;
+    /// One map of those that [`partial`](Self::partial) gave, `[batch, 1, rows, columns]`; linear. Unless it
+    /// says otherwise, that gave only one.
+    fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
+        maps
+    }
 
     /// How logits grow to the patch's size.
     fn enlargement(&self) -> Resize;

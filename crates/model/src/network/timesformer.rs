@@ -173,10 +173,6 @@ impl StagedNetwork for TimeSformerNetwork {
         logits.reshape([batch, 1, self.grid, self.grid])
     }
 
-    fn combine(&self, maps: Tensor<4>) -> Tensor<4> {
-        maps
-    }
-
     fn enlargement(&self) -> Resize {
         Resize::Bilinear
     }

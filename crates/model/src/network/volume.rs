@@ -54,11 +54,6 @@ impl VolumeNetwork {
 }
 
 impl StagedNetwork for VolumeNetwork {
-    fn images(&self, volume: Tensor<4>) -> Tensor<4> {
-        let [batch, layers, height, width] = volume.dims();
-        volume.reshape([batch * layers, 1, height, width])
-    }
-
     fn normalization(&self) -> &Normalization {
         &self.normalization
     }
