@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use inkling_align::Target;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, Volume, read_gray, write_bytes};
 use inkling_predict::{
     Channels, Error, PredictSettings, PredictionSpec, Shard, ShardWriter, TileStore, Timings,
@@ -12,32 +11,18 @@ use inkling_predict::{
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::alignment::fit_maps;
 use crate::cost_estimate::{Batch, CostEstimate};
 use crate::ensemble::Ensemble;
+use crate::maps::maps_to_read;
 use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merge_tiles};
 use crate::record::read_record;
 use crate::run_fingerprint::data_fingerprint;
 use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
 use crate::window_size::{WindowSize, pixel_size};
-use crate::{Context, ImageRegion, depth_maps};
+use crate::{Context, ImageRegion, Maps, depth_maps};
 
 /// Where the shards' tiles are kept, beside the images.
 pub const SHARDS: &str = "parts";
-
-/// Which depth maps a prediction reads through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Maps {
-    /// None: layers as they are.
-    None,
-    /// Fitted first, to the built-in target.
-    Auto {
-        /// With the layers in reverse order.
-        flip: bool,
-    },
-    /// Those in a folder, of all fragments or of the one.
-    Folder(PathBuf),
-}
 
 /// What is predicted besides what the models and their settings say, and where it goes.
 #[derive(Clone, Debug)]
@@ -389,34 +374,4 @@ fn plan(
     };
     plan.tiles = plan.places(mask).len();
     Ok(plan)
-}
-
-/// The folder of the depth maps that `fragment` is read through; those that are fitted first go to `out`,
-/// where those of an earlier call are kept if it is resumed.
-///
-/// # Errors
-/// Those of fitting.
-pub fn maps_to_read(
-    maps: &Maps,
-    out: &Path,
-    resume: bool,
-    fragment: &Fragment,
-    ensemble: &Ensemble,
-    context: &Context,
-) -> anyhow::Result<Option<PathBuf>> {
-    match maps {
-        Maps::None => Ok(None),
-        Maps::Auto { flip } => {
-            let folder = out.join("maps");
-            let own = folder.join(fragment.id());
-            // Maps of an earlier call are those of this one: the fit draws nothing.
-            if !(resume && own.join("align.json").exists()) {
-                let mut settings = ensemble.metadata().align.clone();
-                settings.flip |= flip;
-                fit_maps(fragment, &Target::built_in(), &settings, &own, context)?;
-            }
-            Ok(Some(folder))
-        }
-        Maps::Folder(folder) => Ok(Some(folder.clone())),
-    }
 }

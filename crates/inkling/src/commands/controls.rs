@@ -1,7 +1,5 @@
 //! Controls of a reading.
 
-use std::path::PathBuf;
-
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes};
 use inkling_pipeline::{
     Context, ControlSettings, Ensemble, Inputs, Maps, maps_to_read, parse_threshold, run_controls,
@@ -13,14 +11,11 @@ use crate::cli::Controls;
 use crate::commands::predict::tta;
 
 pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
-    let maps = match flags.maps.as_deref() {
-        None => Maps::None,
-        Some("auto") => Maps::Auto { flip: flags.flip },
-        Some(folder) => Maps::Folder(PathBuf::from(folder)),
-    };
-    let folder = flags.maps.as_ref().filter(|maps| *maps != "auto");
+    let maps = Maps::of_flags(flags.maps.as_deref(), flags.flip);
     let paths = [&flags.fragment].into_iter().chain(&flags.models);
-    Inputs::of(paths).and(folder).check_apart(&flags.out)?;
+    Inputs::of(paths)
+        .and(maps.folder())
+        .check_apart(&flags.out)?;
     let tta = tta(&flags.tta)?;
     let threshold = parse_threshold(&flags.threshold)?;
     let results = ResultFolder::shared(&flags.out, ResultKind::Audit);

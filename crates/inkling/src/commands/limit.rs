@@ -1,7 +1,5 @@
 //! Maps the faintest ink that would have been found.
 
-use std::path::PathBuf;
-
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes, write_gray};
 use inkling_pipeline::{
     Context, Ensemble, Inputs, LimitSettings, Maps, Usage, detection_limit, maps_to_read,
@@ -14,14 +12,11 @@ use crate::cli::Limit;
 use crate::commands::predict::tta;
 
 pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
-    let maps = match flags.maps.as_deref() {
-        None => Maps::None,
-        Some("auto") => Maps::Auto { flip: flags.flip },
-        Some(folder) => Maps::Folder(PathBuf::from(folder)),
-    };
-    let folder = flags.maps.as_ref().filter(|maps| *maps != "auto");
+    let maps = Maps::of_flags(flags.maps.as_deref(), flags.flip);
     let paths = [&flags.fragment].into_iter().chain(&flags.models);
-    Inputs::of(paths).and(folder).check_apart(&flags.out)?;
+    Inputs::of(paths)
+        .and(maps.folder())
+        .check_apart(&flags.out)?;
     check_contrasts(&flags.contrasts)?;
     let tta = tta(&flags.tta)?;
     let threshold = parse_threshold(&flags.threshold)?;

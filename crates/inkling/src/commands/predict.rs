@@ -1,6 +1,6 @@
 //! Predicts the ink of fragments, whole or a shard of each, resuming where the last call stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::HumanDuration;
@@ -15,15 +15,15 @@ use crate::cli::Predict;
 
 pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     let options = options(flags)?;
-    inputs(flags).check_apart(&flags.out)?;
+    inputs(flags, &options.maps).check_apart(&flags.out)?;
     // Wrong flags and recipes are named before anything is loaded.
     overridden(PredictSettings::default(), flags)?;
-    let by_maps = flags.maps.as_deref().filter(|maps| *maps != "auto");
-    if let (true, Some(maps)) = (flags.flip, by_maps) {
+    if let (true, Some(maps)) = (flags.flip, options.maps.folder()) {
         return Err(Usage(format!(
-            "--flip: found --maps {maps}, which say themselves whether they were fitted in reverse \
+            "--flip: found --maps {}, which say themselves whether they were fitted in reverse \
              order; expected one of the two. hint: leave --flip out, or make the maps with `inkling \
-             align --flip`"
+             align --flip`",
+            maps.display()
         ))
         .into());
     }
@@ -75,11 +75,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
 fn options(flags: &Predict) -> anyhow::Result<PredictionOptions> {
     Ok(PredictionOptions {
         out: flags.out.clone(),
-        maps: match flags.maps.as_deref() {
-            None => Maps::None,
-            Some("auto") => Maps::Auto { flip: flags.flip },
-            Some(folder) => Maps::Folder(PathBuf::from(folder)),
-        },
+        maps: Maps::of_flags(flags.maps.as_deref(), flags.flip),
         region: flags.region.clone(),
         batch: flags.batch.parse()?,
         memory: flags.memory,
@@ -105,10 +101,9 @@ fn say_estimate(estimate: &Value, context: &Context) {
 }
 
 /// What is read, and must not be written to.
-fn inputs(flags: &Predict) -> Inputs {
-    let maps = flags.maps.as_ref().filter(|maps| *maps != "auto");
+fn inputs(flags: &Predict, maps: &Maps) -> Inputs {
     let paths = flags.fragments.iter().chain(&flags.models);
-    let mut inputs = Inputs::of(paths.chain(&flags.recipe.files)).and(maps);
+    let mut inputs = Inputs::of(paths.chain(&flags.recipe.files)).and(maps.folder());
     if Path::new(&flags.images.threshold).is_file() {
         inputs.add(Path::new(&flags.images.threshold));
     }
