@@ -9,6 +9,8 @@ use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use crate::colour_strength::strengths;
+use crate::cut_to_sixteen::cut_to_sixteen;
+use crate::drawn_image::Floats;
 use crate::palette_tiff::Palette;
 use crate::picture::check_size;
 use crate::storage::StoredFile;
@@ -22,8 +24,13 @@ const LARGEST_EXPANSION: u64 = 1 << 13;
 /// above 65535 is 65535, fractions are rounded.
 ///
 /// # Errors
-/// [`Error::Size`]; [`Error::Tiff`] for what is damaged or of other colours.
-pub(crate) fn read_colours(path: &Path, expected: &[[usize; 2]]) -> Result<Array2<u16>, Error> {
+/// [`Error::Size`]; [`Error::Tiff`] for what is damaged or of other colours; [`Error::PixelType`] for
+/// `floats` that are refused.
+pub(crate) fn read_colours(
+    path: &Path,
+    expected: &[[usize; 2]],
+    floats: Floats,
+) -> Result<Array2<u16>, Error> {
     let wrong = |reason: String| Error::Tiff {
         path: path.to_owned(),
         reason,
@@ -51,6 +58,11 @@ pub(crate) fn read_colours(path: &Path, expected: &[[usize; 2]]) -> Result<Array
     let image = image
         .map_err(wrong)?
         .map_err(|error| wrong(error.to_string()))?;
+    let are_floats = matches!(
+        image,
+        DecodingResult::F16(_) | DecodingResult::F32(_) | DecodingResult::F64(_)
+    );
+    floats.check(path, are_floats)?;
     let values = match (colour, image) {
         (ColorType::Gray(bits @ (1 | 2 | 4)), DecodingResult::U8(bytes)) => {
             unpacked(&bytes, bits, size[1])
@@ -72,13 +84,7 @@ pub(crate) fn read_colours(path: &Path, expected: &[[usize; 2]]) -> Result<Array
 fn cut(numbers: DecodingResult) -> Option<Vec<u16>> {
     use DecodingResult as D;
     fn whole<T: TryInto<i64>>(values: Vec<T>) -> Vec<u16> {
-        // What is beyond an i64 is beyond 65535, too.
-        let cut = |value: T| {
-            value
-                .try_into()
-                .map_or(u16::MAX, |v| v.clamp(0, 65_535) as u16)
-        };
-        values.into_iter().map(cut).collect()
+        values.into_iter().map(cut_to_sixteen).collect()
     }
     Some(match numbers {
         D::U8(values) => whole(values),
@@ -159,7 +165,7 @@ mod tests {
         encoder.write_image::<C>(17, 12, &pixels).unwrap();
         let wanted = Array2::from_shape_fn((12, 17), |(y, x)| ink(y, x));
         assert_eq!(read_drawn(&path).unwrap(), wanted);
-        let other = read_colours(&path, &[[12, 18]]);
+        let other = read_colours(&path, &[[12, 18]], Floats::Rounded);
         assert!(matches!(other, Err(Error::Size { .. })));
     }
 

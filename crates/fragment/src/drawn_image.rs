@@ -13,6 +13,7 @@ use crate::layers::open_one;
 use crate::picture::{check_size, decode_jpeg, decode_png};
 use crate::probability_image::is_tiff;
 use crate::storage::StoredFile;
+use crate::stored_voxels::Sample;
 use crate::zarr_levels::is_zarr;
 use crate::zarr_volume::ZarrVolume;
 use crate::{Error, Volume};
@@ -38,30 +39,59 @@ pub(crate) fn read_drawn_of_size(
     path: &Path,
     expected: &[[usize; 2]],
 ) -> Result<Array2<bool>, Error> {
-    Ok(drawn(&read_strengths(path, expected)?))
+    Ok(drawn(&read_strengths(path, expected, Floats::Rounded)?))
+}
+
+/// What becomes of floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Floats {
+    /// They are rounded to whole numbers.
+    Rounded,
+    /// They are an error: they do not say what is white.
+    Refused,
+}
+
+impl Floats {
+    /// # Errors
+    /// [`Error::PixelType`] where pixels of `path` are floats, and these are refused.
+    pub fn check(self, path: &Path, are_floats: bool) -> Result<(), Error> {
+        match are_floats && self == Self::Refused {
+            true => Err(Error::PixelType {
+                path: path.to_owned(),
+                found: "floating-point".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
 }
 
 /// How strongly each pixel is drawn, (y, x), in the file's own values: its brightest channel, as
 /// far as it is opaque.
 ///
 /// # Errors
-/// Those of [`read_drawn_of_size`].
-pub(crate) fn read_strengths(path: &Path, expected: &[[usize; 2]]) -> Result<Array2<u16>, Error> {
+/// Those of [`read_drawn_of_size`]; [`Error::PixelType`] for `floats` that are refused.
+pub(crate) fn read_strengths(
+    path: &Path,
+    expected: &[[usize; 2]],
+    floats: Floats,
+) -> Result<Array2<u16>, Error> {
     let check = |found: [usize; 2]| check_size(path, found, expected);
     if path.is_dir() || is_zarr(path) {
         let volume = ZarrVolume::open_image(path)?;
         let [_, height, width] = volume.shape();
         check([height, width])?;
+        floats.check(path, volume.holds_floats())?;
         return volume.read_values();
     }
     if is_tiff(path)? {
         let layer = match open_one(path) {
             Ok((layer, _)) => layer,
-            Err(Error::PixelType { .. }) => return read_colours(path, expected),
+            Err(Error::PixelType { .. }) => return read_colours(path, expected, floats),
             Err(error) => return Err(error),
         };
         let [height, width] = layer.size();
         check([height, width])?;
+        floats.check(path, matches!(layer.sample(), Sample::Float(_)))?;
         let mut pixels = Array2::zeros((height, width));
         layer.read(&(0..height), &(0..width), pixels.view_mut())?;
         // 8 bits, which layers scale to 16.

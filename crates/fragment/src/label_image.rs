@@ -7,7 +7,7 @@ use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::drawn_image::{drawn, read_strengths};
+use crate::drawn_image::{Floats, drawn, read_strengths};
 use crate::remarks::remark;
 
 /// What a user says of label images.
@@ -35,7 +35,7 @@ pub fn read_labels(
     options: LabelOptions,
 ) -> Result<Array2<bool>, Error> {
     let path = path.as_ref();
-    let strengths = read_strengths(path, expected)?;
+    let strengths = read_strengths(path, expected, Floats::Rounded)?;
     if let Some(ink) = options.ink {
         return Ok(strengths.mapv(|strength| (strength == ink) != options.invert));
     }

@@ -29,6 +29,7 @@ mod colour_strength;
 mod colour_tiff;
 mod columns;
 mod columns_of_volume;
+mod cut_to_sixteen;
 mod drawn_image;
 mod error;
 mod float_range;

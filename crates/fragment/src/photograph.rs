@@ -6,13 +6,10 @@ use image::DynamicImage;
 use ndarray::Array2;
 
 use crate::Error;
-use crate::drawn_image::{is_jpeg, read_strengths};
-use crate::layers::open_one;
+use crate::drawn_image::{Floats, is_jpeg, read_strengths};
 use crate::picture::{decode_jpeg, decode_png};
 use crate::probability_image::is_tiff;
-use crate::stored_voxels::Sample;
 use crate::zarr_levels::is_zarr;
-use crate::zarr_volume::ZarrVolume;
 
 /// Reads a photograph as grey, (y, x), 0 to 255, of one of the sizes (height, width) that are
 /// `expected` (none allow all): PNG and JPEG by their luma, TIFF by its brightest channel, Zarr of
@@ -22,21 +19,8 @@ use crate::zarr_volume::ZarrVolume;
 /// Those of [`read_drawn`](crate::read_drawn); [`Error::Size`]; [`Error::PixelType`] for floats,
 /// which do not say what is white.
 pub(crate) fn read_photograph(path: &Path, expected: &[[usize; 2]]) -> Result<Array2<u8>, Error> {
-    let zarr = path.is_dir() || is_zarr(path);
-    if zarr || is_tiff(path)? {
-        let floats = match zarr {
-            true => ZarrVolume::open_image(path)?.holds_floats(),
-            false => {
-                open_one(path).is_ok_and(|(layer, _)| matches!(layer.sample(), Sample::Float(_)))
-            }
-        };
-        if floats {
-            return Err(Error::PixelType {
-                path: path.to_owned(),
-                found: "floating-point".to_owned(),
-            });
-        }
-        return Ok(as_bytes(&read_strengths(path, expected)?));
+    if path.is_dir() || is_zarr(path) || is_tiff(path)? {
+        return Ok(as_bytes(&read_strengths(path, expected, Floats::Refused)?));
     }
     let image: DynamicImage = match is_jpeg(path)? {
         true => decode_jpeg(path, expected)?,

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::chunk_cache::{ChunkCache, Decoded};
+use crate::cut_to_sixteen::cut_to_sixteen;
 use crate::float_range::FloatRange;
 use crate::missing_chunks::{MissingChunks, columns_of};
 use crate::remarks::remark;
@@ -400,13 +401,7 @@ fn decode(
     ) -> Result<Option<Decoded>, BadChunk> {
         let fill = T::try_from(array.metadata.fill).unwrap_or_default();
         let chunk = array.read_unit(position, fill)?;
-        // What is beyond an i64 is beyond 65535, too.
-        let cut = |value: T| {
-            value
-                .try_into()
-                .map_or(u16::MAX, |value| value.clamp(0, 65_535) as u16)
-        };
-        Ok(chunk.map(|chunk| Decoded::Sixteen(chunk.mapv(cut))))
+        Ok(chunk.map(|chunk| Decoded::Sixteen(chunk.mapv(cut_to_sixteen))))
     }
     let fill = array.metadata.fill;
     match array.metadata.element {

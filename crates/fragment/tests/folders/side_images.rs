@@ -228,6 +228,13 @@ fn photographs_of_another_size_or_of_floats_are_refused() {
         .unwrap();
     let error = Fragment::open(&path).unwrap().infrared().unwrap_err();
     assert!(matches!(error, Error::PixelType { .. }), "{error}");
+    let file = std::fs::File::create(path.join("ir.tif")).unwrap();
+    let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+    encoder
+        .write_image::<tiff::encoder::colortype::Gray64Float>(50, 40, &vec![0.5; 2_000])
+        .unwrap();
+    let error = Fragment::open(&path).unwrap().infrared().unwrap_err();
+    assert!(matches!(error, Error::PixelType { .. }), "{error}");
 }
 
 #[test]
