@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::test_fragment::{TestFragment, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, predict_words, word};
 
 /// A wrong flag or setting ends with code 2 and a message that names it, before anything is written.
 fn refused_by_name(words: &[&str], name: &str, out: &Path) {
@@ -422,14 +422,7 @@ fn a_forecast_tells_the_memory_that_a_prediction_takes() {
     ];
     figures(&[&words[..], &wide, &["--out", word(&run)]].concat());
     let fragment = scrap.path("2");
-    let words = [
-        "predict",
-        word(&fragment),
-        "--model",
-        word(&run),
-        "--out",
-        word(&out),
-    ];
+    let words = predict_words(&fragment, &run, &out);
     let told = figures(&[&words[..], &["--plan-only"]].concat());
     let told = told["fragments"][0]["memory_bytes"].as_u64().unwrap();
     let taken = running::watch(&words).resident;

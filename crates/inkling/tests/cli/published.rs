@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::test_fragment::{TestFragment, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, predict_words, word};
 
 /// A small hybrid for 17 layers of 32 px.
 fn hybrid() -> PathBuf {
@@ -33,14 +33,7 @@ fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
 fn a_published_file_predicts_and_everything_is_written_down() {
     let scrap = TestFragment::new();
     let (fragment, out, model) = (scrap.path("1"), scrap.path("out"), hybrid());
-    let words = [
-        "predict",
-        word(&fragment),
-        "--model",
-        word(&model),
-        "--out",
-        word(&out),
-    ];
+    let words = predict_words(&fragment, &model, &out);
     figures(&words);
     assert!(out.join("1.png").is_file());
     let record = record(&out);
@@ -72,14 +65,7 @@ fn a_published_file_predicts_and_everything_is_written_down() {
 fn what_a_checkpoint_says_is_overridden_by_name() {
     let scrap = TestFragment::new();
     let (fragment, out, model) = (scrap.path("1"), scrap.path("out"), hybrid());
-    let common = [
-        "predict",
-        word(&fragment),
-        "--model",
-        word(&model),
-        "--out",
-        word(&out),
-    ];
+    let common = predict_words(&fragment, &model, &out);
     let with = |more: &[&'static str]| -> Vec<&str> { [&common[..], more].concat() };
     figures(&with(&[
         "--set",
@@ -159,14 +145,7 @@ fn a_checkpoint_of_an_unknown_kind_is_named() {
     let scrap = TestFragment::new();
     let (fragment, out) = (scrap.path("1"), scrap.path("out"));
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/data/pytorch/plain.pth");
-    let words = [
-        "predict",
-        word(&fragment),
-        "--model",
-        word(&model),
-        "--out",
-        word(&out),
-    ];
+    let words = predict_words(&fragment, &model, &out);
     let output = inkling(&words);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{text}");
@@ -204,14 +183,7 @@ fn a_published_network_is_fine_tuned() {
     ];
     let trained = figures(&words);
     assert!(trained["f05"].is_number(), "{trained}");
-    figures(&[
-        "predict",
-        word(&fragment),
-        "--model",
-        word(&run),
-        "--out",
-        word(&out),
-    ]);
+    figures(&predict_words(&fragment, &run, &out));
     let record = record(&out);
     assert_eq!(
         find(&record, "model").unwrap()["normalization"]["kind"],

@@ -74,6 +74,12 @@ pub fn figures(words: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The words that predict `fragment` with `model` into `out`.
+pub fn predict_words<'a>(fragment: &'a Path, model: &'a Path, out: &'a Path) -> [&'a str; 6] {
+    let [fragment, model, out] = [fragment, model, out].map(word);
+    ["predict", fragment, "--model", model, "--out", out]
+}
+
 /// How often a program is killed: `usual` times in a plain test run, else as `INKLING_KILLS` says.
 pub fn kills(usual: u32) -> u32 {
     let asked = std::env::var("INKLING_KILLS").ok();

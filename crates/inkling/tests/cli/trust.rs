@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ndarray::Array2;
 
-use crate::test_fragment::{TestFragment, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, predict_words, word};
 
 const SIZE: (usize, usize) = (150, 131);
 
@@ -360,15 +360,10 @@ fn maps_are_calibrated_by_labels_and_predictions_by_what_was_fitted() {
         let out = scrap.path(name);
         let fragment = scrap.path("2");
         let words = [
-            "predict",
-            word(&fragment),
-            "--model",
-            word(&run),
-            "--out",
-            word(&out),
-            "--tta",
-            "none",
-        ];
+            &predict_words(&fragment, &run, &out)[..],
+            &["--tta", "none"],
+        ]
+        .concat();
         let record = figures(&[&words[..], more].concat());
         (
             inkling_fragment::read_gray(out.join("2.png")).unwrap(),
@@ -391,15 +386,10 @@ fn maps_are_calibrated_by_labels_and_predictions_by_what_was_fitted() {
     std::fs::write(&file, r#"{"slope": -3.0, "offset": 0.5}"#).unwrap();
     let fragment = scrap.path("2");
     let words = [
-        "predict",
-        word(&fragment),
-        "--model",
-        word(&run),
-        "--out",
-        word(&out),
-        "--calibration",
-        word(&file),
-    ];
+        &predict_words(&fragment, &run, &out)[..],
+        &["--calibration", word(&file)],
+    ]
+    .concat();
     let refused = inkling(&words);
     assert!(
         !refused.status.success() && said(&refused).contains("slope"),
@@ -415,15 +405,10 @@ fn a_large_window_is_warned_of() {
     let predict = |name: &str, pixel: &str| {
         let out = scrap.path(name);
         let words = [
-            "predict",
-            word(&fragment),
-            "--model",
-            word(&run),
-            "--out",
-            word(&out),
-            "--tta",
-            "none",
-        ];
+            &predict_words(&fragment, &run, &out)[..],
+            &["--tta", "none"],
+        ]
+        .concat();
         let output = inkling(&[&words[..], &["--pixel-size", pixel, "--json"]].concat());
         assert!(output.status.success(), "{}", said(&output));
         let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
