@@ -65,6 +65,7 @@ REFERENCES = [
     Job("model_reference", "features and logits, by timm", []),
     Job("predict_reference", "blending and scores, by scipy and torchmetrics", []),
     Job("published_files", "checkpoints as the community publishes them", []),
+    Job("production_inference", "small segments' maps by the rules of the networks' publishers", []),
     Job("pytorch_files", "files of torch.save", []),
     Job("tiff_flavours", "kinds of TIFF, by tifffile", []),
     Job("train_reference", "losses, schedules, optimisers, by PyTorch", []),

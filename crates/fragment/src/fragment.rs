@@ -272,6 +272,16 @@ impl Fragment {
         Ok(self.inner.papyrus.get_or_init(|| found).clone())
     }
 
+    /// Where papyrus may be by the coarsest level of an OME-Zarr volume, (y, x), at the full size: where any
+    /// of its layers is not 0, and a coarse pixel more on each side. None without coarser levels.
+    ///
+    /// # Errors
+    /// Those of reading voxels.
+    pub fn rough_papyrus(&self) -> Result<Option<Array2<bool>>, Error> {
+        let coarse = self.coarse_papyrus()?;
+        Ok(coarse.map(|coarse| enlarged(&coarse, self.size())))
+    }
+
     /// Where any layer of the volume's coarsest level is not 0.
     fn coarse_papyrus(&self) -> Result<Option<Array2<bool>>, Error> {
         let Voxels::Zarr(volume) = &self.inner.voxels else {

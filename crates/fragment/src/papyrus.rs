@@ -19,18 +19,49 @@ pub(crate) fn papyrus(
     coarse: Option<&Array2<bool>>,
 ) -> Result<Array2<bool>, Error> {
     let [depth, height, width] = volume.shape();
+    in_blocks(volume, 0..depth, |rows| match coarse {
+        Some(coarse) => columns_of(coarse, [height, width], rows),
+        None => 0..width,
+    })
+}
+
+/// Where any of the layers `z` of `volume` is not 0, (y, x), among the pixels that `within` (y, x) has;
+/// blocks of rows in which it has none are not read.
+///
+/// # Errors
+/// Those of reading.
+///
+/// # Panics
+/// When `within` is not of the layers' size.
+pub fn covered(
+    volume: &dyn Volume,
+    z: Range<usize>,
+    within: &Array2<bool>,
+) -> Result<Array2<bool>, Error> {
+    let [_, height, width] = volume.shape();
+    assert_eq!(within.dim(), (height, width), "one sheet");
+    let mut found = in_blocks(volume, z, |rows| columns_of(within, [height, width], rows))?;
+    found.zip_mut_with(within, |found, &within| *found &= within);
+    Ok(found)
+}
+
+/// Where any of the layers `z` is not 0, (y, x); `columns` says which columns of a block of rows are
+/// read, none where there are none.
+fn in_blocks(
+    volume: &dyn Volume,
+    z: Range<usize>,
+    columns: impl Fn(Range<usize>) -> Range<usize>,
+) -> Result<Array2<bool>, Error> {
+    let [_, height, width] = volume.shape();
     let mut papyrus = Array2::from_elem((height, width), false);
-    let rows = (BLOCK / (2 * depth * width).max(1)).clamp(1, height.max(1));
+    let rows = (BLOCK / (2 * z.len() * width).max(1)).clamp(1, height.max(1));
     for first in (0..height).step_by(rows) {
         let end = height.min(first + rows);
-        let columns = match coarse {
-            Some(coarse) => columns_of(coarse, [height, width], first..end),
-            None => 0..width,
-        };
+        let columns = columns(first..end);
         if columns.is_empty() {
             continue;
         }
-        let voxels = volume.read(&Region::new(0..depth, first..end, columns.clone()))?;
+        let voxels = volume.read(&Region::new(z.clone(), first..end, columns.clone()))?;
         let mut block = papyrus.slice_mut(s![first..end, columns]);
         for layer in voxels.axis_iter(Axis(0)) {
             Zip::from(&mut block)
@@ -116,6 +147,18 @@ mod tests {
         assert_eq!(papyrus(&square, Some(&coarse)).unwrap(), expected);
         let read = square.0.load(Ordering::Relaxed);
         assert!(read < 2 * 4000 * 9000 / 15, "{read} voxels");
+    }
+
+    #[test]
+    fn only_what_may_be_covered_is_read() {
+        let square = Square(AtomicUsize::new(0));
+        let within = Array2::from_shape_fn((4000, 9000), |(y, x)| y >= 1700 && x < 5100);
+        let found = covered(&square, 0..2, &within).unwrap();
+        let expected = |(y, x)| within[[y, x]] && is_papyrus(y, x);
+        assert_eq!(found, Array2::from_shape_fn((4000, 9000), expected));
+        assert!(square.0.load(Ordering::Relaxed) < 2 * 2 * 2400 * 5200);
+        let dark = covered(&square, 0..1, &within).unwrap();
+        assert!(!dark.iter().any(|&any| any));
     }
 
     #[test]

@@ -2,12 +2,11 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::codecs::jpeg::JpegDecoder;
-use image::codecs::png::{PngDecoder, PngEncoder};
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, Limits};
+use image::codecs::png::PngDecoder;
+use image::{DynamicImage, ImageDecoder, ImageFormat, Limits};
 use ndarray::{Array2, ArrayView2};
 
-use crate::storage;
-use crate::{Error, guard_decoder, write_whole};
+use crate::{Error, ImageMetadata, guard_decoder, image_metadata, storage, write_whole};
 
 /// Deflate makes at most 1032 bytes of one (a match of 258 bytes in two bits), and a byte may be
 /// eight pixels of one bit.
@@ -126,16 +125,48 @@ fn header_of(bytes: &[u8]) -> Option<([usize; 2], u64)> {
 /// # Errors
 /// [`Error::Exists`] without `force`; [`Error::Io`]; [`Error::Png`].
 pub fn write_gray(path: impl AsRef<Path>, image: ArrayView2<u8>, force: bool) -> Result<(), Error> {
+    write_gray_with(path, image, &ImageMetadata::default(), force)
+}
+
+/// Writes an 8-bit grey PNG, (y, x), whole, that says of itself what `metadata` says.
+///
+/// # Errors
+/// [`Error::Exists`] without `force`; [`Error::Io`]; [`Error::Png`].
+pub fn write_gray_with(
+    path: impl AsRef<Path>,
+    image: ArrayView2<u8>,
+    metadata: &ImageMetadata,
+    force: bool,
+) -> Result<(), Error> {
     let path = path.as_ref();
     let (height, width) = image.dim();
     let pixels = image.as_standard_layout();
     let pixels = pixels.as_slice().expect("standard layout is contiguous");
     write_whole(path, force, |file| {
-        PngEncoder::new(file)
-            .write_image(pixels, width as u32, height as u32, ExtendedColorType::L8)
-            .map_err(|error| Error::Png {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })
+        let encode = || -> Result<(), png::EncodingError> {
+            let mut encoder = png::Encoder::new(file, width as u32, height as u32);
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::Eight);
+            encoder.set_compression(png::Compression::Fast);
+            encoder.set_filter(png::Filter::Adaptive);
+            if let Some(text) = metadata.text() {
+                encoder.add_itxt_chunk(image_metadata::KEY.to_owned(), text)?;
+            }
+            if let Some(size) = metadata.pixel_size {
+                let metre = (1e6 / size).round() as u32;
+                encoder.set_pixel_dims(Some(png::PixelDimensions {
+                    xppu: metre,
+                    yppu: metre,
+                    unit: png::Unit::Meter,
+                }));
+            }
+            let mut writer = encoder.write_header()?;
+            writer.write_image_data(pixels)?;
+            writer.finish()
+        };
+        encode().map_err(|error| Error::Png {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
     })
 }

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 use crate::float_tiff::FloatTiff;
 use crate::whole_folder::WholeFolder;
 use crate::zarr_writer::{ZarrVersion, ZarrWriter};
-use crate::{Error, ResultKind};
+use crate::{Error, ImageMetadata, ResultKind};
 
 /// Writes an image of probabilities band by band, from the top row to the bottom one: memory holds
 /// a few hundred rows, however large the image is. The file appears when all of it is there.
@@ -25,17 +25,23 @@ enum Sink {
 }
 
 impl ProbabilityWriter {
-    /// Begins a TIFF of 32-bit floats in tiles of 256², BigTIFF from four gigabytes on, of `size`
-    /// (height, width).
+    /// Begins a TIFF of 32-bit floats in deflated tiles of 1024², BigTIFF from four gigabytes on, of `size`
+    /// (height, width), that says of itself what `metadata` says.
     ///
     /// # Errors
     /// [`Error::Exists`] without `force`; [`Error::Io`].
-    pub fn tiff(path: impl AsRef<Path>, size: [usize; 2], force: bool) -> Result<Self, Error> {
-        let tiff = FloatTiff::create(path.as_ref(), size, force)?;
+    pub fn tiff(
+        path: impl AsRef<Path>,
+        size: [usize; 2],
+        metadata: ImageMetadata,
+        force: bool,
+    ) -> Result<Self, Error> {
+        let tiff = FloatTiff::create(path.as_ref(), size, metadata, force)?;
         Ok(Self::new(Sink::Tiff(tiff), size))
     }
 
-    /// Begins an OME-Zarr image with a pyramid: one layer of 16-bit probabilities, 65535 being 1.
+    /// Begins an OME-Zarr image with a pyramid, that says of itself what `metadata` says: one layer of 16-bit
+    /// probabilities, 65535 being 1.
     ///
     /// # Errors
     /// [`Error::Exists`] without `force`; [`Error::Foreign`] where something else than such an image
@@ -44,12 +50,14 @@ impl ProbabilityWriter {
         path: impl AsRef<Path>,
         size: [usize; 2],
         version: ZarrVersion,
+        metadata: &ImageMetadata,
         force: bool,
     ) -> Result<Self, Error> {
         let path = path.as_ref();
         let folder = WholeFolder::create(path, ResultKind::Image, force)?;
         let shape = [1, size[0], size[1]];
-        let image = ZarrWriter::create(&folder.path(), "ink_probability", shape, version)?;
+        let image =
+            ZarrWriter::create(&folder.path(), "ink_probability", shape, version, metadata)?;
         let image = Box::new(image);
         Ok(Self::new(Sink::Zarr { folder, image }, size))
     }
@@ -161,7 +169,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (name, version) in [("2.zarr", ZarrVersion::V2), ("3.zarr", ZarrVersion::V3)] {
             let path = folder.path().join(name);
-            let writer = ProbabilityWriter::zarr(&path, [1100, 600], version, false).unwrap();
+            let metadata = ImageMetadata {
+                provenance: Some(serde_json::json!({ "layers": [3, 5] })),
+                pixel_size: Some(2.4),
+            };
+            let writer =
+                ProbabilityWriter::zarr(&path, [1100, 600], version, &metadata, false).unwrap();
             let volume = ZarrVolume::open(&write(writer), 0).unwrap();
             assert_eq!(volume.shape(), [1, 1100, 600]);
             let all = Region::new(0..1, 0..1100, 0..600);
@@ -169,6 +182,7 @@ mod tests {
             for (&found, &wanted) in found.iter().zip(&image()) {
                 assert!((f32::from(found) / 65_535.0 - wanted).abs() < 1e-5);
             }
+            assert_eq!(ImageMetadata::read(&path).unwrap(), metadata);
             assert!(path.join("1").exists() && path.join("2").exists() && !path.join("3").exists());
         }
     }
@@ -177,7 +191,8 @@ mod tests {
     fn rows_must_fit_and_be_all_there_and_nothing_else_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tif");
-        let mut writer = ProbabilityWriter::tiff(&path, [30, 20], false).unwrap();
+        let mut writer =
+            ProbabilityWriter::tiff(&path, [30, 20], ImageMetadata::default(), false).unwrap();
         let wrong = writer.write_rows(Array2::zeros((5, 21)).view());
         assert!(matches!(wrong, Err(Error::Rows { .. })));
         writer.write_rows(Array2::zeros((29, 20)).view()).unwrap();
@@ -187,7 +202,13 @@ mod tests {
         let mine = folder.path().join("mine");
         std::fs::create_dir(&mine).unwrap();
         std::fs::write(mine.join("notes.txt"), "precious").unwrap();
-        let refused = ProbabilityWriter::zarr(&mine, [30, 20], ZarrVersion::V2, true);
+        let refused = ProbabilityWriter::zarr(
+            &mine,
+            [30, 20],
+            ZarrVersion::V2,
+            &ImageMetadata::default(),
+            true,
+        );
         assert!(matches!(refused, Err(Error::Foreign { .. })));
     }
 }

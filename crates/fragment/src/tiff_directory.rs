@@ -4,6 +4,10 @@
 pub(crate) enum Values {
     Short(u16),
     Long(u32),
+    /// Text, which gets its zero at the end.
+    Text(String),
+    /// A fraction.
+    Rational(u32, u32),
     /// Places and lengths in the file.
     Offsets(Vec<u64>),
 }
@@ -50,6 +54,37 @@ pub(crate) fn directory(fields: &[(u16, Values)], place: u64, big: bool) -> Vec<
         let (kind, length, mut inline): (u16, u64, Vec<u8>) = match values {
             Values::Short(value) => (3, 1, value.to_le_bytes().to_vec()),
             Values::Long(value) => (4, 1, value.to_le_bytes().to_vec()),
+            Values::Text(text) => {
+                let mut bytes = text.clone().into_bytes();
+                bytes.push(0);
+                let length = bytes.len() as u64;
+                let room = number(0).len();
+                let inline = match bytes.len() <= room {
+                    true => bytes,
+                    false => {
+                        // What follows begins at an even place.
+                        bytes.resize(bytes.len().next_multiple_of(8), 0);
+                        let begin = number(arrays);
+                        arrays += bytes.len() as u64;
+                        outside.extend(bytes);
+                        begin
+                    }
+                };
+                (2, length, inline)
+            }
+            Values::Rational(above, below) => {
+                let bytes = [above.to_le_bytes(), below.to_le_bytes()].concat();
+                let inline = match big {
+                    true => bytes,
+                    false => {
+                        let begin = number(arrays);
+                        arrays += bytes.len() as u64;
+                        outside.extend(bytes);
+                        begin
+                    }
+                };
+                (5, 1, inline)
+            }
             Values::Offsets(places) => {
                 let kind = if big { 16 } else { 4 };
                 let inline = match places[..] {

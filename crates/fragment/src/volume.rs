@@ -54,6 +54,20 @@ impl<V: Volume + ?Sized> Volume for &V {
     }
 }
 
+impl<V: Volume + ?Sized> Volume for Box<V> {
+    fn shape(&self) -> [usize; 3] {
+        (**self).shape()
+    }
+
+    fn read(&self, region: &Region) -> Result<Array3<u16>, Error> {
+        (**self).read(region)
+    }
+
+    fn columns(&self) -> Option<&Columns> {
+        (**self).columns()
+    }
+}
+
 impl Volume for Array3<u16> {
     fn shape(&self) -> [usize; 3] {
         let (depth, height, width) = self.dim();

@@ -7,7 +7,7 @@ use crate::layers::LAYER_FOLDERS;
 use crate::tiff_writer::TiffWriter;
 use crate::whole_folder::WholeFolder;
 use crate::zarr_writer::{ZarrVersion, ZarrWriter};
-use crate::{Error, Fragment, Part, ResultKind, write_gray};
+use crate::{Error, Fragment, ImageMetadata, Part, ResultKind, write_gray};
 
 /// Rows of a strip: 64 lines of a wide layer are about a megabyte.
 const ROWS_PER_STRIP: usize = 64;
@@ -225,8 +225,13 @@ impl FragmentWriter {
 
 fn create_sink(folder: &Path, shape: [usize; 3], zarr: Option<ZarrVersion>) -> Result<Sink, Error> {
     if let Some(version) = zarr {
-        let volume =
-            ZarrWriter::create(&folder.join(ZARR_FOLDER), "surface_volume", shape, version)?;
+        let volume = ZarrWriter::create(
+            &folder.join(ZARR_FOLDER),
+            "surface_volume",
+            shape,
+            version,
+            &ImageMetadata::default(),
+        )?;
         return Ok(Sink::Zarr(Box::new(volume)));
     }
     let volume = folder.join(LAYER_FOLDERS[0]);

@@ -9,7 +9,7 @@ use zarrs::array::{Array, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::metadata::ArrayMetadata;
 
-use crate::Error;
+use crate::{Error, ImageMetadata, image_metadata};
 
 /// Side of a chunk of a volume, in voxels.
 const CHUNK: usize = 128;
@@ -41,16 +41,18 @@ pub(crate) struct ZarrWriter {
 type Level = Array<FilesystemStore>;
 
 impl ZarrWriter {
-    /// Begins a volume of `shape` (depth, height, width), called `name`, in the folder `path`.
+    /// Begins a volume of `shape` (depth, height, width), called `name`, in the folder `path`, that says of
+    /// itself what `metadata` says.
     pub fn create(
         path: &Path,
         name: &str,
         shape: [usize; 3],
         version: ZarrVersion,
+        metadata: &ImageMetadata,
     ) -> Result<Self, Error> {
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let levels = level_shapes(shape).len();
-        let group = group_metadata(name, version, levels);
+        let group = group_metadata(name, version, levels, metadata);
         for (name, metadata) in group {
             let file = path.join(name);
             let text = serde_json::to_vec_pretty(&metadata).expect("metadata is plain data");
@@ -242,9 +244,18 @@ fn array_metadata(shape: [usize; 3], version: ZarrVersion) -> Value {
 }
 
 /// The group's files: name and content.
-fn group_metadata(name: &str, version: ZarrVersion, levels: usize) -> Vec<(&'static str, Value)> {
-    // The scales count pixels, since no voxel size is known.
-    let axis = |name| json!({ "name": name, "type": "space", "unit": "pixel" });
+fn group_metadata(
+    name: &str,
+    version: ZarrVersion,
+    levels: usize,
+    metadata: &ImageMetadata,
+) -> Vec<(&'static str, Value)> {
+    // Where no voxel size is known the scales count pixels.
+    let (unit, size) = match metadata.pixel_size {
+        Some(size) => ("micrometer", size),
+        None => ("pixel", 1.0),
+    };
+    let axis = |name| json!({ "name": name, "type": "space", "unit": unit });
     let dataset = |level: usize| {
         let factor = f64::from(1 << level);
         // A voxel of a coarser level has its centre between those that it is the mean of.
@@ -252,8 +263,8 @@ fn group_metadata(name: &str, version: ZarrVersion, levels: usize) -> Vec<(&'sta
         json!({
             "path": level.to_string(),
             "coordinateTransformations": [
-                { "type": "scale", "scale": [1.0, factor, factor] },
-                { "type": "translation", "translation": [0.0, middle, middle] },
+                { "type": "scale", "scale": [size, factor * size, factor * size] },
+                { "type": "translation", "translation": [0.0, middle * size, middle * size] },
             ],
         })
     };
@@ -267,19 +278,29 @@ fn group_metadata(name: &str, version: ZarrVersion, levels: usize) -> Vec<(&'sta
     match version {
         ZarrVersion::V2 => {
             image["version"] = json!("0.4");
+            let mut attributes = json!({ "multiscales": [image] });
+            add_provenance(&mut attributes, metadata);
             vec![
                 (".zgroup", json!({ "zarr_format": 2 })),
-                (".zattrs", json!({ "multiscales": [image] })),
+                (".zattrs", attributes),
             ]
         }
-        ZarrVersion::V3 => vec![(
-            "zarr.json",
-            json!({
+        ZarrVersion::V3 => {
+            let mut attributes = json!({ "ome": { "version": "0.5", "multiscales": [image] } });
+            add_provenance(&mut attributes, metadata);
+            let group = json!({
                 "zarr_format": 3,
                 "node_type": "group",
-                "attributes": { "ome": { "version": "0.5", "multiscales": [image] } },
-            }),
-        )],
+                "attributes": attributes,
+            });
+            vec![("zarr.json", group)]
+        }
+    }
+}
+
+fn add_provenance(attributes: &mut Value, metadata: &ImageMetadata) {
+    if let Some(provenance) = &metadata.provenance {
+        attributes[image_metadata::KEY] = provenance.clone();
     }
 }
 

@@ -81,6 +81,10 @@ pub enum Command {
     Controls(Controls),
     /// Plants strokes of falling contrast and maps the faintest that the model finds, place by place.
     Limit(Limit),
+    /// Predicts places of a finished map anew and compares them with it.
+    Verify(Verify),
+    /// Reads a segment with several models, at several depths and in either direction, side by side.
+    Sweep(Sweep),
     /// Compares two maps of one sheet: how they agree, and which is nearer to labels.
     Compare(Compare),
     /// Writes predictions as the competition's run lengths.
@@ -453,7 +457,7 @@ pub struct Predict {
     /// Recipes whose [predict] is used, in place of the model's own.
     #[command(flatten)]
     pub recipe: OptionalRecipes,
-    /// Test-time augmentation: none, rot90, full (twelve-fold) or full-depth (the same with the layers
+    /// Test-time augmentation: none, rot90, mirror, full (twelve-fold) or full-depth (the same with the layers
     /// reversed too); full, unless a recipe or the model's own says otherwise.
     #[arg(long, value_name = "TTA")]
     pub tta: Option<String>,
@@ -466,6 +470,14 @@ pub struct Predict {
     /// Distance between tiles, as a share of their side; 0.5 by default.
     #[arg(long, value_name = "SHARE")]
     pub step: Option<f64>,
+    /// production predicts by the rules of the network's publishers, so that their maps come out again;
+    /// reference is the default.
+    #[arg(long = "as", value_name = "RULES")]
+    pub rules: Option<Rules>,
+    /// The weights of a tile's pixels where tiles overlap: spline, hann, gaussian or constant; by default those
+    /// of the rules.
+    #[arg(long, value_name = "WINDOW")]
+    pub blend: Option<String>,
     /// Precision of products: f32 (the default), bf16 or f16. Graphics cards, and
     /// processors with AVX-512 BF16, are faster in bf16; probabilities change in the third digit.
     #[arg(long, value_name = "NAME", value_parser = precision)]
@@ -474,8 +486,16 @@ pub struct Predict {
     #[arg(long, value_name = "DIR|auto")]
     pub maps: Option<String>,
     /// Takes the layers in reverse order, for a sheet scanned from its other side.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "direction")]
     pub flip: bool,
+    /// The order of the layers: forward, reverse (as --flip) or both, which makes <id>.png and
+    /// <id>-reverse.png.
+    #[arg(long, value_name = "ORDER")]
+    pub direction: Option<Direction>,
+    /// Makes one layer of every N, their mean: 4 makes a volume of ~9.6 µm of one of ~2.4 µm, together with
+    /// --level 2.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub z_pool: Option<u16>,
     /// The layers that are read, as FIRST..END; by default those that the model was trained on.
     #[arg(long, value_name = "FIRST..END", value_parser = layers)]
     pub layers: Option<[usize; 2]>,
@@ -514,6 +534,37 @@ pub struct Predict {
     /// How odd files are read.
     #[command(flatten)]
     pub reading: Reading,
+}
+
+/// By whose rules a sheet is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rules {
+    /// The reference solution's.
+    Reference,
+    /// Those of the network's publishers.
+    Production,
+}
+
+/// The order in which layers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Direction {
+    /// As they are numbered.
+    Forward,
+    /// The last first, for a sheet scanned from its other side.
+    Reverse,
+    /// Once either way.
+    Both,
+}
+
+impl Direction {
+    /// Whether the layers are reversed, for each time that they are read.
+    pub fn orders(self) -> &'static [bool] {
+        match self {
+            Self::Forward => &[false],
+            Self::Reverse => &[true],
+            Self::Both => &[false, true],
+        }
+    }
 }
 
 /// How predictions are written.
@@ -744,6 +795,74 @@ pub struct Compare {
     /// What is ink in the labels.
     #[command(flatten)]
     pub reading: LabelReading,
+}
+
+/// Flags of `verify`.
+#[derive(Args)]
+pub struct Verify {
+    /// A map that `predict` wrote: PNG, TIFF or OME-Zarr.
+    #[arg(value_name = "MAP")]
+    pub map: PathBuf,
+    /// Its fragment; by default the one that the records beside the map name.
+    #[arg(long, value_name = "FRAGMENT")]
+    pub fragment: Option<PathBuf>,
+    /// Its models, in their order; by default those that the records beside the map name.
+    #[arg(long = "model", value_name = "RUN|FILE|hf:…", num_args = 1..)]
+    pub models: Vec<PathBuf>,
+    /// The depth maps that it was read through; by default those that the records beside the map name.
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
+    /// Tiles whose middle is predicted anew, drawn at random.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tiles: u32,
+    /// What the tiles are drawn from.
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+}
+
+/// Flags of `sweep`.
+#[derive(Args)]
+pub struct Sweep {
+    /// A fragment: a folder of layers or an OME-Zarr volume, as PATH or NAME=PATH.
+    #[arg(value_name = "SEGMENT")]
+    pub fragment: PathBuf,
+    /// Runs, weights files, published networks' checkpoints, or hf:OWNER/NAME[/FILE][@REVISION]: each reads the
+    /// segment by itself.
+    #[arg(long = "model", required = true, value_name = "RUN|FILE|hf:…", num_args = 1..)]
+    pub models: Vec<PathBuf>,
+    /// Where sweep.png, sweep.html, sweep.json and each reading's PNG go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Layers by which the ones that are read are moved, as -2,0,2.
+    #[arg(
+        long,
+        default_value = "0",
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub offset: Vec<i64>,
+    /// The order of the layers: forward, reverse or both.
+    #[arg(long, default_value = "forward", value_name = "ORDER")]
+    pub direction: Direction,
+    /// The pixels that are read, rows first; by default all of the sheet.
+    #[arg(long, value_name = "Y0:Y1,X0:X1")]
+    pub region: Option<ImageRegion>,
+    /// production predicts by the rules of each network's publishers; reference is the default.
+    #[arg(long = "as", default_value = "reference", value_name = "RULES")]
+    pub rules: Rules,
+    /// Test-time augmentation: none, rot90, mirror, full or full-depth.
+    #[arg(long, default_value = "none", value_name = "TTA")]
+    pub tta: String,
+    /// From which probability on a pixel is ink; or a file of `threshold`.
+    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
+    pub threshold: String,
+    /// Settings of the models, as model.KEY=VALUE.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Flags of `submit`.

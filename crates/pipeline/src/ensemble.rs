@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::centred_layers::centred_layers;
 use crate::model_file::open_model;
+use crate::pooled_layers::pooled_depth;
 use crate::weights_metadata::{Input, WeightsMetadata, input_text};
-use crate::{Context, Usage};
+use crate::{Context, Usage, is_of_model};
 
 /// Networks of the same input, and how it is read.
 pub struct Ensemble {
@@ -20,8 +21,10 @@ pub struct Ensemble {
     members: Vec<Member>,
     patch: [usize; 2],
     metadata: WeightsMetadata,
-    /// The approach of published networks, which read the layers in the middle.
-    centred: Option<Approach>,
+    approach: Approach,
+    /// Published networks, which read the layers in the middle.
+    centred: bool,
+    overrides: Vec<String>,
     device: Device,
 }
 
@@ -54,7 +57,16 @@ impl Ensemble {
             members: Vec::new(),
             patch,
             metadata,
-            centred: first.published.as_ref().map(|_| first.settings.approach),
+            approach: first.settings.approach,
+            centred: first.published.is_some(),
+            overrides: match first.published {
+                Some(_) => overrides
+                    .iter()
+                    .filter(|entry| is_of_model(entry))
+                    .cloned()
+                    .collect(),
+                None => Vec::new(),
+            },
             device,
         };
         for (index, (file, checkpoint)) in checkpoints.into_iter().enumerate() {
@@ -97,25 +109,45 @@ impl Ensemble {
                 layers[0], layers[1]
             )));
         }
-        self.centred = None;
+        self.centred = false;
         self.set_layers(layers);
         Ok(())
     }
 
     /// Whether the models are published checkpoints.
     pub fn is_published(&self) -> bool {
-        self.centred.is_some()
+        self.centred
+    }
+
+    /// The settings that replaced those of published checkpoints, as `model.KEY=VALUE`.
+    pub fn overrides(&self) -> &[String] {
+        &self.overrides
+    }
+
+    /// What kind of network the first model is.
+    pub fn approach(&self) -> Approach {
+        self.approach
+    }
+
+    /// Reads means of `count` layers each in place of layers.
+    pub fn pool_layers(&mut self, count: usize) {
+        self.metadata.input.z_pool = Some(count);
+        for described in &mut self.described {
+            described["input"]["z_pool"] = json!(count);
+        }
     }
 
     /// Reads the layers in the middle of a fragment of `found` layers, if the models are published ones
     /// that are meant to.
     pub fn centre_layers(&mut self, found: usize) {
-        if let Some(approach) = self.centred {
-            self.set_layers(centred_layers(approach, found, self.patch[1]));
+        if self.centred {
+            let found = pooled_depth(found, self.metadata.input.z_pool.unwrap_or(1));
+            self.set_layers(centred_layers(self.approach, found, self.patch[1]));
         }
     }
 
-    fn set_layers(&mut self, layers: [usize; 2]) {
+    /// Reads the layers `layers[0]..layers[1]`, as many as the models take.
+    pub fn set_layers(&mut self, layers: [usize; 2]) {
         self.metadata.input.layers = layers;
         for described in &mut self.described {
             described["input"]["layers"] = json!(layers);

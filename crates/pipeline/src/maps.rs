@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use inkling_align::Target;
 use inkling_fragment::Fragment;
 
-use crate::Context;
 use crate::alignment::fit_maps;
 use crate::ensemble::Ensemble;
+use crate::{Context, Usage};
 
 /// Which depth maps a prediction reads through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,33 @@ impl Maps {
             None => Self::None,
             Some("auto") => Self::Auto { flip },
             Some(folder) => Self::Folder(PathBuf::from(folder)),
+        }
+    }
+
+    /// Refuses to reverse layers that are read through maps of a folder: these say themselves in which order
+    /// they were fitted.
+    ///
+    /// # Errors
+    /// [`Usage`].
+    pub fn check_order(&self, reversed: bool) -> Result<(), Usage> {
+        match (reversed, self.folder()) {
+            (true, Some(maps)) => Err(Usage(format!(
+                "--flip, --direction: found --maps {}, which say themselves whether they were fitted in \
+                 reverse order; expected one of the two. hint: leave the order out, or make the maps with \
+                 `inkling align --flip`",
+                maps.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Warns when a model of aligned fragments is to read one as it is.
+    pub fn warn_of_unaligned(&self, ensemble: &Ensemble) {
+        if ensemble.input().aligned && *self == Self::None {
+            tracing::warn!(
+                "the model was trained on aligned fragments and these are read as they are; give \
+                 --maps auto to align them first"
+            );
         }
     }
 

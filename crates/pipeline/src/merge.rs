@@ -41,13 +41,15 @@ pub fn merge(
     check_stores(&stores, &shards)?;
     for store in &stores {
         let spec = store.plan();
-        let options = image_options(images, folder, &spec.id, replace);
+        let options = image_options(images, folder, spec, replace);
         options.check(spec.channels, spec.models.len())?;
     }
     let mut merged = Vec::new();
     for store in &stores {
-        let mask = store.mask()?;
-        merged.push(merge_tiles(store, &mask, images, folder, replace, context)?);
+        let sheet = store.sheet()?;
+        merged.push(merge_tiles(
+            store, &sheet, images, folder, replace, context,
+        )?);
     }
     let figures = write_records(folder, merged, replace)?;
     if !keep {

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use inkling_fragment::{ResultFolder, ResultKind, ZarrVersion, write_bytes};
+use inkling_fragment::{ImageMetadata, ResultFolder, ResultKind, ZarrVersion, write_bytes};
 use inkling_predict::{
-    Calibration, ImageOptions, PredictionImages, Rows, Threshold, TileStore, run_lengths,
-    submission,
+    Calibration, ImageOptions, PredictionImages, PredictionSpec, Rows, Sheet, Threshold, TileStore,
+    run_lengths, submission,
 };
-use ndarray::Array2;
 use serde_json::{Value, json};
 
 use crate::Context;
@@ -46,11 +45,18 @@ pub struct MergedPrediction {
     pub runs: String,
 }
 
-/// How the images of `id` are written into `folder`.
-pub fn image_options(images: &ImageFiles, folder: &Path, id: &str, replace: bool) -> ImageOptions {
+/// How the images of the prediction `spec` are written into `folder`.
+pub fn image_options(
+    images: &ImageFiles,
+    folder: &Path,
+    spec: &PredictionSpec,
+    replace: bool,
+) -> ImageOptions {
     ImageOptions {
         folder: folder.to_owned(),
-        id: id.to_owned(),
+        id: spec.id.clone(),
+        rules: spec.rules,
+        metadata: ImageMetadata::default(),
         float: images.float,
         zarr: images.zarr.then_some(ZarrVersion::V2),
         calibration: images.calibration,
@@ -58,13 +64,13 @@ pub fn image_options(images: &ImageFiles, folder: &Path, id: &str, replace: bool
     }
 }
 
-/// Blends the tiles of `store` over `mask` (y, x) and writes its images into `folder`.
+/// Blends the tiles of `store` over `sheet` and writes its images into `folder`.
 ///
 /// # Errors
 /// Missing or damaged tiles; images that are there and must not be replaced; those of writing.
 pub fn merge_tiles(
     store: &TileStore,
-    mask: &Array2<bool>,
+    sheet: &Sheet,
     images: &ImageFiles,
     folder: &Path,
     replace: bool,
@@ -72,12 +78,15 @@ pub fn merge_tiles(
 ) -> anyhow::Result<MergedPrediction> {
     let plan = store.plan();
     let cut = images.threshold;
-    let options = image_options(images, folder, &plan.id, replace);
+    let options = ImageOptions {
+        metadata: image_metadata(store, images),
+        ..image_options(images, folder, plan, replace)
+    };
     let mut writer = PredictionImages::begin(options, plan.size, plan.channels, plan.models.len())?;
     let began = Instant::now();
     let task = context.task(&format!("blend {}", plan.id));
     let height = plan.size[0] as u64;
-    store.blend(mask, &mut |rows: Rows| {
+    store.blend(sheet, &mut |rows: Rows| {
         task.at((rows.first + rows.values.dim().1) as u64, height);
         writer.take(&rows)
     })?;
@@ -99,6 +108,7 @@ pub fn merge_tiles(
         "settings": about["settings"],
         "region": about["region"],
         "window": about["window"],
+        "overrides": about["overrides"],
         "tiles": plan.tiles,
         "seconds": timings["whole"],
         "timings": timings,
@@ -110,6 +120,40 @@ pub fn merge_tiles(
         "plan": plan,
     });
     Ok(MergedPrediction { entry, runs })
+}
+
+/// What the images say of themselves: all that decided them, by names and hashes. Images are passed on, so
+/// they hold no paths; `predict.json` beside them does.
+fn image_metadata(store: &TileStore, images: &ImageFiles) -> ImageMetadata {
+    let about = store.about();
+    let models = about["models"].as_array().into_iter().flatten();
+    let models: Vec<Value> = models
+        .map(|model| {
+            let file = Path::new(model["file"].as_str().unwrap_or_default());
+            json!({
+                "file": file.file_name().map(|name| name.to_string_lossy()),
+                "sha256": model["sha256"],
+                "weight": model["weight"],
+                "approach": model["model"]["approach"],
+                "normalization": model["model"]["normalization"],
+            })
+        })
+        .collect();
+    ImageMetadata {
+        provenance: Some(json!({
+            "program": format!("inkling {}", store.plan().version),
+            "fragment": store.plan().id,
+            "reading": about["reading"],
+            "aligned": !about["maps"].is_null(),
+            "models": models,
+            "region": about["region"],
+            "window": about["window"],
+            "overrides": about["overrides"],
+            "calibration": images.calibration,
+            "plan": store.plan(),
+        })),
+        pixel_size: about["window"]["pixel_micrometres"].as_f64(),
+    }
 }
 
 /// Where the time of all parts went, in seconds, and what share of it was the network's.

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use inkling_fragment::{Fragment, write_gray};
-use inkling_predict::{Channels, PredictSettings, Prediction, to_image};
+use inkling_predict::{Channels, PredictSettings, Prediction, Sheet, to_image};
 
+use crate::Context;
 use crate::ensemble::Ensemble;
-use crate::{Context, depth_maps};
+use crate::model_volume::model_volume;
 
 /// Predicts `fragment`, aligned by the maps in `maps` if there are any, and writes the 8-bit
 /// probabilities to `path`, in place of what lies there.
@@ -24,10 +25,10 @@ pub fn predict_fragment(
 ) -> anyhow::Result<Prediction> {
     let began = Instant::now();
     let predictor = ensemble.predictor(settings, Channels::default())?;
-    let volume = depth_maps::aligned(fragment, maps)?;
-    let mask = fragment.mask()?;
+    let volume = model_volume(fragment, maps, ensemble, settings.rules)?;
+    let sheet = Sheet::of_mask(fragment.mask()?);
     let task = context.task(&format!("predict {}", fragment.id()));
-    let prediction = predictor.predict(volume.as_ref(), &mask, &|done, all| task.at(done, all))?;
+    let prediction = predictor.predict(volume.as_ref(), &sheet, &|done, all| task.at(done, all))?;
     drop(task);
     let image = to_image(&prediction.probability);
     write_gray(path, image.view(), true)?;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, Volume, read_gray, write_bytes};
 use inkling_predict::{
-    Channels, Error, PredictSettings, PredictionSpec, Shard, ShardWriter, TileStore, Timings,
-    check_count, run_lengths,
+    Channels, Error, PredictSettings, PredictionSpec, Shard, ShardWriter, Sheet, TileStore,
+    Timings, check_count, run_lengths,
 };
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -15,11 +15,13 @@ use crate::cost_estimate::{Batch, CostEstimate};
 use crate::ensemble::Ensemble;
 use crate::maps::maps_to_read;
 use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merge_tiles};
+use crate::model_volume::model_volume;
+use crate::production::sheet_of;
 use crate::record::read_record;
 use crate::run_fingerprint::data_fingerprint;
 use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
 use crate::window_size::{WindowSize, pixel_size};
-use crate::{Context, ImageRegion, Maps, depth_maps};
+use crate::{Context, ImageRegion, Maps};
 
 /// Where the shards' tiles are kept, beside the images.
 pub const SHARDS: &str = "parts";
@@ -54,7 +56,7 @@ pub struct PredictionJob<'a> {
     fragment: Fragment,
     maps: Option<PathBuf>,
     volume: Box<dyn Volume>,
-    mask: Array2<bool>,
+    sheet: Sheet,
     settings: PredictSettings,
     plan: PredictionSpec,
     window: WindowSize,
@@ -88,25 +90,28 @@ impl<'a> PredictionJob<'a> {
             ensemble,
             context,
         )?;
-        let volume = depth_maps::aligned(&fragment, maps.as_deref())?;
+        let volume = model_volume(&fragment, maps.as_deref(), ensemble, settings.rules)?;
         check_layers(&fragment, volume.as_ref(), ensemble)?;
-        let mut mask = fragment.mask()?;
-        let region = match &options.region {
-            Some(region) => {
-                mask = region.of_mask(&mask, fragment.path())?;
-                region.clone()
-            }
-            None => ImageRegion::whole([mask.nrows(), mask.ncols()]),
-        };
-        let layers = ensemble.input().layers;
-        let found = Intensities::of(volume.as_ref(), &(layers[0]..layers[1]), &mask, &region)?;
+        let [first, end] = ensemble.input().layers;
+        let asked = options.region.as_ref();
+        let sheet = sheet_of(
+            &fragment,
+            volume.as_ref(),
+            first..end,
+            asked,
+            settings.rules,
+        )?;
+        let whole = || ImageRegion::whole(fragment.size());
+        let region = asked.cloned().unwrap_or_else(whole);
+        let papyrus = sheet.papyrus();
+        let found = Intensities::of(volume.as_ref(), &(first..end), papyrus, &region)?;
         if let Some(found) = found {
             warn_of_other_intensities(&fragment, found, &ensemble.metadata().intensities);
         }
         let plan = plan(
             &fragment,
             volume.as_ref(),
-            (&mask, &region),
+            (&sheet, &region),
             &settings,
             options,
             ensemble,
@@ -116,7 +121,7 @@ impl<'a> PredictionJob<'a> {
             options.memory,
             ensemble,
             volume.as_ref(),
-            &plan.places(&mask),
+            &plan.places(&sheet),
             settings.precision,
             context,
         )?;
@@ -130,7 +135,7 @@ impl<'a> PredictionJob<'a> {
             fragment,
             maps,
             volume,
-            mask,
+            sheet,
             settings,
             plan,
             options,
@@ -144,12 +149,37 @@ impl<'a> PredictionJob<'a> {
         let estimate = CostEstimate::measure(
             self.ensemble,
             self.volume.as_ref(),
-            &self.plan.places(&self.mask),
+            &self.plan.places(&self.sheet),
             self.settings.batch,
             self.settings.precision,
             self.context.memory,
         )?;
         Ok(estimate.of(&self.plan, &self.settings, self.context.memory))
+    }
+
+    /// What the prediction is made of.
+    pub fn spec(&self) -> &PredictionSpec {
+        &self.plan
+    }
+
+    /// The pixels that are predicted.
+    pub fn sheet(&self) -> &Sheet {
+        &self.sheet
+    }
+
+    /// Predicts the pixels of `region` alone, in memory: probabilities as the whole prediction has
+    /// them, (y, x) of the region.
+    ///
+    /// # Errors
+    /// Those of reading and of the networks.
+    pub fn predict_region(&self, region: &ImageRegion) -> anyhow::Result<Array2<f32>> {
+        let predictor = self
+            .ensemble
+            .predictor(&self.settings, Channels::default())?;
+        let window = [region.rows.clone(), region.columns.clone()];
+        let task = self.context.task(&format!("predict {}", self.plan.id));
+        let progress = |done, all| task.at(done, all);
+        Ok(predictor.predict_window(self.volume.as_ref(), &self.sheet, window, &progress)?)
     }
 
     fn folder(&self) -> PathBuf {
@@ -166,12 +196,13 @@ impl<'a> PredictionJob<'a> {
             "settings": self.settings,
             "region": self.options.region,
             "window": self.window,
+            "overrides": self.ensemble.overrides(),
         });
         Ok(TileStore::begin(
             &self.folder(),
             self.plan.clone(),
             about,
-            &self.mask,
+            &self.sheet,
         )?)
     }
 
@@ -187,7 +218,7 @@ impl<'a> PredictionJob<'a> {
         let images = &self.options.images;
         // What a killed call had begun to write is its own, and may be written again.
         let replace = self.context.force || self.options.resume;
-        let files = image_options(images, &self.options.out, &self.plan.id, replace);
+        let files = image_options(images, &self.options.out, &self.plan, replace);
         if self.options.resume && record.exists() && files.image().exists() {
             return self.as_recorded(&record, &files.image());
         }
@@ -200,7 +231,7 @@ impl<'a> PredictionJob<'a> {
         self.make(&store, Shard::WHOLE)?;
         let merged = merge_tiles(
             &store,
-            &self.mask,
+            &self.sheet,
             images,
             &self.options.out,
             replace,
@@ -221,7 +252,7 @@ impl<'a> PredictionJob<'a> {
             return Ok(());
         }
         ResultFolder::check_own(&folder, ResultKind::Tiles)?;
-        let places = self.plan.places(&self.mask);
+        let places = self.plan.places(&self.sheet);
         let predictor = self
             .ensemble
             .predictor(&self.settings, self.plan.channels)?;
@@ -276,7 +307,7 @@ impl<'a> PredictionJob<'a> {
     fn fill(&self, mut writer: ShardWriter, shard: Shard) -> anyhow::Result<Value> {
         let left = writer.left();
         let range = shard.range(self.plan.tiles);
-        let places = self.plan.places(&self.mask);
+        let places = self.plan.places(&self.sheet);
         let predictor = self
             .ensemble
             .predictor(&self.settings, self.plan.channels)?;
@@ -345,17 +376,17 @@ fn check_layers(
 fn plan(
     fragment: &Fragment,
     volume: &dyn Volume,
-    (mask, region): (&Array2<bool>, &ImageRegion),
+    (sheet, region): (&Sheet, &ImageRegion),
     settings: &PredictSettings,
     options: &PredictionOptions,
     ensemble: &Ensemble,
     version: &str,
 ) -> anyhow::Result<PredictionSpec> {
     let side = ensemble.image_size();
-    check_count([mask.nrows(), mask.ncols()], side, settings.step_of(side))?;
+    check_count(sheet.size(), side, settings.step_of(side))?;
     let mut plan = PredictionSpec {
         id: fragment.id().to_owned(),
-        size: [mask.nrows(), mask.ncols()],
+        size: sheet.size(),
         image_size: side,
         step: settings.step_of(side),
         tiles: 0,
@@ -367,11 +398,18 @@ fn plan(
             square: options.uncertainty,
             members: options.per_model,
         },
+        rules: settings.rules,
+        blend: settings.blend,
         models: ensemble.planned().to_vec(),
         input: serde_json::to_value(ensemble.input())?,
-        data: data_fingerprint(&[("mask", mask)], volume, ensemble.input().layers, region)?,
+        data: data_fingerprint(
+            &[("mask", sheet.shown())],
+            volume,
+            ensemble.input().layers,
+            region,
+        )?,
         version: version.to_owned(),
     };
-    plan.tiles = plan.places(mask).len();
+    plan.tiles = plan.places(sheet).len();
     Ok(plan)
 }

@@ -30,6 +30,9 @@ pub struct Input {
     pub z_scale_limit: f64,
     /// Whether depth maps were applied.
     pub aligned: bool,
+    /// How many layers of the volume become one, their mean, before `layers` are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub z_pool: Option<usize>,
 }
 
 /// The metadata of a weights file, each under a key of its own, as JSON.
@@ -62,6 +65,7 @@ impl WeightsMetadata {
                 layers: recipe.data.layers,
                 z_scale_limit: recipe.augment.crop.z_scale_limit,
                 aligned: recipe.data.maps.is_some(),
+                z_pool: None,
             },
             predict: recipe.predict.clone(),
             align: recipe.align.clone(),
@@ -96,6 +100,7 @@ impl WeightsMetadata {
                 layers: [0, model.depth],
                 z_scale_limit: 1.0,
                 aligned: false,
+                z_pool: None,
             },
             predict: PredictSettings {
                 tta: Tta::None,

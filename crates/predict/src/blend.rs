@@ -1,5 +1,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayView3, ArrayViewMut2, s};
 
+use crate::InferenceRules;
+
 /// The weights of a tile's pixels along one axis: a second-order spline that is 0 at the edges
 /// and highest in the middle, normalised to mean 1 (after Chevalier's smoothly blended patches).
 /// Tiles half a side apart add up smoothly.
@@ -30,6 +32,7 @@ pub fn spline_weights(side: usize) -> Array1<f64> {
 /// later tile reaches are handed on, so that memory holds one row of tiles.
 pub struct Blend<'a> {
     mask: &'a Array2<bool>,
+    rules: InferenceRules,
     weights: Array2<f32>,
     /// The first row that is kept.
     first: usize,
@@ -47,12 +50,18 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Blend<'a> {
-    /// An empty sheet of the size of `mask`, for tiles of `channels` images of `side`² px.
-    pub fn new(mask: &'a Array2<bool>, side: usize, channels: usize) -> Self {
-        let line = spline_weights(side);
-        let weights = Array2::from_shape_fn((side, side), |(y, x)| (line[y] * line[x]) as f32);
+    /// An empty sheet, for tiles of `channels` images that count by `weights` (y, x), square; pixels
+    /// where `mask` (y, x) is set get a value by `rules`.
+    pub fn new(
+        mask: &'a Array2<bool>,
+        rules: InferenceRules,
+        weights: Array2<f32>,
+        channels: usize,
+    ) -> Self {
+        let side = weights.nrows();
         Self {
             mask,
+            rules,
             weights,
             first: 0,
             sums: Array3::zeros((channels, side, mask.ncols())),
@@ -119,15 +128,16 @@ impl<'a> Blend<'a> {
 
     /// Makes means of the sums of the first `count` rows.
     fn divide(&mut self, count: usize) {
-        let mask = self.mask.slice(s![self.first..self.first + count, ..]);
+        let (mask, rules) = (self.mask, self.rules);
+        let mask = mask.slice(s![self.first..self.first + count, ..]);
         let weight = self.weight.slice(s![..count, ..]);
         for mut sum in self.sums.outer_iter_mut() {
             ndarray::Zip::from(sum.slice_mut(s![..count, ..]))
                 .and(weight)
                 .and(mask)
                 .for_each(|value, &weight, &papyrus| {
-                    *value = match papyrus && weight > 0.0 {
-                        true => *value / weight,
+                    *value = match papyrus {
+                        true => rules.quotient(*value, weight),
                         false => 0.0,
                     };
                 });
@@ -204,7 +214,8 @@ mod tests {
             .flat_map(|&y| [0, 4, 9].map(|x| ([y, x], tile(y + x))))
             .collect();
         let expected = at_once(&mask, &tiles);
-        let mut blend = Blend::new(&mask, 8, 2);
+        let weights = crate::BlendWindow::Spline.weights(8);
+        let mut blend = Blend::new(&mask, InferenceRules::Reference, weights, 2);
         let mut sheet = Array3::zeros((2, 45, 15));
         let mut next = 0;
         let mut take = |rows: Rows| -> Result<(), ()> {

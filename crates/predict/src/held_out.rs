@@ -6,7 +6,7 @@ use inkling_fragment::Volume;
 use inkling_model::Network;
 use ndarray::Array2;
 
-use crate::{Channels, Error, Member, PredictSettings, Predictor, Tta, to_image};
+use crate::{Channels, Error, Member, PredictSettings, Predictor, Sheet, Tta, to_image};
 
 /// A held-out fragment, which a [`Validator`](crate::Validator) predicts and scores after an epoch.
 pub struct HeldOut {
@@ -50,7 +50,8 @@ impl HeldOut {
             settings: &settings,
             channels: Channels::default(),
         };
-        let prediction = predictor.predict(self.volume.as_ref(), &self.mask, &|_, _| {})?;
+        let sheet = Sheet::of_mask(self.mask.clone());
+        let prediction = predictor.predict(self.volume.as_ref(), &sheet, &|_, _| {})?;
         Ok(to_image(&prediction.probability))
     }
 }

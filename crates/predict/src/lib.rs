@@ -1,7 +1,8 @@
 //! Prediction of whole fragments' ink, and its scores.
 //!
-//! A [`Predictor`] infers overlapping [`tiles`] of the papyrus with test-time augmentation ([`Tta`])
-//! and blends the networks' probabilities under spline weights ([`Blend`]).
+//! A [`Predictor`] infers overlapping tiles of a [`Sheet`] with test-time augmentation ([`Tta`]) and blends
+//! the networks' probabilities ([`Blend`]) under the weights of a [`BlendWindow`], by the reference solution's
+//! or a published program's [`InferenceRules`].
 //! A [`PredictionSpec`] says what a prediction is made of; its tiles are kept in a [`TileStore`] until all are
 //! there, by one process or many, and a [`PredictionImages`] writes the blended rows. [`score`]
 //! compares a probability image with labels; [`run_lengths`] and [`submission`] write it as the
@@ -26,6 +27,7 @@
 mod agreement;
 mod batch_backoff;
 mod blend;
+mod blend_window;
 mod block_counts;
 mod blocks;
 mod calibration;
@@ -34,6 +36,7 @@ mod comparison;
 mod distortion;
 mod error;
 mod held_out;
+mod inference_rules;
 mod intervals;
 mod member;
 mod metrics;
@@ -44,24 +47,27 @@ mod prediction_images;
 mod predictor;
 mod score;
 mod settings;
+mod sheet;
 mod skeleton;
 mod submission;
 mod threshold;
+mod tile_count;
 mod tile_file;
 mod tile_inference;
 mod tile_store;
-mod tiles;
 mod tta;
 mod validator;
 
 pub use agreement::AgreementCounts;
 pub use blend::{Blend, Rows, spline_weights};
+pub use blend_window::BlendWindow;
 pub use block_counts::BlockCounts;
 pub use calibration::{Calibration, Reliability, Scaling};
 pub use channels::Channels;
 pub use comparison::{AgainstLabels, Comparison};
 pub use error::Error;
 pub use held_out::HeldOut;
+pub use inference_rules::InferenceRules;
 pub use intervals::{FEWEST_BLOCKS, Interval, Intervals, NamedFigure};
 pub use member::Member;
 pub use metrics::Metrics;
@@ -71,9 +77,10 @@ pub use prediction_images::{ImageOptions, PredictionImages, WrittenImages};
 pub use predictor::{Predictor, TileSink, Timings};
 pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
 pub use settings::{AverageSpace, PredictSettings};
+pub use sheet::Sheet;
 pub use submission::{run_lengths, submission};
 pub use threshold::Threshold;
+pub use tile_count::check_count;
 pub use tile_store::{ShardWriter, TileStore};
-pub use tiles::{check_count, tiles};
 pub use tta::{Pass, Tta};
 pub use validator::Validator;

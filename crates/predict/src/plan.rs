@@ -4,12 +4,11 @@ use std::str::FromStr;
 
 use inkling_fragment::check_name;
 use inkling_model::Precision;
-use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{AverageSpace, Channels, Error, Tta, tiles};
+use crate::{AverageSpace, BlendWindow, Channels, Error, InferenceRules, Sheet, Tta};
 
 /// Everything that decides what a fragment's prediction is: whoever works by the same plan makes tiles
 /// that fit together. Batch, threads and paths are not part of it.
@@ -35,6 +34,12 @@ pub struct PredictionSpec {
     pub precision: Precision,
     /// The images that are made of a tile.
     pub channels: Channels,
+    /// By whose rules tiles are laid and blended.
+    #[serde(default, skip_serializing_if = "InferenceRules::is_reference")]
+    pub rules: InferenceRules,
+    /// How tiles are weighted, where the rules' own way was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blend: Option<BlendWindow>,
     /// The models, by the hash of their weights.
     pub models: Vec<ModelSpec>,
     /// How their input is read.
@@ -56,8 +61,8 @@ pub struct ModelSpec {
 
 impl PredictionSpec {
     /// The upper left pixels (y, x) of its tiles.
-    pub fn places(&self, mask: &Array2<bool>) -> Vec<(usize, usize)> {
-        tiles(mask, self.image_size, self.step)
+    pub fn places(&self, sheet: &Sheet) -> Vec<(usize, usize)> {
+        sheet.tiles(self.rules, self.image_size, self.step)
     }
 
     /// Checks a plan that was read from a file: what would be believed of it and lead elsewhere, or
@@ -87,7 +92,7 @@ impl PredictionSpec {
         within("image_size", *image_size, 1..=LARGEST_TILE)?;
         within("step", *step, 1..=*image_size)?;
         within("models", self.models.len(), 1..=MOST_MODELS)?;
-        let count = |side: usize| side.div_ceil(*step);
+        let count = |side: usize| side.div_ceil(*step) + 1;
         within("tiles", self.tiles, 1..=count(size[0]) * count(size[1]))
     }
 

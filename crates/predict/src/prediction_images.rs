@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use inkling_fragment::{ProbabilityWriter, ResultFolder, ResultKind, ZarrVersion, write_gray};
+use inkling_fragment::{
+    ImageMetadata, ProbabilityWriter, ResultFolder, ResultKind, ZarrVersion, write_gray_with,
+};
 use ndarray::{Array2, ArrayView2, CowArray, Zip, s};
 
-use crate::prediction::to_level;
-use crate::{Calibration, Channels, Error, Rows};
+use crate::{Calibration, Channels, Error, InferenceRules, Rows};
 
 /// The images that a prediction is written as, row by row: `<id>.png` and what is asked for besides.
 pub struct PredictionImages {
@@ -29,6 +30,10 @@ pub struct ImageOptions {
     pub zarr: Option<ZarrVersion>,
     /// Corrects the probabilities; the standard deviation and the images of models stay as they are.
     pub calibration: Option<Calibration>,
+    /// How a probability becomes a grey level.
+    pub rules: InferenceRules,
+    /// What the images say of themselves.
+    pub metadata: ImageMetadata,
     /// Whether files may be overwritten.
     pub force: bool,
 }
@@ -108,17 +113,20 @@ impl PredictionImages {
         let mut writers = Vec::new();
         if options.float {
             let path = options.path("tif");
-            let tiff = ProbabilityWriter::tiff(&path, size, options.force)?;
+            let tiff =
+                ProbabilityWriter::tiff(&path, size, options.metadata.clone(), options.force)?;
             writers.push((Source::Probability, tiff));
         }
         if options.float && channels.square {
             let path = options.path("std.tif");
-            let tiff = ProbabilityWriter::tiff(&path, size, options.force)?;
+            let tiff =
+                ProbabilityWriter::tiff(&path, size, options.metadata.clone(), options.force)?;
             writers.push((Source::Std, tiff));
         }
         if let Some(version) = options.zarr {
             let path = options.path("zarr");
-            let zarr = ProbabilityWriter::zarr(&path, size, version, options.force)?;
+            let zarr =
+                ProbabilityWriter::zarr(&path, size, version, &options.metadata, options.force)?;
             writers.push((Source::Probability, zarr));
         }
         let own = if channels.members { members } else { 0 };
@@ -145,6 +153,8 @@ impl PredictionImages {
                 .into(),
             None => CowArray::from(mean),
         };
+        let rules = self.options.rules;
+        let to_level = |probability| rules.level(probability);
         put(&mut self.image, &range, corrected.view(), to_level);
         let std = self
             .channels
@@ -184,7 +194,7 @@ impl PredictionImages {
             files.push(writer.finish()?);
         }
         let mut write = |path: &Path, image: &Array2<u8>| -> Result<(), Error> {
-            write_gray(path, image.view(), force)?;
+            write_gray_with(path, image.view(), &self.options.metadata, force)?;
             files.push(path.to_owned());
             Ok(())
         };

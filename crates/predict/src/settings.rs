@@ -2,7 +2,7 @@ use inkling_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::tta::rotations;
-use crate::{Error, Pass, Tta};
+use crate::{BlendWindow, Error, InferenceRules, Pass, Tta};
 
 /// `[predict]` in a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -20,6 +20,11 @@ pub struct PredictSettings {
     pub average: AverageSpace,
     /// Precision of convolutions and linear layers.
     pub precision: Precision,
+    /// By whose rules tiles are laid, weighted and turned into grey levels.
+    pub rules: InferenceRules,
+    /// The weights of a tile's pixels where tiles overlap; the rules' own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blend: Option<BlendWindow>,
 }
 
 /// What is averaged over passes, tiles and models.
@@ -41,6 +46,8 @@ impl Default for PredictSettings {
             batch: 4,
             average: AverageSpace::Probabilities,
             precision: Precision::F32,
+            rules: InferenceRules::Reference,
+            blend: None,
         }
     }
 }

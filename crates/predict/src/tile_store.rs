@@ -1,12 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use inkling_fragment::{ResultFolder, ResultKind, read_gray, write_bytes, write_gray};
-use ndarray::{Array2, ArrayView3};
+use ndarray::ArrayView3;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::tile_file::{TileHeader, TileReader, TileWriter};
-use crate::{Blend, Error, PredictionSpec, Rows, Shard};
+use crate::{Blend, Error, PredictionSpec, Rows, Shard, Sheet};
 
 /// The plan's file.
 const PLAN: &str = "plan.json";
@@ -39,7 +39,7 @@ impl TileStore {
         folder: &Path,
         plan: PredictionSpec,
         about: Value,
-        mask: &Array2<bool>,
+        sheet: &Sheet,
     ) -> Result<Self, Error> {
         if folder.join(PLAN).exists() {
             let there = Self::open(folder)?;
@@ -54,7 +54,7 @@ impl TileStore {
         }
         let results = ResultFolder::own(folder, ResultKind::Tiles)?;
         // Parts that begin at once write the same.
-        let image = mask.mapv(|papyrus| if papyrus { 255 } else { 0 });
+        let image = sheet.to_image();
         write_gray(results.claim(MASK, true)?, image.view(), true)?;
         let file = PlanFile { plan, about };
         let text = serde_json::to_string_pretty(&file).expect("a plan is plain data");
@@ -106,11 +106,11 @@ impl TileStore {
         &self.about
     }
 
-    /// Where the papyrus is, (y, x): of the plan's size, and with as many tiles as the plan has.
+    /// Which pixels are predicted: of the plan's size, and with as many tiles as the plan has.
     ///
     /// # Errors
     /// [`Error::Fragment`]; [`Error::NoPlan`] for a mask that does not belong to the plan.
-    pub fn mask(&self) -> Result<Array2<bool>, Error> {
+    pub fn sheet(&self) -> Result<Sheet, Error> {
         let path = self.folder.join(MASK);
         let wrong = |reason: String| Error::NoPlan {
             path: path.clone(),
@@ -123,10 +123,10 @@ impl TileStore {
                 "a mask of {found:?} px beside a plan of {expected:?}"
             )));
         }
-        let mask = image.mapv(|value| value > 0);
-        let (found, expected) = (self.plan.places(&mask).len(), self.plan.tiles);
+        let sheet = Sheet::of_image(&image);
+        let (found, expected) = (self.plan.places(&sheet).len(), self.plan.tiles);
         match found == expected {
-            true => Ok(mask),
+            true => Ok(sheet),
             false => Err(wrong(format!(
                 "a mask with {found} tiles beside a plan of {expected}"
             ))),
@@ -222,12 +222,14 @@ impl TileStore {
     /// Those of [`parts`](Self::parts) and of `finished`; [`Error::TileFile`] for damage.
     pub fn blend(
         &self,
-        mask: &Array2<bool>,
+        sheet: &Sheet,
         finished: &mut dyn FnMut(Rows) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let places = self.plan.places(mask);
-        let channels = self.plan.channels.count(self.plan.models.len());
-        let mut blend = Blend::new(mask, self.plan.image_size, channels);
+        let plan = &self.plan;
+        let places = plan.places(sheet);
+        let channels = plan.channels.count(plan.models.len());
+        let weights = plan.rules.weights(plan.blend, plan.image_size, plan.step);
+        let mut blend = Blend::new(sheet.shown(), plan.rules, weights, channels);
         for part in self.parts()? {
             let path = self.path(part, "tiles");
             let mut reader = TileReader::open(&path, &self.header(part))?;

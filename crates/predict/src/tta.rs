@@ -10,6 +10,8 @@ pub enum Tta {
     None,
     /// The four quarter turns.
     Rot90,
+    /// As it is, and mirrored along either axis and both: the published programs' `--tta-mirror`.
+    Mirror,
     /// The reference solution's twelve: four quarter turns times {no flip, horizontal, vertical}. Only
     /// eight of them differ: each reflection occurs twice. Eight passes with weights 1 and 2 give
     /// the same mean.
@@ -44,6 +46,11 @@ impl Tta {
         match self {
             Self::None => rotations(false, 1.0).take(1).collect(),
             Self::Rot90 => rotations(false, 1.0).collect(),
+            // Mirrored along both axes is a half turn.
+            Self::Mirror => rotations(false, 1.0)
+                .chain(rotations(true, 1.0))
+                .filter(|pass| pass.turns % 2 == 0)
+                .collect(),
             Self::Full => rotations(false, 1.0).chain(rotations(true, 2.0)).collect(),
             Self::FullDepth => {
                 let passes = Self::Full.passes();
@@ -168,6 +175,21 @@ mod tests {
             let back = pass.undo(pass.apply(tile()));
             assert_eq!(values(&back), values(&tile()), "{pass:?}");
         }
+    }
+
+    #[test]
+    fn mirrors_are_the_four_flips() {
+        let flips = [
+            tile(),
+            tile().flip([2, 3]),
+            tile().flip([3]),
+            tile().flip([2]),
+        ];
+        for (pass, expected) in Tta::Mirror.passes().iter().zip(flips) {
+            assert_eq!(values(&pass.apply(tile())), values(&expected), "{pass:?}");
+            assert_eq!((pass.weight, pass.reversed), (1.0, false));
+        }
+        assert_eq!(Tta::Mirror.passes().len(), 4);
     }
 
     /// The predictions of a volume and of the volume upside down have the same mean.

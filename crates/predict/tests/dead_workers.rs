@@ -129,7 +129,11 @@ fn predict(sheet: &Sheet, device: &Device, threads: usize) -> Result<Array2<u8>,
         channels: Channels::default(),
     };
     on(threads, || {
-        let prediction = predictor.predict(sheet, &papyrus(), &|_, _| {});
+        let prediction = predictor.predict(
+            sheet,
+            &inkling_predict::Sheet::of_mask(papyrus()),
+            &|_, _| {},
+        );
         let prediction = prediction.map_err(|error| error.to_string())?;
         Ok(to_image(&prediction.probability))
     })

@@ -2,7 +2,8 @@
 //! oracles/predict_reference.py.
 
 use inkling_predict::{
-    Blend, Labelled, Rows, Threshold, run_lengths, score, score_regions, submission, tiles,
+    Blend, InferenceRules, Labelled, Rows, Sheet, Threshold, run_lengths, score, score_regions,
+    submission,
 };
 use ndarray::{Array2, Array3, s};
 use serde_json::Value;
@@ -51,7 +52,9 @@ fn sheets_are_blended_as_numpy_does() {
         let size = [whole(&case["size"][0]), whole(&case["size"][1])];
         let (side, step) = (whole(&case["side"]), whole(&case["step"]));
         let mask = mask_of(size[0], size[1]);
-        let places = tiles(&mask, side, step);
+        let rules = InferenceRules::Reference;
+        let pixels = Sheet::of_mask(mask);
+        let places = pixels.tiles(rules, side, step);
         assert_eq!(places.len(), whole(&case["tiles"]));
         let mut sheet = Array3::<f32>::zeros((2, size[0], size[1]));
         let mut take = |rows: Rows| -> Result<(), ()> {
@@ -59,7 +62,8 @@ fn sheets_are_blended_as_numpy_does() {
             sheet.slice_mut(s![.., range, ..]).assign(&rows.values);
             Ok(())
         };
-        let mut blend = Blend::new(&mask, side, 2);
+        let weights = rules.weights(None, side, step);
+        let mut blend = Blend::new(pixels.papyrus(), rules, weights, 2);
         for (y, x) in places {
             blend
                 .add([y, x], tile([y, x], side).view(), &mut take)

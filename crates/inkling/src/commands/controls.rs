@@ -12,6 +12,7 @@ use crate::commands::predict::tta;
 
 pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
     let maps = Maps::of_flags(flags.maps.as_deref(), flags.flip);
+    maps.check_order(flags.flip)?;
     let paths = [&flags.fragment].into_iter().chain(&flags.models);
     Inputs::of(paths)
         .and(maps.folder())
@@ -25,13 +26,9 @@ pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
     // Maps are fitted to the layers in the files' order.
     let flip = flags.flip && flags.maps.is_none();
     let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(flip))?;
-    let ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
-    if ensemble.input().aligned && flags.maps.is_none() {
-        tracing::warn!(
-            "the model was trained on aligned fragments and this one is read as it is; give --maps auto to \
-             align it first"
-        );
-    }
+    let mut ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
+    maps.warn_of_unaligned(&ensemble);
+    ensemble.centre_layers(fragment.depth());
     let settings = ControlSettings {
         maps: maps_to_read(&maps, &flags.out, false, &fragment, &ensemble, context)?,
         predict: PredictSettings {

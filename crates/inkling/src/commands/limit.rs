@@ -13,6 +13,7 @@ use crate::commands::predict::tta;
 
 pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
     let maps = Maps::of_flags(flags.maps.as_deref(), flags.flip);
+    maps.check_order(flags.flip)?;
     let paths = [&flags.fragment].into_iter().chain(&flags.models);
     Inputs::of(paths)
         .and(maps.folder())
@@ -28,7 +29,9 @@ pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
     for name in &names {
         results.check(name, context.force)?;
     }
-    let ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
+    let mut ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
+    maps.warn_of_unaligned(&ensemble);
+    ensemble.centre_layers(fragment.depth());
     let patch = ensemble.image_size();
     let settings = LimitSettings {
         maps: maps_to_read(&maps, &flags.out, false, &fragment, &ensemble, context)?,

@@ -23,10 +23,12 @@ mod report;
 mod score;
 mod split;
 mod submit;
+mod sweep;
 mod synth;
 mod threshold;
 mod timing;
 mod train;
+mod verify;
 mod warp;
 
 use inkling_pipeline::Context;
@@ -67,6 +69,8 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Controls(flags) => controls::run(flags, &context),
         Command::Limit(flags) => limit::run(flags, &context),
         Command::Compare(flags) => compare::run(flags, &context),
+        Command::Verify(flags) => verify::run(flags, &context),
+        Command::Sweep(flags) => sweep::run(flags, &context),
         Command::Submit(flags) => submit::run(flags, &context),
         Command::Forward(flags) => forward::run(flags, &context),
         Command::Report(flags) => report::run(flags, &context),

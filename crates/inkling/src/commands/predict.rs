@@ -6,27 +6,21 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 use inkling_pipeline::{
     Context, Ensemble, Inputs, Maps, PredictionJob, PredictionOptions, Recipe, Usage,
-    check_precision, check_records, is_of_model, open_distinct, write_records,
+    check_distinct, check_precision, check_records, is_of_model, open_distinct, production_rules,
+    write_records,
 };
-use inkling_predict::{AverageSpace, PredictSettings, Shard, Tta};
+use inkling_predict::{AverageSpace, BlendWindow, InferenceRules, PredictSettings, Shard, Tta};
 use serde_json::{Value, json};
 
-use crate::cli::Predict;
+use crate::cli::{Predict, Rules};
 
 pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
     let options = options(flags)?;
     inputs(flags, &options.maps).check_apart(&flags.out)?;
     // Wrong flags and recipes are named before anything is loaded.
     overridden(PredictSettings::default(), flags)?;
-    if let (true, Some(maps)) = (flags.flip, options.maps.folder()) {
-        return Err(Usage(format!(
-            "--flip: found --maps {}, which say themselves whether they were fitted in reverse \
-             order; expected one of the two. hint: leave --flip out, or make the maps with `inkling \
-             align --flip`",
-            maps.display()
-        ))
-        .into());
-    }
+    let orders = orders(flags);
+    options.maps.check_order(orders.contains(&true))?;
     Recipe::read(&flags.recipe.files, &predict_overrides(flags))?;
     let shard = flags.part.as_deref().map(str::parse::<Shard>).transpose()?;
     let overwrite = context.force || flags.resume;
@@ -34,22 +28,38 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
         check_records(&flags.out, overwrite)?;
     }
     // Maps are fitted to the layers in the files' order.
-    let flip = flags.flip && flags.maps.is_none();
-    let fragments = open_distinct(&flags.fragments, flags.reading.options(flip))?;
+    let own_order = flags.maps.is_some();
+    let mut fragments = Vec::new();
+    for &reverse in orders {
+        let opened = open_distinct(
+            &flags.fragments,
+            flags.reading.options(reverse && !own_order),
+        )?;
+        for fragment in opened {
+            let id = format!("{}-reverse", fragment.id());
+            fragments.push(match reverse && orders.len() > 1 {
+                true => fragment.called(&id)?,
+                false => fragment,
+            });
+        }
+    }
+    check_distinct(
+        fragments
+            .iter()
+            .map(|fragment| (fragment.id().to_owned(), fragment.path())),
+    )?;
     let device = context.open_device()?;
     let overrides = &flags.recipe.overrides;
     let mut ensemble = Ensemble::load(&flags.models, &flags.weights, overrides, context)?;
+    if let Some(count) = flags.z_pool {
+        ensemble.pool_layers(count.into());
+    }
     if let Some(layers) = flags.layers {
         ensemble.read_layers(layers)?;
     }
     let settings = settings(flags, &ensemble)?;
     check_precision(settings.precision, &device)?;
-    if ensemble.input().aligned && flags.maps.is_none() {
-        tracing::warn!(
-            "the model was trained on aligned fragments and these are read as they are; give \
-             --maps auto to align them first"
-        );
-    }
+    options.maps.warn_of_unaligned(&ensemble);
     let (mut merged, mut figures) = (Vec::new(), Vec::new());
     for fragment in fragments {
         ensemble.centre_layers(fragment.depth());
@@ -75,7 +85,7 @@ pub fn run(flags: &Predict, context: &Context) -> anyhow::Result<Value> {
 fn options(flags: &Predict) -> anyhow::Result<PredictionOptions> {
     Ok(PredictionOptions {
         out: flags.out.clone(),
-        maps: Maps::of_flags(flags.maps.as_deref(), flags.flip),
+        maps: Maps::of_flags(flags.maps.as_deref(), orders(flags) == [true]),
         region: flags.region.clone(),
         batch: flags.batch.parse()?,
         memory: flags.memory,
@@ -123,7 +133,11 @@ fn settings(flags: &Predict, ensemble: &Ensemble) -> anyhow::Result<PredictSetti
         false => flags.recipe.overrides.clone(),
     };
     let recipe = Recipe::read_over(own, &flags.recipe.files, &overrides)?;
-    overridden(recipe.predict, flags)
+    let mut settings = overridden(recipe.predict, flags)?;
+    if let Some(rules) = flags.rules {
+        settings.rules = rules_of(rules, ensemble)?;
+    }
+    Ok(settings)
 }
 
 /// The overrides that are not of `[model]`.
@@ -143,6 +157,9 @@ fn overridden(mut settings: PredictSettings, flags: &Predict) -> anyhow::Result<
     if let Some(name) = &flags.tta_mean {
         settings.average = average(name)?;
     }
+    if let Some(name) = &flags.blend {
+        settings.blend = Some(blend(name)?);
+    }
     settings.rotations = flags.tta_rotate.unwrap_or(settings.rotations);
     settings.step = flags.step.unwrap_or(settings.step);
     settings.precision = flags.precision.unwrap_or(settings.precision);
@@ -150,15 +167,44 @@ fn overridden(mut settings: PredictSettings, flags: &Predict) -> anyhow::Result<
     Ok(settings)
 }
 
+/// The rules that a flag names, for the networks of `ensemble`.
+pub fn rules_of(rules: Rules, ensemble: &Ensemble) -> Result<InferenceRules, Usage> {
+    match rules {
+        Rules::Reference => Ok(InferenceRules::Reference),
+        Rules::Production => production_rules(ensemble.approach()),
+    }
+}
+
 pub fn tta(name: &str) -> Result<Tta, Usage> {
     match name {
         "none" => Ok(Tta::None),
         "rot90" => Ok(Tta::Rot90),
+        "mirror" => Ok(Tta::Mirror),
         "full" => Ok(Tta::Full),
         "full-depth" => Ok(Tta::FullDepth),
         other => Err(Usage(format!(
-            "--tta {other}: expected none, rot90, full or full-depth"
+            "--tta {other}: expected none, rot90, mirror, full or full-depth"
         ))),
+    }
+}
+
+fn blend(name: &str) -> Result<BlendWindow, Usage> {
+    let found = BlendWindow::ALL
+        .into_iter()
+        .find(|&(known, _)| known == name);
+    found.map(|(_, window)| window).ok_or_else(|| {
+        Usage(format!(
+            "--blend {name}: expected spline, hann, gaussian or constant"
+        ))
+    })
+}
+
+/// Whether the layers are reversed, for each time that a fragment is predicted.
+fn orders(flags: &Predict) -> &'static [bool] {
+    match flags.direction {
+        None if flags.flip => &[true],
+        None => &[false],
+        Some(direction) => direction.orders(),
     }
 }
 

@@ -15,6 +15,7 @@ mod odd_sheets;
 mod one_truth;
 mod parts;
 mod prediction_mistakes;
+mod production;
 mod published;
 #[cfg(feature = "mpi")]
 mod ranks;

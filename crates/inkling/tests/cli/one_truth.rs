@@ -106,8 +106,13 @@ fn what_is_no_probability_is_refused() {
     );
     for (name, value) in [("nan.tif", f32::NAN), ("large.tif", 3.0)] {
         let path = scrap.path(name);
-        let mut writer =
-            inkling_fragment::ProbabilityWriter::tiff(&path, [150, 131], false).unwrap();
+        let mut writer = inkling_fragment::ProbabilityWriter::tiff(
+            &path,
+            [150, 131],
+            inkling_fragment::ImageMetadata::default(),
+            false,
+        )
+        .unwrap();
         let rows = ndarray::Array2::from_elem((150, 131), value);
         writer.write_rows(rows.view()).unwrap();
         writer.finish().unwrap();

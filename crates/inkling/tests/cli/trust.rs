@@ -513,3 +513,26 @@ fn the_limit_is_painted_and_a_page_for_reviewers_shows_all_of_it() {
     let unknown = call("limit", &["--contrasts", "3,1", "--force"]);
     assert_eq!(unknown["profile"], "built-in");
 }
+
+#[test]
+fn maps_say_themselves_in_which_order_they_were_fitted() {
+    let scrap = TestFragment::new();
+    let (fragment, maps, out) = (scrap.path("1"), scrap.path("maps"), scrap.path("out"));
+    for command in ["controls", "limit", "predict"] {
+        let words = [
+            command,
+            word(&fragment),
+            "--model",
+            "best.safetensors",
+            "--maps",
+            word(&maps),
+            "--flip",
+            "--out",
+            word(&out),
+        ];
+        let output = inkling(&words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("inkling align --flip"), "{said}");
+    }
+}

@@ -19,9 +19,10 @@ use super::decoys::decoys;
 use super::layer_order::{LayerOrder, Reordered};
 use super::noise::Noise;
 use super::page;
+use crate::Context;
 use crate::ensemble::Ensemble;
 use crate::margin::grow;
-use crate::{Context, depth_maps};
+use crate::model_volume::model_volume;
 
 /// How controls are made.
 #[derive(Clone, Debug)]
@@ -88,7 +89,8 @@ pub fn run_controls(
     settings: &ControlSettings,
     context: &Context,
 ) -> anyhow::Result<Controls> {
-    let volume = depth_maps::aligned(fragment, settings.maps.as_deref())?;
+    let (maps, rules) = (settings.maps.as_deref(), settings.predict.rules);
+    let volume = model_volume(fragment, maps, ensemble, rules)?;
     let mut papyrus = fragment.mask()?;
     let labels = fragment.ink_labels()?;
     if let Some(trusted) = fragment.supervision_mask()? {
@@ -187,7 +189,8 @@ impl Sheet<'_> {
     fn predict(&self, what: &str, volume: &dyn Volume) -> anyhow::Result<Array2<u8>> {
         let task = self.context.task(&format!("{} {what}", self.id));
         let progress = |done, all| task.at(done, all);
-        let prediction = self.predictor.predict(volume, &self.papyrus, &progress)?;
+        let sheet = inkling_predict::Sheet::of_mask(self.papyrus.clone());
+        let prediction = self.predictor.predict(volume, &sheet, &progress)?;
         Ok(to_image(&prediction.probability))
     }
 

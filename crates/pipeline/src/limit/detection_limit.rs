@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use inkling_fragment::Fragment;
-use inkling_predict::{Channels, PredictSettings, Threshold, to_image};
+use inkling_predict::{Channels, PredictSettings, Sheet, Threshold, to_image};
 use ndarray::{Array2, s};
 use serde::Serialize;
 
 use super::ink_profile::{ProfileSource, ink_profile};
 use super::planted::Planted;
 use super::strokes::{Cell, cells};
+use crate::Context;
 use crate::ensemble::Ensemble;
-use crate::{Context, depth_maps};
+use crate::model_volume::model_volume;
 
 /// How a limit is found.
 #[derive(Clone, Debug)]
@@ -74,8 +75,10 @@ pub fn detection_limit(
     settings: &LimitSettings,
     context: &Context,
 ) -> anyhow::Result<DetectionLimit> {
-    let volume = depth_maps::aligned(fragment, settings.maps.as_deref())?;
+    let (maps, rules) = (settings.maps.as_deref(), settings.predict.rules);
+    let volume = model_volume(fragment, maps, ensemble, rules)?;
     let papyrus = fragment.mask()?;
+    let sheet = Sheet::of_mask(papyrus.clone());
     let labels = fragment.ink_labels()?;
     let [first, end] = ensemble.input().layers;
     let (profile, source) = ink_profile(volume.as_ref(), first..end, &papyrus, labels.as_ref())?;
@@ -88,7 +91,7 @@ pub fn detection_limit(
             contrast,
         };
         let progress = |done, all| task.at(done, all);
-        let prediction = predictor.predict(&planted, &papyrus, &progress)?;
+        let prediction = predictor.predict(&planted, &sheet, &progress)?;
         Ok(to_image(&prediction.probability))
     };
     let all = cells(

@@ -1,0 +1,46 @@
+//! Reads a segment in many ways, side by side.
+
+use inkling_fragment::{ResultFolder, ResultKind, split_name, write_bytes, write_gray};
+use inkling_pipeline::{Context, Inputs, SweepSettings, contact_sheet, parse_threshold, sweep};
+use serde_json::{Value, json};
+
+use crate::cli::{Rules, Sweep};
+use crate::commands::predict::tta;
+
+pub fn run(flags: &Sweep, context: &Context) -> anyhow::Result<Value> {
+    let paths = [&flags.fragment].into_iter().chain(&flags.models);
+    Inputs::of(paths).check_apart(&flags.out)?;
+    let settings = SweepSettings {
+        fragment: flags.fragment.clone(),
+        reading: flags.reading.options(false),
+        models: flags.models.clone(),
+        overrides: flags.overrides.clone(),
+        offsets: flags.offset.clone(),
+        orders: flags.direction.orders().to_vec(),
+        region: flags.region.clone(),
+        production: flags.rules == Rules::Production,
+        tta: tta(&flags.tta)?,
+        threshold: parse_threshold(&flags.threshold)?,
+    };
+    let results = ResultFolder::shared(&flags.out, ResultKind::Prediction);
+    let own = ["sweep.json", "sweep.html", "sweep.png"];
+    for name in own {
+        results.check(name, context.force)?;
+    }
+    let readings = sweep(&settings, context)?;
+    for reading in &readings {
+        let path = results.claim(&reading.file, context.force)?;
+        write_gray(path, reading.map.view(), context.force)?;
+    }
+    let (name, path) = split_name(&flags.fragment);
+    let name = name.map_or_else(|| path.display().to_string(), str::to_owned);
+    let sheet = contact_sheet(&name, &readings);
+    let figures = json!({ "segment": name, "region": flags.region, "readings": readings });
+    let [record, page, picture] = own.map(|name| results.claim(name, context.force));
+    write_bytes(record?, serde_json::to_string_pretty(&figures)?, true)?;
+    write_bytes(page?, sheet.to_html(), true)?;
+    let picture = picture?;
+    write_bytes(&picture, sheet.to_png(), true)?;
+    context.say(format!("{}", picture.display()));
+    Ok(figures)
+}
