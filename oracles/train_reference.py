@@ -190,6 +190,22 @@ def optimizer():
             steps.append({"gradient": flat(parameter.grad), "parameter": flat(parameter)})
         cases.append({"name": name, "settings": settings, "first": flat(first), "steps": steps})
 
+    descents = []
+    for settings in (
+        {"learning_rate": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+        {"learning_rate": 0.05, "momentum": 0.99, "nesterov": True, "weight_decay": 0.01},
+    ):
+        descent = torch.Generator().manual_seed(7)
+        first = f32(torch.randn(6, dtype=torch.float64, generator=descent))
+        parameter = nn.Parameter(first.clone())
+        sgd = torch.optim.SGD([parameter], **{"lr" if k == "learning_rate" else k: v for k, v in settings.items()})
+        steps = []
+        for _ in range(8):
+            parameter.grad = f32(torch.randn(6, dtype=torch.float64, generator=descent))
+            sgd.step()
+            steps.append({"gradient": flat(parameter.grad), "parameter": flat(parameter)})
+        descents.append({"settings": {"kind": "sgd", **settings}, "first": flat(first), "steps": steps})
+
     gradients = [f32(torch.randn(n, dtype=torch.float64)) for n in (3, 5)]
     clips = []
     for limit in (1.0, 100.0):
@@ -211,6 +227,7 @@ def optimizer():
         moving.append({"weights": flat(module.weight), "average": flat(average.module.weight)})
     return {
         "adamw": cases,
+        "sgd": descents,
         "clip": {"gradients": [flat(g) for g in gradients], "cases": clips},
         "average": {"decay": 0.9, "steps": moving},
     }

@@ -60,6 +60,7 @@ mod pooled_layers;
 mod predict_fragment;
 mod prediction_job;
 mod production;
+mod quotas;
 mod recipe;
 mod recipe_files;
 mod record;

@@ -16,6 +16,7 @@ use crate::fold::Fold;
 use crate::fold_areas::FoldAreas;
 use crate::margin::near_held_out;
 use crate::memory::{Budget, PROGRAM};
+use crate::quotas::quota_shares;
 use crate::run_fingerprint::run_fingerprint;
 use crate::sheet_warnings::Intensities;
 use crate::supervision::{labels, training_fragment, validation_mask};
@@ -148,10 +149,26 @@ impl FoldTraining<'_> {
         Ok(Start {
             device,
             network,
-            training_set: TrainingSet::new(training, transform, recipe.train.seed)?,
+            training_set: self.training_set(training, transform)?,
             validator: Validator::new(held_out),
             first_weights,
             intensities,
+        })
+    }
+
+    /// The samples of `training`, drawn by papyrus or by `train.quotas`.
+    fn training_set(
+        &self,
+        training: Vec<TrainingFragment>,
+        transform: TrainTransform,
+    ) -> anyhow::Result<TrainingSet> {
+        let learnt = self.fragments.iter().enumerate();
+        let learnt = learnt.filter(|(index, _)| self.fold.learns_from(*index));
+        let names: Vec<&str> = learnt.map(|(_, fragment)| fragment.id()).collect();
+        let set = TrainingSet::new(training, transform, self.recipe.train.seed)?;
+        Ok(match quota_shares(self.recipe, &names, set.papyrus())? {
+            Some(shares) => set.with_shares(shares),
+            None => set,
         })
     }
 

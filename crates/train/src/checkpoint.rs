@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss_scale::LossScale;
 use crate::model_ema::ModelEma;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, TensorState};
 use crate::{Error, Ranking, Run, RunFingerprint};
 
 const PROGRESS_KEY: &str = "inkling.progress";
@@ -60,11 +60,19 @@ impl Run {
         tensors.describe(FINGERPRINT_KEY, text);
         // Norms hold updates back until they are asked; the network without gradients has them.
         visit_named(&state.network.valid(), &mut Collector(&mut tensors));
-        for (name, AdamWState { momentum }) in state.optimizer.moments() {
-            insert_flat(&mut tensors, format!("moment_1.{name}"), &momentum.moment_1);
-            insert_flat(&mut tensors, format!("moment_2.{name}"), &momentum.moment_2);
-            let time = vec![momentum.time as f32];
-            tensors.insert(format!("time.{name}"), vec![1], time);
+        for (name, state) in state.optimizer.states() {
+            match state {
+                TensorState::Moments(moments) => {
+                    let momentum = &moments.momentum;
+                    insert_flat(&mut tensors, format!("moment_1.{name}"), &momentum.moment_1);
+                    insert_flat(&mut tensors, format!("moment_2.{name}"), &momentum.moment_2);
+                    let time = vec![momentum.time as f32];
+                    tensors.insert(format!("time.{name}"), vec![1], time);
+                }
+                TensorState::Momentum(momentum) => {
+                    insert_flat(&mut tensors, format!("momentum.{name}"), momentum);
+                }
+            }
         }
         for (name, values) in state.average.iter().flat_map(ModelEma::tensors) {
             insert_flat(&mut tensors, format!("average.{name}"), values);
@@ -123,7 +131,7 @@ impl Run {
         let mut lengths = Lengths::default();
         visit_named(network, &mut lengths);
         for name in tensors.names() {
-            let kinds = ["moment_1.", "moment_2.", "average."];
+            let kinds = ["moment_1.", "moment_2.", "momentum.", "average."];
             let Some(of) = kinds.iter().find_map(|kind| name.strip_prefix(kind)) else {
                 continue;
             };
@@ -165,16 +173,19 @@ impl Run {
                     flat(format!("moment_1.{name}")),
                     flat(format!("moment_2.{name}")),
                 );
-                state
-                    .optimizer
-                    .restore(name.to_owned(), AdamWState::new(momentum));
+                let moments = TensorState::Moments(Box::new(AdamWState::new(momentum)));
+                state.optimizer.restore(name.to_owned(), moments);
+            }
+            if let Some(of) = name.strip_prefix("momentum.") {
+                let momentum = TensorState::Momentum(flat(name.to_owned()));
+                state.optimizer.restore(of.to_owned(), momentum);
             }
             if let (Some(name), Some(average)) = (name.strip_prefix("average."), &mut state.average)
             {
                 average.restore(name.to_owned(), flat(format!("average.{name}")));
             }
         }
-        let extra = ["moment_1.", "moment_2.", "time.", "average."];
+        let extra = ["moment_1.", "moment_2.", "time.", "momentum.", "average."];
         let is_extra = |name: &str| extra.iter().any(|prefix| name.starts_with(prefix));
         let weights = tensors.renamed(|name| (!is_extra(name)).then(|| name.to_owned()));
         let path = self.resume_path();

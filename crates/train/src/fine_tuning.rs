@@ -13,8 +13,9 @@ use inkling_model::weights::{NamedVisitor, visit_named};
 use inkling_model::{EncoderConfig, MaxVitShape, ModelSettings, Network, Recompute, load_weights};
 use serde::Deserialize;
 
+use crate::OptimizerSettings;
 use crate::freeze::{Freeze, freeze};
-use crate::optimizer::{NamedGradients, Optimizer, OptimizerSettings};
+use crate::optimizer::{NamedGradients, Optimizer};
 
 const BATCH: usize = 4;
 /// Of a change's own root mean square.

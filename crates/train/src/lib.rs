@@ -32,6 +32,7 @@ mod model_ema;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod optimizer;
+mod optimizer_settings;
 mod ranking;
 mod ranks;
 mod replaced_tensors;
@@ -41,6 +42,7 @@ mod running_stats_backup;
 mod sample_preview;
 mod schedule;
 mod settings;
+mod sgd;
 mod training;
 mod training_set;
 mod validate;
@@ -55,7 +57,7 @@ pub use loss::Loss;
 pub use loss_scale::LossScale;
 #[cfg(feature = "mpi")]
 pub use mpi::Joined;
-pub use optimizer::OptimizerSettings;
+pub use optimizer_settings::{OptimizerKind, OptimizerSettings};
 pub use ranking::{Metric, Ranking};
 pub use ranks::Ranks;
 pub use run::{Epoch, Run};

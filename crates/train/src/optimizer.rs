@@ -5,76 +5,9 @@ use burn::optim::{AdamW, AdamWConfig, AdamWState, Optimizer as _};
 use burn::tensor::{Gradients, Tensor};
 use inkling_model::Network;
 use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
-use serde::{Deserialize, Serialize};
 
-use crate::Error;
-
-/// `[train.optimizer]`: AdamW (Loshchilov and Hutter, 2019), and how gradients are clipped.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerSettings {
-    /// Base learning rate, before the schedule's factor.
-    pub learning_rate: f64,
-    /// Decoupled weight decay: each step takes learning rate times this off every weight.
-    pub weight_decay: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decay rates of the two moments.
-    pub betas: [f64; 2],
-    /// The gradients' total norm is clipped here; 0 clips nothing.
-    pub clip_norm: f64,
-    /// From layer to layer towards the image the learning rate shrinks to this share, above 0 and
-    /// up to 1. Layers are timm's: an encoder's stem, each of its blocks (a MaxViT's stages), and
-    /// all that follows the encoder, which learns at the full rate.
-    pub layer_decay: f64,
-}
-
-impl Default for OptimizerSettings {
-    /// Those of the 13th-place solution.
-    fn default() -> Self {
-        Self {
-            learning_rate: 1e-4,
-            weight_decay: 1e-6,
-            epsilon: 1e-8,
-            betas: [0.9, 0.999],
-            clip_norm: 5.0,
-            layer_decay: 1.0,
-        }
-    }
-}
-
-impl OptimizerSettings {
-    /// # Errors
-    /// [`Error::Setting`] naming the first value out of its range.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let rate = self.learning_rate;
-        if !(rate > 0.0 && rate.is_finite()) {
-            let expected = "a number above 0";
-            return Err(Error::setting("optimizer.learning_rate", rate, expected));
-        }
-        let at_least_nothing = [
-            ("optimizer.weight_decay", self.weight_decay),
-            ("optimizer.epsilon", self.epsilon),
-            ("optimizer.clip_norm", self.clip_norm),
-        ];
-        for (key, value) in at_least_nothing {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::setting(key, value, "a number of at least 0"));
-            }
-        }
-        let decay = self.layer_decay;
-        if !(decay > 0.0 && decay <= 1.0) {
-            let expected = "a number above 0 and up to 1";
-            return Err(Error::setting("optimizer.layer_decay", decay, expected));
-        }
-        for beta in self.betas {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(Error::setting("optimizer.betas", beta, "numbers in [0, 1)"));
-            }
-        }
-        Ok(())
-    }
-}
+use crate::sgd::Sgd;
+use crate::{OptimizerKind, OptimizerSettings};
 
 /// Gradients by PyTorch's name, flattened; what several backward passes add up in.
 #[derive(Default)]
@@ -143,11 +76,26 @@ impl NamedGradients {
     }
 }
 
-/// AdamW over a whole network, its moments kept by PyTorch's names so that they survive a
+/// What an optimiser remembers of a tensor, flattened.
+#[derive(Clone)]
+pub enum TensorState {
+    /// AdamW's two moments.
+    Moments(Box<AdamWState<1>>),
+    /// SGD's last direction.
+    Momentum(Tensor<1>),
+}
+
+/// The rule of an optimiser.
+enum Rule {
+    AdamW(AdamW),
+    Sgd(Sgd),
+}
+
+/// An optimiser over a whole network, its state kept by PyTorch's names so that it survives a
 /// restart.
 pub struct Optimizer {
-    adamw: AdamW,
-    moments: BTreeMap<String, AdamWState<1>>,
+    rule: Rule,
+    states: BTreeMap<String, TensorState>,
     /// The share of the learning rate that each tensor moves at; 1 where there is none.
     shares: BTreeMap<String, f64>,
 }
@@ -177,14 +125,24 @@ impl Optimizer {
 
     /// An optimiser for which all tensors are alike.
     fn new(settings: &OptimizerSettings) -> Self {
-        let config = AdamWConfig::new()
-            .with_beta_1(settings.betas[0] as f32)
-            .with_beta_2(settings.betas[1] as f32)
-            .with_epsilon(settings.epsilon as f32)
-            .with_weight_decay(settings.weight_decay as f32);
+        let rule = match settings.kind {
+            OptimizerKind::AdamW => Rule::AdamW(
+                AdamWConfig::new()
+                    .with_beta_1(settings.betas[0] as f32)
+                    .with_beta_2(settings.betas[1] as f32)
+                    .with_epsilon(settings.epsilon as f32)
+                    .with_weight_decay(settings.weight_decay as f32)
+                    .build(),
+            ),
+            OptimizerKind::Sgd => Rule::Sgd(Sgd {
+                momentum: settings.momentum,
+                nesterov: settings.nesterov,
+                weight_decay: settings.weight_decay,
+            }),
+        };
         Self {
-            adamw: config.build(),
-            moments: BTreeMap::new(),
+            rule,
+            states: BTreeMap::new(),
             shares: BTreeMap::new(),
         }
     }
@@ -227,23 +185,38 @@ impl Optimizer {
     ) -> Tensor<D> {
         let shape = tensor.shape();
         let flat = tensor.inner().reshape([shape.num_elements()]);
-        let (flat, moments) = self
-            .adamw
-            .step(rate, flat, gradient, self.moments.remove(name));
-        if let Some(moments) = moments {
-            self.moments.insert(name.to_owned(), moments);
+        let (flat, state) = match (&mut self.rule, self.states.remove(name)) {
+            (Rule::AdamW(adamw), state) => {
+                let moments = match state {
+                    Some(TensorState::Moments(moments)) => Some(*moments),
+                    _ => None,
+                };
+                let (flat, moments) = adamw.step(rate, flat, gradient, moments);
+                (flat, moments.map(Box::new).map(TensorState::Moments))
+            }
+            (Rule::Sgd(sgd), state) => {
+                let momentum = match state {
+                    Some(TensorState::Momentum(momentum)) => Some(momentum),
+                    _ => None,
+                };
+                let (flat, momentum) = sgd.step(rate, flat, gradient, momentum);
+                (flat, Some(TensorState::Momentum(momentum)))
+            }
+        };
+        if let Some(state) = state {
+            self.states.insert(name.to_owned(), state);
         }
         Tensor::from_inner(flat.reshape(shape)).require_grad()
     }
 
-    /// The moments by name, for a checkpoint.
-    pub fn moments(&self) -> impl Iterator<Item = (&String, &AdamWState<1>)> {
-        self.moments.iter()
+    /// What is remembered of each tensor, by name, for a checkpoint.
+    pub fn states(&self) -> impl Iterator<Item = (&String, &TensorState)> {
+        self.states.iter()
     }
 
-    /// Puts one parameter's moments back.
-    pub fn restore(&mut self, name: String, moments: AdamWState<1>) {
-        self.moments.insert(name, moments);
+    /// Puts back what was remembered of one tensor.
+    pub fn restore(&mut self, name: String, state: TensorState) {
+        self.states.insert(name, state);
     }
 }
 
@@ -277,8 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn adamw_is_pytorchs_step_by_step() {
-        for case in reference()["adamw"].as_array().unwrap() {
+    fn adamw_and_sgd_are_pytorchs_step_by_step() {
+        let reference = reference();
+        let cases = ["adamw", "sgd"].map(|kind| reference[kind].as_array().unwrap());
+        for case in cases.into_iter().flatten() {
             let settings: OptimizerSettings =
                 serde_json::from_value(case["settings"].clone()).unwrap();
             let mut optimizer = Optimizer::new(&settings);
@@ -288,8 +263,12 @@ mod tests {
                 let gradient = tensor(&step["gradient"]);
                 let rate = settings.learning_rate;
                 parameter = optimizer.update("weight", parameter, gradient, rate);
-                // Eight steps of f32 against f64.
-                assert_near(&parameter.clone().inner(), &step["parameter"], 3e-6);
+                // Eight steps of f32 against f64; momentum carries weights across zero.
+                let tolerance = match settings.kind {
+                    OptimizerKind::AdamW => 3e-6,
+                    OptimizerKind::Sgd => 5e-5,
+                };
+                assert_near(&parameter.clone().inner(), &step["parameter"], tolerance);
             }
         }
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use inkling_model::{Precision, Recompute};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,11 @@ pub struct TrainSettings {
     pub accumulate: usize,
     /// Samples per epoch; 0 takes as many as patches cover the training papyrus once.
     pub samples_per_epoch: usize,
+    /// The share of the samples that each scroll or fragment gets, by its name, as { "Paris4" = 0.3, "1667" = 0.7 };
+    /// within a scroll (`data.scrolls`) by papyrus. All that is trained on has a share, or none has:
+    /// then fragments are drawn by their papyrus.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quotas: BTreeMap<String, f64>,
     /// Validates after every so many epochs (and after the last).
     pub validate_every: u32,
     /// The figures of validation by which the best weights are kept; the first one's are
@@ -37,7 +44,7 @@ pub struct TrainSettings {
     /// Gradient checkpointing: what a forward pass keeps of the encoder for the backward pass: "nothing" is computed again (the
     /// fastest), or the insides of "stages" or of "blocks" are (the least memory).
     pub checkpoint_gradients: Recompute,
-    /// AdamW: learning rate, decay, moments, gradient clipping.
+    /// The rule that moves the weights: learning rate, decay, moments, gradient clipping.
     pub optimizer: OptimizerSettings,
     /// The learning rate over all steps: warm-up, then decay.
     pub schedule: Schedule,
@@ -54,6 +61,7 @@ impl Default for TrainSettings {
             batch: 3,
             accumulate: 3,
             samples_per_epoch: 0,
+            quotas: BTreeMap::new(),
             validate_every: 1,
             best: vec![Metric::F05],
             keep: 1,
@@ -74,6 +82,10 @@ const MOST_PASSED: &str = "1 to 65,536, more samples than any device holds or a 
 const MOST_SAMPLES: &str = "0 to 10,000,000, since an epoch's samples are listed in memory";
 const MOST_KEPT: &str = "1 to 9,999, since the kept files are numbered by four digits";
 const MOST_LOADERS: &str = "0 to 1,024, the most threads that --threads gives";
+
+fn is_share(share: f64) -> bool {
+    share > 0.0 && share.is_finite()
+}
 
 impl TrainSettings {
     /// # Errors
@@ -102,6 +114,10 @@ impl TrainSettings {
             if !range.contains(&value) {
                 return Err(Error::setting(key, value, expected));
             }
+        }
+        if let Some((name, share)) = self.quotas.iter().find(|(_, share)| !is_share(**share)) {
+            let found = format!("{name} = {share}");
+            return Err(Error::setting("quotas", found, "shares above 0"));
         }
         if self.best.is_empty() {
             return Err(Error::setting("best", "[]", "at least one figure"));

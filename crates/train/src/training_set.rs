@@ -71,6 +71,7 @@ impl TrainingFragment {
 pub struct TrainingSet {
     fragments: Vec<TrainingFragment>,
     papyrus: Vec<usize>,
+    shares: Option<Vec<f64>>,
     transform: TrainTransform,
     seed: u64,
 }
@@ -109,9 +110,24 @@ impl TrainingSet {
         Ok(Self {
             papyrus: fragments.iter().map(|f| count(&f.mask)).collect(),
             fragments,
+            shares: None,
             transform,
             seed,
         })
+    }
+
+    /// Draws fragments by these shares of the samples, one for each, in place of their papyrus; only
+    /// their ratios count.
+    ///
+    /// # Panics
+    /// When there is not one for each fragment.
+    #[must_use]
+    pub fn with_shares(self, shares: Vec<f64>) -> Self {
+        assert_eq!(shares.len(), self.fragments.len(), "a share for each");
+        Self {
+            shares: Some(shares),
+            ..self
+        }
     }
 
     /// Papyrus pixels of each fragment.
@@ -120,7 +136,7 @@ impl TrainingSet {
     }
 
     /// Sample `index` of `epoch`; fragments are drawn with probability proportional to their
-    /// papyrus.
+    /// papyrus, or by their shares.
     ///
     /// # Errors
     /// Those of reading the volume and of the transforms.
@@ -143,6 +159,16 @@ impl TrainingSet {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         // A stream of its own per address, apart from those of the transforms.
         random.set_stream(1 + 2 * ((u64::from(epoch) << 32) | index as u64));
+        if let Some(shares) = &self.shares {
+            let mut place = random.random_range(0.0..shares.iter().sum::<f64>());
+            for (fragment, &share) in shares.iter().enumerate() {
+                if place < share {
+                    return fragment;
+                }
+                place -= share;
+            }
+            return shares.len() - 1;
+        }
         let total: usize = self.papyrus.iter().sum();
         let mut place = random.random_range(0..total.max(1));
         for (fragment, &papyrus) in self.papyrus.iter().enumerate() {
@@ -186,6 +212,32 @@ mod tests {
             seen.insert(((brightest * 0.226 + 0.449) * 65_536.0).round() as u32);
         }
         assert_eq!(seen, [40_000, 60_000].into());
+    }
+
+    #[test]
+    fn shares_decide_how_often_a_fragment_is_drawn() {
+        let three = ["a", "b", "c"].map(|id| fragment(id, Array3::zeros((4, 32, 32)), 0..4));
+        let mut settings = AugmentSettings::none();
+        settings.crop.scale = [0.5, 0.5];
+        let transform = TrainTransform::new(settings, 8, 4).unwrap();
+        let set = TrainingSet::new(three.into(), transform, 3).unwrap();
+        let counts = |set: &TrainingSet| {
+            let mut counts = [0_usize; 3];
+            (0..6000).for_each(|index| counts[set.draw_fragment(index / 100, index as usize)] += 1);
+            counts.map(|count| count as f64 / 6000.0)
+        };
+        let near = |found: [f64; 3], expected: [f64; 3]| {
+            let pairs = found.iter().zip(expected);
+            assert!(
+                pairs.into_iter().all(|(a, b)| (a - b).abs() < 0.03),
+                "{found:?}"
+            );
+        };
+        near(counts(&set), [1.0 / 3.0; 3]);
+        near(
+            counts(&set.with_shares(vec![1.0, 6.0, 3.0])),
+            [0.1, 0.6, 0.3],
+        );
     }
 
     /// Voxels that differ everywhere, and ink in stripes.

@@ -124,3 +124,49 @@ fn cross_validation_goes_on_and_sums_up() {
         .unwrap();
     assert_eq!(before, after);
 }
+
+/// SGD with shares of the samples: a run that stopped after its first epoch ends as one that did not.
+#[test]
+fn sgd_and_quotas_resume_bit_for_bit() {
+    let scrap = TestFragment::new();
+    scrap.phantom("2", 2);
+    scrap.phantom("3", 3);
+    let recipe = scrap.recipe(
+        "[train.quotas]\n2 = 0.75\n3 = 0.25\n\
+         [train.optimizer]\nkind = \"sgd\"\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
+         [[train.schedule.pieces]]\nshape = \"constant\"\nfrom = 1.0\nuntil = 1.0\n",
+    );
+    let text = std::fs::read_to_string(&recipe).unwrap();
+    let text = text.replace("[\"1\", \"2\"]", "[\"1\", \"2\", \"3\"]");
+    std::fs::write(&recipe, text).unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let out = scrap.path(out);
+        let words = [
+            "train",
+            "--config",
+            word(&recipe),
+            "--fold",
+            "1",
+            "--out",
+            word(&out),
+        ];
+        figures(&[&words[..], more].concat());
+        std::fs::read(out.join("last.safetensors")).unwrap()
+    };
+    let whole = train("whole", &[]);
+    let first = train("parts", &["--set", "train.epochs=1"]);
+    assert_ne!(first, whole);
+    assert_eq!(train("parts", &["--resume"]), whole);
+    let words = ["train", "--config", word(&recipe), "--fold", "1"];
+    let out = scrap.path("other");
+    let more = [
+        "--out",
+        word(&out),
+        "--set",
+        "train.quotas={ 2 = 1.0, 9 = 1.0 }",
+    ];
+    let output = inkling(&[&words[..], &more].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("train.quotas: found 9"), "{said}");
+}
