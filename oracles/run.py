@@ -43,6 +43,7 @@ CHECKS = [
     Job("check_export", "exported weights in timm and segmentation_models_pytorch", quick=["convnextv2_atto", "resnet18"]),
     Job("independent_phantom", "fitted depths of phantoms that share no code with ours", quick=["--seeds", "1", "2"]),
     Job("check_tensorboard", "a run's event files by TensorBoard's reader", ["{work}/run"], needs="run"),
+    Job("check_remote", "a segment in a bucket of moto's S3 server, its map and what is moved"),
     Job("check_zarr", "OME-Zarr of a warped fragment by zarr-python", ["{work}/warped/surface_volume.zarr"], needs="warped"),
 ]
 BENCHES = [

@@ -177,7 +177,7 @@ impl Run {
                 state.optimizer.restore(name.to_owned(), moments);
             }
             if let Some(of) = name.strip_prefix("momentum.") {
-                let momentum = TensorState::Momentum(flat(name.to_owned()));
+                let momentum = TensorState::Momentum(Box::new(flat(name.to_owned())));
                 state.optimizer.restore(of.to_owned(), momentum);
             }
             if let (Some(name), Some(average)) = (name.strip_prefix("average."), &mut state.average)

@@ -82,7 +82,7 @@ pub enum TensorState {
     /// AdamW's two moments.
     Moments(Box<AdamWState<1>>),
     /// SGD's last direction.
-    Momentum(Tensor<1>),
+    Momentum(Box<Tensor<1>>),
 }
 
 /// The rule of an optimiser.
@@ -196,11 +196,11 @@ impl Optimizer {
             }
             (Rule::Sgd(sgd), state) => {
                 let momentum = match state {
-                    Some(TensorState::Momentum(momentum)) => Some(momentum),
+                    Some(TensorState::Momentum(momentum)) => Some(*momentum),
                     _ => None,
                 };
                 let (flat, momentum) = sgd.step(rate, flat, gradient, momentum);
-                (flat, Some(TensorState::Momentum(momentum)))
+                (flat, Some(TensorState::Momentum(Box::new(momentum))))
             }
         };
         if let Some(state) = state {
