@@ -872,6 +872,10 @@ pub struct Submit {
     /// are left out.
     #[arg(required = true, value_name = "IMAGE|DIR")]
     pub images: Vec<PathBuf>,
+    /// Writes nothing, but goes through what a submission of readings needs (provenance, scale, the size of the
+    /// network's window, no papyrus that was learnt from), and says what is missing.
+    #[arg(long)]
+    pub check: bool,
     /// The CSV file to write: Id,Predicted.
     #[arg(long, default_value = "submission.csv", value_name = "CSV")]
     pub out: PathBuf,

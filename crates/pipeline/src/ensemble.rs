@@ -50,7 +50,11 @@ impl Ensemble {
         }
         let (file, first) = &checkpoints[0];
         let patch = [first.settings.image_size, first.settings.depth];
-        let metadata = WeightsMetadata::read(file, first)?;
+        let mut metadata = WeightsMetadata::read(file, first)?;
+        for (file, checkpoint) in &checkpoints[1..] {
+            let other = WeightsMetadata::read(file, checkpoint)?;
+            metadata.learnt_from.add(&other.learnt_from);
+        }
         let mut ensemble = Self {
             described: Vec::new(),
             planned: Vec::new(),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cost_estimate::{Batch, CostEstimate};
 use crate::ensemble::Ensemble;
+use crate::learnt_areas::LearntOverlap;
 use crate::maps::maps_to_read;
 use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merge_tiles};
 use crate::model_volume::model_volume;
@@ -60,6 +61,7 @@ pub struct PredictionJob<'a> {
     settings: PredictSettings,
     plan: PredictionSpec,
     window: WindowSize,
+    learnt_from: LearntOverlap,
     options: &'a PredictionOptions,
     ensemble: &'a Ensemble,
     context: &'a Context<'a>,
@@ -130,8 +132,13 @@ impl<'a> PredictionJob<'a> {
         if let Some(warning) = window.warning() {
             tracing::warn!("{}: {warning}", fragment.path().display());
         }
+        let learnt_from = ensemble.metadata().learnt_from.overlap(&fragment)?;
+        if let Some(warning) = learnt_from.warning() {
+            tracing::warn!("{}: {warning}", fragment.path().display());
+        }
         Ok(Self {
             window,
+            learnt_from,
             fragment,
             maps,
             volume,
@@ -196,6 +203,7 @@ impl<'a> PredictionJob<'a> {
             "settings": self.settings,
             "region": self.options.region,
             "window": self.window,
+            "learnt_from": self.learnt_from,
             "overrides": self.ensemble.overrides(),
         });
         Ok(TileStore::begin(

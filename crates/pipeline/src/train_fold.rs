@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::first_weights::{first_network, recorded_first_weights};
 use crate::fold::Fold;
 use crate::fold_areas::FoldAreas;
+use crate::learnt_areas::LearntAreas;
 use crate::margin::near_held_out;
 use crate::memory::{Budget, PROGRAM};
 use crate::quotas::quota_shares;
@@ -78,6 +79,7 @@ struct Start {
     first_weights: Option<Value>,
     /// Percentiles of the training fragments' voxels.
     intensities: Vec<Intensities>,
+    learnt_from: LearntAreas,
 }
 
 /// Bytes for each weight while training: itself, its gradient, and the optimiser's two moments.
@@ -102,7 +104,12 @@ impl FoldTraining<'_> {
             true => recorded_first_weights(&run),
             false => start.first_weights,
         };
-        let metadata = WeightsMetadata::of_training(recipe, self.fragments, start.intensities);
+        let metadata = WeightsMetadata::of_training(
+            recipe,
+            self.fragments,
+            start.intensities,
+            start.learnt_from,
+        );
         let training = Training {
             model: &recipe.model,
             settings: &recipe.train,
@@ -153,6 +160,7 @@ impl FoldTraining<'_> {
             validator: Validator::new(held_out),
             first_weights,
             intensities,
+            learnt_from: LearntAreas::of_training(recipe, self.fragments, fold)?,
         })
     }
 

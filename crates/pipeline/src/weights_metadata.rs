@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::learnt_areas::LearntAreas;
 use crate::sheet_warnings::Intensities;
 use crate::{Recipe, Usage};
 
@@ -19,6 +20,7 @@ const PREDICT: &str = "inkling.predict";
 const ALIGN: &str = "inkling.align";
 const DEPTHS: &str = "inkling.depths";
 const INTENSITIES: &str = "inkling.intensities";
+const LEARNT_FROM: &str = "inkling.learnt_from";
 const FIRST_WEIGHTS: &str = "inkling.first_weights";
 
 /// How a network's input is read.
@@ -48,14 +50,18 @@ pub struct WeightsMetadata {
     pub depths: Vec<usize>,
     /// `inkling.intensities`: percentiles of the voxels of each training fragment.
     pub intensities: Vec<Intensities>,
+    /// `inkling.learnt_from`: the papyrus that was learnt from, as far as it is known.
+    pub learnt_from: LearntAreas,
 }
 
 impl WeightsMetadata {
-    /// That of a training of `recipe`, of whose training fragments the percentiles are `intensities`.
+    /// That of a training of `recipe`, of whose training fragments the percentiles are `intensities`,
+    /// and which learns from the papyrus of `learnt_from`.
     pub fn of_training(
         recipe: &Recipe,
         fragments: &[Fragment],
         intensities: Vec<Intensities>,
+        learnt_from: LearntAreas,
     ) -> Self {
         let mut depths: Vec<usize> = fragments.iter().map(Fragment::depth).collect();
         depths.sort_unstable();
@@ -71,6 +77,7 @@ impl WeightsMetadata {
             align: recipe.align.clone(),
             depths,
             intensities,
+            learnt_from,
         }
     }
 
@@ -89,6 +96,7 @@ impl WeightsMetadata {
             align: entry(file, checkpoint, ALIGN)?,
             depths: entry(file, checkpoint, DEPTHS)?,
             intensities: entry(file, checkpoint, INTENSITIES)?,
+            learnt_from: entry(file, checkpoint, LEARNT_FROM)?,
         })
     }
 
@@ -110,6 +118,7 @@ impl WeightsMetadata {
             align: AlignSettings::default(),
             depths: Vec::new(),
             intensities: Vec::new(),
+            learnt_from: LearntAreas::default(),
         }
     }
 
@@ -127,6 +136,7 @@ impl WeightsMetadata {
             (ALIGN, serde_json::to_string(&self.align)?),
             (DEPTHS, serde_json::to_string(&self.depths)?),
             (INTENSITIES, serde_json::to_string(&self.intensities)?),
+            (LEARNT_FROM, serde_json::to_string(&self.learnt_from)?),
         ];
         let first = first_weights.map(|first| (FIRST_WEIGHTS, first.to_string()));
         let entries = entries.into_iter().chain(first);

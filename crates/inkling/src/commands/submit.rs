@@ -1,8 +1,10 @@
 //! Writes submissions.
 
 use inkling_fragment::{read_probability, write_bytes};
+use std::path::PathBuf;
+
 use inkling_pipeline::{
-    Context, Inputs, Usage, check_distinct, parse_threshold, probability_images,
+    Context, Inputs, SubmissionCheck, Usage, check_distinct, parse_threshold, probability_images,
 };
 use inkling_predict::{run_lengths, submission};
 use serde_json::{Value, json};
@@ -25,6 +27,9 @@ pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
         ))
         .into());
     }
+    if flags.check {
+        return check(&images, context);
+    }
     let mut rows = Vec::new();
     for (id, path) in &images {
         rows.push((id.clone(), run_lengths(&read_probability(path)?, cut)));
@@ -37,4 +42,31 @@ pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
         "level": cut.level(),
         "left_out": left_out.iter().map(|(path, _)| path).collect::<Vec<_>>(),
     }))
+}
+
+/// Says of each image what a submission of it as a reading has and lacks.
+fn check(images: &[(String, PathBuf)], context: &Context) -> anyhow::Result<Value> {
+    let mut found = Vec::new();
+    for (_, path) in images {
+        let checked = SubmissionCheck::of(path)?;
+        context.say(format!("{}:", path.display()));
+        for item in &checked.checks {
+            let verdict = match item.passes {
+                Some(true) => "there",
+                Some(false) => "MISSING",
+                None => "not known",
+            };
+            context.say(format!(
+                "  {:<11} {verdict:<10} {}",
+                item.name, item.sentence
+            ));
+        }
+        found.push(checked);
+    }
+    let lacking = found.iter().filter(|checked| checked.passes == Some(false));
+    context.say(match lacking.count() {
+        0 => "Nothing is missing, as far as the maps say.".to_owned(),
+        count => format!("{count} of {} maps lack something.", found.len()),
+    });
+    Ok(json!({ "checks": found }))
 }

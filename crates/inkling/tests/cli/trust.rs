@@ -536,3 +536,44 @@ fn maps_say_themselves_in_which_order_they_were_fitted() {
         assert!(said.contains("inkling align --flip"), "{said}");
     }
 }
+
+/// A map of papyrus that was learnt from is no reading; one of papyrus that was not is, once its scale
+/// is known.
+#[test]
+fn a_submission_is_checked_by_what_maps_say_of_themselves() {
+    let scrap = TestFragment::new();
+    scrap.phantom("2", 2);
+    let (recipe, run) = (scrap.recipe(""), scrap.path("run"));
+    figures(&[
+        "train",
+        "--config",
+        word(&recipe),
+        "--fold",
+        "1",
+        "--out",
+        word(&run),
+    ]);
+    let check = |fragment: &str, out: &str, more: &[&str]| {
+        let (fragment, out) = (scrap.path(fragment), scrap.path(out));
+        figures(&[&predict_words(&fragment, &run, &out)[..], more].concat());
+        figures(&["submit", "--check", word(&out)])["checks"][0].clone()
+    };
+    let passes = |found: &serde_json::Value, name: &str| {
+        let checks = found["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.unwrap()["passes"].clone()
+    };
+    let held_out = check("1", "held-out", &["--pixel-size", "7.91"]);
+    assert_eq!(held_out["passes"], true, "{held_out}");
+    let learnt = check("2", "learnt", &["--pixel-size", "7.91"]);
+    assert_eq!(learnt["passes"], false);
+    assert_eq!(passes(&learnt, "training"), false);
+    let unscaled = check("1", "unscaled", &[]);
+    assert_eq!(passes(&unscaled, "training"), true);
+    assert_eq!(passes(&unscaled, "scale"), false);
+    // Under another name it is the same papyrus.
+    let renamed = scrap.path("elsewhere");
+    std::fs::rename(scrap.path("2"), &renamed).unwrap();
+    let found = check("elsewhere", "again", &["--pixel-size", "7.91"]);
+    assert_eq!(passes(&found, "training"), false);
+}
