@@ -652,6 +652,9 @@ pub struct Score {
     /// Side of the blocks that the metrics' 95 % intervals are drawn by, in pixels.
     #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub block: u32,
+    /// An image of uncertainty, as <id>.std.png: whether the pixels that are uncertain are those that are wrong.
+    #[arg(long, value_name = "PNG")]
+    pub uncertainty: Option<PathBuf>,
     /// Scores every square of so many pixels, too.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub regions: Option<u32>,

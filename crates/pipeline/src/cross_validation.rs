@@ -291,7 +291,7 @@ impl Outcome<'_> {
                         row.epoch
                     );
                     data.predictions
-                        .push(prediction_view(fragment, image.clone(), caption)?);
+                        .push(prediction_view(fragment, image.clone(), None, caption)?);
                     predicted.push((id.to_owned(), image));
                 }
             }

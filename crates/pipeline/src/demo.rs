@@ -145,7 +145,7 @@ impl Demo {
                 training_view("aligned", &self.aligned.epochs),
                 training_view("unaligned", &self.unaligned.epochs),
             ],
-            predictions: vec![prediction_view(held_out, image, caption.to_owned())?],
+            predictions: vec![prediction_view(held_out, image, None, caption.to_owned())?],
             settings: recipe.to_toml()?,
             ..ReportData::default()
         })

@@ -129,7 +129,7 @@ pub use sheet_warnings::Intensities;
 pub use submission_check::{SubmissionCheck, SubmissionItem};
 pub use submission_images::probability_images;
 pub use supervision::{labels, training_fragment};
-pub use sweep::{SweepSettings, SweptReading, contact_sheet, sweep};
+pub use sweep::{Consistency, SweepSettings, SweptReading, consistency, contact_sheet, sweep};
 pub use thread_halves::{THREAD_STACK, in_two_halves};
 pub use threshold_text::parse_threshold;
 pub use threshold_transfer::threshold_transfer;

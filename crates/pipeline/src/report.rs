@@ -130,6 +130,8 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
         check_name(&text("id")).with_context(|| path.display().to_string())?;
         let image = read_gray(folder.join(format!("{}.png", text("id"))))?;
+        let std = folder.join(format!("{}.std.png", text("id")));
+        let std = std.is_file().then(|| read_gray(&std)).transpose()?;
         let caption = format!(
             "{} tiles in {:.0} s",
             entry["tiles"],
@@ -138,7 +140,10 @@ fn prediction_report(folder: &Path) -> anyhow::Result<ReportData> {
         windows.extend(window_figure(&text("id"), entry));
         let reading = serde_json::from_value(entry["reading"].clone()).unwrap_or_default();
         match Fragment::open_with(text("fragment"), reading) {
-            Ok(fragment) => predictions.push(prediction_view(&fragment, image, caption)?),
+            Ok(fragment) => {
+                let std = std.as_ref();
+                predictions.push(prediction_view(&fragment, image, std, caption)?);
+            }
             Err(error) => return Err(error).context("the predicted fragment has moved"),
         }
     }

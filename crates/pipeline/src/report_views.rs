@@ -2,7 +2,7 @@
 
 use inkling_align::FragmentCurves;
 use inkling_fragment::{Fragment, Region, Volume};
-use inkling_predict::{BlockCounts, Intervals, Labelled, Threshold, score};
+use inkling_predict::{BlockCounts, Intervals, Labelled, Sparsification, Threshold, score};
 use inkling_report::{Figure, FragmentCurve, PredictionView, TrainingView};
 use inkling_train::Epoch;
 use ndarray::{Array2, Axis};
@@ -30,13 +30,14 @@ pub fn training_view(name: &str, epochs: &[Epoch]) -> TrainingView {
 }
 
 /// A prediction as the report shows it, beside the scan's middle layer, labels and infrared photograph,
-/// with its scores where there are labels.
+/// with its scores where there are labels, and how its `uncertainty` (8 bits, (y, x)) orders its errors.
 ///
 /// # Errors
 /// Those of reading; labels without ink.
 pub fn prediction_view(
     fragment: &Fragment,
     probability: Array2<u8>,
+    uncertainty: Option<&Array2<u8>>,
     caption: String,
 ) -> anyhow::Result<PredictionView> {
     let labels = fragment.ink_labels()?;
@@ -56,6 +57,12 @@ pub fn prediction_view(
                 line("calibration error", score.calibration_error),
             ];
             lines.extend(further_metrics(&probability, labels, &mask)?);
+            if let Some(uncertainty) = uncertainty
+                && let Some(found) = Sparsification::of(&probability, uncertainty, labels, &mask)?
+            {
+                lines.push(line("sparsification area (chance 1)", found.area));
+                lines.push(line("the oracle's", found.oracle_area));
+            }
             lines
         }
         None => Vec::new(),

@@ -49,6 +49,9 @@ pub struct SweepSettings {
 pub struct SweptReading {
     /// The model, as it was named.
     pub model: PathBuf,
+    /// Its place among the models.
+    #[serde(skip)]
+    pub number: usize,
     /// Layers by which the ones that were read were moved.
     pub offset: i64,
     /// First layer and the one after the last, in the order in which they were read.
@@ -183,6 +186,7 @@ impl Reading<'_> {
             .filter(|&&level| self.settings.threshold.holds(level));
         Ok(SweptReading {
             model: self.model.to_owned(),
+            number: self.number,
             offset: self.offset,
             layers: ensemble.input().layers,
             reversed: self.reversed,
@@ -270,6 +274,66 @@ impl SweptReading {
             self.spread
         )
     }
+}
+
+/// How far the readings of one model in one direction differ between offsets.
+#[derive(Clone, Debug, Serialize)]
+pub struct Consistency {
+    /// The model, as it was named.
+    pub model: PathBuf,
+    /// Whether the last layer came first.
+    pub reversed: bool,
+    /// The name of its image: the standard deviation over the offsets, white being 0.5.
+    pub file: String,
+    /// The mean of it over pixels that any reading gave a value.
+    pub mean: f64,
+    /// 8-bit standard deviations, (y, x).
+    #[serde(skip)]
+    pub map: Array2<u8>,
+}
+
+/// Of each model and direction that was read at several offsets: ink lies in one depth, and what comes and
+/// goes with a layer more or less is not to be trusted.
+pub fn consistency(readings: &[SweptReading]) -> Vec<Consistency> {
+    let alike =
+        |a: &SweptReading, b: &SweptReading| (a.number, a.reversed) == (b.number, b.reversed);
+    let groups = readings.chunk_by(alike).filter(|group| group.len() > 1);
+    groups
+        .map(|group| {
+            let map = spread(group);
+            let shown = |at: (usize, usize)| group.iter().any(|reading| reading.map[at] > 0);
+            let levels: Vec<f64> = map
+                .indexed_iter()
+                .filter(|(at, _)| shown(*at))
+                .map(|(_, &level)| f64::from(level))
+                .collect();
+            let first = &group[0];
+            Consistency {
+                model: first.model.clone(),
+                reversed: first.reversed,
+                file: format!("model-{}_{}.std.png", first.number + 1, first.order()),
+                mean: levels.iter().sum::<f64>() / levels.len().max(1) as f64 / 255.0 * LARGEST_STD,
+                map,
+            }
+        })
+        .collect()
+}
+
+/// The standard deviation of values from 0 to 1 is 0.5 at most; that is white.
+const LARGEST_STD: f64 = 0.5;
+
+fn spread(group: &[SweptReading]) -> Array2<u8> {
+    let count = group.len() as f64;
+    Array2::from_shape_fn(group[0].map.dim(), |at| {
+        let levels = group
+            .iter()
+            .map(|reading| f64::from(reading.map[at]) / 255.0);
+        let (sum, squares) =
+            levels.fold((0.0, 0.0), |(sum, squares), p| (sum + p, squares + p * p));
+        let mean: f64 = sum / count;
+        let std = (squares / count - mean * mean).max(0.0).sqrt();
+        (std / LARGEST_STD * 255.0).round() as u8
+    })
 }
 
 /// Longest side of a picture on the contact sheet, in pixels.

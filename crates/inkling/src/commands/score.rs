@@ -1,8 +1,8 @@
 //! Scores predictions.
 
-use inkling_fragment::{read_drawn, read_labels, read_probability};
+use inkling_fragment::{read_drawn, read_gray, read_labels, read_probability};
 use inkling_pipeline::{Context, parse_threshold};
-use inkling_predict::{BlockCounts, Intervals, Labelled, Threshold, score_regions};
+use inkling_predict::{BlockCounts, Intervals, Labelled, Sparsification, Threshold, score_regions};
 use serde_json::Value;
 
 use crate::cli::Score;
@@ -45,6 +45,20 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
     say_blocks(blocks.len(), flags.block as usize, context);
     say_figures(&format!("metrics at {said}"), &metrics, context);
     figures["metrics"] = serde_json::to_value(&metrics)?;
+    if let Some(path) = &flags.uncertainty {
+        let found = Sparsification::of(&image, &read_gray(path)?, &labels, &mask)?;
+        context.say(match &found {
+            Some(found) => format!(
+                "sparsification: area {:.3} (chance 1, oracle {:.3}); without the most uncertain half the Brier \
+                 score is {:.3} of what it was",
+                found.area,
+                found.oracle_area,
+                found.curve[found.curve.len() / 2]
+            ),
+            None => "sparsification: the map has no errors".to_owned(),
+        });
+        figures["sparsification"] = serde_json::to_value(&found)?;
+    }
     if let Some(side) = flags.regions {
         let regions = score_regions(sheet, threshold, side as usize)?;
         for region in &regions {

@@ -1,7 +1,9 @@
 //! Reads a segment in many ways, side by side.
 
 use inkling_fragment::{ResultFolder, ResultKind, split_name, write_bytes, write_gray};
-use inkling_pipeline::{Context, Inputs, SweepSettings, contact_sheet, parse_threshold, sweep};
+use inkling_pipeline::{
+    Context, Inputs, SweepSettings, consistency, contact_sheet, parse_threshold, sweep,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{Rules, Sweep};
@@ -32,10 +34,24 @@ pub fn run(flags: &Sweep, context: &Context) -> anyhow::Result<Value> {
         let path = results.claim(&reading.file, context.force)?;
         write_gray(path, reading.map.view(), context.force)?;
     }
+    let consistency = consistency(&readings);
+    for spread in &consistency {
+        let path = results.claim(&spread.file, context.force)?;
+        write_gray(path, spread.map.view(), context.force)?;
+        context.say(format!(
+            "{}: standard deviation over the offsets {:.3} on average",
+            spread.file, spread.mean
+        ));
+    }
     let (name, path) = split_name(&flags.fragment);
     let name = name.map_or_else(|| path.display().to_string(), str::to_owned);
     let sheet = contact_sheet(&name, &readings);
-    let figures = json!({ "segment": name, "region": flags.region, "readings": readings });
+    let figures = json!({
+        "segment": name,
+        "region": flags.region,
+        "readings": readings,
+        "consistency": consistency,
+    });
     let [record, page, picture] = own.map(|name| results.claim(name, context.force));
     write_bytes(record?, serde_json::to_string_pretty(&figures)?, true)?;
     write_bytes(page?, sheet.to_html(), true)?;

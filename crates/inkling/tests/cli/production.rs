@@ -299,6 +299,14 @@ fn a_sweep_shows_models_depths_and_directions_side_by_side() {
         |reading: &serde_json::Value| reading["with_first"]["largest_difference"].clone();
     assert_eq!(of_first(&readings[0]), 0);
     assert_ne!(of_first(&readings[1]), 0);
+    let spread = found["consistency"].as_array().unwrap();
+    assert_eq!(spread.len(), 4);
+    assert!(
+        spread
+            .iter()
+            .all(|spread| spread["mean"].as_f64().unwrap() > 0.0)
+    );
+    assert!(out.join("model-2_reverse.std.png").is_file());
     // A reading is the map's own region.
     let map = folder.path("map");
     let words = [
