@@ -284,6 +284,34 @@ fn weights_are_known_by_their_hash_and_commit() {
     assert_eq!(revision_of(&own), None);
 }
 
+/// Asked for first, and only when the weights are fetched; a repository without one is none the worse.
+#[test]
+fn the_configuration_beside_a_checkpoint_is_fetched_with_it() {
+    let file = HubFile::parse("--model", "hf:someone/x/seeds/1.pth@v2").unwrap();
+    let case = case(published(), vec![Answer::Whole]);
+    let path = case.hub.get_with_config(&file, |_, _| ()).unwrap();
+    let config = path.with_file_name("config.json");
+    assert!(path.is_file() && config.is_file());
+    let requests = case.server.requests();
+    let first = &requests[0];
+    assert!(
+        first.contains("/someone/x/resolve/v2/seeds/config.json"),
+        "{first}"
+    );
+    let count = requests.len();
+    assert_eq!(case.hub.get_with_config(&file, |_, _| ()).unwrap(), path);
+    assert_eq!(case.server.requests().len(), count, "the cache was asked");
+
+    let other = HubFile::parse("--model", "hf:someone/y/1.pth").unwrap();
+    case.server.answer(vec![Answer::Status(404), Answer::Whole]);
+    let path = case.hub.get_with_config(&other, |_, _| ()).unwrap();
+    assert!(path.is_file() && !path.with_file_name("config.json").exists());
+    let third = HubFile::parse("--model", "hf:someone/z/1.pth").unwrap();
+    case.server.answer(vec![Answer::Status(403)]);
+    let error = case.hub.get_with_config(&third, |_, _| ()).unwrap_err();
+    assert!(error.to_string().contains("the answer 403"), "{error}");
+}
+
 /// `hf:OWNER/NAME[/FILE][@REVISION]`; a known repository has a file of its own.
 #[test]
 fn any_repository_is_fetched_from_with_file_and_revision() {

@@ -42,8 +42,9 @@ pub fn open_model(
 /// A file on the hub, from the cache or fetched.
 ///
 /// # Errors
-/// Those of [`Hub::get`].
+/// Those of [`Hub::get_with_config`].
 pub fn fetched(name: &HubFile, context: &Context) -> anyhow::Result<PathBuf> {
     let task = context.task("weights");
-    Ok(Hub::from_env().get(name, |done, total| task.at(done, total))?)
+    let progress = |done, total| task.at(done, total);
+    Ok(Hub::from_env().get_with_config(name, progress)?)
 }

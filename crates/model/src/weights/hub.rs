@@ -16,6 +16,8 @@ const PREFIX: &str = "timm/";
 const FILE: &str = "model.safetensors";
 /// The branch that is fetched.
 const BRANCH: &str = "main";
+/// What is found where the hub has no such file.
+const NO_SUCH_FILE: &str = "the answer 404";
 /// How often a broken transfer is taken up again before giving up.
 const RETRIES: u32 = 2;
 /// The pause before the first retry; later ones wait longer.
@@ -139,6 +141,34 @@ impl Hub {
             progress,
         };
         download.run()
+    }
+
+    /// As [`get`](Self::get); with a file that is fetched comes the `config.json` that lies beside it, where the
+    /// repository has one: some checkpoints' sizes stand nowhere else.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    pub fn get_with_config(
+        &self,
+        name: &HubFile,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<PathBuf, Error> {
+        let revision = name.revision.clone();
+        let repo = Repo::with_revision(name.repository.clone(), RepoType::Model, revision);
+        let cached = Cache::new(self.cache.clone()).repo(repo).get(&name.file);
+        if name.is_plain() && cached.is_none() && !self.offline {
+            let beside = Path::new(&name.file).with_file_name("config.json");
+            let config = HubFile {
+                file: beside.to_string_lossy().into_owned(),
+                ..name.clone()
+            };
+            // Before the weights, so that a call that was killed asks for it again.
+            match self.get(&config, |_, _| ()) {
+                Err(Error::Hub { found, .. }) if found == NO_SUCH_FILE => {}
+                other => drop(other?),
+            }
+        }
+        self.get(name, progress)
     }
 
     fn error(&self, name: &HubFile, found: String, hint: &str) -> Error {
