@@ -41,6 +41,7 @@ class Job:
 CHECKS = [
     Job("check_networks", "features and logits of every encoder against timm", quick=["maxvit_rmlp_pico_rw_256:256", "resnet18:256"]),
     Job("check_export", "exported weights in timm and segmentation_models_pytorch", quick=["convnextv2_atto", "resnet18"]),
+    Job("check_volumes", "the oracles' 3D operations against ACSConv and torchvision", []),
     Job("independent_phantom", "fitted depths of phantoms that share no code with ours", quick=["--seeds", "1", "2"]),
     Job("check_tensorboard", "a run's event files by TensorBoard's reader", ["{work}/run"], needs="run"),
     Job("check_remote", "a segment in a bucket of moto's S3 server, its map and what is moved"),
@@ -48,6 +49,7 @@ CHECKS = [
 ]
 BENCHES = [
     Job("bench_forward", "networks beside PyTorch and ONNX Runtime", quick=["convnextv2_atto:128", "--rounds", "1"]),
+    Job("bench_approaches", "approaches and published networks beside PyTorch", quick=["2d", "hybrid", "--rounds", "1"]),
     Job("bench_train", "a training step beside PyTorch's", quick=["--no-operations", "--rounds", "1", "--steps", "2"]),
     Job("bench_predict", "a prediction beside PyTorch's", quick=["--size", "256x256"]),
     Job("bench_align", "fits and warps beside scipy's", quick=["--size", "768", "--large", "0"]),

@@ -182,6 +182,28 @@ def over_volumes(encoder, case):
     return encoder
 
 
+def partition(x, window):
+    """[batch, depth, height, width, …] as windows of places, [windows, places, …]."""
+    _, *size = x.shape[:4]
+    rest = x.shape[4:]
+    counts = [v for s, w in zip(size, window) for v in (s // w, w)]
+    x = x.reshape(-1, *counts, *rest)
+    return x.permute(0, 1, 3, 5, 2, 4, 6, *range(7, 7 + len(rest))).reshape(-1, math.prod(window), *rest)
+
+
+def shift_mask(size, window, shift):
+    """0 where two places of a window were neighbours before the shift, else -100; [windows, places, places]."""
+    regions = torch.zeros(size, dtype=torch.long)
+    for axis in range(3):
+        place = torch.arange(size[axis])
+        band = (place >= size[axis] - window[axis]).long() + (place >= size[axis] - shift[axis]).long() if shift[axis] else 0 * place
+        shape = [1, 1, 1]
+        shape[axis] = size[axis]
+        regions = regions * 3 + band.view(shape)
+    bands = partition(regions[None], window)
+    return torch.where(bands[:, None] == bands[:, :, None], 0.0, -100.0)
+
+
 class Swin(nn.Module):
     """Swin V2 with windows of `depth_window` layers, or with a first block over all layers."""
 
@@ -236,22 +258,8 @@ class Swin(nn.Module):
         window = [deep, side, side]
         shift = [w // 2 if shifted and s > w else 0 for s, w in zip(size, window)]
         x = torch.roll(x, [-s for s in shift], (1, 2, 3))
-        regions = torch.zeros(size, dtype=torch.long)
-        for axis in range(3):
-            place = torch.arange(size[axis])
-            band = (place >= size[axis] - window[axis]).long() + (place >= size[axis] - shift[axis]).long() if shift[axis] else 0 * place
-            shape = [1, 1, 1]
-            shape[axis] = size[axis]
-            regions = regions * 3 + band.view(shape)
-
-        def split(t, *rest):
-            counts = [v for s, w in zip(size, window) for v in (s // w, w)]
-            t = t.reshape(-1, *counts, *rest)
-            return t.permute(0, 1, 3, 5, 2, 4, 6, *range(7, 7 + len(rest))).reshape(-1, math.prod(window), *rest)
-
-        windows, bands = split(x, channels), split(regions)
-        mask = torch.where(bands[:, None] == bands[:, :, None], 0.0, -100.0).to(x.dtype)
-        out = self.attention(block.attn, windows, window, mask, plane)
+        mask = shift_mask(size, window, shift).to(x.dtype)
+        out = self.attention(block.attn, partition(x, window), window, mask, plane)
         counts = [s // w for s, w in zip(size, window)]
         out = out.reshape(batch, *counts, *window, channels).permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(batch, *size, channels)
         return torch.roll(out, shift, (1, 2, 3))
