@@ -769,6 +769,10 @@ pub struct Limit {
     /// Where strokes lie and how they are turned.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
+    /// Plants other strokes N times, of contrasts that are drawn, and says how well the limits foretold which are
+    /// found.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub check: u16,
     /// How odd files are read.
     #[command(flatten)]
     pub reading: Reading,

@@ -106,7 +106,7 @@ pub use folds::{choose_fold, folds};
 pub use image_region::ImageRegion;
 pub use inputs::{Inputs, check_distinct};
 pub use learnt_areas::{LearntArea, LearntAreas, LearntOverlap};
-pub use limit::{CellLimit, DetectionLimit, LimitSettings, detection_limit};
+pub use limit::{CellLimit, DetectionLimit, LimitCheck, LimitSettings, detection_limit};
 pub use machine::Machine;
 pub use map_agreement::MapAgreement;
 pub use maps::{Maps, maps_to_read};

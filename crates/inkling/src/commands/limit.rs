@@ -45,6 +45,7 @@ pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
             .stroke
             .map_or((patch as f64 / 8.0).max(1.0), f64::from),
         seed: flags.seed,
+        checks: flags.check.into(),
     };
     let found = detection_limit(&fragment, &ensemble, &settings, context)?;
     let bare = found.cells.iter().filter(|cell| !cell.is_inked);
@@ -57,6 +58,16 @@ pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
         found.id,
         found.cells.len() - all
     ));
+    if let Some(check) = &found.check {
+        let auc = match check.auc {
+            Some(auc) => format!("AUC {auc:.3}"),
+            None => "no AUC, since all were found or none".to_owned(),
+        };
+        context.say(format!(
+            "{}: of {} other strokes {} were found, as the limits foretold with {auc}",
+            found.id, check.strokes, check.found
+        ));
+    }
     let figures = serde_json::to_value(&found)?;
     let [image, record] = names;
     let text = serde_json::to_string_pretty(&figures)?;

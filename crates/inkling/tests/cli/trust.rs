@@ -469,7 +469,10 @@ fn the_limit_is_painted_and_a_page_for_reviewers_shows_all_of_it() {
         page.contains("Missing: 2.limit.png") && page.contains("controls.json"),
         "{page}"
     );
-    let limit = call("limit", &["--contrasts", "30,3,0.3"]);
+    let limit = call("limit", &["--contrasts", "30,3,0.3", "--check", "2"]);
+    let check = &limit["check"];
+    assert!(check["strokes"].as_u64().unwrap() >= 2, "{check}");
+    assert!(check["found"].as_u64().unwrap() <= check["strokes"].as_u64().unwrap());
     assert_eq!(limit["profile"], "labels");
     assert_eq!(limit["ink"].as_array().unwrap().len(), 12);
     let image = inkling_fragment::read_gray(out.join("2.limit.png")).unwrap();
@@ -511,6 +514,7 @@ fn the_limit_is_painted_and_a_page_for_reviewers_shows_all_of_it() {
     );
     std::fs::remove_file(fragment.join("inklabels.png")).unwrap();
     let unknown = call("limit", &["--contrasts", "3,1", "--force"]);
+    assert!(unknown["check"].is_null());
     assert_eq!(unknown["profile"], "built-in");
 }
 

@@ -5,4 +5,4 @@ mod ink_profile;
 mod planted;
 mod strokes;
 
-pub use detection_limit::{CellLimit, DetectionLimit, LimitSettings, detection_limit};
+pub use detection_limit::{CellLimit, DetectionLimit, LimitCheck, LimitSettings, detection_limit};
