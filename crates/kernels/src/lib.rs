@@ -59,7 +59,7 @@ pub use compute::tensors::{
     activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, layer_norm, linear,
     plain_attention,
 };
-pub use dispatch::has_kernels;
+pub use dispatch::{has_kernels, is_final};
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{

@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, conv2d, conv2d_affine, has_kernels};
+use inkling_kernels::{Activation, conv2d, conv2d_affine, has_kernels, is_final};
 
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
@@ -172,6 +172,21 @@ impl Conv2d {
         }
     }
 
+    /// [`forward`](Self::forward), where a norm follows that takes the statistics of this very output: it may
+    /// be computed by Winograd's transforms, whose roundings norms forgive.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s
+    pub fn forward_before_norm(&self, input: Tensor<4>) -> Tensor<4> {
+        if !is_final(&input) {
+            return self.forward(input);
+        }
+        let bias = self.bias.as_ref().map(Param::val);
+        let (input, weight) = (self.padded(input), self.weight.val());
+        let same = unscaled(&weight);
+        conv2d_affine(input, weight, bias, self.options(), same, None)
+    }
+
     fn options(&self) -> ConvOptions<2> {
         ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups)
     }
@@ -183,6 +198,15 @@ impl Conv2d {
             false => input,
         }
     }
+}
+
+/// The scale and shift, `[outputs]` each, that change nothing of what `weight` gives.
+pub(super) fn unscaled<const D: usize>(weight: &Tensor<D>) -> [Tensor<1>; 2] {
+    let (outputs, device) = (weight.dims()[0], weight.device());
+    [
+        Tensor::ones([outputs], &device),
+        Tensor::zeros([outputs], &device),
+    ]
 }
 
 /// Pads as TensorFlow's `SAME` does.

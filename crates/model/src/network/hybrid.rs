@@ -206,8 +206,8 @@ impl DepthFusion {
     fn forward(&self, volume: Tensor<4>) -> Tensor<4> {
         let (conv1, norm1, _, conv2, norm2) = &self.features;
         let rectified = Some(Activation::LeakyRelu);
-        let x = norm1.apply(conv1.forward(volume), rectified);
-        let x = norm2.apply(conv2.forward(x), rectified);
+        let x = norm1.apply(conv1.forward_before_norm(volume), rectified);
+        let x = norm2.apply(conv2.forward_before_norm(x), rectified);
         let logits = unfolded(self.attention_logits.forward(x.clone()), self.layers);
         let x = unfolded(x, self.layers);
         let sum = (x.clone() * softmax(logits, 1)).sum_dim(1);
@@ -282,7 +282,8 @@ impl ConvNorm {
     }
 
     fn apply(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
-        self.norm.apply(self.conv.forward(x), activation)
+        self.norm
+            .apply(self.conv.forward_before_norm(x), activation)
     }
 }
 
