@@ -852,6 +852,9 @@ pub struct Sweep {
     /// The order of the layers: forward, reverse or both.
     #[arg(long, default_value = "forward", value_name = "ORDER")]
     pub direction: Direction,
+    /// A folder of all fragments' depth maps, or of one fragment's own.
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
     /// The pixels that are read, rows first; by default all of the sheet.
     #[arg(long, value_name = "Y0:Y1,X0:X1")]
     pub region: Option<ImageRegion>,

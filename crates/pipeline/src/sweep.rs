@@ -34,6 +34,8 @@ pub struct SweepSettings {
     pub offsets: Vec<i64>,
     /// Whether the layers are reversed, for each time.
     pub orders: Vec<bool>,
+    /// Depth maps that it is read through.
+    pub maps: Maps,
     /// The pixels that are read.
     pub region: Option<ImageRegion>,
     /// Whether each network's publishers' rules are followed.
@@ -88,6 +90,7 @@ pub fn sweep(settings: &SweepSettings, context: &Context) -> anyhow::Result<Vec<
             &settings.overrides,
             context,
         )?;
+        settings.maps.warn_of_unaligned(&ensemble);
         let own = ensemble.input().layers;
         for &reversed in &settings.orders {
             let options = ReadOptions {
@@ -204,7 +207,7 @@ impl Reading<'_> {
         PredictionOptions {
             // Nothing of the job's own is written.
             out: PathBuf::new(),
-            maps: Maps::None,
+            maps: self.settings.maps.clone(),
             region: self.settings.region.clone(),
             batch: Batch::Tiles(rayon::current_num_threads()),
             memory: 2 << 30,

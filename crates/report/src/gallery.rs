@@ -77,9 +77,11 @@ impl Gallery {
         let width = largest(RgbImage::width).unwrap_or(0) + 2 * MARGIN;
         let height = largest(RgbImage::height).unwrap_or(0) + 3 * MARGIN + lettering::HEIGHT;
         let heading = 2 * MARGIN + lettering::HEIGHT;
+        let widest = self.sections.iter().map(|section| section.pictures.len());
+        let columns = widest.max().unwrap_or(0).clamp(1, COLUMNS);
         let rows: usize = self.sections.iter().map(|section| section.rows()).sum();
         let full = heading * self.sections.len() as u32 + height * rows as u32;
-        let mut sheet = RgbImage::from_pixel(width * COLUMNS as u32, full.max(1), GROUND);
+        let mut sheet = RgbImage::from_pixel(width * columns as u32, full.max(1), GROUND);
         let mut top = 0;
         for section in &self.sections {
             lettering::write(&mut sheet, &section.title, [MARGIN, top + MARGIN], LETTERS);

@@ -2,7 +2,7 @@
 
 use inkling_fragment::{ResultFolder, ResultKind, split_name, write_bytes, write_gray};
 use inkling_pipeline::{
-    Context, Inputs, SweepSettings, consistency, contact_sheet, parse_threshold, sweep,
+    Context, Inputs, Maps, SweepSettings, consistency, contact_sheet, parse_threshold, sweep,
 };
 use serde_json::{Value, json};
 
@@ -10,15 +10,21 @@ use crate::cli::{Rules, Sweep};
 use crate::commands::predict::tta;
 
 pub fn run(flags: &Sweep, context: &Context) -> anyhow::Result<Value> {
+    let maps = flags.maps.clone().map_or(Maps::None, Maps::Folder);
+    let orders = flags.direction.orders();
+    maps.check_order(orders.contains(&true))?;
     let paths = [&flags.fragment].into_iter().chain(&flags.models);
-    Inputs::of(paths).check_apart(&flags.out)?;
+    Inputs::of(paths)
+        .and(maps.folder())
+        .check_apart(&flags.out)?;
     let settings = SweepSettings {
         fragment: flags.fragment.clone(),
         reading: flags.reading.options(false),
         models: flags.models.clone(),
         overrides: flags.overrides.clone(),
         offsets: flags.offset.clone(),
-        orders: flags.direction.orders().to_vec(),
+        orders: orders.to_vec(),
+        maps,
         region: flags.region.clone(),
         production: flags.rules == Rules::Production,
         tta: tta(&flags.tta)?,
