@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use inkling_fragment::{Fragment, Provenance};
+use inkling_fragment::{Fragment, Provenance, is_remote};
 use serde::{Deserialize, Serialize};
 
 use crate::Recipe;
@@ -87,13 +87,15 @@ impl LearntAreas {
         self.complete &= other.complete;
     }
 
-    /// What `fragment` shows of it.
+    /// What `fragment` shows of it; nothing is known of fragments on servers.
     ///
     /// # Errors
     /// Those of reading voxels.
     pub fn overlap(&self, fragment: &Fragment) -> anyhow::Result<LearntOverlap> {
         let mut fragments = Vec::new();
-        if !self.areas.is_empty() {
+        // A scan is known by some of its rows: too much to ask of a server.
+        let is_remote = is_remote(fragment.path());
+        if !self.areas.is_empty() && !is_remote {
             let own = Provenance::of(fragment)?;
             let shared = self
                 .areas
@@ -105,7 +107,7 @@ impl LearntAreas {
         }
         Ok(LearntOverlap {
             fragments,
-            complete: self.complete,
+            complete: self.complete && !is_remote,
         })
     }
 }
