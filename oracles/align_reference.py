@@ -48,7 +48,7 @@ def normalized(curve, like=None):
 
 def main():
     rng = np.random.default_rng(7)
-    target = np.loadtxt(ROOT / "data" / "target_curve.csv", delimiter=",", skiprows=1)[:, 1]
+    target = np.loadtxt(ROOT / "crates/fragment/data/target_curve.csv", delimiter=",", skiprows=1)[:, 1]
     # The outermost layers are the scanner's blanks.
     target[0], target[63:] = target[1], target[62]
     shape = interp1d(np.arange(65), target, bounds_error=False, fill_value=(target[0], target[-1]))

@@ -131,7 +131,7 @@ def compare(flags, folder):
     layers = sorted((fragment / "surface_volume").glob("*.tif"))
     volume = np.stack([tifffile.imread(path) for path in layers])
     mask = np.array(Image.open(fragment / "mask.png")) > 0
-    target = np.loadtxt(ROOT / "data" / "target_curve.csv", delimiter=",", skiprows=1)[:, 1]
+    target = np.loadtxt(ROOT / "crates/fragment/data/target_curve.csv", delimiter=",", skiprows=1)[:, 1]
 
     command = [inkling, "align", fragment, "--threads", 2, "--out"]
     figures, _, _ = measured(*command, folder / "maps")

@@ -17,7 +17,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "approaches.md"
-DEMO = HERE.parent / "configs" / "demo.toml"
+DEMO = HERE.parent / "crates/pipeline/src/demo.toml"
 START, END = "<!-- table -->\n", "<!-- end of the table -->\n"
 
 MAXVIT = []  # the demo's own narrow one

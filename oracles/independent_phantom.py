@@ -68,7 +68,7 @@ def fibres(rng, size, angle, count):
 
 
 def make(rng, folder, size, scale, offset, depth_blur):
-    target = np.loadtxt(ROOT / "data" / "target_curve.csv", delimiter=",", skiprows=1)[:, 1]
+    target = np.loadtxt(ROOT / "crates/fragment/data/target_curve.csv", delimiter=",", skiprows=1)[:, 1]
     target[0], target[63:] = target[1], target[62]
     spread = rng.uniform(1.0, 2.0)
     # The scan's middle layer keeps its place under any thickness.

@@ -5,7 +5,7 @@
 
 The network learns from one small phantom sheet, again and again, and is scored on two that it never
 saw: another phantom as it is, and the same as another scanner at another angle would show it (turned by 35 degrees,
-contrast × 0.93, brightness + 3 % of the full range). Recipes are configs/demo.toml with
+contrast × 0.93, brightness + 3 % of the full range). Recipes are crates/pipeline/src/demo.toml with
 `[augment]` as follows: `none`, upright crops of the patch's own size; `demo`, the demo's own, gentle
 transforms; `all`, the reference solution's, every one of them, as configs/maxvit-2d-agg.toml names them.
 Prints F0.5 at a threshold of 0.5, and average precision.
@@ -85,7 +85,7 @@ def train(binary, folder, name, settings, seed, epochs):
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={literal(value)}")]
     # Weights are written after the last epoch.
     if not (run / "best.safetensors").exists():
-        recipe = ROOT / "configs/demo.toml"
+        recipe = ROOT / "crates/pipeline/src/demo.toml"
         figures(binary, "train", "--config", recipe, *words, "--fold", "new", "--out", run, "--threads", 1)
     scores = []
     for fragment in fragments[1:]:

@@ -47,7 +47,7 @@ pub use alignment::{Alignment, Patch, Seconds, align, align_volume};
 pub use curve::Curve;
 pub use depth_field::DepthField;
 pub use error::Error;
-pub use measure::{FragmentCurves, measure_curves};
+pub use measure::{FragmentCurves, measure_curves, measure_volume_curves};
 pub use settings::{AlignSettings, Method};
 pub use target::Target;
 pub use warp::{WarpSeconds, Warped, write_warped};

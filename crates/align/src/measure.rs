@@ -24,18 +24,32 @@ pub fn measure_curves(
     fragment: &Fragment,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<FragmentCurves, Error> {
-    let mask = fragment.mask()?;
-    let labels = fragment.ink_labels()?;
-    let depth = fragment.depth();
+    let (mask, labels) = (fragment.mask()?, fragment.ink_labels()?);
+    measure_volume_curves(fragment.id(), fragment, &mask, labels.as_ref(), progress)
+}
+
+/// [`measure_curves`] for voxels from anywhere: over the pixels of `mask`, and those of them that `labels`
+/// mark as ink or not, both (y, x) and of the volume's size.
+///
+/// # Errors
+/// [`Error::NoPapyrus`] for an empty mask; those of reading.
+pub fn measure_volume_curves(
+    id: &str,
+    volume: &dyn Volume,
+    mask: &Array2<bool>,
+    labels: Option<&Array2<bool>>,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<FragmentCurves, Error> {
+    let depth = volume.shape()[0];
     // Sums and counts over bare papyrus and over ink.
     let mut sums = [vec![0_u64; depth], vec![0_u64; depth]];
     let mut counts = [0_u64; 2];
-    for_row_blocks(fragment, progress, |first, block| {
+    for_row_blocks(volume, progress, |first, block| {
         let (_, rows, width) = block.dim();
         let kinds = [false, true].map(|ink| {
             Array2::from_shape_fn((rows, width), |(y, x)| {
                 let place = (first + y, x);
-                let is_ink = labels.as_ref().is_some_and(|labels| labels[place]);
+                let is_ink = labels.is_some_and(|labels| labels[place]);
                 mask[place] && is_ink == ink
             })
             .mapv(|counts| if counts { ALL_BITS } else { 0 })
@@ -69,9 +83,8 @@ pub fn measure_curves(
         .zip(&ink)
         .map(|(bare, ink)| bare + ink)
         .collect();
-    let all = mean(whole, counts[0] + counts[1]).ok_or_else(|| Error::NoPapyrus {
-        id: fragment.id().to_owned(),
-    })?;
+    let all =
+        mean(whole, counts[0] + counts[1]).ok_or_else(|| Error::NoPapyrus { id: id.to_owned() })?;
     let known = labels.is_some();
     Ok(FragmentCurves {
         all,

@@ -1,14 +1,11 @@
 use std::path::Path;
 
-use inkling_fragment::read_text;
+use inkling_fragment::{TARGET_CURVE, read_text};
 
 use crate::initial_guesses::initial_guesses;
 use crate::least_squares::{Bounds, ScaleShift, fit_curve};
 use crate::misfit::Misfit;
 use crate::{AlignSettings, Curve, Error};
-
-/// The normalised curve of a well-aligned fragment, measured by the reference solution's author.
-const BUILT_IN: &str = include_str!("../../../data/target_curve.csv");
 
 /// Most bytes of a table: `inkling curves` writes 100 for each layer and patch row.
 const LONGEST_TABLE: u64 = 64 << 20;
@@ -27,7 +24,7 @@ pub struct Target {
 impl Target {
     /// The curve that comes with the program: 65 layers, the surface near layer 27.
     pub fn built_in() -> Self {
-        let curve = parse(BUILT_IN).expect("the built-in curve is well-formed");
+        let curve = parse(TARGET_CURVE).expect("the built-in curve is well-formed");
         Self {
             curve,
             name: "built-in".to_owned(),

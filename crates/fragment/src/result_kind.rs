@@ -29,10 +29,12 @@ pub enum ResultKind {
     Features,
     /// Pages and figures on how far results can be trusted.
     Audit,
+    /// A dataset for another program.
+    Dataset,
 }
 
 impl ResultKind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Fragment,
         Self::Image,
         Self::Run,
@@ -45,6 +47,7 @@ impl ResultKind {
         Self::Demo,
         Self::Features,
         Self::Audit,
+        Self::Dataset,
     ];
 
     /// The word in the mark.
@@ -62,6 +65,7 @@ impl ResultKind {
             Self::Demo => "demo",
             Self::Features => "features",
             Self::Audit => "audit",
+            Self::Dataset => "dataset",
         }
     }
 

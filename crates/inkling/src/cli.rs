@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use inkling_fragment::{LabelOptions, ReadOptions, ZarrVersion};
 use inkling_model::Precision;
 use inkling_pipeline::{ImageFiles, ImageRegion, VoxelReading, parse_threshold, read_calibration};
@@ -95,10 +96,16 @@ pub enum Command {
     Report(Report),
     /// Writes a network's weights for other programs.
     Export(Export),
+    /// Writes fragments as a dataset of another program.
+    ExportDataset(ExportDataset),
     /// Lists encoders and approaches.
     Models(Models),
     /// Says what Inkling finds in folders and files: layers, masks, labels, weights.
     Info(Info),
+    /// Prints what makes a shell complete commands and flags.
+    Completions(Completions),
+    /// Writes the manual's pages: inkling.1, and one for each command.
+    Man(Man),
     /// Looks at this machine: threads, vector instructions, memory, devices, cached weights, and what
     /// would make Inkling faster.
     Doctor,
@@ -963,6 +970,40 @@ pub enum Names {
     Timm,
 }
 
+/// Flags of `export-dataset`.
+#[derive(Args)]
+pub struct ExportDataset {
+    /// Fragments: folders of layers or OME-Zarr volumes, as PATH or NAME=PATH. Those without labels become
+    /// test cases.
+    #[arg(required = true, value_name = "FRAGMENT")]
+    pub fragments: Vec<PathBuf>,
+    /// Whose dataset.
+    #[arg(long, value_enum, default_value_t = DatasetFormat::Nnunet)]
+    pub format: DatasetFormat,
+    /// Layers that become channels, as FIRST..END; all by default.
+    #[arg(long, value_name = "FIRST..END", value_parser = layers)]
+    pub layers: Option<[usize; 2]>,
+    /// The folder of all fragments' depth maps, or of one fragment's own: voxels are read through them.
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
+    /// Side of the squares that sheets are cut into, in pixels.
+    #[arg(long, default_value_t = 1024, value_name = "PX", value_parser = clap::value_parser!(u32).range(32..))]
+    pub tile: u32,
+    /// The dataset's folder, such as nnUNet_raw/Dataset501_Scroll.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// Whose dataset is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DatasetFormat {
+    /// nnU-Net, version 2: imagesTr, labelsTr, imagesTs, dataset.json, splits_final.json.
+    Nnunet,
+}
+
 /// Flags of `models`.
 #[derive(Args)]
 pub struct Models {
@@ -1004,6 +1045,22 @@ pub struct Info {
     /// How odd files are read.
     #[command(flatten)]
     pub reading: Reading,
+}
+
+/// Flags of `completions`.
+#[derive(Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Flags of `man`.
+#[derive(Args)]
+pub struct Man {
+    /// Where the pages go, such as ~/.local/share/man/man1.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// How a fragment's layers are written.

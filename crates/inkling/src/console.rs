@@ -8,6 +8,8 @@ use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use inkling_pipeline::{Observer, Task};
 use serde_json::Value;
 
+use crate::failure::lines;
+
 /// Where words and figures go: with `--json` stdout holds one object and nothing else.
 pub struct Console {
     json: bool,
@@ -62,14 +64,9 @@ impl Console {
 
     /// The error and, in further lines, its causes.
     pub fn fail(&self, error: &anyhow::Error) {
-        to_stderr(&format!("error: {error}"));
-        let mut said = error.to_string();
-        for cause in error.chain().skip(1) {
-            let text = cause.to_string();
-            if !said.contains(&text) {
-                to_stderr(&format!("  because {text}"));
-                said.push_str(&text);
-            }
+        for (index, line) in lines(error).iter().enumerate() {
+            let begin = if index == 0 { "error: " } else { "" };
+            to_stderr(&format!("{begin}{line}"));
         }
     }
 
@@ -192,6 +189,11 @@ impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Text on stdout, if somebody listens.
+pub fn to_stdout(text: &str) {
+    let _ = write!(io::stdout().lock(), "{text}");
 }
 
 /// A line on stderr, if somebody listens.

@@ -7,9 +7,23 @@ pub fn fault(panic: inkling_fragment::Panic) -> anyhow::Error {
     anyhow::anyhow!(
         "{panic}. This is a fault of Inkling {}. hint: report it at {}/issues, with the command, this \
          message, and what RUST_BACKTRACE=1 in the environment adds to it",
-        env!("INKLING_VERSION"),
+        crate::VERSION,
         env!("CARGO_PKG_REPOSITORY"),
     )
+}
+
+/// An error as people read it: its own line, and one for each cause that says something new.
+pub fn lines(error: &anyhow::Error) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut lines = vec![said.clone()];
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            lines.push(format!("  because {text}"));
+            said.push_str(&text);
+        }
+    }
+    lines
 }
 
 /// 2 when the hint lies in the flags or the settings, else 1.

@@ -1,13 +1,13 @@
 use std::sync::LazyLock;
 
-/// The measured curve that sheets follow: mean intensity per layer, about 0 to 1.
-const CURVE: &str = include_str!("../../../data/target_curve.csv");
+use inkling_fragment::TARGET_CURVE;
 
 /// Layers of the curve that show papyrus; the outermost ones are the scanner's blanks.
 const INNER: std::ops::RangeInclusive<usize> = 1..=62;
 
+/// The measured curve that sheets follow.
 static VALUES: LazyLock<Vec<f32>> = LazyLock::new(|| {
-    CURVE
+    TARGET_CURVE
         .lines()
         .skip(1)
         .filter_map(|line| line.split_once(',')?.1.trim().parse().ok())

@@ -6,25 +6,16 @@ use inkling_model::{DeviceName, Hub};
 use inkling_pipeline::{Context, Machine};
 use serde_json::{Value, json};
 
+use crate::version::{features, listed};
+
 /// Below this much free memory, in bytes, the networks of the competition's sizes do not fit.
 const LITTLE_MEMORY: usize = 6 << 30;
-
-/// The cargo features of this build that bring devices or ranks.
-const FEATURES: [(&str, bool); 6] = [
-    ("libtorch", cfg!(feature = "libtorch")),
-    ("cuda", cfg!(feature = "cuda")),
-    ("rocm", cfg!(feature = "rocm")),
-    ("metal", cfg!(feature = "metal")),
-    ("vulkan", cfg!(feature = "vulkan")),
-    ("mpi", cfg!(feature = "mpi")),
-];
 
 pub fn run(context: &Context) -> anyhow::Result<Value> {
     let machine = Machine::look();
     let threads = rayon::current_num_threads();
     let devices = DeviceName::Auto.find()?;
-    let features = FEATURES.iter().filter(|(_, built)| *built);
-    let features: Vec<&str> = features.map(|(name, _)| *name).collect();
+    let features = features();
     let cache = Hub::from_env().cache;
     let advice = advice(&machine, threads, &features);
     let mut lines = vec![
@@ -74,13 +65,6 @@ pub fn run(context: &Context) -> anyhow::Result<Value> {
         "weights_cached": weights_in(&cache),
         "advice": advice,
     }))
-}
-
-fn listed(names: &[&str]) -> String {
-    match names.is_empty() {
-        true => "none".to_owned(),
-        false => names.join(", "),
-    }
 }
 
 fn gibibytes(bytes: usize) -> f64 {

@@ -4,6 +4,7 @@ mod align;
 mod augment;
 mod calibrate;
 mod compare;
+mod completions;
 mod config;
 mod controls;
 mod curves;
@@ -12,10 +13,12 @@ mod demo;
 mod doctor;
 mod downscale;
 mod export;
+mod export_dataset;
 mod folds;
 mod forward;
 mod info;
 mod limit;
+mod man;
 mod merge;
 mod models;
 mod predict;
@@ -45,7 +48,7 @@ const RANK: &str = "{rank}";
 /// Does what the command line asks for and gives its figures.
 pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value> {
     let device = cli.device.replace(RANK, &ranks.local().to_string());
-    let version = env!("INKLING_VERSION");
+    let version = crate::VERSION;
     let context = Context::new(console, &Allocated, ranks, device.parse()?, version);
     let context = context.replacing(cli.force);
     match &cli.command {
@@ -75,8 +78,11 @@ pub fn run(cli: &Cli, console: &Console, ranks: &Ranks) -> anyhow::Result<Value>
         Command::Forward(flags) => forward::run(flags, &context),
         Command::Report(flags) => report::run(flags, &context),
         Command::Export(flags) => export::run(flags, &context),
+        Command::ExportDataset(flags) => export_dataset::run(flags, &context),
         Command::Models(flags) => models::run(flags, &context),
         Command::Info(flags) => info::run(flags, &context),
+        Command::Completions(flags) => completions::run(flags, &context),
+        Command::Man(flags) => man::run(flags, &context),
         Command::Doctor => doctor::run(&context),
     }
 }

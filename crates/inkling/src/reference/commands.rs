@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use super::{cell, check};
-use crate::cli::Cli;
+use inkling::cli::Cli;
 
 #[test]
 fn every_command_is_in_the_reference() {
@@ -138,11 +138,14 @@ fn choices(arg: &Arg) -> String {
                 .get_help()
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            format!(
-                "`{}`: {}",
-                value.get_name(),
-                cell(help.trim_end_matches('.'))
-            )
+            match help.is_empty() {
+                true => format!("`{}`", value.get_name()),
+                false => format!(
+                    "`{}`: {}",
+                    value.get_name(),
+                    cell(help.trim_end_matches('.'))
+                ),
+            }
         })
         .collect();
     match known.is_empty() {

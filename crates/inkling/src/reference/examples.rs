@@ -6,7 +6,7 @@ use clap::Parser;
 use pulldown_cmark::{Event, Tag, TagEnd};
 
 use super::repository;
-use crate::cli::Cli;
+use inkling::cli::Cli;
 
 #[test]
 fn every_documented_call_is_understood() {

@@ -2,6 +2,7 @@
 
 mod approaches;
 mod bad_input;
+mod datasets;
 mod demo;
 mod doctor;
 mod events;
@@ -27,6 +28,7 @@ mod safe_files;
 #[expect(dead_code)]
 #[path = "../../../fragment/tests/remote/server.rs"]
 mod server;
+mod shells;
 mod test_fragment;
 mod training;
 mod trust;
