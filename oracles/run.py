@@ -54,6 +54,7 @@ BENCHES = [
     Job("bench_predict", "a prediction beside PyTorch's", quick=["--size", "256x256"]),
     Job("bench_align", "fits and warps beside scipy's", quick=["--size", "768", "--large", "0"]),
     Job("bench_augment", "training transforms beside albumentations'", ["--rounds", "1"]),
+    Job("bench_python", "the Python package beside the command line, scipy and albumentations", ["--rounds", "1"]),
     Job("bench_reading", "layouts beside tifffile and zarr-python", ["{binary}", "{work}/layouts"], ["--layers", "8", "--side", "512", "--rounds", "1"]),
     Job("transforms_benefit", "scores with and without the training transforms", ["{binary}", "--folder", "{work}/benefit"], ["--seeds", "0", "--epochs", "1"]),
 ]

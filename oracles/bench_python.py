@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Times the Python package beside the command line, scipy and albumentations, in one run.
+
+    oracles/bench_python.py [--size 1024] [--rounds 5]
+
+Needs the wheel installed (`pip install ./crates/python`), and PyTorch for the loader.
+- `align` and `warp` of arrays in memory from Python, beside the command line's own figures for the same work
+  (fitting and summing; warping), and scipy's warp;
+- `Augment` in a PyTorch loader of two workers beside albumentations in the same loader;
+- how long the import takes.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+try:
+    import inkling
+except ImportError:
+    print("skipped: the package is not installed here (pip install ./crates/python)")
+    sys.exit()
+
+from bench_augment import CROP, DEPTH, SIDE, pipeline, sheet
+from program import figures
+
+
+def least(work, rounds):
+    """Seconds of the fastest of `rounds` calls."""
+    best = float("inf")
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def alignment(size, rounds):
+    from bench_align import scipy_warp
+
+    program = Path(sys.executable).parent / "inkling"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inkling.write_phantom(folder / "1", size=(size, size), seed=3)
+        fragment = inkling.open(folder / "1")
+        volume, mask = np.asarray(fragment), fragment.mask
+        fits, warps, python, warped = [], [], [], []
+        for _ in range(rounds):
+            found = figures(program, "align", folder / "1", "--out", folder / "maps", "--force")["1"]["seconds"]
+            fits.append(found["summing"] + found["fitting"])
+            python.append(least(lambda: inkling.align(volume, mask), 1))
+            found = figures(program, "warp", folder / "1", "--maps", folder / "maps", "--z", "17..48", "--out",
+                            folder / "warped", "--force")
+            warps.append(found["seconds"]["warping"])
+            fitted = inkling.align(volume, mask)
+            warped.append(least(lambda: inkling.warp(volume, fitted.z_shift, fitted.z_scale, z=(17, 48)), 1))
+        print(f"align of {volume.shape}: Python {min(python):.3f} s, command line without reading {min(fits):.3f} s, "
+              f"ratio {min(python) / min(fits):.2f}")
+        _, theirs = scipy_warp(volume, (fitted.z_shift, fitted.z_scale), 17, 31, folder)
+        print(f"warp of 31 layers: Python {min(warped):.3f} s, command line without files {min(warps):.3f} s, ratio "
+              f"{min(warped) / min(warps):.2f}; scipy {theirs:.2f} s, {theirs / min(warped):.0f} times as long")
+
+
+class Theirs:
+    """albumentations' samples of the same sheet, as a dataset."""
+
+    def __init__(self, length):
+        self.length = length
+        self.voxels, self.mask, self.labels = sheet()
+        self.transform = pipeline()
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        import cv2
+
+        cv2.setNumThreads(1)
+        y, x = np.random.default_rng(index).integers(0, 900 - CROP, 2)
+        cut = np.s_[y:y + CROP, x:x + CROP]
+        out = self.transform(image=np.ascontiguousarray(self.voxels[cut][..., 3:21]),
+                             masks=[self.mask[cut], self.labels[cut]])
+        return np.ascontiguousarray(np.moveaxis(out["image"], 2, 0), dtype=np.float32), np.stack(out["masks"])
+
+
+def loaders(rounds):
+    from torch.utils.data import DataLoader
+
+    from inkling.torch import SampleDataset
+
+    length = 96
+    voxels, mask, labels = sheet()
+    ours = inkling.Sheet(np.moveaxis(voxels, 2, 0), mask, labels)
+    augment = inkling.Augment(image_size=SIDE, depth=DEPTH, scale=[CROP / SIDE, CROP / SIDE])
+    loaders = {
+        "ours": DataLoader(SampleDataset([ours], augment, length), batch_size=4, num_workers=2,
+                           persistent_workers=True),
+        "albumentations": DataLoader(Theirs(length), batch_size=4, num_workers=2, persistent_workers=True),
+    }
+    seconds = {name: [] for name in loaders}
+    for _ in range(rounds + 1):
+        for name, loader in loaders.items():
+            seconds[name].append(least(lambda loader=loader: [batch for batch in loader], 1))
+    # The first round starts the workers.
+    one, other = (1e3 * min(found[1:]) / length for found in seconds.values())
+    print(f"a sample from a loader of two workers: ours {one:.2f} ms, albumentations {other:.1f} ms, "
+          f"{other / one:.1f} times as long")
+
+
+def imports():
+    script = "import time; t = time.perf_counter(); import inkling; print(time.perf_counter() - t)"
+    seconds = [float(subprocess.check_output([sys.executable, "-c", script])) for _ in range(9)]
+    print(f"import inkling: {1e3 * min(seconds):.0f} ms, median {1e3 * sorted(seconds)[4]:.0f} ms")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    flags = parser.parse_args()
+    print(json.dumps({"build": inkling.build, "threads": os.cpu_count()}))
+    imports()
+    alignment(flags.size, flags.rounds)
+    loaders(flags.rounds)
+
+
+if __name__ == "__main__":
+    main()
