@@ -240,10 +240,10 @@ fn read_through<'a>(
 ) -> anyhow::Result<Box<dyn Volume + 'a>> {
     let (volume, maps) = match (view, maps) {
         (VolumeView::Fragment(fragment), GivenMaps::None) => {
-            return Ok(model_volume(&fragment, None, ensemble, rules)?);
+            return model_volume(&fragment, None, ensemble, rules);
         }
         (VolumeView::Fragment(fragment), GivenMaps::Folder(folder)) => {
-            return Ok(model_volume(&fragment, Some(&folder), ensemble, rules)?);
+            return model_volume(&fragment, Some(&folder), ensemble, rules);
         }
         (VolumeView::Array(_), GivenMaps::Folder(folder)) => {
             return Err(Usage(format!(
