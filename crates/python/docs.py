@@ -88,13 +88,13 @@ def members(name: str, thing: type) -> str:
     attributes = [
         f"| `{member}` | {sentence(value.__doc__)} |\n"
         for member, value in vars(thing).items()
-        if inspect.isgetsetdescriptor(value)
+        if inspect.isgetsetdescriptor(value) or inspect.ismemberdescriptor(value)
     ]
     if attributes:
         text.append("| attribute | |\n| --- | --- |\n" + "".join(attributes))
     for member, value in vars(thing).items():
         function = getattr(thing, member)
-        if inspect.isgetsetdescriptor(value) or member.startswith("_"):
+        if not callable(function) or member.startswith("_"):
             continue
         title = f"{name}.{member}"
         text.append(f"#### {title}\n\n```python\n{signature(title, function)}\n```\n\n{body(function.__doc__)}")

@@ -24,9 +24,8 @@ use crate::work;
 ///
 /// Examples:
 ///     >>> import inkling, numpy
-///     >>> inkling.tile_places(numpy.ones((8, 12), bool), 8)
-///     array([[0, 0],
-///            [0, 4]])
+///     >>> inkling.tile_places(numpy.ones((8, 12), bool), 8).tolist()
+///     [[0, 0], [0, 4]]
 #[pyfunction]
 #[pyo3(signature = (mask, side, step=None))]
 pub fn tile_places<'py>(

@@ -134,7 +134,7 @@ impl Fragment {
         Ok((depth, height, width))
     }
 
-    /// 3.
+    /// The number of axes: 3.
     #[getter]
     fn ndim(&self) -> usize {
         3

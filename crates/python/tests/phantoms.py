@@ -36,9 +36,13 @@ samples_per_epoch = 4
 """
 
 
-@functools.cache
 def phantom(name: str = "1") -> str:
     """The path of a phantom of 30 layers of 150 × 131 px."""
+    return written_phantom(name)
+
+
+@functools.cache
+def written_phantom(name: str) -> str:
     path = os.path.join(FOLDER, name)
     inkling.write_phantom(path, size=(150, 131), depth=30, seed=int(name), letter_height=40)
     return path
