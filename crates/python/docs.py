@@ -87,12 +87,12 @@ def members(name: str, thing: type) -> str:
     text = []
     attributes = [
         f"| `{member}` | {sentence(value.__doc__)} |\n"
-        for member, value in vars(thing).items()
+        for member, value in sorted(vars(thing).items())
         if inspect.isgetsetdescriptor(value) or inspect.ismemberdescriptor(value)
     ]
     if attributes:
         text.append("| attribute | |\n| --- | --- |\n" + "".join(attributes))
-    for member, value in vars(thing).items():
+    for member, value in sorted(vars(thing).items()):
         function = getattr(thing, member)
         if not callable(function) or member.startswith("_"):
             continue
