@@ -252,7 +252,7 @@ pub(crate) fn check_replaceable(target: &Path, kind: ResultKind) -> Result<(), E
     Ok(())
 }
 
-/// The first file below `path` that neither layers nor Zarr consist of.
+/// The first file below `path` that neither layers, nor Zarr, nor depth maps consist of.
 fn foreign_within(path: &Path, shown: &str) -> Result<Option<String>, Error> {
     if path.is_symlink() || !path.is_dir() {
         return Ok(None);
@@ -272,14 +272,18 @@ fn foreign_within(path: &Path, shown: &str) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-/// Whether a file or folder of this name is a layer, a chunk, or metadata of Zarr.
+/// Whether a file or folder of this name is a layer, a chunk, metadata of Zarr, or a depth map, as the true ones
+/// of a phantom.
 fn is_part_of_volume(name: &str) -> bool {
     let chunk = |text: &str| {
         text.split('.')
             .all(|part| part.bytes().all(|b| b.is_ascii_digit()))
     };
     let metadata = [".zarray", ".zattrs", ".zgroup", "zarr.json", "c", MARK];
-    metadata.contains(&name) || chunk(name.strip_suffix(".tif").unwrap_or(name))
+    let maps = ["z_shift.npy", "z_scale.npy"];
+    metadata.contains(&name)
+        || maps.contains(&name)
+        || chunk(name.strip_suffix(".tif").unwrap_or(name))
 }
 
 /// Writes the mark of a `folder` of which everything is Inkling's.

@@ -363,3 +363,18 @@ fn abandoned_temporary_files_go_and_others_stay() {
         assert!(out.join(name).exists(), "{name}");
     }
 }
+
+/// A phantom is Inkling's own, its true depth maps included; a note beside these is not.
+#[test]
+fn a_phantom_is_made_again_and_nothing_beside_it_is_lost() {
+    let scrap = TestFragment::new();
+    let out = scrap.path("phantoms");
+    let words = ["synth", word(&out), "--fragments", "1", "--size", "64x64"];
+    figures(&words);
+    figures(&[&words[..], &["--force"]].concat());
+    std::fs::write(out.join("1/truth/notes.txt"), "precious").unwrap();
+    let output = inkling(&[&words[..], &["--force"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("truth/notes.txt"), "{said}");
+}
