@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model_reference import make
-from program import call, figures, median_seconds, recipe
+from program import call, figures, median_seconds, own_peak, recipe
 
 ATTO, SWIN = "convnextv2_atto", "swinv2_tiny_window8_256"
 OWN = dict(image=128, depth=18, decoder=[64, 32, 16])
@@ -75,11 +75,6 @@ def their_step(network, case):
     return step
 
 
-def held():
-    status = pathlib.Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
-
-
 def peak(folder, name, kind, threads):
     """Bytes that a process of PyTorch's holds at most."""
     command = [sys.executable, __file__, "-", name, "--peak-of", kind, "--peak-in", str(folder), "--threads", str(threads)]
@@ -97,7 +92,7 @@ def print_peak(folder, name, kind):
     else:
         step = their_step(network.train(), case)
         step(), step()
-    print(held())
+    print(own_peak())
 
 
 def forward(binary, folder, name, case, flags):

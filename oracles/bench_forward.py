@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from check_networks import randomise
 from model_reference import Network
-from program import forward, median_seconds, write_patch
+from program import forward, median_seconds, own_peak, write_patch
 
 CASES = [
     "maxvit_rmlp_base_rw_384:384",
@@ -73,8 +73,7 @@ def print_peak(folder, case):
     with torch.inference_mode():
         for _ in range(3):
             network(volume)
-    status = pathlib.Path("/proc/self/status").read_text()
-    print(1024 * int(status.split("VmHWM:")[1].split()[0]))
+    print(own_peak())
 
 
 def bench(binary, encoder, size, threads, rounds):

@@ -41,6 +41,12 @@ def measured(binary, *words):
         return json.loads(out.read()), seconds, usage.ru_maxrss / 1024
 
 
+def own_peak():
+    """Bytes that this process has held at most."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
 def recipe(**tables):
     """Settings as TOML: recipe(model=dict(depth=6))."""
     return "".join(

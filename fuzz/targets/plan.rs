@@ -21,8 +21,8 @@ fn merge(folder: &Path) {
     if store.plan().size.iter().product::<usize>() > 1 << 20 {
         return;
     }
-    if let Ok(mask) = store.mask() {
-        let _ = store.blend(&mask, &mut |_| Ok(()));
+    if let Ok(sheet) = store.sheet() {
+        let _ = store.blend(&sheet, &mut |_| Ok(()));
     }
 }
 

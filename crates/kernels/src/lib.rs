@@ -56,10 +56,10 @@ pub use activation::Activation;
 pub use batch_norm::BatchNormStats;
 pub use compute::ops::ComputeOps;
 pub use compute::tensors::{
-    activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, layer_norm, linear,
-    plain_attention,
+    activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, conv2d_before_norm,
+    layer_norm, linear, plain_attention,
 };
-pub use dispatch::{has_kernels, is_final};
+pub use dispatch::has_kernels;
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{

@@ -1,5 +1,6 @@
 //! How two maps of the same pixels agree.
 
+use inkling_predict::{AgreementCounts, Threshold};
 use serde::Serialize;
 
 /// How two maps' grey levels agree, pixel by pixel.
@@ -27,6 +28,7 @@ impl MapAgreement {
     pub fn of(first: &[u8], second: &[u8]) -> Self {
         assert_eq!(first.len(), second.len(), "one sheet");
         let pairs = || first.iter().zip(second);
+        let levels = AgreementCounts::of_levels(pairs().map(|(&a, &b)| [a, b]), Threshold::HALF);
         let (a, b) = (from_level(first), from_level(second));
         let counts = pairs().fold([0_usize; 2], |[both, either], (&x, &y)| {
             let (x, y) = (x >= a, y >= b);
@@ -34,7 +36,7 @@ impl MapAgreement {
         });
         Self {
             pixels: first.len(),
-            correlation: correlation(first, second),
+            correlation: levels.correlation(),
             largest_difference: pairs().map(|(x, y)| x.abs_diff(*y)).max().unwrap_or(0),
             overlap_of_brightest: match counts[1] {
                 0 => 1.0,
@@ -59,20 +61,6 @@ fn from_level(levels: &[u8]) -> u8 {
         }
     }
     0
-}
-
-fn correlation(first: &[u8], second: &[u8]) -> Option<f64> {
-    let count = first.len() as f64;
-    let mut sums = [0_u64; 5];
-    for (&a, &b) in first.iter().zip(second) {
-        let (a, b) = (u64::from(a), u64::from(b));
-        for (sum, term) in sums.iter_mut().zip([a, b, a * a, b * b, a * b]) {
-            *sum += term;
-        }
-    }
-    let [a, b, aa, bb, ab] = sums.map(|sum| sum as f64);
-    let variances = (count * aa - a * a) * (count * bb - b * b);
-    (variances > 0.0).then(|| (count * ab - a * b) / variances.sqrt())
 }
 
 #[cfg(test)]

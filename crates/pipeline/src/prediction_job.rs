@@ -52,6 +52,25 @@ pub struct PredictionOptions {
     pub pixel_size: Option<f64>,
 }
 
+impl PredictionOptions {
+    /// A prediction of which nothing is written: one that is read through `maps`, of all pixels or those of
+    /// a region, tile by tile.
+    pub fn unwritten(maps: Maps, region: Option<ImageRegion>) -> Self {
+        Self {
+            out: PathBuf::new(),
+            maps,
+            region,
+            batch: Batch::Tiles(1),
+            memory: 2 << 30,
+            resume: false,
+            uncertainty: false,
+            per_model: false,
+            images: ImageFiles::default(),
+            pixel_size: None,
+        }
+    }
+}
+
 /// The prediction of one fragment.
 pub struct PredictionJob<'a> {
     fragment: Fragment,

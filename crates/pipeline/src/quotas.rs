@@ -2,13 +2,14 @@
 
 use crate::{Recipe, Usage};
 
-/// The shares of the samples of the training fragments `names`, of so much `papyrus` each; none without
-/// quotas. A scroll's share is divided among its fragments by their papyrus.
+/// The shares of the samples of the training fragments `names`, which are among `all` of the recipe, of so
+/// much `papyrus` each; none without quotas. A scroll's share is divided among its fragments by their papyrus.
 ///
 /// # Errors
 /// [`Usage`] for a fragment without a share, with two, or a name that is neither a fragment's nor a scroll's.
 pub fn quota_shares(
     recipe: &Recipe,
+    all: &[&str],
     names: &[&str],
     papyrus: &[usize],
 ) -> Result<Option<Vec<f64>>, Usage> {
@@ -25,7 +26,7 @@ pub fn quota_shares(
         };
         let meant: Vec<usize> = (0..names.len()).filter(|&at| is_meant(names[at])).collect();
         // A fold may hold a scroll out as a whole.
-        if meant.is_empty() && scroll.is_none() && !is_known(recipe, quota) {
+        if meant.is_empty() && scroll.is_none() && !all.contains(&quota.as_str()) {
             return Err(Usage(format!(
                 "train.quotas: found {quota}; expected names of data.fragments or of [data.scrolls]. hint: \
                  correct the name"
@@ -43,7 +44,7 @@ pub fn quota_shares(
             }
         }
     }
-    let all = shares.iter().zip(names).map(|(share, name)| {
+    let each = shares.iter().zip(names).map(|(share, name)| {
         share.ok_or_else(|| {
             Usage(format!(
                 "train.quotas: found no share for {name}; expected one for each fragment that is trained on, or \
@@ -51,20 +52,7 @@ pub fn quota_shares(
             ))
         })
     });
-    all.collect::<Result<_, _>>().map(Some)
-}
-
-/// Whether the recipe has a fragment of this name, though this fold does not learn from it.
-fn is_known(recipe: &Recipe, name: &str) -> bool {
-    let fragments = recipe.data.fragments.iter();
-    let mut names = fragments.map(|path| match inkling_fragment::split_name(path) {
-        (Some(name), _) => name.to_owned(),
-        (None, path) => path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-    });
-    names.any(|known| known == name)
+    each.collect::<Result<_, _>>().map(Some)
 }
 
 #[cfg(test)]
@@ -73,7 +61,6 @@ mod tests {
 
     fn recipe(quotas: &[(&str, f64)]) -> Recipe {
         let mut recipe = Recipe::default();
-        recipe.data.fragments = ["a", "data/b", "c=data/3", "d"].map(Into::into).into();
         let scroll = vec!["b".to_owned(), "c".to_owned()];
         recipe.data.scrolls.insert("1667".to_owned(), scroll);
         let quotas = quotas.iter().map(|&(name, share)| (name.to_owned(), share));
@@ -83,8 +70,9 @@ mod tests {
 
     #[test]
     fn a_scrolls_share_goes_by_papyrus() {
-        let names = ["a", "b", "c"];
-        let shares = |quotas: &[(&str, f64)]| quota_shares(&recipe(quotas), &names, &[50, 30, 10]);
+        let all = ["a", "b", "c", "d"];
+        let shares =
+            |quotas: &[(&str, f64)]| quota_shares(&recipe(quotas), &all, &all[..3], &[50, 30, 10]);
         assert_eq!(shares(&[]).unwrap(), None);
         let found = shares(&[("1667", 0.8), ("a", 0.2)]).unwrap().unwrap();
         for (found, expected) in found.iter().zip([0.2, 0.6, 0.2]) {

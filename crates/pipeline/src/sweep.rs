@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::{Rgb, RgbImage};
 use inkling_fragment::{Fragment, ReadOptions, Shrink};
 use inkling_predict::{
-    BlockCounts, InferenceRules, Labelled, Metrics, PredictSettings, Threshold, Tta,
+    BlockCounts, InferenceRules, LARGEST_STD, Labelled, Metrics, PredictSettings, Threshold, Tta,
 };
 use inkling_report::{Gallery, GalleryPicture, GallerySection};
 use ndarray::{Array2, s};
@@ -14,9 +14,9 @@ use serde::Serialize;
 use crate::cost_estimate::Batch;
 use crate::ensemble::Ensemble;
 use crate::map_agreement::MapAgreement;
+use crate::pooled_layers::pooled_depth;
 use crate::{
-    Context, ImageFiles, ImageRegion, Maps, PredictionJob, PredictionOptions, Usage,
-    production_rules,
+    Context, ImageRegion, Maps, PredictionJob, PredictionOptions, Usage, production_rules,
 };
 
 /// What is swept over.
@@ -82,6 +82,16 @@ pub struct SweptReading {
 /// # Errors
 /// [`Usage`] for offsets that lead beyond the segment's layers; those of reading and of the networks.
 pub fn sweep(settings: &SweepSettings, context: &Context) -> anyhow::Result<Vec<SweptReading>> {
+    // Opened once, since what is found of a fragment (where its papyrus is) is kept with it.
+    let open = |&reversed: &bool| {
+        let options = ReadOptions {
+            flip: reversed,
+            ..settings.reading
+        };
+        Ok((reversed, Fragment::open_named(&settings.fragment, options)?))
+    };
+    let fragments = settings.orders.iter().map(open);
+    let fragments = fragments.collect::<anyhow::Result<Vec<_>>>()?;
     let mut readings: Vec<SweptReading> = Vec::new();
     for (number, model) in settings.models.iter().enumerate() {
         let mut ensemble = Ensemble::load(
@@ -92,26 +102,21 @@ pub fn sweep(settings: &SweepSettings, context: &Context) -> anyhow::Result<Vec<
         )?;
         settings.maps.warn_of_unaligned(&ensemble);
         let own = ensemble.input().layers;
-        for &reversed in &settings.orders {
-            let options = ReadOptions {
-                flip: reversed,
-                ..settings.reading
-            };
+        for (reversed, fragment) in &fragments {
             for &offset in &settings.offsets {
-                let fragment = Fragment::open_named(&settings.fragment, options)?;
                 ensemble.set_layers(own);
                 ensemble.centre_layers(fragment.depth());
-                let layers = moved(&ensemble, offset, &fragment)?;
+                let layers = moved(&ensemble, offset, fragment)?;
                 ensemble.set_layers(layers);
                 let reading = Reading {
                     model,
                     number,
                     offset,
-                    reversed,
+                    reversed: *reversed,
                     settings,
                 };
                 let first = readings.first().map(|first| &first.map);
-                let found = reading.make(fragment, &ensemble, first, context)?;
+                let found = reading.make(fragment.clone(), &ensemble, first, context)?;
                 context.say(found.sentence());
                 readings.push(found);
             }
@@ -121,10 +126,7 @@ pub fn sweep(settings: &SweepSettings, context: &Context) -> anyhow::Result<Vec<
 }
 
 fn moved(ensemble: &Ensemble, offset: i64, fragment: &Fragment) -> Result<[usize; 2], Usage> {
-    let depth = match ensemble.input().z_pool {
-        Some(count) => fragment.depth() / count,
-        None => fragment.depth(),
-    };
+    let depth = pooled_depth(fragment.depth(), ensemble.input().z_pool.unwrap_or(1));
     let [first, end] = ensemble.input().layers;
     let at = |layer: usize| usize::try_from(layer as i64 + offset).ok();
     // What is padded in front and behind has no other place.
@@ -168,7 +170,10 @@ impl Reading<'_> {
         let labels = fragment.ink_labels()?;
         let whole = ImageRegion::whole(fragment.size());
         let region = self.settings.region.clone().unwrap_or(whole);
-        let options = self.options();
+        let options = PredictionOptions {
+            batch: Batch::Tiles(rayon::current_num_threads()),
+            ..PredictionOptions::unwritten(self.settings.maps.clone(), self.settings.region.clone())
+        };
         let job = PredictionJob::prepare(fragment, predict, &options, ensemble, context)?;
         let map = job
             .predict_region(&region)?
@@ -201,22 +206,6 @@ impl Reading<'_> {
             auc: metrics.and_then(|metrics| metrics.auc),
             map,
         })
-    }
-
-    fn options(&self) -> PredictionOptions {
-        PredictionOptions {
-            // Nothing of the job's own is written.
-            out: PathBuf::new(),
-            maps: self.settings.maps.clone(),
-            region: self.settings.region.clone(),
-            batch: Batch::Tiles(rayon::current_num_threads()),
-            memory: 2 << 30,
-            resume: false,
-            uncertainty: false,
-            per_model: false,
-            images: ImageFiles::default(),
-            pixel_size: None,
-        }
     }
 
     fn metrics(
@@ -315,15 +304,13 @@ pub fn consistency(readings: &[SweptReading]) -> Vec<Consistency> {
                 model: first.model.clone(),
                 reversed: first.reversed,
                 file: format!("model-{}_{}.std.png", first.number + 1, first.order()),
-                mean: levels.iter().sum::<f64>() / levels.len().max(1) as f64 / 255.0 * LARGEST_STD,
+                mean: levels.iter().sum::<f64>() / levels.len().max(1) as f64 / 255.0
+                    * f64::from(LARGEST_STD),
                 map,
             }
         })
         .collect()
 }
-
-/// The standard deviation of values from 0 to 1 is 0.5 at most; that is white.
-const LARGEST_STD: f64 = 0.5;
 
 fn spread(group: &[SweptReading]) -> Array2<u8> {
     let count = group.len() as f64;
@@ -335,7 +322,7 @@ fn spread(group: &[SweptReading]) -> Array2<u8> {
             levels.fold((0.0, 0.0), |(sum, squares), p| (sum + p, squares + p * p));
         let mean: f64 = sum / count;
         let std = (squares / count - mean * mean).max(0.0).sqrt();
-        (std / LARGEST_STD * 255.0).round() as u8
+        (std / f64::from(LARGEST_STD) * 255.0).round() as u8
     })
 }
 

@@ -170,14 +170,16 @@ impl FoldTraining<'_> {
         training: Vec<TrainingFragment>,
         transform: TrainTransform,
     ) -> anyhow::Result<TrainingSet> {
-        let learnt = self.fragments.iter().enumerate();
-        let learnt = learnt.filter(|(index, _)| self.fold.learns_from(*index));
-        let names: Vec<&str> = learnt.map(|(_, fragment)| fragment.id()).collect();
+        let all: Vec<&str> = self.fragments.iter().map(Fragment::id).collect();
+        let learnt = (0..all.len()).filter(|&index| self.fold.learns_from(index));
+        let names: Vec<&str> = learnt.map(|index| all[index]).collect();
         let set = TrainingSet::new(training, transform, self.recipe.train.seed)?;
-        Ok(match quota_shares(self.recipe, &names, set.papyrus())? {
-            Some(shares) => set.with_shares(shares),
-            None => set,
-        })
+        Ok(
+            match quota_shares(self.recipe, &all, &names, set.papyrus())? {
+                Some(shares) => set.with_shares(shares),
+                None => set,
+            },
+        )
     }
 
     /// Refuses several ranks on a device that trains on one only.

@@ -12,11 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cost_estimate::Batch;
 use crate::ensemble::Ensemble;
 use crate::map_agreement::MapAgreement;
 use crate::record::read_record;
-use crate::{Context, ImageFiles, ImageRegion, Maps, PredictionJob, PredictionOptions};
+use crate::{Context, ImageRegion, Maps, PredictionJob, PredictionOptions};
 
 /// What a map is verified with, where the records beside it are not to be followed.
 #[derive(Clone, Debug, Default)]
@@ -221,18 +220,11 @@ fn predict_settings(plan: &PredictionSpec) -> PredictSettings {
 
 fn options(told: &Provenance, sources: &Sources) -> anyhow::Result<PredictionOptions> {
     let region = told.region.as_ref().and_then(Value::as_str);
+    let maps = sources.maps.clone().map_or(Maps::None, Maps::Folder);
     Ok(PredictionOptions {
-        // Nothing is written.
-        out: PathBuf::new(),
-        maps: sources.maps.clone().map_or(Maps::None, Maps::Folder),
-        region: region.map(str::parse).transpose()?,
-        batch: Batch::Tiles(1),
-        memory: 2 << 30,
-        resume: false,
         uncertainty: told.plan.channels.square,
         per_model: told.plan.channels.members,
-        images: ImageFiles::default(),
-        pixel_size: None,
+        ..PredictionOptions::unwritten(maps, region.map(str::parse).transpose()?)
     })
 }
 

@@ -52,6 +52,15 @@ impl AgreementCounts {
         Ok(blocks.filter(|block| block.pixels() > 0).collect())
     }
 
+    /// The counts of pairs of levels.
+    pub fn of_levels(pairs: impl IntoIterator<Item = [u8; 2]>, threshold: Threshold) -> Self {
+        let mut counts = Self::default();
+        pairs
+            .into_iter()
+            .for_each(|pair| counts.count(pair, threshold));
+        counts
+    }
+
     fn count(&mut self, [a, b]: [u8; 2], threshold: Threshold) {
         let called = |level: u8| usize::from(level >= threshold.level());
         self.called[2 * called(a) + called(b)] += 1;
@@ -104,7 +113,8 @@ impl AgreementCounts {
         ]
     }
 
-    fn correlation(&self) -> Option<f64> {
+    /// Pearson's correlation of the probabilities, −1 to 1; none where a map has one level only.
+    pub fn correlation(&self) -> Option<f64> {
         let count = self.pixels() as f64;
         let [a, b, aa, bb, ab, _] = self.sums.map(|sum| sum as f64);
         let variances = (count * aa - a * a) * (count * bb - b * b);

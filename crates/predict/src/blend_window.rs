@@ -55,19 +55,18 @@ fn hann(side: usize) -> Vec<f64> {
         return vec![1.0];
     }
     let step = std::f64::consts::TAU / (side - 1) as f64;
-    let line: Vec<f64> = (0..side)
-        .map(|i| 0.5 - 0.5 * (step * i as f64).cos())
-        .collect();
-    let highest = line.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    line.into_iter().map(|weight| weight / highest).collect()
+    highest_one(side, |i| 0.5 - 0.5 * (step * i).cos())
 }
 
 fn gaussian(side: usize) -> Vec<f64> {
     let deviation = side as f64 / 8.0;
     let middle = (side as f64 - 1.0) / 2.0;
-    let line: Vec<f64> = (0..side)
-        .map(|i| (-0.5 * ((i as f64 - middle) / deviation).powi(2)).exp())
-        .collect();
+    highest_one(side, |i| (-0.5 * ((i - middle) / deviation).powi(2)).exp())
+}
+
+/// The weights of `side` pixels, brought to a highest of 1.
+fn highest_one(side: usize, weight: impl Fn(f64) -> f64) -> Vec<f64> {
+    let line: Vec<f64> = (0..side).map(|i| weight(i as f64)).collect();
     let highest = line.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     line.into_iter().map(|weight| weight / highest).collect()
 }

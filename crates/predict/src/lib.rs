@@ -74,7 +74,7 @@ pub use member::Member;
 pub use metrics::Metrics;
 pub use plan::{ModelSpec, PredictionSpec, Shard};
 pub use prediction::{Prediction, to_image};
-pub use prediction_images::{ImageOptions, PredictionImages, WrittenImages};
+pub use prediction_images::{ImageOptions, LARGEST_STD, PredictionImages, WrittenImages};
 pub use predictor::{Predictor, TileSink, Timings};
 pub use score::{Labelled, RegionScore, Score, score, score_all, score_regions};
 pub use settings::{AverageSpace, PredictSettings};

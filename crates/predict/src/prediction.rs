@@ -32,60 +32,27 @@ impl Predictor<'_> {
         [rows, columns]: [Range<usize>; 2],
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Array2<f32>, Error> {
-        self.settings.check()?;
-        let (side, step) = (self.image_size, self.settings.step_of(self.image_size));
         let [height, width] = sheet.size();
         assert!(
             rows.end <= height && columns.end <= width,
             "within the sheet"
         );
-        let rules = self.settings.rules;
-        let meets =
-            |start: usize, range: &Range<usize>| start < range.end && start + side > range.start;
-        let mut places = sheet.tiles(rules, side, step);
-        places.retain(|&(y, x)| meets(y, &rows) && meets(x, &columns));
-        let mut window = Array2::zeros((rows.len(), columns.len()));
+        let part = [rows.clone(), columns.clone()];
+        let places = self.places(sheet, &part)?;
         // The part of the sheet that these tiles lie on.
-        let top = places.iter().map(|place| place.0).min().unwrap_or(0);
-        let left = places.iter().map(|place| place.1).min().unwrap_or(0);
-        let end = |starts: &mut dyn Iterator<Item = usize>, size: usize| {
-            starts
-                .map(|start| (start + side).min(size))
-                .max()
-                .unwrap_or(0)
+        let span = |own: &Range<usize>, starts: &mut dyn Iterator<Item = usize>, size: usize| {
+            starts.fold(own.clone(), |span, start| {
+                span.start.min(start)..span.end.max((start + self.image_size).min(size))
+            })
         };
-        let bottom = end(&mut places.iter().map(|place| place.0), height);
-        let right = end(&mut places.iter().map(|place| place.1), width);
-        if places.is_empty() {
-            return Ok(window);
-        }
-        let shown = sheet.shown().slice(s![top..bottom, left..right]).to_owned();
-        let weights = rules.weights(self.settings.blend, side, step);
-        let channels = self.channels.count(self.members.len());
-        let mut blend = Blend::new(&shown, rules, weights, channels);
-        let mut part = Array2::zeros(shown.dim());
-        let mut keep = |done: Rows| -> Result<(), Error> {
-            let values = done.values.slice(s![0, .., ..]);
-            let range = done.first..done.first + values.nrows();
-            part.slice_mut(s![range, ..]).assign(&values);
-            Ok(())
-        };
-        let total = places.len() as u64;
-        self.infer(volume, &places, &mut |index, images| {
-            let (y, x) = places[index];
-            blend.add([y - top, x - left], images, &mut keep)?;
-            progress(index as u64 + 1, total);
-            Ok(())
-        })?;
-        blend.finish(&mut keep)?;
-        for ((y, x), value) in window.indexed_iter_mut() {
-            let place = (rows.start + y, columns.start + x);
-            if place.0 >= top && place.1 >= left {
-                let found = part.get((place.0 - top, place.1 - left));
-                *value = found.copied().unwrap_or(0.0);
-            }
-        }
-        Ok(window)
+        let across = span(&columns, &mut places.iter().map(|place| place.1), width);
+        let down = span(&rows, &mut places.iter().map(|place| place.0), height);
+        let shown = sheet.shown().slice(s![down.clone(), across.clone()]);
+        let origin = [down.start, across.start];
+        let (found, _) = self.blended(volume, &shown.to_owned(), &places, origin, progress)?;
+        let within = |own: Range<usize>, start: usize| own.start - start..own.end - start;
+        let window = s![within(rows, down.start), within(columns, across.start)];
+        Ok(found.slice(window).to_owned())
     }
 
     /// Predicts the pixels of `volume` that `sheet` names, by the rules of the settings and blended in memory;
@@ -99,15 +66,45 @@ impl Predictor<'_> {
         sheet: &Sheet,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Prediction, Error> {
+        let [height, width] = sheet.size();
+        let places = self.places(sheet, &[0..height, 0..width])?;
+        let (probability, timings) =
+            self.blended(volume, sheet.shown(), &places, [0, 0], progress)?;
+        Ok(Prediction {
+            probability,
+            tiles: places.len(),
+            timings,
+        })
+    }
+
+    /// The tiles of `sheet` that show any of a part of it, rows and columns.
+    fn places(
+        &self,
+        sheet: &Sheet,
+        part: &[Range<usize>; 2],
+    ) -> Result<Vec<(usize, usize)>, Error> {
         self.settings.check()?;
         let (side, step) = (self.image_size, self.settings.step_of(self.image_size));
         check_count(sheet.size(), side, step)?;
+        Ok(sheet.tiles_of(part, self.settings.rules, side, step))
+    }
+
+    /// Infers the tiles at `places` (y, x) of the sheet and blends them over `shown` (y, x), the part of it
+    /// whose first pixel is `origin`.
+    fn blended(
+        &self,
+        volume: &dyn Volume,
+        shown: &Array2<bool>,
+        places: &[(usize, usize)],
+        [top, left]: [usize; 2],
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(Array2<f32>, Timings), Error> {
+        let (side, step) = (self.image_size, self.settings.step_of(self.image_size));
         let rules = self.settings.rules;
-        let places = sheet.tiles(rules, side, step);
         let weights = rules.weights(self.settings.blend, side, step);
         let channels = self.channels.count(self.members.len());
-        let mut blend = Blend::new(sheet.shown(), rules, weights, channels);
-        let mut probability = Array2::zeros(sheet.size());
+        let mut blend = Blend::new(shown, rules, weights, channels);
+        let mut probability = Array2::zeros(shown.dim());
         let mut keep = |rows: Rows| -> Result<(), Error> {
             let values = rows.values.slice(s![0, .., ..]);
             let range = rows.first..rows.first + values.nrows();
@@ -115,18 +112,14 @@ impl Predictor<'_> {
             Ok(())
         };
         let total = places.len() as u64;
-        let timings = self.infer(volume, &places, &mut |index, images| {
+        let timings = self.infer(volume, places, &mut |index, images| {
             let (y, x) = places[index];
-            blend.add([y, x], images, &mut keep)?;
+            blend.add([y - top, x - left], images, &mut keep)?;
             progress(index as u64 + 1, total);
             Ok(())
         })?;
         blend.finish(&mut keep)?;
-        Ok(Prediction {
-            probability,
-            tiles: places.len(),
-            timings,
-        })
+        Ok((probability, timings))
     }
 }
 

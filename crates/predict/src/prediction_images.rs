@@ -162,7 +162,7 @@ impl PredictionImages {
             .then(|| standard_deviation(mean, rows.values.slice(s![1, .., ..])));
         if let (Some(image), Some(std)) = (&mut self.std, &std) {
             put(image, &range, std.view(), |value| {
-                to_level(value / LARGEST_SPREAD)
+                to_level(value / LARGEST_STD)
             });
         }
         let first = self.channels.count(0);
@@ -214,7 +214,7 @@ impl PredictionImages {
 }
 
 /// The standard deviation of values from 0 to 1 is 0.5 at most; that is white.
-const LARGEST_SPREAD: f32 = 0.5;
+pub const LARGEST_STD: f32 = 0.5;
 
 /// The standard deviation, from mean and mean square.
 fn standard_deviation(mean: ArrayView2<f32>, square: ArrayView2<f32>) -> Array2<f32> {

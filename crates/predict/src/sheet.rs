@@ -1,5 +1,7 @@
 //! Which pixels of a sheet are predicted.
 
+use std::ops::Range;
+
 use ndarray::{Array2, Zip, s};
 
 use crate::InferenceRules;
@@ -56,12 +58,29 @@ impl Sheet {
     /// show anything, row by row.
     pub fn tiles(&self, rules: InferenceRules, side: usize, step: usize) -> Vec<(usize, usize)> {
         let [height, width] = self.size();
-        let columns = rules.starts(width, side, step);
+        self.tiles_of(&[0..height, 0..width], rules, side, step)
+    }
+
+    /// Those of the [`tiles`](Self::tiles) that reach into some rows and columns.
+    pub fn tiles_of(
+        &self,
+        [rows, columns]: &[Range<usize>; 2],
+        rules: InferenceRules,
+        side: usize,
+        step: usize,
+    ) -> Vec<(usize, usize)> {
+        let [height, width] = self.size();
+        let starts = |size: usize, part: &Range<usize>| {
+            let mut starts = rules.starts(size, side, step);
+            starts.retain(|&start| start < part.end && start + side > part.start);
+            starts
+        };
+        let columns = starts(width, columns);
         let any = |mask: &Array2<bool>, (y, x): (usize, usize)| {
             let tile = s![y..(y + side).min(height), x..(x + side).min(width)];
             mask.slice(tile).iter().any(|&set| set)
         };
-        let rows = rules.starts(height, side, step).into_iter();
+        let rows = starts(height, rows).into_iter();
         rows.flat_map(|y| columns.iter().map(move |&x| (y, x)))
             .filter(|&place| any(&self.papyrus, place))
             .filter(|&place| self.shown.as_ref().is_none_or(|shown| any(shown, place)))

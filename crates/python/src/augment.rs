@@ -8,11 +8,10 @@ use inkling_fragment::Volume;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::arrays::mask_of;
 use crate::buffers::to_numpy;
 use crate::errors::exception;
 use crate::settings::{files, overrides, recipe};
-use crate::sheet::{Sheet, layers_of, supervised};
+use crate::sheet::{Sheet, SheetMasks, layers_of};
 use crate::volume::GivenVolume;
 use crate::work;
 
@@ -172,22 +171,15 @@ impl Augment {
             return Sample::new(py, sample);
         }
         let given = GivenVolume::new(volume)?;
-        let mut mask = given.mask(py, mask)?;
-        let mut labels = given.labels(py, labels)?;
-        let size = given.size();
-        let supervision = supervision
-            .filter(|given| !given.is_none())
-            .map(|supervision| mask_of("supervision", supervision, size))
-            .transpose()?;
-        supervised(&mut mask, labels.as_mut(), supervision.as_ref());
+        let masks = SheetMasks::new(py, &given, mask, labels, supervision)?;
         let view = given.view();
         let z = layers_of(self.layers, view.shape()[0])?;
         let sample = work::short(py, || {
             let source = Source {
                 volume: &view,
-                mask: &mask,
-                labels: labels.as_ref(),
-                supervision: supervision.as_ref(),
+                mask: &masks.mask,
+                labels: masks.labels.as_ref(),
+                supervision: masks.supervision.as_ref(),
                 z,
             };
             self.sample(&source, key)

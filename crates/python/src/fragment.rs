@@ -116,13 +116,19 @@ pub fn open(
             invert: invert_labels,
         },
     };
-    let opened = work::long(py, |_| {
-        Ok(inkling_fragment::Fragment::open_named(&path, options)?)
-    })?;
-    Ok(Fragment {
-        path,
-        inner: Mutex::new(Some(opened)),
-    })
+    Fragment::opened_at(py, path, options)
+}
+
+impl Fragment {
+    fn opened_at(py: Python, path: PathBuf, options: ReadOptions) -> PyResult<Self> {
+        let opened = work::long(py, |_| {
+            Ok(inkling_fragment::Fragment::open_named(&path, options)?)
+        })?;
+        Ok(Self {
+            path,
+            inner: Mutex::new(Some(opened)),
+        })
+    }
 }
 
 #[pymethods]
@@ -278,13 +284,7 @@ impl Fragment {
     fn _reopen(py: Python, path: PathBuf, options: &str) -> PyResult<Self> {
         let options = serde_json::from_str(options)
             .map_err(|error| exception(&anyhow::Error::from(error)))?;
-        let opened = work::long(py, |_| {
-            Ok(inkling_fragment::Fragment::open_named(&path, options)?)
-        })?;
-        Ok(Self {
-            path,
-            inner: Mutex::new(Some(opened)),
-        })
+        Self::opened_at(py, path, options)
     }
 
     fn __repr__(&self) -> String {

@@ -45,16 +45,42 @@ impl Sheet {
     }
 }
 
-/// Masks of a sheet, as training takes them: without supervision there is neither papyrus nor ink.
-pub fn supervised(
-    mask: &mut Array2<bool>,
-    labels: Option<&mut Array2<bool>>,
-    supervision: Option<&Array2<bool>>,
-) {
-    let Some(counts) = supervision else { return };
-    mask.zip_mut_with(counts, |papyrus, &counts| *papyrus &= counts);
-    if let Some(labels) = labels {
-        labels.zip_mut_with(counts, |ink, &counts| *ink &= counts);
+/// Masks of a sheet, (y, x), as training takes them: without supervision there is neither papyrus nor ink.
+pub struct SheetMasks {
+    /// Where there is papyrus.
+    pub mask: Array2<bool>,
+    /// Where there is ink.
+    pub labels: Option<Array2<bool>>,
+    /// Where labels can be trusted.
+    pub supervision: Option<Array2<bool>>,
+}
+
+impl SheetMasks {
+    /// Those that were given with a volume, else its own.
+    pub fn new(
+        py: Python,
+        given: &GivenVolume,
+        mask: Option<&Bound<PyAny>>,
+        labels: Option<&Bound<PyAny>>,
+        supervision: Option<&Bound<PyAny>>,
+    ) -> PyResult<Self> {
+        let mut mask = given.mask(py, mask)?;
+        let mut labels = given.labels(py, labels)?;
+        let supervision = supervision
+            .filter(|given| !given.is_none())
+            .map(|supervision| mask_of("supervision", supervision, given.size()))
+            .transpose()?;
+        if let Some(counts) = &supervision {
+            mask.zip_mut_with(counts, |papyrus, &counts| *papyrus &= counts);
+            if let Some(labels) = &mut labels {
+                labels.zip_mut_with(counts, |ink, &counts| *ink &= counts);
+            }
+        }
+        Ok(Self {
+            mask,
+            labels,
+            supervision,
+        })
     }
 }
 
@@ -83,14 +109,12 @@ impl Sheet {
         layers: Option<(usize, usize)>,
     ) -> PyResult<Self> {
         let given = GivenVolume::new(volume)?;
-        let mut mask = given.mask(py, mask)?;
-        let mut labels = given.labels(py, labels)?;
+        let SheetMasks {
+            mask,
+            labels,
+            supervision,
+        } = SheetMasks::new(py, &given, mask, labels, supervision)?;
         let size = given.size();
-        let supervision = supervision
-            .filter(|given| !given.is_none())
-            .map(|supervision| mask_of("supervision", supervision, size))
-            .transpose()?;
-        supervised(&mut mask, labels.as_mut(), supervision.as_ref());
         let view = given.view();
         let layers = layers_of(layers, view.shape()[0])?;
         let region = Region::new(layers, 0..size[0], 0..size[1]);

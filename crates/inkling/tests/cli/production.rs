@@ -7,7 +7,7 @@ use inkling_fragment::{ImageMetadata, read_gray, read_probability};
 use ndarray::Array2;
 use tiff::encoder::{TiffEncoder, colortype::Gray8};
 
-use crate::test_fragment::{figures, inkling, word};
+use crate::test_fragment::{figures, inkling, predict_words, word};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -55,13 +55,8 @@ impl Folder {
         let (path, out) = (self.path("s"), self.path("out"));
         segment(&path, depth, size);
         let model = data(&format!("../model/tests/data/published/{model}"));
-        let words = ["predict", word(&path), "--model", word(&model), "--out"];
-        let words = [
-            &words[..],
-            &[word(&out), "--as", "production", "--force"],
-            more,
-        ]
-        .concat();
+        let words = predict_words(&path, &model, &out);
+        let words = [&words[..], &["--as", "production", "--force"], more].concat();
         figures(&words);
         read_gray(out.join("s.png")).unwrap()
     }
@@ -167,14 +162,7 @@ fn layers_are_pooled_and_what_cannot_be_is_said() {
 
     let (path, out) = (folder.path("s"), folder.path("new"));
     let model = data("../model/tests/data/published/hybrid.pth");
-    let words = [
-        "predict",
-        word(&path),
-        "--model",
-        word(&model),
-        "--out",
-        word(&out),
-    ];
+    let words = predict_words(&path, &model, &out);
     for (more, expected) in [
         (["--as", "published"], "reference, production"),
         (
@@ -309,14 +297,7 @@ fn a_sweep_shows_models_depths_and_directions_side_by_side() {
     assert!(out.join("model-2_reverse.std.png").is_file());
     // A reading is the map's own region.
     let map = folder.path("map");
-    let words = [
-        "predict",
-        word(&path),
-        "--model",
-        word(&model),
-        "--out",
-        word(&map),
-    ];
+    let words = predict_words(&path, &model, &map);
     figures(
         &[
             &words[..],

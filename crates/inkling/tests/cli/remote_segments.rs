@@ -8,7 +8,7 @@ use inkling_synth::{PhantomSettings, write_phantom};
 use serde_json::Value;
 
 use crate::server::Server;
-use crate::test_fragment::{TestFragment, figures, word};
+use crate::test_fragment::{TestFragment, figures, train_words, word};
 
 /// A bucket `open` with a segment of several chunks along y and x, and a model.
 struct Bucket {
@@ -23,15 +23,7 @@ impl Bucket {
         let scrap = TestFragment::new();
         scrap.phantom("2", 2);
         let recipe = scrap.recipe("");
-        figures(&[
-            "train",
-            "--config",
-            word(&recipe),
-            "--fold",
-            "1",
-            "--out",
-            word(&scrap.path("run")),
-        ]);
+        figures(&train_words(&recipe, "1", &scrap.path("run")));
         let settings = PhantomSettings {
             height: 400,
             width: 500,

@@ -80,6 +80,12 @@ pub fn predict_words<'a>(fragment: &'a Path, model: &'a Path, out: &'a Path) -> 
     ["predict", fragment, "--model", model, "--out", out]
 }
 
+/// The words that train `fold` of `recipe` into `run`.
+pub fn train_words<'a>(recipe: &'a Path, fold: &'a str, run: &'a Path) -> [&'a str; 7] {
+    let [recipe, run] = [recipe, run].map(word);
+    ["train", "--config", recipe, "--fold", fold, "--out", run]
+}
+
 /// How often a program is killed: `usual` times in a plain test run, else as `INKLING_KILLS` says.
 pub fn kills(usual: u32) -> u32 {
     let asked = std::env::var("INKLING_KILLS").ok();

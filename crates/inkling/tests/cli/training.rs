@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::test_fragment::{TestFragment, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, train_words, word};
 
 /// The first step throws the weights out of all numbers; the next ones are skipped and counted.
 #[test]
@@ -141,15 +141,7 @@ fn sgd_and_quotas_resume_bit_for_bit() {
     std::fs::write(&recipe, text).unwrap();
     let train = |out: &str, more: &[&str]| {
         let out = scrap.path(out);
-        let words = [
-            "train",
-            "--config",
-            word(&recipe),
-            "--fold",
-            "1",
-            "--out",
-            word(&out),
-        ];
+        let words = train_words(&recipe, "1", &out);
         figures(&[&words[..], more].concat());
         std::fs::read(out.join("last.safetensors")).unwrap()
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ndarray::Array2;
 
-use crate::test_fragment::{TestFragment, figures, inkling, predict_words, word};
+use crate::test_fragment::{TestFragment, figures, inkling, predict_words, train_words, word};
 
 const SIZE: (usize, usize) = (150, 131);
 
@@ -548,15 +548,7 @@ fn a_submission_is_checked_by_what_maps_say_of_themselves() {
     let scrap = TestFragment::new();
     scrap.phantom("2", 2);
     let (recipe, run) = (scrap.recipe(""), scrap.path("run"));
-    figures(&[
-        "train",
-        "--config",
-        word(&recipe),
-        "--fold",
-        "1",
-        "--out",
-        word(&run),
-    ]);
+    figures(&train_words(&recipe, "1", &run));
     let check = |fragment: &str, out: &str, more: &[&str]| {
         let (fragment, out) = (scrap.path(fragment), scrap.path(out));
         figures(&[&predict_words(&fragment, &run, &out)[..], more].concat());

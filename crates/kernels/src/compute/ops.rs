@@ -94,14 +94,20 @@ impl ComputeOps for Flex {
             ConvKind::Conv3x3,
             images,
             kernel,
-            None,
+            After::Nothing,
             (precision, WeightCache::Skip),
         )
     }
 
     fn conv_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let kept = (MulPrecision::F32, WeightCache::Skip);
-        conv_forward(ConvKind::Depthwise, images, (weight, bias), None, kept)
+        conv_forward(
+            ConvKind::Depthwise,
+            images,
+            (weight, bias),
+            After::Nothing,
+            kept,
+        )
     }
 
     fn conv_pointwise(
@@ -115,7 +121,7 @@ impl ComputeOps for Flex {
             ConvKind::Pointwise,
             images,
             kernel,
-            None,
+            After::Nothing,
             (precision, WeightCache::Skip),
         )
     }
@@ -192,11 +198,22 @@ pub enum ConvKind {
     Pointwise,
 }
 
+/// What comes after a convolution.
+#[derive(Clone, Debug)]
+pub enum After<E> {
+    /// Anything.
+    Nothing,
+    /// A norm that takes the statistics of this very output.
+    Norm,
+    /// A norm of running statistics, in the same pass.
+    Affine(E),
+}
+
 /// What is applied to a convolution's output in the same pass: `activation(scale · x + shift)` with
 /// scale and shift `[channels]`.
 pub type Epilogue = (FlexTensor, FlexTensor, Option<Activation>);
 
-/// A convolution with bias, and an epilogue.
+/// A convolution with bias, and what comes after it.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
@@ -206,11 +223,16 @@ pub fn conv_forward(
     kind: ConvKind,
     images: FlexTensor,
     (weight, bias): (FlexTensor, FlexTensor),
-    epilogue: Option<Epilogue>,
+    after: After<Epilogue>,
     (precision, weights): (MulPrecision, WeightCache),
 ) -> FlexTensor {
     let (images, weight) = (contiguous(images), contiguous(weight));
     let bias = contiguous(bias);
+    let norm_follows = !matches!(after, After::Nothing);
+    let epilogue = match after {
+        After::Affine(epilogue) => Some(epilogue),
+        After::Nothing | After::Norm => None,
+    };
     let epilogue = epilogue
         .map(|(scale, shift, activation)| (contiguous(scale), contiguous(shift), activation));
     let epilogue = epilogue
@@ -228,7 +250,7 @@ pub fn conv_forward(
             let sizes = conv_sizes(&images, &weight);
             // Not where no norm follows: that is MaxViT's stem, whose roundings its deepest networks
             // amplify a hundredfold.
-            let fits = epilogue.is_some() && precision == MulPrecision::F32;
+            let fits = norm_follows && precision == MulPrecision::F32;
             if fits && weights == WeightCache::Keep && winograd::pays(sizes) {
                 let pack = || winograd::pack(sizes, kernel);
                 let packed = weights.packed(&weight, precision, pack);

@@ -4,7 +4,9 @@ use burn::backend::{Dispatch, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, activation as plain, module};
 
-use super::ops::{ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, linear_forward};
+use super::ops::{
+    After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, linear_forward,
+};
 use crate::dispatch::{has_kernels, is_final, or_zeros, primitive};
 use crate::memory_bound::tensors::{rearrange, unfold_windows};
 use crate::plain::plain_activation;
@@ -48,7 +50,25 @@ pub fn conv2d(
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);
     timed(label, &device, move || {
-        conv2d_then(images, weight, bias, options, None)
+        conv2d_then(images, weight, bias, options, After::Nothing)
+    })
+}
+
+/// [`conv2d`], where a norm follows that takes the statistics of this very output: where nothing records
+/// gradients it may be computed by Winograd's transforms, whose roundings norms forgive.
+///
+/// # Shapes
+/// - as [`conv2d`]'s
+pub fn conv2d_before_norm(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    let device = images.device();
+    let label = profile_label(images.dims(), weight.dims(), &options);
+    timed(label, &device, move || {
+        conv2d_then(images, weight, bias, options, After::Norm)
     })
 }
 
@@ -71,8 +91,8 @@ pub fn conv2d_affine(
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);
     timed(label, &device, move || {
-        let epilogue = Some(([scale, shift], activation));
-        conv2d_then(images, weight, bias, options, epilogue)
+        let after = After::Affine(([scale, shift], activation));
+        conv2d_then(images, weight, bias, options, after)
     })
 }
 
@@ -83,20 +103,20 @@ fn conv2d_then(
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
-    epilogue: Option<EpilogueTensors>,
+    after: After<EpilogueTensors>,
 ) -> Tensor<4> {
-    let finished = |x: Tensor<4>, epilogue: Option<EpilogueTensors>| match epilogue {
-        Some(([scale, shift], activation)) => scaled(x, scale, shift, activation),
-        None => x,
+    let finished = |x: Tensor<4>, after: After<EpilogueTensors>| match after {
+        After::Affine(([scale, shift], activation)) => scaled(x, scale, shift, activation),
+        After::Nothing | After::Norm => x,
     };
     let kind = match conv_kind(&images, &weight, &options) {
         Ok(kind) => kind,
-        Err(Fallback::Patches) => return finished(conv_patches(images, weight, bias), epilogue),
+        Err(Fallback::Patches) => return finished(conv_patches(images, weight, bias), after),
         Err(Fallback::Windows) => {
-            return finished(conv_windows(images, weight, bias, &options), epilogue);
+            return finished(conv_windows(images, weight, bias, &options), after);
         }
         Err(Fallback::Burn) => {
-            return finished(module::conv2d(images, weight, bias, options), epilogue);
+            return finished(module::conv2d(images, weight, bias, options), after);
         }
     };
     let [outputs, ..] = weight.dims();
@@ -106,10 +126,15 @@ fn conv2d_then(
     );
     if is_final(&images) && is_final(&weight) {
         let kernel = (primitive(weight), primitive(bias));
-        let epilogue = epilogue
-            .map(|([scale, shift], activation)| (primitive(scale), primitive(shift), activation));
+        let after = match after {
+            After::Affine(([scale, shift], activation)) => {
+                After::Affine((primitive(scale), primitive(shift), activation))
+            }
+            After::Norm => After::Norm,
+            After::Nothing => After::Nothing,
+        };
         let kept = (precision, WeightCache::Keep);
-        let output = conv_forward(kind, primitive(images), kernel, epilogue, kept);
+        let output = conv_forward(kind, primitive(images), kernel, after, kept);
         return Tensor::from_primitive::<Flex>(output);
     }
     let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
@@ -119,7 +144,7 @@ fn conv2d_then(
         ConvKind::Depthwise => Dispatch::conv_depthwise(images, weight, bias),
         ConvKind::Pointwise => Dispatch::conv_pointwise(images, weight, bias, precision),
     });
-    finished(output, epilogue)
+    finished(output, after)
 }
 
 /// How a convolution runs that has no kernel of its own.

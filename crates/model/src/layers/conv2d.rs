@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, conv2d, conv2d_affine, has_kernels, is_final};
+use inkling_kernels::{Activation, conv2d, conv2d_affine, conv2d_before_norm, has_kernels};
 
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
@@ -127,6 +127,10 @@ impl Conv2dConfig {
     }
 }
 
+/// A convolution of images by a weight, a bias and options.
+pub(super) type Convolution =
+    fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>;
+
 /// A 2D convolution; `torch.nn.Conv2d`.
 #[derive(Module, Debug)]
 pub struct Conv2d {
@@ -145,9 +149,22 @@ impl Conv2d {
     /// - input: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, height / stride, width / stride]` (with the default padding)
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.convolved(input, conv2d)
+    }
+
+    /// [`forward`](Self::forward), where a norm follows that takes the statistics of this very output; by
+    /// [`conv2d_before_norm`].
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s
+    pub fn forward_before_norm(&self, input: Tensor<4>) -> Tensor<4> {
+        self.convolved(input, conv2d_before_norm)
+    }
+
+    fn convolved(&self, input: Tensor<4>, conv: Convolution) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
         let (input, weight) = (narrowed(self.padded(input)), narrowed(self.weight.val()));
-        widened(conv2d(input, weight, bias, self.options()))
+        widened(conv(input, weight, bias, self.options()))
     }
 
     /// [`forward`](Self::forward), a norm and an activation, in one pass where the norm takes its
@@ -172,21 +189,6 @@ impl Conv2d {
         }
     }
 
-    /// [`forward`](Self::forward), where a norm follows that takes the statistics of this very output: it may
-    /// be computed by Winograd's transforms, whose roundings norms forgive.
-    ///
-    /// # Shapes
-    /// - as [`forward`](Self::forward)'s
-    pub fn forward_before_norm(&self, input: Tensor<4>) -> Tensor<4> {
-        if !is_final(&input) {
-            return self.forward(input);
-        }
-        let bias = self.bias.as_ref().map(Param::val);
-        let (input, weight) = (self.padded(input), self.weight.val());
-        let same = unscaled(&weight);
-        conv2d_affine(input, weight, bias, self.options(), same, None)
-    }
-
     fn options(&self) -> ConvOptions<2> {
         ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups)
     }
@@ -198,15 +200,6 @@ impl Conv2d {
             false => input,
         }
     }
-}
-
-/// The scale and shift, `[outputs]` each, that change nothing of what `weight` gives.
-pub(super) fn unscaled<const D: usize>(weight: &Tensor<D>) -> [Tensor<1>; 2] {
-    let (outputs, device) = (weight.dims()[0], weight.device());
-    [
-        Tensor::ones([outputs], &device),
-        Tensor::zeros([outputs], &device),
-    ]
 }
 
 /// Pads as TensorFlow's `SAME` does.

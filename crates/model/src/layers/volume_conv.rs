@@ -3,9 +3,9 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, conv2d, conv2d_affine, has_kernels, is_final};
+use inkling_kernels::{Activation, conv2d, conv2d_affine, conv2d_before_norm, has_kernels};
 
-use super::conv2d::{pad_same, unscaled};
+use super::conv2d::{Convolution, pad_same};
 use super::folded::{every, folded, unfolded};
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
@@ -112,10 +112,23 @@ impl VolumeConv {
     /// - input: `[batch × layers, inputs, height, width]`
     /// - output: `[batch × layers / stride, outputs, height / stride, width / stride]`, rounded up
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.convolved(input, conv2d)
+    }
+
+    /// [`forward`](Self::forward), where a norm follows that takes the statistics of this very output; by
+    /// [`conv2d_before_norm`].
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s
+    pub fn forward_before_norm(&self, input: Tensor<4>) -> Tensor<4> {
+        self.convolved(input, conv2d_before_norm)
+    }
+
+    fn convolved(&self, input: Tensor<4>, conv: Convolution) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
         let (input, weight) = (narrowed(input), narrowed(self.plane_weight()));
         widened(self.by_layers(input, |x| {
-            conv2d(x, weight.clone(), bias.clone(), self.options())
+            conv(x, weight.clone(), bias.clone(), self.options())
         }))
     }
 
@@ -156,24 +169,6 @@ impl VolumeConv {
             }
             _ => then(norm.apply(self.forward(input), activation)),
         }
-    }
-
-    /// [`forward`](Self::forward), where a norm follows that takes the statistics of this very output; as
-    /// [`Conv2d::forward_before_norm`](super::Conv2d::forward_before_norm).
-    ///
-    /// # Shapes
-    /// - as [`forward`](Self::forward)'s
-    pub fn forward_before_norm(&self, input: Tensor<4>) -> Tensor<4> {
-        if !is_final(&input) {
-            return self.forward(input);
-        }
-        let bias = self.bias.as_ref().map(Param::val);
-        let weight = self.plane_weight();
-        let same = unscaled(&weight);
-        self.by_layers(input, |x| {
-            let (weight, bias, same) = (weight.clone(), bias.clone(), same.clone());
-            conv2d_affine(x, weight, bias, self.options(), same, None)
-        })
     }
 
     /// The kernels with their layers as input channels, `[outputs, depth × inputs, kernel, kernel]`.

@@ -108,13 +108,8 @@ impl Hub {
             let hint = "write it as hf:OWNER/NAME, hf:OWNER/NAME/FILE or either with @REVISION";
             return Err(self.error(name, found, hint));
         }
-        let repo = Repo::with_revision(
-            name.repository.clone(),
-            RepoType::Model,
-            name.revision.clone(),
-        );
-        let cache = Cache::new(self.cache.clone());
-        if let Some(path) = cache.repo(repo.clone()).get(&name.file) {
+        let (repo, cache) = self.cache_of(name);
+        if let Some(path) = cache.get(&name.file) {
             return Ok(path);
         }
         if self.offline {
@@ -137,7 +132,7 @@ impl Hub {
             name,
             client,
             blobs: self.cache.join(repo.folder_name()).join("blobs"),
-            cache: cache.repo(repo),
+            cache,
             progress,
         };
         download.run()
@@ -153,10 +148,8 @@ impl Hub {
         name: &HubFile,
         progress: impl FnMut(u64, u64),
     ) -> Result<PathBuf, Error> {
-        let revision = name.revision.clone();
-        let repo = Repo::with_revision(name.repository.clone(), RepoType::Model, revision);
-        let cached = Cache::new(self.cache.clone()).repo(repo).get(&name.file);
-        if name.is_plain() && cached.is_none() && !self.offline {
+        let is_new = name.is_plain() && self.cache_of(name).1.get(&name.file).is_none();
+        if is_new && !self.offline {
             let beside = Path::new(&name.file).with_file_name("config.json");
             let config = HubFile {
                 file: beside.to_string_lossy().into_owned(),
@@ -169,6 +162,14 @@ impl Hub {
             }
         }
         self.get(name, progress)
+    }
+
+    /// The repository of a file, and its part of the cache.
+    fn cache_of(&self, name: &HubFile) -> (Repo, CacheRepo) {
+        let (repository, revision) = (name.repository.clone(), name.revision.clone());
+        let repo = Repo::with_revision(repository, RepoType::Model, revision);
+        let cache = Cache::new(self.cache.clone()).repo(repo.clone());
+        (repo, cache)
     }
 
     fn error(&self, name: &HubFile, found: String, hint: &str) -> Error {
