@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Times `inkling forward` on the processor, in f32 and bf16, beside PyTorch (eager f32 and bf16
-autocast) and ONNX Runtime: the same weights, one window, the same number of threads, in turn within
-one run.
+"""Times `inkling forward` on the processor, in f32 and bf16, beside PyTorch (eager f32, compiled f32 and
+eager bf16 autocast), ONNX Runtime and OpenVINO: the same weights, one window, the same number of threads, in
+turn within one run.
 
-    oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [ENCODER:SIZE ...]
+    oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [--hold avx2] [ENCODER:SIZE ...]
 
 Prints two Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
-f32 logits, and the most memory that a process of its own ever held. Without onnxruntime its column
-stays empty.
+f32 logits, and the most memory that a process of its own ever held. A peer that is not installed or does not take
+the network has an empty column. `--hold` keeps our kernels, PyTorch's and oneDNN's to the instructions of older
+processors; ONNX Runtime and OpenVINO cannot be held and are then left out.
 """
 import argparse
+import os
 import pathlib
 import statistics
 import subprocess
@@ -38,20 +40,59 @@ REPEAT = 9
 DECODER = [256, 128, 64]
 
 
-def session(network, volume, folder, threads):
-    """ONNX Runtime's, or None where it is not installed or the network does not export."""
-    try:
-        import onnxruntime
+def compiled(network, volume, folder, threads):
+    made = torch.compile(network)
+    made(volume)
+    return lambda: made(volume)
 
-        torch.onnx.export(network, (volume,), str(folder / "network.onnx"), dynamo=False)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        made = onnxruntime.InferenceSession(str(folder / "network.onnx"), options, providers=["CPUExecutionProvider"])
-    except Exception as problem:
-        print(f"no ONNX Runtime: {str(problem).splitlines()[0][:150]}", flush=True)
-        return None
+
+def exported(network, volume, folder):
+    path = folder / "network.onnx"
+    if not path.exists():
+        torch.onnx.export(network, (volume,), str(path), dynamo=False)
+    return str(path)
+
+
+def onnx_runtime(network, volume, folder, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    made = onnxruntime.InferenceSession(exported(network, volume, folder), options, providers=["CPUExecutionProvider"])
     name = made.get_inputs()[0].name
     return lambda: made.run(None, {name: volume.numpy()})
+
+
+def openvino(network, volume, folder, threads):
+    import openvino
+
+    # Without the hint it takes bf16 where the processor has it.
+    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    made = openvino.Core().compile_model(exported(network, volume, folder), "CPU", hints)
+    request = made.create_infer_request()
+    return lambda: request.infer([volume.numpy()])
+
+
+# What a network is timed with in f32, beside PyTorch as it is.
+PEERS = {"compiled": compiled, "ONNX Runtime": onnx_runtime, "OpenVINO": openvino}
+
+
+def peer(name, *arguments):
+    """A pass of the peer, or None where it is not installed or does not take the network."""
+    if flags.hold and name != "compiled":
+        return None
+    try:
+        return PEERS[name](*arguments)
+    except Exception as problem:
+        print(f"no {name}: {str(problem).splitlines()[0][:150]}", file=sys.stderr, flush=True)
+        return None
+
+
+def hold(level):
+    """Starts this script again with libraries held to a level, which they read when they are loaded."""
+    held = dict(INKLING_SIMD=level, ATEN_CPU_CAPABILITY=level, ONEDNN_MAX_CPU_ISA=level.upper())
+    if any(os.environ.get(key) != value for key, value in held.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | held)
 
 
 def ours(binary, folder, threads, repeat, precision):
@@ -81,13 +122,13 @@ def bench(binary, encoder, size, threads, rounds):
     network = Network(encoder, size, WINDOW, WINDOW, decoder=DECODER).eval()
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
     network = randomise(network, volume)
-    times = {"f32": [], "bf16": [], "onnx": [], "our f32": [], "our bf16": []}
+    times = {name: [] for name in ("f32", "bf16", "our f32", "our bf16", *PEERS)}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder = pathlib.Path(folder)
         model = dict(encoder=encoder, image_size=size, depth=WINDOW, window=WINDOW, decoder=DECODER)
         write_patch(folder, model, network, volume)
         expected = network(volume)
-        onnx = session(network, volume, folder, threads)
+        peers = {name: peer(name, network, volume, folder, threads) for name in PEERS}
         memory = 0
         for _ in range(rounds):
             for precision in ("f32", "bf16"):
@@ -100,18 +141,19 @@ def bench(binary, encoder, size, threads, rounds):
             with torch.autocast("cpu", torch.bfloat16):
                 rough = network(volume)
                 times["bf16"].append(median_seconds(lambda: network(volume), REPEAT))
-            if onnx:
-                onnx()
-                times["onnx"].append(median_seconds(onnx, REPEAT))
+            for name, forward_pass in peers.items():
+                if forward_pass:
+                    forward_pass()
+                    times[name].append(median_seconds(forward_pass, REPEAT))
         found = [torch.from_numpy(np.load(folder / f"{precision}.npy")) for precision in ("f32", "bf16")]
         theirs = peak(folder, encoder, size, threads)
     error = [float((logits.float() - expected).abs().max() / expected.std()) for logits in (*found, rough)]
     medians = {name: statistics.median(values) if values else float("nan") for name, values in times.items()}
 
     def beside(name, own):
-        return f"{medians[name]:.3f} s ({medians[own] / medians[name]:.2f})"
+        return f"{medians[name]:.3f} s ({medians[own] / medians[name]:.2f})" if times[name] else "–"
 
-    cells = [f"{medians['our f32']:.3f} s", beside("f32", "our f32"), beside("onnx", "our f32")]
+    cells = [f"{medians['our f32']:.3f} s", *(beside(name, "our f32") for name in ("f32", *PEERS))]
     cells += [f"{medians['our bf16']:.3f} s", beside("bf16", "our bf16")]
     first = f"| {encoder} | {size} | " + " | ".join(cells) + " |"
     errors = " | ".join(f"{value:.0e}" for value in error)
@@ -126,16 +168,20 @@ if __name__ == "__main__":
     parser.add_argument("cases", nargs="*", default=CASES)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--hold", choices=["avx2"])
     parser.add_argument("--peak-in", type=pathlib.Path, help=argparse.SUPPRESS)
     flags = parser.parse_intermixed_args()
+    if flags.hold:
+        hold(flags.hold)
     torch.set_num_threads(flags.threads)
     if flags.peak_in:
         print_peak(flags.peak_in, flags.cases[0])
         sys.exit()
     # Of tracing for ONNX.
     warnings.simplefilter("ignore")
-    print("| encoder | px | ours, f32 | PyTorch f32 | ONNX Runtime f32 | ours, bf16 | PyTorch bf16 |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    names = " | ".join(f"{name} f32" for name in PEERS)
+    print(f"| encoder | px | ours, f32 | PyTorch f32 | {names} | ours, bf16 | PyTorch bf16 |")
+    print("| --- " * (7 + len(PEERS)) + "|", flush=True)
     rows = []
     for case in flags.cases or CASES:
         encoder, size = case.split(":")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A fragment made without `inkling synth`, to align: other noise, other fibres, other relief.
+"""A fragment made without `inkling synth`, to align and to read: other noise, other fibres, other relief, other ink.
 
     oracles/independent_phantom.py target/release/inkling [--seeds 1 2 3] [--folder DIR]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from program import ROOT, call
 from scipy.ndimage import gaussian_filter
 
@@ -67,7 +67,19 @@ def fibres(rng, size, angle, count):
     return image
 
 
-def make(rng, folder, size, scale, offset, depth_blur):
+def letters(rng, size, height):
+    """Lines of capitals in Pillow's own typeface, thin here and there."""
+    image = Image.new("L", size[::-1])
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(height)
+    for top in range(height // 2, size[0] - height, int(1.5 * height)):
+        line = "".join(rng.choice(list("ABEHIKMNOPTXYZ"), 2 * size[1] // height))
+        draw.text((height // 3, top), line, fill=255, font=font, stroke_width=height // 24)
+    pressure = gaussian_filter(np.asarray(image) / 255.0, 1.5)
+    return pressure * (0.8 + 0.4 * np.clip(gaussian_filter(rng.normal(size=size), 20) * 30, -0.5, 0.5))
+
+
+def make(rng, folder, size, scale, offset, depth_blur, ink=None):
+    """Writes the fragment; `ink` (y, x) swells the sheet's face and lights it up a little, and is labelled."""
     target = np.loadtxt(ROOT / "crates/fragment/data/target_curve.csv", delimiter=",", skiprows=1)[:, 1]
     target[0], target[63:] = target[1], target[62]
     spread = rng.uniform(1.0, 2.0)
@@ -85,6 +97,9 @@ def make(rng, folder, size, scale, offset, depth_blur):
     for z in range(LAYERS):
         u = z * scale + shift
         curve = np.interp(u, np.arange(LAYERS), target)
+        if ink is not None:
+            face = np.exp(-0.5 * ((u - SURFACE) / 3) ** 2)
+            curve = np.interp(u - 1.5 * ink * face, np.arange(LAYERS), target) + 0.12 * ink * face
         rods = 0.10 * front * np.exp(-0.5 * ((u - 22) / 4) ** 2)
         rods += 0.10 * back * np.exp(-0.5 * ((u - 35) / 4) ** 2)
         light = gain * (140 + 160 * (curve + rods)) * mask + 60 * ~mask
@@ -102,6 +117,8 @@ def make(rng, folder, size, scale, offset, depth_blur):
         pixels = np.clip(volume[z] * 100, 0, 65535).astype(np.uint16)
         tifffile.imwrite(layers / f"{z:02}.tif", pixels)
     Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "mask.png")
+    if ink is not None:
+        Image.fromarray(((ink > 0.4) & mask).astype(np.uint8) * 255).save(folder / "inklabels.png")
     return shift, mask
 
 

@@ -41,8 +41,10 @@ class Job:
 CHECKS = [
     Job("check_networks", "features and logits of every encoder against timm", quick=["maxvit_rmlp_pico_rw_256:256", "resnet18:256"]),
     Job("check_export", "exported weights in timm and segmentation_models_pytorch", quick=["convnextv2_atto", "resnet18"]),
+    Job("check_onnx", "exported ONNX files in ONNX Runtime", quick=["convnextv2_atto", "resnet18", "hybrid"]),
     Job("check_volumes", "the oracles' 3D operations against ACSConv and torchvision", []),
     Job("independent_phantom", "fitted depths of phantoms that share no code with ours", quick=["--seeds", "1", "2"]),
+    Job("check_trust", "controls, limits and calibration on phantoms of two generators", ["{binary}", "--folder", "{work}/trust"], ["--generators", "synth"]),
     Job("check_tensorboard", "a run's event files by TensorBoard's reader", ["{work}/run"], needs="run"),
     Job("check_remote", "a segment in a bucket of moto's S3 server, its map and what is moved"),
     Job("check_zarr", "OME-Zarr of a warped fragment by zarr-python", ["{work}/warped/surface_volume.zarr"], needs="warped"),

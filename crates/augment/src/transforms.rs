@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::grid_distortion::GridDistortion;
 use crate::horizontal_flip::HorizontalFlip;
 use crate::mixing::Mixing;
+use crate::negative::Negative;
 use crate::noise::Noise;
 use crate::place_maps::PlaceMaps;
 use crate::quarter_turns::QuarterTurns;
@@ -54,6 +55,8 @@ transforms! {
     grid_distortion: GridDistortion,
     /// A hole in voxels and labels.
     dropout: Dropout,
+    /// Noise or shuffled layers, without ink.
+    negative: Negative,
 }
 
 /// A picture of one transform in the gallery.
@@ -243,7 +246,7 @@ mod tests {
     #[test]
     fn numbers_beyond_reason_are_refused_by_name() {
         type Change = fn(&mut AugmentSettings);
-        let changes: [(&str, Change); 17] = [
+        let changes: [(&str, Change); 18] = [
             ("scale", |s| s.crop.scale = [0.5, 1e9]),
             ("scale", |s| s.crop.scale = [f64::NAN, 1.0]),
             ("scale", |s| {
@@ -272,6 +275,7 @@ mod tests {
             }),
             ("grid_steps", |s| s.grid_distortion.steps = 1_000_000_000),
             ("dropout_size", |s| s.dropout.size = [0.3, 1e9]),
+            ("negative_shuffled", |s| s.negative.shuffled = 1.5),
             ("mixing.alpha", |s| s.mixing.alpha = 1e-300),
         ];
         for (key, change) in changes {

@@ -185,6 +185,9 @@ pub struct Synth {
     /// Depth scale of the papyrus: 1 for thin sheets, 0.6 for thick ones.
     #[arg(long, default_value_t = 1.0, value_name = "Z", value_parser = depth_scale)]
     pub scale: f32,
+    /// How much ink differs from bare papyrus: 1 is faint, 0 is a sheet without ink.
+    #[arg(long, default_value_t = 1.0, value_name = "C", value_parser = contrast)]
+    pub contrast: f32,
     /// Number of layers.
     #[arg(long, default_value_t = 65, value_name = "D", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub depth: u16,
@@ -644,25 +647,26 @@ pub struct Threshold {
 /// Flags of `score`.
 #[derive(Args)]
 pub struct Score {
-    /// The probability image.
-    #[arg(value_name = "PREDICTION")]
-    pub prediction: PathBuf,
-    /// The ink labels.
-    #[arg(long, value_name = "PNG")]
-    pub labels: PathBuf,
-    /// The papyrus mask.
-    #[arg(long, value_name = "PNG")]
-    pub mask: PathBuf,
+    /// Probability images: several, such as the sheets of a scroll, are scored one by one and as one.
+    #[arg(required = true, value_name = "PREDICTION")]
+    pub predictions: Vec<PathBuf>,
+    /// The ink labels; once for each prediction, in their order.
+    #[arg(long, required = true, value_name = "PNG")]
+    pub labels: Vec<PathBuf>,
+    /// The papyrus mask; once for each prediction, in their order.
+    #[arg(long, required = true, value_name = "PNG")]
+    pub mask: Vec<PathBuf>,
     /// A probability, or `sweep` to try them all.
     #[arg(long, default_value = "0.5", value_name = "P|sweep")]
     pub threshold: String,
     /// Side of the blocks that the metrics' 95 % intervals are drawn by, in pixels.
     #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub block: u32,
-    /// An image of uncertainty, as <id>.std.png: whether the pixels that are uncertain are those that are wrong.
+    /// An image of uncertainty, as <id>.std.png, once for each prediction: whether the pixels that are
+    /// uncertain are those that are wrong.
     #[arg(long, value_name = "PNG")]
-    pub uncertainty: Option<PathBuf>,
-    /// Scores every square of so many pixels, too.
+    pub uncertainty: Vec<PathBuf>,
+    /// Scores every square of so many pixels, too, with intervals by its own blocks.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub regions: Option<u32>,
     /// What is ink in the labels.
@@ -940,22 +944,27 @@ pub struct Export {
     /// A run, whose best weights are meant, or a weights file.
     #[arg(value_name = "RUN|FILE")]
     pub model: PathBuf,
-    /// How the weights are written.
+    /// How the network is written.
     #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
     pub format: ExportFormat,
-    /// Whose names the tensors bear.
-    #[arg(long, value_enum, default_value_t = Names::Parts)]
-    pub names: Names,
-    /// The weights file to write.
+    /// Whose names the tensors of a safetensors file bear [default: parts].
+    #[arg(long, value_enum)]
+    pub names: Option<Names>,
+    /// Patches that an ONNX file takes at once [default: 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub batch: Option<u16>,
+    /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-/// How weights are written.
+/// How a network is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// One safetensors file.
+    /// Its weights, as one safetensors file.
     Safetensors,
+    /// The network whole, as one ONNX file of opset 17: for ONNX Runtime, OpenVINO, TensorRT.
+    Onnx,
 }
 
 /// Whose names exported tensors bear.
@@ -1108,6 +1117,15 @@ fn precision(text: &str) -> Result<Precision, String> {
     let all = [Precision::F32, Precision::Bf16, Precision::F16];
     let named = all.into_iter().find(|precision| precision.name() == text);
     named.ok_or_else(|| format!("found {text}; expected f32, bf16 or f16"))
+}
+
+/// Reads a phantom's contrast.
+fn contrast(text: &str) -> Result<f32, String> {
+    let contrast = text
+        .parse()
+        .ok()
+        .filter(|contrast| (0.0..=8.0).contains(contrast));
+    contrast.ok_or_else(|| format!("found {text}; expected a number from 0, no ink, to 8"))
 }
 
 /// Reads a phantom's depth scale.

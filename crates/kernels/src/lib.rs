@@ -18,6 +18,7 @@
 //! ```
 
 mod activation;
+mod adamw;
 mod attention;
 mod batch_norm;
 mod channel_affine;
@@ -53,6 +54,7 @@ mod weight_cache;
 mod winograd;
 
 pub use activation::Activation;
+pub use adamw::{AdamWStep, adamw};
 pub use batch_norm::BatchNormStats;
 pub use compute::ops::ComputeOps;
 pub use compute::tensors::{

@@ -34,11 +34,15 @@ const OUTPUTS: usize = 32;
 const FEW_GROUPS: usize = 16;
 /// Fewest input and output channels that pay for the transforms.
 const CHANNELS: usize = 16;
+/// Fewest tiles of an image that pay for reading transformed kernels, which are four times as large as
+/// the kernels: small maps, which have the most channels, wait for memory.
+const FEWEST_TILES: usize = 8;
 
-/// Whether these channels make it faster than the direct convolution. Neither the batch nor the
-/// number of threads counts, so that an image's result does not depend on its company.
+/// Whether these channels and this image make it faster than the direct convolution. Neither the batch
+/// nor the number of threads counts, so that an image's result does not depend on its company.
 pub fn pays(sizes: Sizes) -> bool {
-    sizes.inputs >= CHANNELS && sizes.outputs >= CHANNELS
+    let tiles = sizes.height.div_ceil(OUT) * sizes.width.div_ceil(OUT);
+    sizes.inputs >= CHANNELS && sizes.outputs >= CHANNELS && tiles >= FEWEST_TILES
 }
 
 /// Transformed kernels, `[ELEMENTS, outputs / rows, inputs, rows]` with the rows of a register tile;

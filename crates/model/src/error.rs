@@ -128,6 +128,14 @@ pub enum Error {
         /// What helps.
         hint: String,
     },
+    /// The network cannot be written as an ONNX file.
+    #[error("--format onnx: found {found}; expected {expected}. hint: write it as safetensors")]
+    Onnx {
+        /// What stands in the way.
+        found: String,
+        /// What can be written.
+        expected: &'static str,
+    },
     /// The network has no place under another program's names.
     #[error("--names: found {found}; expected {expected}. hint: {hint}")]
     Export {
@@ -203,6 +211,7 @@ impl Error {
                 | Self::Setting { .. }
                 | Self::Device { .. }
                 | Self::Export { .. }
+                | Self::Onnx { .. }
         )
     }
 

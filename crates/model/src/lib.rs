@@ -48,6 +48,7 @@ mod layers;
 mod name_pattern;
 mod network;
 mod normalization;
+mod onnx;
 mod precision;
 mod published;
 mod recompute;
@@ -69,6 +70,7 @@ pub use network::{
     WindowNetwork,
 };
 pub use normalization::{Normalization, NormalizationKind};
+pub use onnx::OnnxReport;
 pub use precision::Precision;
 pub use published::{KNOWN, KnownCheckpoint, Published};
 pub use recompute::{Backpropagated, Recompute};

@@ -1,7 +1,7 @@
 use ndarray::{Array2, ArrayView2, Zip, s};
 use serde::Serialize;
 
-use crate::{Error, Threshold};
+use crate::{BlockCounts, Error, Intervals, Threshold};
 
 /// Precision counts this much against recall: β of the competition's F-measure.
 const BETA: f64 = 0.5;
@@ -66,6 +66,9 @@ pub struct RegionScore {
     pub recall: Option<f64>,
     /// F0.5 at the threshold; none without ink.
     pub f05: Option<f64>,
+    /// The metrics with intervals that are drawn by the square's blocks; those of strokes, the pseudo
+    /// F-measure and the distortion, are none.
+    pub metrics: Intervals,
 }
 
 /// Scores a prediction over its papyrus.
@@ -101,7 +104,8 @@ pub fn score_all(sheets: &[Labelled], threshold: Threshold) -> Result<Score, Err
     counts.score(threshold)
 }
 
-/// Scores every square of `side` px that holds papyrus, row by row.
+/// Scores every square of `side` px that holds papyrus, row by row, with intervals by blocks of `block`
+/// px.
 ///
 /// # Errors
 /// [`Error::Size`] for images of different sizes.
@@ -109,6 +113,7 @@ pub fn score_regions(
     sheet: Labelled,
     threshold: Threshold,
     side: usize,
+    block: usize,
 ) -> Result<Vec<RegionScore>, Error> {
     sheet.check()?;
     let (height, width) = sheet.image.dim();
@@ -122,7 +127,14 @@ pub fn score_regions(
                 sheet.labels.slice(place),
                 sheet.mask.slice(place),
             );
-            regions.extend(counts.region([y, x], threshold));
+            let square = Labelled {
+                image: &sheet.image.slice(place).to_owned(),
+                labels: &sheet.labels.slice(place).to_owned(),
+                mask: &sheet.mask.slice(place).to_owned(),
+            };
+            let blocks = BlockCounts::levels_of_blocks(square, block)?;
+            let metrics = Intervals::of_metrics(&blocks, threshold, 0);
+            regions.extend(counts.region([y, x], threshold, metrics));
         }
     }
     Ok(regions)
@@ -169,7 +181,12 @@ impl Counts {
     }
 
     /// None without papyrus.
-    fn region(&self, [y, x]: [usize; 2], threshold: Threshold) -> Option<RegionScore> {
+    fn region(
+        &self,
+        [y, x]: [usize; 2],
+        threshold: Threshold,
+        metrics: Intervals,
+    ) -> Option<RegionScore> {
         let [bare, ink] = self.of.map(|levels| levels.iter().sum::<u64>());
         let lowest = usize::from(threshold.level());
         let [wrong, right] = self.of.map(|levels| levels[lowest..].iter().sum::<u64>());
@@ -184,6 +201,7 @@ impl Counts {
             precision,
             recall,
             f05: recall.map(|recall| f_beta(precision.unwrap_or(0.0), recall)),
+            metrics,
         })
     }
 
@@ -345,11 +363,14 @@ mod tests {
             labels: &labels_off,
             mask: &mask,
         };
-        let regions = score_regions(sheet, Threshold::HALF, 2).unwrap();
+        let regions = score_regions(sheet, Threshold::HALF, 2, 1).unwrap();
         let f05: Vec<_> = regions.iter().map(|r| (r.y, r.x, r.f05)).collect();
         // Half of what is called ink is, and all that is was found.
         let half = 1.25 * 0.5 / 1.125;
         assert_eq!(f05, [(0, 0, Some(1.0)), (0, 2, Some(half)), (2, 0, None)]);
         assert_eq!((regions[1].papyrus, regions[1].ink), (4, 1));
+        for region in &regions {
+            assert_eq!(region.metrics.get("f05").unwrap().value, region.f05);
+        }
     }
 }

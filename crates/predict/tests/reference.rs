@@ -154,7 +154,7 @@ fn regions_are_torchmetrics() {
         labels: &ink,
         mask: &mask,
     };
-    let mut found = score_regions(sheet, Threshold::HALF, whole(&reference["side"])).unwrap();
+    let mut found = score_regions(sheet, Threshold::HALF, whole(&reference["side"]), 8).unwrap();
     found.retain(|region| region.ink > 0);
     let rows = reference["regions"].as_array().unwrap();
     assert_eq!(found.len(), rows.len());

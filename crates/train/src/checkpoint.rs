@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module as _, Param};
-use burn::optim::{AdamWState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_model::weights::{NamedVisitor, visit_named};
 use inkling_model::{Network, Tensors};
 use serde::{Deserialize, Serialize};
 
+use crate::adamw::Moments;
 use crate::loss_scale::LossScale;
 use crate::model_ema::ModelEma;
 use crate::optimizer::{Optimizer, TensorState};
@@ -63,10 +63,9 @@ impl Run {
         for (name, state) in state.optimizer.states() {
             match state {
                 TensorState::Moments(moments) => {
-                    let momentum = &moments.momentum;
-                    insert_flat(&mut tensors, format!("moment_1.{name}"), &momentum.moment_1);
-                    insert_flat(&mut tensors, format!("moment_2.{name}"), &momentum.moment_2);
-                    let time = vec![momentum.time as f32];
+                    insert_flat(&mut tensors, format!("moment_1.{name}"), &moments.first);
+                    insert_flat(&mut tensors, format!("moment_2.{name}"), &moments.second);
+                    let time = vec![moments.steps as f32];
                     tensors.insert(format!("time.{name}"), vec![1], time);
                 }
                 TensorState::Momentum(momentum) => {
@@ -168,12 +167,11 @@ impl Run {
         for name in tensors.names() {
             if let Some(name) = name.strip_prefix("moment_1.") {
                 let time = tensors.values(&format!("time.{name}"));
-                let momentum = AdaptiveMomentumState::new(
-                    time.first().map_or(0, |&steps| steps as usize),
-                    flat(format!("moment_1.{name}")),
-                    flat(format!("moment_2.{name}")),
-                );
-                let moments = TensorState::Moments(Box::new(AdamWState::new(momentum)));
+                let moments = TensorState::Moments(Box::new(Moments {
+                    first: flat(format!("moment_1.{name}")),
+                    second: flat(format!("moment_2.{name}")),
+                    steps: time.first().map_or(0, |&steps| steps as usize),
+                }));
                 state.optimizer.restore(name.to_owned(), moments);
             }
             if let Some(of) = name.strip_prefix("momentum.") {

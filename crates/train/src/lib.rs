@@ -16,6 +16,7 @@
 //! assert_eq!(settings.schedule, Schedule::default());
 //! ```
 
+mod adamw;
 mod batch;
 mod checkpoint;
 mod epoch_stats;

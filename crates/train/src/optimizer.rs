@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use burn::module::Param;
-use burn::optim::{AdamW, AdamWConfig, AdamWState, Optimizer as _};
 use burn::tensor::{Gradients, Tensor};
 use inkling_model::Network;
 use inkling_model::weights::{NamedMapper, NamedVisitor, map_named, visit_named};
 
+use crate::adamw::{AdamW, Moments};
 use crate::sgd::Sgd;
 use crate::{OptimizerKind, OptimizerSettings};
 
@@ -80,7 +80,7 @@ impl NamedGradients {
 #[derive(Clone)]
 pub enum TensorState {
     /// AdamW's two moments.
-    Moments(Box<AdamWState<1>>),
+    Moments(Box<Moments>),
     /// SGD's last direction.
     Momentum(Box<Tensor<1>>),
 }
@@ -126,14 +126,11 @@ impl Optimizer {
     /// An optimiser for which all tensors are alike.
     fn new(settings: &OptimizerSettings) -> Self {
         let rule = match settings.kind {
-            OptimizerKind::AdamW => Rule::AdamW(
-                AdamWConfig::new()
-                    .with_beta_1(settings.betas[0] as f32)
-                    .with_beta_2(settings.betas[1] as f32)
-                    .with_epsilon(settings.epsilon as f32)
-                    .with_weight_decay(settings.weight_decay as f32)
-                    .build(),
-            ),
+            OptimizerKind::AdamW => Rule::AdamW(AdamW {
+                betas: settings.betas,
+                epsilon: settings.epsilon,
+                weight_decay: settings.weight_decay,
+            }),
             OptimizerKind::Sgd => Rule::Sgd(Sgd {
                 momentum: settings.momentum,
                 nesterov: settings.nesterov,
@@ -192,7 +189,7 @@ impl Optimizer {
                     _ => None,
                 };
                 let (flat, moments) = adamw.step(rate, flat, gradient, moments);
-                (flat, moments.map(Box::new).map(TensorState::Moments))
+                (flat, TensorState::Moments(Box::new(moments)))
             }
             (Rule::Sgd(sgd), state) => {
                 let momentum = match state {
@@ -200,12 +197,10 @@ impl Optimizer {
                     _ => None,
                 };
                 let (flat, momentum) = sgd.step(rate, flat, gradient, momentum);
-                (flat, Some(TensorState::Momentum(Box::new(momentum))))
+                (flat, TensorState::Momentum(Box::new(momentum)))
             }
         };
-        if let Some(state) = state {
-            self.states.insert(name.to_owned(), state);
-        }
+        self.states.insert(name.to_owned(), state);
         Tensor::from_inner(flat.reshape(shape)).require_grad()
     }
 

@@ -1,47 +1,26 @@
 //! Fits a correction of probabilities.
 
-use inkling_fragment::{
-    ResultFolder, ResultKind, read_drawn, read_labels, read_probability, write_bytes,
-};
-use inkling_pipeline::{Context, FittedCalibration, Inputs, Usage};
+use inkling_fragment::{ResultFolder, ResultKind, write_bytes};
+use inkling_pipeline::{Context, FittedCalibration, Inputs};
 use inkling_predict::{Labelled, Scaling};
 use serde_json::Value;
 
 use crate::cli::{Calibrate, ScalingName};
+use crate::commands::labelled_sheets::LabelledSheet;
 
 pub fn run(flags: &Calibrate, context: &Context) -> anyhow::Result<Value> {
     let images = flags.predictions.iter();
     Inputs::of(images.chain(&flags.labels).chain(&flags.mask)).check_apart(&flags.out)?;
-    let count = flags.predictions.len();
-    for (name, given) in [("--labels", &flags.labels), ("--mask", &flags.mask)] {
-        if given.len() != count {
-            let found = given.len();
-            return Err(Usage(format!(
-                "{name}: found {found} images; expected one for each of the {count} predictions, in their \
-                 order"
-            ))
-            .into());
-        }
-    }
     let results = ResultFolder::shared(&flags.out, ResultKind::Audit);
     for name in ["calibration.json", "calibration.html"] {
         results.check(name, context.force)?;
     }
-    let mut read = Vec::new();
-    for index in 0..count {
-        let labels = read_labels(&flags.labels[index], &[], flags.reading.options())?;
-        let mask = read_drawn(&flags.mask[index])?;
-        read.push((read_probability(&flags.predictions[index])?, labels, mask));
-    }
-    let mut sheets: Vec<(String, Labelled)> = Vec::new();
-    for (path, (image, labels, mask)) in flags.predictions.iter().zip(&read) {
-        let sheet = Labelled {
-            image,
-            labels,
-            mask,
-        };
-        sheets.push((path.display().to_string(), sheet));
-    }
+    let (labels, masks) = (&flags.labels, &flags.mask);
+    let read = LabelledSheet::read_all(&flags.predictions, labels, masks, &flags.reading)?;
+    let named = read.iter();
+    let sheets: Vec<(String, Labelled)> = named
+        .map(|sheet| (sheet.name.clone(), sheet.labelled()))
+        .collect();
     let scaling = match flags.scaling {
         ScalingName::Platt => Scaling::Platt,
         ScalingName::Temperature => Scaling::Temperature,
@@ -54,7 +33,7 @@ pub fn run(flags: &Calibrate, context: &Context) -> anyhow::Result<Value> {
         fitted.calibration_error_before,
         fitted.calibration_error_after
     ));
-    if count == 1 {
+    if sheets.len() == 1 {
         context.say(
             "one sheet: the error after is of the sheet that was fitted to, and says little of others. hint: \
              give predictions of several held-out sheets",

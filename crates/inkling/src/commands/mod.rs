@@ -17,6 +17,7 @@ mod export_dataset;
 mod folds;
 mod forward;
 mod info;
+mod labelled_sheets;
 mod limit;
 mod man;
 mod merge;

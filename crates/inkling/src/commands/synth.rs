@@ -22,6 +22,7 @@ pub fn run(flags: &Synth, context: &Context) -> anyhow::Result<Value> {
             depth: usize::from(flags.depth),
             seed,
             scale: flags.scale,
+            contrast: flags.contrast,
             ..PhantomSettings::default()
         };
         let path = flags.out.join((index + 1).to_string());

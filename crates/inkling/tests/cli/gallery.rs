@@ -25,8 +25,14 @@ fn it_shows_every_transform_and_the_same_samples_for_the_same_seed() {
         .iter()
         .map(|entry| entry["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names.len(), 19);
-    for name in ["rotation", "grid distortion", "motion blur", "copy-paste"] {
+    assert_eq!(names.len(), 21);
+    for name in [
+        "rotation",
+        "grid distortion",
+        "motion blur",
+        "negative: noise",
+        "copy-paste",
+    ] {
         assert!(names.contains(&name), "{name}");
     }
     assert_eq!(figures["samples"].as_array().unwrap().len(), 5);

@@ -1,6 +1,6 @@
 //! Whether a map can be believed: agreement of maps, folds that are apart, controls, calibration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
@@ -57,6 +57,59 @@ fn two_maps_are_compared_with_one_another_and_with_labels() {
     let score = figures(&[&words[..], &["--block", "32"]].concat());
     assert_eq!(score["metrics"], known["first"]);
     assert_eq!(score["metrics"]["f05"]["value"], score["f05"]);
+}
+
+#[test]
+fn sheets_are_scored_one_by_one_and_as_one() {
+    let scrap = TestFragment::new();
+    let (one, two) = (
+        write_map(&scrap, "one.png", 30),
+        write_map(&scrap, "two.png", 90),
+    );
+    let (labels, mask) = (scrap.path("1/inklabels.png"), scrap.path("1/mask.png"));
+    let known = ["--labels", word(&labels), "--mask", word(&mask)];
+    let score = |maps: &[&Path], more: &[&str]| {
+        let maps: Vec<&str> = maps.iter().map(|map| word(map)).collect();
+        figures(&[&["score"], &maps[..], more, &["--block", "16"]].concat())
+    };
+    // A flag's value ends before the map that follows it.
+    let words = [&["score"], &known[..], &[word(&one), "--block", "16"]].concat();
+    let alone = figures(&words);
+    assert_eq!(score(&[&one], &known), alone);
+    let both = score(&[&one, &two], &[known, known].concat());
+    for (index, map) in [&one, &two].into_iter().enumerate() {
+        let mut expected = score(&[map], &known);
+        expected["prediction"] = word(map).into();
+        assert_eq!(both["sheets"][index], expected);
+    }
+    let together = &both["together"];
+    let f05 = |of: &serde_json::Value| of["f05"].as_f64().unwrap();
+    let between = [f05(&both["sheets"][0]), f05(&both["sheets"][1])];
+    assert!(
+        f05(together) > between[0].min(between[1]) && f05(together) < between[0].max(between[1])
+    );
+    assert_eq!(together["metrics"]["f05"]["value"], together["f05"]);
+    let width = |of: &serde_json::Value| {
+        let interval = &of["metrics"]["f05"]["interval"];
+        interval[1].as_f64().unwrap() - interval[0].as_f64().unwrap()
+    };
+    assert!(width(together) > 0.0);
+
+    let regions = score(&[&one], &[&known[..], &["--regions", "64"]].concat());
+    let regions = regions["regions"].as_array().unwrap();
+    let known_intervals = regions
+        .iter()
+        .filter(|region| region["metrics"]["f05"]["interval"].is_array());
+    assert!(known_intervals.count() > 0, "{regions:?}");
+    for region in regions {
+        assert_eq!(region["metrics"]["f05"]["value"], region["f05"]);
+    }
+
+    let words = [&["score", word(&one), word(&two)], &known[..]].concat();
+    let refused = inkling(&words);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(told.contains("--labels: found 1 images"), "{told}");
 }
 
 #[test]
