@@ -64,10 +64,10 @@ def check(binary, generator, folder):
     found = {control["name"]: control for control in controls["controls"]}
     level = round(controls["threshold"] * 255)
     bare = np.asarray(Image.open(out / f"{BARE}.png"))[np.asarray(Image.open(sheets / BARE / "mask.png")) > 0]
-    limit = figures(binary, "limit", sheets / NEW[0], *reading, "--check", 6)
+    call(binary, "limit", sheets / NEW[0], *reading, "--check", 6)
     limit = json.loads((out / f"{NEW[0]}.limit.json").read_text())["check"]
     predictions, labels, masks = zip(*known)
-    calibration = figures(binary, "calibrate", *predictions, "--labels", *labels, "--mask", *masks, "--out", out, "--force")
+    calibration = figures(binary, "calibrate", *predictions, "--labels", *labels, "--mask", *masks, "--out", folder / "calibration", "--force")
     errors = [sheet["after"] for sheet in calibration["sheets"]]
     auc, decoys = found["reading"]["figures"]["auc"], found["decoys"]["figures"]["auc"]["interval"]
     ink = (bare >= level).mean()
