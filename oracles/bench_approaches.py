@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model_reference import make
-from program import call, figures, median_seconds, own_peak, recipe
+from program import call, forward, median_seconds, own_peak, recipe
 
 ATTO, SWIN = "convnextv2_atto", "swinv2_tiny_window8_256"
 OWN = dict(image=128, depth=18, decoder=[64, 32, 16])
@@ -95,21 +95,27 @@ def print_peak(folder, name, kind):
     print(own_peak())
 
 
-def forward(binary, folder, name, case, flags):
-    network = make(case).eval()
+def write_case(folder, case, network, patch):
+    """What `program.forward` reads; the weights say themselves what they are of, so that they can be exported."""
+    tables = settings(case)
+    (folder / "recipe.toml").write_text(recipe(**tables))
+    model = tables["model"] | {key.split(".")[1]: table for key, table in tables.items() if key != "model"}
     # nnU-Net's blocks name each layer twice.
     state = {key: value.contiguous() for key, value in network.state_dict().items() if ".all_modules." not in key}
-    save_file(state, folder / "weights.safetensors")
-    (folder / "recipe.toml").write_text(recipe(**settings(case)))
-    patch = volume(case, 1)
+    save_file(state, folder / "weights.safetensors", {"inkling.model": json.dumps(model), "inkling.input": "{}"})
     np.save(folder / "in.npy", np.ascontiguousarray(patch.permute(0, 2, 3, 1)[:, None].numpy()))
-    words = ["--model", folder / "recipe.toml", "--weights", folder / "weights.safetensors", "--input", folder / "in.npy"]
-    words += ["--output", folder / "out.npy", "--threads", flags.threads, "--repeat", 3, "--device", "flex", "--force"]
+
+
+def time_forward(binary, folder, name, case, flags):
+    network = make(case).eval()
+    patch = volume(case, 1)
+    write_case(folder, case, network, patch)
+    words = ["--threads", flags.threads, "--repeat", 3, "--device", "flex"]
     ours, theirs, memory = [], [], 0
     with torch.inference_mode():
         expected = network(patch)
         for _ in range(flags.rounds):
-            found = figures(binary, "forward", *words)
+            found = forward(binary, folder, *words)
             ours.append(found["seconds"])
             memory = max(memory, found["memory_bytes"])
             theirs.append(median_seconds(lambda: network(patch), 3))
@@ -162,7 +168,7 @@ def main():
         call(flags.binary, "synth", folder / "phantoms", "--fragments", 2, "--size", "256x256")
         for name in names:
             case = CASES[name]
-            *found, error = forward(flags.binary, folder, name, case, flags)
+            *found, error = time_forward(flags.binary, folder, name, case, flags)
             print(f"| {name} | {cells(*found)} | {error:.0e} |", flush=True)
             if "encoder" in case and not flags.no_training:
                 rows.append(f"| {name} | {cells(*training(flags.binary, folder, name, case, flags))} |")

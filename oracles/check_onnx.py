@@ -8,7 +8,6 @@ For an encoder of each family and for each approach and published network, a net
 Runtime. Its logits must be those of `inkling forward`, and PyTorch's, to 1e-4 of their spread. Prints a
 Markdown table; exit code 1 when something does not fit.
 """
-import json
 import pathlib
 import sys
 import tempfile
@@ -17,13 +16,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from safetensors.torch import save_file
 
 import bench_approaches
 import check_export
 import seeded_weights
 from model_reference import make
-from program import call, figures, recipe
+from program import figures, forward
 
 TOLERANCE = 1e-4
 # Small volumes: what is shown is that operations are the same, at any size.
@@ -50,23 +48,15 @@ def check(binary, name, case, folder):
     network = make(case).eval()
     size = (1, case["depth"], case["image"], case["image"])
     volume = torch.from_numpy(seeded_weights.tensor("input", (int(np.prod(size)),)).reshape(size) * 5)
-    tables = bench_approaches.settings(case)
-    settings = tables.pop("model") | {key.split(".")[1]: value for key, value in tables.items()}
-    if case.get("architecture") == "upernet":
-        settings["dropout"] = 0.0
-    given, written = folder / "given.safetensors", folder / "network.onnx"
-    state = {key: value.contiguous() for key, value in network.state_dict().items() if ".all_modules." not in key}
-    save_file(state, given, {"inkling.model": json.dumps(settings), "inkling.input": "{}"})
-    told = figures(binary, "export", given, "--format", "onnx", "--out", written)
+    bench_approaches.write_case(folder, case, network, volume)
+    written = folder / "network.onnx"
+    told = figures(binary, "export", folder / "weights.safetensors", "--format", "onnx", "--out", written)
     model = onnx.load(written)
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"volume": volume.numpy()})
 
-    (folder / "recipe.toml").write_text(recipe(**bench_approaches.settings(case)))
-    np.save(folder / "in.npy", np.ascontiguousarray(volume.permute(0, 2, 3, 1)[:, None].numpy()))
-    words = ["--model", folder / "recipe.toml", "--weights", given, "--input", folder / "in.npy"]
-    call(binary, "forward", *words, "--output", folder / "out.npy", "--force")
+    forward(binary, folder)
     ours = np.load(folder / "out.npy")
     with torch.inference_mode():
         theirs = network(volume).numpy()

@@ -113,9 +113,10 @@ fn make_noise(sample: &mut Sample, seed: u64) {
             sign: if random.random_bool(0.5) { 1.0 } else { -1.0 },
         })
         .collect();
+    let papyrus = sample.validity.sum();
     let mut deviations = Array2::zeros((height, width));
     for mut layer in sample.volume.outer_iter_mut() {
-        let mean = mean_on_papyrus(layer.view(), &sample.validity);
+        let mean = mean_on_papyrus(layer.view(), &sample.validity, papyrus);
         // What is no papyrus deviates in no way, so that its edges do not show.
         Zip::from(&mut deviations)
             .and(&layer)
@@ -127,9 +128,8 @@ fn make_noise(sample: &mut Sample, seed: u64) {
             copy.add(&deviations, &mut layer);
         }
         // As far spread as the papyrus was, which may have been a part of the patch.
-        let valid = sample.validity.sum().max(1.0);
         let found = layer.iter().map(|value| value * value).sum::<f32>();
-        let wanted = spread / valid * (height * width) as f32;
+        let wanted = spread / papyrus.max(1.0) * (height * width) as f32;
         let scale = if found > 0.0 {
             (wanted / found).sqrt()
         } else {
@@ -160,17 +160,16 @@ fn reflected(size: usize, shift: usize) -> Vec<usize> {
     (0..size).map(place).collect()
 }
 
-/// The mean where there is papyrus; of all without any.
-fn mean_on_papyrus(layer: ArrayView2<f32>, validity: &Array2<f32>) -> f32 {
-    let valid = validity.sum();
-    if valid == 0.0 {
+/// The mean where there is papyrus, which is the sum of `validity`; of all without any.
+fn mean_on_papyrus(layer: ArrayView2<f32>, validity: &Array2<f32>, papyrus: f32) -> f32 {
+    if papyrus == 0.0 {
         return layer.mean().unwrap_or(0.0);
     }
     let weighted = layer
         .iter()
         .zip(validity)
         .map(|(voxel, valid)| voxel * valid);
-    weighted.sum::<f32>() / valid
+    weighted.sum::<f32>() / papyrus
 }
 
 #[cfg(test)]

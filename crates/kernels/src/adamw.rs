@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::dispatch::{has_kernels, primitive};
+use crate::dispatch::{is_final, primitive};
 use crate::flex_tensors::{contiguous, into_owned, values};
 use crate::profile::timed;
 use crate::vectors::vectorized;
@@ -51,8 +51,8 @@ pub fn adamw(
     let device = weights.device();
     timed("AdamW", &device, move || {
         let tensors = [&weights, &gradient, &first, &second];
-        let takes = |tensor: &&Tensor<1>| has_kernels(*tensor) && !tensor.device().is_autodiff();
-        match tensors.iter().all(takes) {
+        let fits = tensors.into_iter().all(is_final);
+        match fits {
             true => fused(weights, gradient, [first, second], step),
             false => plain(weights, gradient, [first, second], step),
         }

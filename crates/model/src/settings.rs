@@ -536,15 +536,7 @@ mod tests {
     /// Shapes are checked before a tensor is made.
     #[test]
     fn a_maxvit_beyond_reason_is_refused() {
-        let shape = MaxVitShape {
-            stem: [8, 8],
-            channels: [8, 16, 16, 32],
-            blocks: [1; 4],
-            head_width: 8,
-            position_hidden: 16,
-            position_dropout: 0.0,
-            layer_scale: None,
-        };
+        let shape = MaxVitShape::narrow();
         let named = |change: fn(&mut MaxVitShape)| {
             let mut shape = shape.clone();
             change(&mut shape);

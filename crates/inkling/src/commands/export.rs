@@ -7,6 +7,10 @@ use crate::cli::{Export, ExportFormat, Names};
 pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
     let file = weights_file(&flags.model);
     Inputs::of([&flags.model]).check_apart(&flags.out)?;
+    match flags.format {
+        ExportFormat::Safetensors => refuse("--batch", flags.batch.is_some(), "an ONNX file")?,
+        ExportFormat::Onnx => refuse("--names", flags.names.is_some(), "a safetensors file")?,
+    }
     let checkpoint = load(&file, &context.open_device()?)?;
     let mut result = json!({
         "output": flags.out,
@@ -16,11 +20,9 @@ pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
     });
     match flags.format {
         ExportFormat::Safetensors => {
-            refuse("--batch", flags.batch.is_some(), "an ONNX file")?;
             result["left_out"] = json!(safetensors(flags, &checkpoint, context)?);
         }
         ExportFormat::Onnx => {
-            refuse("--names", flags.names.is_some(), "a safetensors file")?;
             let batch = flags.batch.map_or(1, usize::from);
             let report = checkpoint.export_onnx(&flags.out, batch, context.force)?;
             context.say(format!(

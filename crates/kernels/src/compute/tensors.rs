@@ -47,11 +47,7 @@ pub fn conv2d(
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
 ) -> Tensor<4> {
-    let device = images.device();
-    let label = profile_label(images.dims(), weight.dims(), &options);
-    timed(label, &device, move || {
-        conv2d_then(images, weight, bias, options, After::Nothing)
-    })
+    conv2d_then(images, weight, bias, options, After::Nothing)
 }
 
 /// [`conv2d`], where a norm follows that takes the statistics of this very output: where nothing records
@@ -65,11 +61,7 @@ pub fn conv2d_before_norm(
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
 ) -> Tensor<4> {
-    let device = images.device();
-    let label = profile_label(images.dims(), weight.dims(), &options);
-    timed(label, &device, move || {
-        conv2d_then(images, weight, bias, options, After::Norm)
-    })
+    conv2d_then(images, weight, bias, options, After::Norm)
 }
 
 /// [`conv2d`], then `activation(scale · x + shift)`, one scale and summand for each channel, in
@@ -88,17 +80,27 @@ pub fn conv2d_affine(
     [scale, shift]: [Tensor<1>; 2],
     activation: Option<Activation>,
 ) -> Tensor<4> {
-    let device = images.device();
-    let label = profile_label(images.dims(), weight.dims(), &options);
-    timed(label, &device, move || {
-        let after = After::Affine(([scale, shift], activation));
-        conv2d_then(images, weight, bias, options, after)
-    })
+    let after = After::Affine(([scale, shift], activation));
+    conv2d_then(images, weight, bias, options, after)
 }
 
 type EpilogueTensors = ([Tensor<1>; 2], Option<Activation>);
 
 fn conv2d_then(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After<EpilogueTensors>,
+) -> Tensor<4> {
+    let device = images.device();
+    let label = profile_label(images.dims(), weight.dims(), &options);
+    timed(label, &device, move || {
+        convolve(images, weight, bias, options, after)
+    })
+}
+
+fn convolve(
     images: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,

@@ -40,6 +40,22 @@ pub struct MaxVitShape {
     pub layer_scale: Option<f64>,
 }
 
+#[cfg(test)]
+impl MaxVitShape {
+    /// Narrower than any published one, for tests.
+    pub(crate) fn narrow() -> Self {
+        Self {
+            stem: [8, 8],
+            channels: [8, 16, 16, 32],
+            blocks: [1; 4],
+            head_width: 8,
+            position_hidden: 16,
+            position_dropout: 0.0,
+            layer_scale: None,
+        }
+    }
+}
+
 impl MaxVitShape {
     /// Most channels anywhere: twice the widest published.
     const WIDEST: usize = 4_096;

@@ -52,14 +52,12 @@ impl Graph {
     /// # Shapes
     /// - values: as many as `shape` has, row by row
     pub fn floats(&mut self, shape: &[usize], values: &[f32]) -> String {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-        self.constant(shape, TensorProto::FLOAT, bytes.collect())
+        self.constant(shape, TensorProto::FLOAT, float_bytes(values))
     }
 
     /// A constant of whole numbers, `[values.len()]`.
     pub fn ints(&mut self, values: &[i64]) -> String {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-        self.constant(&[values.len()], TensorProto::INT64, bytes.collect())
+        self.constant(&[values.len()], TensorProto::INT64, int_bytes(values))
     }
 
     /// A constant of truths: those of the indices along its only long axis.
@@ -153,6 +151,18 @@ impl Graph {
             output: Vec::new(),
         }
     }
+}
+
+/// Floats as ONNX keeps them.
+pub fn float_bytes(values: &[f32]) -> Vec<u8> {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    bytes.collect()
+}
+
+/// Whole numbers as ONNX keeps them.
+pub fn int_bytes(values: &[i64]) -> Vec<u8> {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    bytes.collect()
 }
 
 /// Sizes as ONNX has them.

@@ -12,6 +12,7 @@ mod proto;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_capture::{CaptureBackend, CapturedGraph};
 use burn_ir::{OperationIr, TensorId};
@@ -19,8 +20,9 @@ use inkling_fragment::write_bytes;
 use prost::Message;
 use serde::Serialize;
 
+use crate::weights::SETTINGS_KEY;
 use crate::{Checkpoint, Error};
-use graph::{Graph, whole};
+use graph::{Graph, float_bytes, int_bytes, whole};
 use proto::{
     DimensionProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
@@ -68,7 +70,7 @@ impl Checkpoint {
         }
         let settings = serde_json::to_string(&self.settings).expect("settings are plain data");
         let mut about = self.metadata.clone();
-        about.insert("inkling.model".to_owned(), settings);
+        about.insert(SETTINGS_KEY.to_owned(), settings);
         about.insert("inkling.sha256".to_owned(), self.sha256.clone());
         let model = ModelProto {
             ir_version: IR_VERSION,
@@ -109,7 +111,7 @@ impl Checkpoint {
         let device = Device::capture();
         let mut size = [0; 3];
         let captured = device.capture_scope(|scope| {
-            let network = burn::module::Module::to_device(self.network.clone(), &device);
+            let network = self.network.clone().to_device(&device);
             let volume = Tensor::<4>::zeros(input, &Device::flex()).to_device(&device);
             let logits = network.forward(volume.clone());
             size = logits.dims();
@@ -171,14 +173,12 @@ fn values(data: &TensorData) -> (i32, Vec<u8>) {
         dtype if dtype.is_float() => {
             let values = data.clone().convert::<f32>();
             let values = values.try_into_vec::<f32>().expect("converted");
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-            (TensorProto::FLOAT, bytes.collect())
+            (TensorProto::FLOAT, float_bytes(&values))
         }
         _ => {
             let values = data.clone().convert::<i64>();
             let values = values.try_into_vec::<i64>().expect("converted");
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-            (TensorProto::INT64, bytes.collect())
+            (TensorProto::INT64, int_bytes(&values))
         }
     }
 }
@@ -210,15 +210,6 @@ mod tests {
     use super::*;
 
     fn networks() -> Vec<ModelSettings> {
-        let maxvit = MaxVitShape {
-            stem: [8, 8],
-            channels: [8, 16, 16, 32],
-            blocks: [1; 4],
-            head_width: 8,
-            position_hidden: 16,
-            position_dropout: 0.0,
-            layer_scale: None,
-        };
         let small = ModelSettings {
             image_size: 32,
             depth: 6,
@@ -227,7 +218,7 @@ mod tests {
         };
         vec![
             ModelSettings {
-                maxvit: Some(maxvit),
+                maxvit: Some(MaxVitShape::narrow()),
                 ..small.clone()
             },
             ModelSettings {

@@ -1,13 +1,15 @@
 //! What each recorded operation is in ONNX, by the operators of opset 17.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Slice};
 use burn_ir::{
     ActivationOperationIr, BaseOperationIr, BinaryOpIr, BoolOperationIr, FloatOperationIr,
     IntOperationIr, NumericOperationIr, OperationIr, PadModeIr, ReduceDimOpIr, ScalarIr,
-    ScalarOpIr, SliceAssignOpIr, SliceOpIr, TensorIr, UnaryOpIr,
+    ScalarOpIr, ShapeOpIr, SliceAssignOpIr, SliceOpIr, TensorIr, UnaryOpIr,
 };
 
-use super::graph::{Graph, int, ints, text, whole};
+use super::graph::{Graph, float, int, ints, text, whole};
 use super::layers::add_layer;
 use super::proto::TensorProto;
 
@@ -55,16 +57,8 @@ pub fn name_of(operation: &impl std::fmt::Debug) -> Unknown {
 
 fn add_base(graph: &mut Graph, operation: &BaseOperationIr) -> Result<(), Unknown> {
     match operation {
-        BaseOperationIr::Reshape(op) => {
-            let shape = graph.ints(&whole(&op.out.shape));
-            let input = graph.name(&op.input);
-            graph.node("Reshape", [input, shape], &op.out, []);
-        }
-        BaseOperationIr::Expand(op) => {
-            let shape = graph.ints(&whole(&op.out.shape));
-            let input = graph.name(&op.input);
-            graph.node("Expand", [input, shape], &op.out, []);
-        }
+        BaseOperationIr::Reshape(op) => shaped(graph, "Reshape", op),
+        BaseOperationIr::Expand(op) => shaped(graph, "Expand", op),
         BaseOperationIr::SwapDims(op) => {
             let mut axes: Vec<usize> = (0..op.input.shape.num_dims()).collect();
             axes.swap(op.dim1, op.dim2);
@@ -87,7 +81,7 @@ fn add_base(graph: &mut Graph, operation: &BaseOperationIr) -> Result<(), Unknow
             ];
             graph.node("Slice", inputs, &op.out, []);
         }
-        BaseOperationIr::Slice(op) => return slice(graph, op),
+        BaseOperationIr::Slice(op) => slice(graph, op),
         BaseOperationIr::SliceAssign(op) => return slice_assign(graph, op),
         BaseOperationIr::Select(op) => {
             let inputs = [graph.name(&op.tensor), graph.name(&op.indices)];
@@ -224,7 +218,7 @@ fn add_activation(graph: &mut Graph, operation: &ActivationOperationIr) -> Resul
         ActivationOperationIr::Sigmoid(op) => unary(graph, "Sigmoid", op),
         ActivationOperationIr::LeakyRelu(op) => {
             let input = graph.name(&op.lhs);
-            let slope = super::graph::float("alpha", number(op.rhs));
+            let slope = float("alpha", number(op.rhs));
             graph.node("LeakyRelu", [input], &op.out, [slope]);
         }
         ActivationOperationIr::Softmax(op) => {
@@ -247,6 +241,12 @@ fn add_activation(graph: &mut Graph, operation: &ActivationOperationIr) -> Resul
         other => return Err(name_of(other)),
     }
     Ok(())
+}
+
+fn shaped(graph: &mut Graph, operator: &str, op: &ShapeOpIr) {
+    let shape = graph.ints(&whole(&op.out.shape));
+    let input = graph.name(&op.input);
+    graph.node(operator, [input, shape], &op.out, []);
 }
 
 fn unary(graph: &mut Graph, operator: &str, op: &UnaryOpIr) {
@@ -288,10 +288,10 @@ fn fill(graph: &mut Graph, value: f64, out: &TensorIr) {
 }
 
 /// Steps backwards begin at the range's end.
-fn slice(graph: &mut Graph, op: &SliceOpIr) -> Result<(), Unknown> {
+fn slice(graph: &mut Graph, op: &SliceOpIr) {
     let (mut starts, mut ends, mut axes, mut steps) = (vec![], vec![], vec![], vec![]);
     for (axis, range) in op.ranges.iter().enumerate() {
-        let std::ops::Range { start, end } = inside(range, op.tensor.shape[axis]);
+        let Range { start, end } = inside(range, op.tensor.shape[axis]);
         let step = range.step as i64;
         let (first, last) = match step {
             1.. => (start, end),
@@ -306,7 +306,6 @@ fn slice(graph: &mut Graph, op: &SliceOpIr) -> Result<(), Unknown> {
     let mut inputs = vec![graph.name(&op.tensor)];
     inputs.extend([starts, ends, axes, steps].map(|values| graph.ints(&values)));
     graph.node("Slice", inputs, &op.out, []);
-    Ok(())
 }
 
 /// The new values among zeros, where a mask has them, and the old ones elsewhere.
@@ -345,7 +344,7 @@ fn slice_assign(graph: &mut Graph, op: &SliceAssignOpIr) -> Result<(), Unknown> 
 }
 
 /// The indices of a range of an axis of `size` values.
-fn inside(range: &Slice, size: usize) -> std::ops::Range<i64> {
+fn inside(range: &Slice, size: usize) -> Range<i64> {
     let size = size as i64;
     let from = |index: isize| match index {
         ..0 => size + index as i64,

@@ -13,7 +13,7 @@ use crate::published::{Published, recognise, tidied};
 use crate::{Conversion, Error, ModelSettings, Network, Normalization};
 
 /// The metadata key that holds the settings, as JSON.
-const SETTINGS_KEY: &str = "inkling.model";
+pub(crate) const SETTINGS_KEY: &str = "inkling.model";
 /// The metadata key that holds the settings' format.
 const FORMAT_KEY: &str = "inkling.format";
 /// The newest format: settings that a reader of an older one may not know count it up. Files of the

@@ -16,6 +16,7 @@ mod resample;
 mod tensors;
 
 pub use export::Naming;
+pub(crate) use file::SETTINGS_KEY;
 pub use file::{
     Checkpoint, EncoderReport, WeightsFile, load, load_encoder, load_weights, save,
     sha256 as file_sha256,
