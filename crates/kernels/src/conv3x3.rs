@@ -4,6 +4,8 @@
 //! inner loop holds a tile of several output channels by three vectors of pixels in registers and adds
 //! all taps of all input channels before it writes them.
 
+use std::ops::Range;
+
 use pulp::bytemuck;
 use rayon::prelude::*;
 
@@ -15,9 +17,11 @@ use crate::padded::PaddedPlane;
 
 /// Side of the kernels.
 const SIDE: usize = 3;
-const TAPS: usize = SIDE * SIDE;
+pub(crate) const TAPS: usize = SIDE * SIDE;
 /// Vectors of pixels of a register tile.
 const VECTORS: usize = 3;
+/// Kernels whose gradients are put in order at once.
+const TRANSPOSED: usize = 256;
 /// Bytes of weights that a task reads for every tile: they stay in the L2 cache.
 const CACHED_WEIGHTS: usize = 384 << 10;
 
@@ -37,7 +41,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn frame(self) -> PaddedPlane {
+    pub(crate) fn frame(self) -> PaddedPlane {
         PaddedPlane {
             height: self.height,
             width: self.width,
@@ -65,9 +69,13 @@ pub struct Packed(Vec<u32>);
 /// # Shapes
 /// - weights: `[outputs, inputs, 3, 3]`
 pub fn pack(precision: MulPrecision, sizes: Sizes, weights: &[f32]) -> Packed {
-    pack_taps(DotUnit::of(precision), sizes, |output, input, tap| {
-        weights[(output * sizes.inputs + input) * TAPS + tap]
-    })
+    let kernel = |output, input| Some(output * sizes.inputs + input);
+    pack_kernels(
+        DotUnit::of(precision),
+        sizes,
+        (weights, TapOrder::Forward),
+        kernel,
+    )
 }
 
 /// The convolution.
@@ -107,17 +115,10 @@ pub fn image_gradient(
     gradient: &[f32],
     weights: &[f32],
 ) -> Vec<f32> {
-    let tap = |input: usize, output: usize, tap: usize| {
-        weights[(output * sizes.inputs + input) * TAPS + TAPS - 1 - tap]
-    };
     let (unit, reversed) = (DotUnit::of(precision), sizes.reversed());
-    run(
-        unit,
-        reversed,
-        gradient,
-        &pack_taps(unit, reversed, tap),
-        (None, None),
-    )
+    let kernel = |input, output| Some(output * sizes.inputs + input);
+    let packed = pack_kernels(unit, reversed, (weights, TapOrder::Turned), kernel);
+    run(unit, reversed, gradient, &packed, (None, None))
 }
 
 /// The gradient of the weights, given that of the output: for each tap the product of the gradient and
@@ -133,63 +134,95 @@ pub fn weight_gradient(
     images: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
+    let images = sizes.frame().pad_channels_last(images, sizes.inputs);
+    weight_gradient_padded(precision, sizes, (&images, 1, |image, _| image), gradient)
+}
+
+/// [`weight_gradient`] of kernels of `deep` layers, `[outputs, inputs, deep, 3, 3]`, given padded images,
+/// `[n, plane, inputs]`, and which of them an image of the gradient sees by a layer of the kernels.
+pub(crate) fn weight_gradient_padded(
+    precision: MulPrecision,
+    sizes: Sizes,
+    (images, deep, seen): (&[f32], usize, impl Fn(usize, usize) -> usize + Sync),
+    gradient: &[f32],
+) -> Vec<f32> {
     let (frame, pairs) = (sizes.frame(), sizes.inputs * sizes.outputs);
     let singles = DotUnit::of(MulPrecision::F32);
     let planes = frame.pad(singles, gradient, sizes.outputs);
     let gradient: &[f32] = bytemuck::cast_slice(&planes);
-    let images = frame.pad_channels_last(images, sizes.inputs);
     let (plane, places) = (frame.plane(), frame.places());
     // The gradient's first pixel. What follows each of its rows is padding: zeros, which add nothing.
     let corner = frame.pitch() + 1;
-    let mut by_tap = vec![0.0; TAPS * pairs];
-    let taps = frame.taps(SIDE);
-    by_tap
-        .par_chunks_mut(pairs)
-        .zip(taps)
-        .for_each(|(sums, shift)| {
-            for image in 0..sizes.batch {
-                let left = MatrixLayout::rows(plane).at(image * sizes.outputs * plane + corner);
-                let right =
-                    MatrixLayout::rows(sizes.inputs).at((image * plane + shift) * sizes.inputs);
-                multiply(
-                    precision,
-                    [sizes.outputs, places, sizes.inputs],
-                    (gradient, left),
-                    (&images, right),
-                    (&mut *sums, sizes.inputs),
-                    image > 0,
-                    Threading::Caller,
-                );
-            }
-        });
-    let mut weights = vec![0.0; pairs * TAPS];
-    for (pair, taps) in weights.chunks_exact_mut(TAPS).enumerate() {
-        for (tap, weight) in taps.iter_mut().enumerate() {
-            *weight = by_tap[tap * pairs + pair];
+    let (taps, count) = (frame.taps(SIDE), deep * TAPS);
+    let mut by_tap = vec![0.0; count * pairs];
+    let tasks = by_tap.par_chunks_mut(pairs).enumerate();
+    tasks.for_each(|(task, sums)| {
+        let (layer, shift) = (task / TAPS, taps[task % TAPS]);
+        for image in 0..sizes.batch {
+            let left = MatrixLayout::rows(plane).at(image * sizes.outputs * plane + corner);
+            let right = (seen(image, layer) * plane + shift) * sizes.inputs;
+            multiply(
+                precision,
+                [sizes.outputs, places, sizes.inputs],
+                (gradient, left),
+                (images, MatrixLayout::rows(sizes.inputs).at(right)),
+                (&mut *sums, sizes.inputs),
+                image > 0,
+                Threading::Caller,
+            );
         }
-    }
+    });
+    let mut weights = vec![0.0; pairs * count];
+    let tasks = weights.par_chunks_mut(count * TRANSPOSED).enumerate();
+    tasks.for_each(|(task, weights)| {
+        let first = task * TRANSPOSED;
+        for (tap, sums) in by_tap.chunks_exact(pairs).enumerate() {
+            let kernels = weights.chunks_exact_mut(count);
+            for (kernel, &sum) in kernels.zip(&sums[first..]) {
+                kernel[tap] = sum;
+            }
+        }
+    });
     weights
 }
 
-fn pack_taps(
+/// How a kernel's taps are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TapOrder {
+    Forward,
+    /// Turned by 180°.
+    Turned,
+}
+
+/// Packs weights, `[n, 3, 3]`; `kernel` says which of the `n` an output takes for an input, if any.
+pub(crate) fn pack_kernels(
     unit: DotUnit,
     sizes: Sizes,
-    tap: impl Fn(usize, usize, usize) -> f32 + Sync,
+    (weights, order): (&[f32], TapOrder),
+    kernel: impl Fn(usize, usize) -> Option<usize> + Sync,
 ) -> Packed {
     let blocks = sizes.outputs.div_ceil(MANY);
     let per_word = unit.values_per_word();
     let size = unit.words(sizes.inputs) * TAPS * MANY;
+    let taps = |output, input| match kernel(output, input).filter(|_| input < sizes.inputs) {
+        Some(kernel) => &weights[kernel * TAPS..][..TAPS],
+        None => &[0.0; TAPS],
+    };
     let mut packed = vec![0; blocks * size];
     let tasks = packed.par_chunks_mut(size).enumerate();
     tasks.for_each(|(block, packed)| {
-        let outputs = block * MANY..sizes.outputs.min((block + 1) * MANY);
-        for (lane, output) in outputs.enumerate() {
-            for (word, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
-                let first = word * per_word;
-                let second = (first + 1 < sizes.inputs).then_some(first + 1);
-                for (index, packed) in packed.chunks_exact_mut(MANY).enumerate() {
-                    let second = second.map_or(0.0, |second| tap(output, second, index));
-                    packed[lane] = unit.word(tap(output, first, index), second);
+        let first = block * MANY;
+        let outputs = MANY.min(sizes.outputs - first);
+        for (word, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
+            let input = word * per_word;
+            for lane in 0..outputs {
+                let [one, other] = [input, input + 1].map(|input| taps(first + lane, input));
+                for (tap, packed) in packed.chunks_exact_mut(MANY).enumerate() {
+                    let tap = match order {
+                        TapOrder::Forward => tap,
+                        TapOrder::Turned => TAPS - 1 - tap,
+                    };
+                    packed[lane] = unit.word(one[tap], other[tap]);
                 }
             }
         }
@@ -197,16 +230,41 @@ fn pack_taps(
     Packed(packed)
 }
 
-/// Tasks of one image and as many output channels as keep their weights in the cache.
 fn run(
     unit: DotUnit,
     sizes: Sizes,
     images: &[f32],
+    packed: &Packed,
+    after: (Option<&[f32]>, Option<ChannelAffine>),
+) -> Vec<f32> {
+    let frame = sizes.frame();
+    let padded = frame.pad(unit, images, sizes.inputs);
+    let inputs = unit.words(sizes.inputs);
+    let image = |index: usize| PaddedImage {
+        start: index * inputs,
+        inputs: 0..inputs,
+    };
+    convolve_padded(unit, sizes, (&padded, image), packed, after)
+}
+
+/// An image among padded planes.
+pub(crate) struct PaddedImage {
+    /// The plane of its first word of inputs.
+    pub start: usize,
+    /// The words of inputs that are not zeros throughout.
+    pub inputs: Range<usize>,
+}
+
+/// The convolution of padded images, which may overlap: `image` says where each lies.
+/// A task has one image and as many output channels as keep their weights in the cache.
+pub(crate) fn convolve_padded(
+    unit: DotUnit,
+    sizes: Sizes,
+    (padded, image): (&[u32], impl Fn(usize) -> PaddedImage + Sync),
     Packed(packed): &Packed,
     (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
 ) -> Vec<f32> {
     let frame = sizes.frame();
-    let padded = frame.pad(unit, images, sizes.inputs);
     let inputs = unit.words(sizes.inputs);
     let block = inputs * TAPS * MANY;
     let blocks = sizes.outputs.div_ceil(MANY);
@@ -224,12 +282,17 @@ fn run(
             pieces.map(move |(piece, planes)| (image, piece * per_task, planes))
         })
         .collect();
-    tasks.into_par_iter().for_each(|(image, first, planes)| {
-        let channels = inputs * frame.plane();
+    tasks.into_par_iter().for_each(|(index, first, planes)| {
+        let PaddedImage {
+            start,
+            inputs: seen,
+        } = image(index);
+        let seen_planes = (start + seen.start) * frame.plane()..(start + seen.end) * frame.plane();
         unit.run(Task {
             frame,
             inputs,
-            padded: &padded[image * channels..][..channels],
+            padded: &padded[seen_planes],
+            seen,
             packed: &packed[first * block..],
             bias: bias.map(|bias| &bias[first * MANY..]),
             planes: &mut *planes,
@@ -249,6 +312,8 @@ struct Task<'a> {
     frame: PaddedPlane,
     /// Words of the input channels.
     inputs: usize,
+    /// Those of them that `padded` holds, the others being zeros.
+    seen: Range<usize>,
     padded: &'a [u32],
     packed: &'a [u32],
     bias: Option<&'a [f32]>,
@@ -282,10 +347,11 @@ impl Task<'_> {
     ) -> usize {
         let (frame, area, tile) = (self.frame, self.frame.area(), WIDE * D::LANES);
         let taps = frame.taps(SIDE);
-        let block = self.inputs * TAPS * MANY;
+        let (block, word) = (self.inputs * TAPS * MANY, TAPS * MANY);
         let mut sums = [0.0; MANY * VECTORS * 16];
         for (index, planes) in self.planes.chunks_mut(MANY * area).enumerate() {
             let packed = &self.packed[index * block..][..block];
+            let packed = &packed[self.seen.start * word..self.seen.end * word];
             for held in (0..MANY).step_by(HELD) {
                 let sums = &mut sums[held * tile..][..HELD * tile];
                 let inputs = (self.padded, frame.plane(), first);
@@ -353,6 +419,7 @@ mod tests {
         run(Task {
             frame,
             inputs: sizes.inputs,
+            seen: 0..sizes.inputs,
             padded: &frame.pad(unit, &images, sizes.inputs),
             packed: &packed,
             bias: None,

@@ -25,6 +25,7 @@ mod channel_affine;
 mod channels_first;
 mod channels_last;
 mod compute;
+mod conv3d;
 mod conv3x3;
 mod depthwise;
 mod dispatch;
@@ -59,8 +60,9 @@ pub use batch_norm::BatchNormStats;
 pub use compute::ops::ComputeOps;
 pub use compute::tensors::{
     activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, conv2d_before_norm,
-    layer_norm, linear, plain_attention,
+    conv3d, layer_norm, linear, plain_attention, plain_conv3d,
 };
+pub use conv3d::DepthBorder;
 pub use dispatch::has_kernels;
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;

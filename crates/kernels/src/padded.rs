@@ -55,14 +55,21 @@ impl PaddedPlane {
     /// - images: `[n, channels, height, width]`
     /// - output: `[n, words, plane]`
     pub fn pad(self, unit: DotUnit, images: &[f32], channels: usize) -> Vec<u32> {
-        let per_word = unit.values_per_word();
-        let images: Vec<&[f32]> = images
-            .chunks_exact(channels * self.area())
-            .flat_map(|image| image.chunks(per_word * self.area()))
-            .collect();
-        let mut padded = vec![0; images.len() * self.plane()];
-        let planes = padded.par_chunks_mut(self.plane());
-        planes.zip(images).for_each(|(padded, planes)| {
+        self.pad_each(unit, &self.each(images, channels), channels)
+    }
+
+    /// [`pad`](Self::pad) of images from anywhere; zeros where there is none.
+    pub fn pad_each(self, unit: DotUnit, images: &[Option<&[f32]>], channels: usize) -> Vec<u32> {
+        let (words, per_word) = (unit.words(channels), unit.values_per_word());
+        let mut padded = vec![0; images.len() * words * self.plane()];
+        let planes = padded.par_chunks_mut(self.plane()).enumerate();
+        planes.for_each(|(index, padded)| {
+            let Some(image) = images[index / words] else {
+                return;
+            };
+            let first = index % words * per_word;
+            let count = per_word.min(channels - first);
+            let planes = &image[first * self.area()..][..count * self.area()];
             let inner =
                 padded[self.padding * self.pitch() + self.padding..].chunks_mut(self.pitch());
             let (first, second) = planes.split_at(self.area());
@@ -86,11 +93,16 @@ impl PaddedPlane {
     /// - images: `[n, channels, height, width]`
     /// - output: `[n, plane, channels]`
     pub fn pad_channels_last(self, images: &[f32], channels: usize) -> Vec<f32> {
-        let mut padded =
-            vec![0.0; images.len() / (channels * self.area()) * self.plane() * channels];
+        self.pad_each_channels_last(&self.each(images, channels), channels)
+    }
+
+    /// [`pad_channels_last`](Self::pad_channels_last) of images from anywhere; zeros where there is none.
+    pub fn pad_each_channels_last(self, images: &[Option<&[f32]>], channels: usize) -> Vec<f32> {
+        let mut padded = vec![0.0; images.len() * self.plane() * channels];
         let tasks: Vec<_> = padded
             .chunks_mut(self.plane() * channels)
-            .zip(images.chunks_exact(channels * self.area()))
+            .zip(images)
+            .filter_map(|(padded, image)| Some((padded, (*image)?)))
             .flat_map(|(padded, image)| {
                 let inner = &mut padded[self.padding * self.pitch() * channels..];
                 let lines = inner.chunks_mut(self.pitch() * channels).take(self.height);
@@ -112,6 +124,11 @@ impl PaddedPlane {
             }
         });
         padded
+    }
+
+    fn each(self, images: &[f32], channels: usize) -> Vec<Option<&[f32]>> {
+        let images = images.chunks_exact(channels * self.area());
+        images.map(Some).collect()
     }
 
     /// Copies a plane `[height, width]` into a padded one whose padding is 0 already.

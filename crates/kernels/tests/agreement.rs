@@ -5,10 +5,11 @@ use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, activate, add, add_scaled, affine, attention, batch_norm_train, conv_transpose2d,
-    conv2d, conv2d_affine, expand_position_bias, global_avg_pool, glu, grn, l2_normalize,
-    layer_norm, linear, plain_activation, plain_attention, plain_rope, rearrange,
-    relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
+    Activation, DepthBorder, activate, add, add_scaled, affine, attention, batch_norm_train,
+    conv_transpose2d, conv2d, conv2d_affine, conv3d, expand_position_bias, global_avg_pool, glu,
+    grn, l2_normalize, layer_norm, linear, plain_activation, plain_attention, plain_conv3d,
+    plain_rope, rearrange, relative_position_index, roll, rope, scale_channels, star_relu,
+    upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -62,6 +63,52 @@ macro_rules! check {
             );
         )+
     }};
+}
+
+#[test]
+fn convolutions_of_volumes_agree() {
+    let device = Device::flex().autodiff();
+    // Volumes, layers, inputs, outputs, rows, columns, layers of the kernels.
+    let cases = [
+        [2, 4, 3, 5, 9, 13, 3],
+        [1, 6, 16, 9, 8, 8, 3],
+        [2, 1, 4, 4, 5, 7, 3],
+        [1, 2, 3, 2, 6, 5, 5],
+        [3, 3, 2, 17, 4, 40, 1],
+    ];
+    for [volumes, layers, inputs, outputs, height, width, deep] in cases {
+        for border in [DepthBorder::Zeros, DepthBorder::Replicate] {
+            let x = random([volumes * layers, inputs, height, width], 1, &device);
+            let weight = random([outputs, inputs, deep, 3, 3], 2, &device);
+            let bias = random([outputs], 3, &device);
+            check!(
+                &format!("{border:?}, {inputs} to {outputs}"),
+                [x, weight, bias],
+                conv3d(
+                    x.clone(),
+                    weight.clone(),
+                    Some(bias.clone()),
+                    layers,
+                    border
+                ),
+                plain_conv3d(
+                    x.clone(),
+                    weight.clone(),
+                    Some(bias.clone()),
+                    layers,
+                    border
+                )
+            );
+            let [x, weight] = [x.inner().reshape([-1]), weight.inner().reshape([-1])];
+            let x = x.reshape([volumes * layers, inputs, height, width]);
+            let weight = weight.reshape([outputs, inputs, deep, 3, 3]);
+            assert_close(
+                conv3d(x.clone(), weight.clone(), None, layers, border),
+                plain_conv3d(x, weight, None, layers, border),
+                "without gradients",
+            );
+        }
+    }
 }
 
 #[test]

@@ -148,13 +148,13 @@ fn convnext() {
 
 #[test]
 fn metaformer() {
-    check_approaches("caformer_s18", 64, Architecture::Unet);
+    check_approaches("caformer_s18", 32, Architecture::Unet);
 }
 
 #[test]
 fn resnet() {
     check_approaches("resnet18", 64, Architecture::Unet);
-    check_approaches("resnet18", 96, Architecture::UperNet);
+    check_approaches("resnet18", 64, Architecture::UperNet);
 }
 
 #[test]
@@ -164,5 +164,5 @@ fn swin() {
 
 #[test]
 fn eva() {
-    check_approaches("eva02_tiny_patch14_224", 84, Architecture::UperNet);
+    check_approaches("eva02_tiny_patch14_224", 56, Architecture::UperNet);
 }

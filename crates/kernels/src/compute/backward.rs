@@ -8,7 +8,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
-use crate::compute::ops::{Attention, ComputeOps, conv_sizes, depthwise_sizes, pointwise_sizes};
+use crate::compute::ops::{
+    Attention, ComputeOps, conv_sizes, conv3d_sizes, depthwise_sizes, pointwise_sizes,
+};
+use crate::conv3d::{self, DepthBorder};
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -55,6 +58,22 @@ impl<C: CheckpointStrategy> ComputeOps for Autodiff<Flex, C> {
             [images, weight, bias],
             (images.clone(), weight.clone(), precision),
             Flex::conv3x3(images, weight, bias, precision)
+        )
+    }
+
+    fn conv3d_direct(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        layers: usize,
+        border: DepthBorder,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self> {
+        differentiable!(
+            Conv3d,
+            [images, weight, bias],
+            (images.clone(), weight.clone(), (layers, border), precision),
+            Flex::conv3d_direct(images, weight, bias, layers, border, precision)
         )
     }
 
@@ -153,15 +172,15 @@ impl Backward<Flex, 1> for Activate {
     }
 }
 
-/// Declares the backward pass `$name` of a convolution: `$sizes` reads the sizes from images and
-/// weight, the module `$kind` has the gradients, and `$precision` is given where products have one.
+/// Declares the backward pass `$name` of a convolution: `$sizes` reads the sizes from images, weight and
+/// `$depth`, the module `$kind` has the gradients, and `$precision` is given where products have one.
 macro_rules! convolution_backward {
-    ($name:ident, $sizes:ident, $kind:ident $(, $precision:ident: $type:ty)?) => {
+    ($name:ident, $sizes:ident, $kind:ident $([$depth:ident: $depth_type:ty])? $(, $precision:ident: $type:ty)?) => {
         #[derive(Debug)]
         struct $name;
 
         impl Backward<Flex, 3> for $name {
-            type State = (FlexTensor, FlexTensor $(, $type)?);
+            type State = (FlexTensor, FlexTensor $(, $depth_type)? $(, $type)?);
 
             fn backward(
                 self,
@@ -170,9 +189,9 @@ macro_rules! convolution_backward {
                 _: &mut Checkpointer,
             ) {
                 let gradient = contiguous(grads.consume::<Flex>(&ops.node));
-                let (images, weight $(, $precision)?) = ops.state;
+                let (images, weight $(, $depth)? $(, $precision)?) = ops.state;
                 let (images, weight) = (contiguous(images), contiguous(weight));
-                let sizes = $sizes(&images, &weight);
+                let sizes = $sizes(&images, &weight $(, $depth)?);
                 let [by_images, by_weight, by_bias] = ops.parents;
                 let output_grad = values(&gradient);
                 if let Some(parent) = by_images {
@@ -194,6 +213,7 @@ macro_rules! convolution_backward {
 }
 
 convolution_backward!(Conv3x3, conv_sizes, conv3x3, precision: MulPrecision);
+convolution_backward!(Conv3d, conv3d_sizes, conv3d [depth: (usize, DepthBorder)], precision: MulPrecision);
 convolution_backward!(ConvDepthwise, depthwise_sizes, depthwise);
 convolution_backward!(ConvPointwise, pointwise_sizes, pointwise, precision: MulPrecision);
 

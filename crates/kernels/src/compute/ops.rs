@@ -8,6 +8,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::channel_affine::ChannelAffine;
+use crate::conv3d::{self, DepthBorder};
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -31,6 +32,16 @@ pub trait ComputeOps: Backend {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::conv3d`]; the images of a volume's `layers` follow one another.
+    fn conv3d_direct(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        layers: usize,
+        border: DepthBorder,
         precision: MulPrecision,
     ) -> FloatTensor<Self>;
 
@@ -97,6 +108,18 @@ impl ComputeOps for Flex {
             After::Nothing,
             (precision, WeightCache::Skip),
         )
+    }
+
+    fn conv3d_direct(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        layers: usize,
+        border: DepthBorder,
+        precision: MulPrecision,
+    ) -> FlexTensor {
+        let kept = (precision, WeightCache::Skip);
+        conv3d_forward(images, (weight, bias), (layers, border), kept)
     }
 
     fn conv_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -273,6 +296,29 @@ pub fn conv_forward(
     from_values(output, [batch, outputs, height, width])
 }
 
+/// A 3D convolution with bias.
+///
+/// # Shapes
+/// - images: `[volumes × layers, inputs, height, width]`
+/// - weight: `[outputs, inputs, deep, 3, 3]`, bias: `[outputs]`
+/// - output: `[volumes × layers, outputs, height, width]`
+pub fn conv3d_forward(
+    images: FlexTensor,
+    (weight, bias): (FlexTensor, FlexTensor),
+    depth: (usize, DepthBorder),
+    (precision, weights): (MulPrecision, WeightCache),
+) -> FlexTensor {
+    let (images, weight) = (contiguous(images), contiguous(weight));
+    let bias = contiguous(bias);
+    let sizes = conv3d_sizes(&images, &weight, depth);
+    let pack = || conv3d::pack(precision, sizes, values(&weight));
+    let packed = weights.packed(&weight, precision, pack);
+    let bias = Some(values(&bias));
+    let output = conv3d::forward(precision, sizes, values(&images), &packed, bias);
+    let images = sizes.batch * sizes.layers;
+    from_values(output, [images, sizes.outputs, sizes.height, sizes.width])
+}
+
 /// `activation(x · weightᵀ + bias)`.
 ///
 /// # Shapes
@@ -332,6 +378,26 @@ pub fn conv_sizes(images: &FlexTensor, weight: &FlexTensor) -> conv3x3::Sizes {
         outputs,
         height,
         width,
+    }
+}
+
+/// Sizes of a convolution of images `[volumes × layers, inputs, height, width]` by a weight `[outputs, inputs, deep, 3, 3]`.
+pub fn conv3d_sizes(
+    images: &FlexTensor,
+    weight: &FlexTensor,
+    (layers, border): (usize, DepthBorder),
+) -> conv3d::Sizes {
+    let [count, inputs, height, width] = dims(images);
+    let [outputs, _, deep, _, _] = dims(weight);
+    conv3d::Sizes {
+        batch: count / layers,
+        layers,
+        deep,
+        inputs,
+        outputs,
+        height,
+        width,
+        border,
     }
 }
 

@@ -5,8 +5,10 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, activation as plain, module};
 
 use super::ops::{
-    After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, linear_forward,
+    After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, conv3d_forward,
+    linear_forward,
 };
+use crate::conv3d::DepthBorder;
 use crate::dispatch::{has_kernels, is_final, or_zeros, primitive};
 use crate::memory_bound::tensors::{rearrange, unfold_windows};
 use crate::plain::plain_activation;
@@ -147,6 +149,74 @@ fn convolve(
         ConvKind::Pointwise => Dispatch::conv_pointwise(images, weight, bias, precision),
     });
     finished(output, after)
+}
+
+/// A 3D convolution of stride 1 that keeps the volumes' size, by kernels of 3 × 3 pixels and an odd number of
+/// layers; `torch.nn.functional.conv3d`.
+///
+/// # Shapes
+/// - images: `[volumes × layers, inputs, height, width]`, zeros around their pixels
+/// - weight: `[outputs, inputs, deep, 3, 3]`
+/// - bias: `[outputs]`
+/// - output: `[volumes × layers, outputs, height, width]`
+pub fn conv3d(
+    images: Tensor<4>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    layers: usize,
+    border: DepthBorder,
+) -> Tensor<4> {
+    let device = images.device();
+    timed("convolution 3 × 3 × 3", &device, move || {
+        let [outputs, _, deep, ..] = weight.dims();
+        if !has_kernels(&images) || !has_kernels(&weight) {
+            return plain_conv3d(images, weight, bias, layers, border);
+        }
+        debug_assert!(deep % 2 == 1);
+        let bias = or_zeros(bias, outputs, &images.device());
+        let precision = MulPrecision::current();
+        if is_final(&images) && is_final(&weight) {
+            let kernel = (primitive(weight), primitive(bias));
+            let kept = (precision, WeightCache::Keep);
+            let output = conv3d_forward(primitive(images), kernel, (layers, border), kept);
+            return Tensor::from_primitive::<Flex>(output);
+        }
+        Tensor::from_dispatch(Dispatch::conv3d_direct(
+            images.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            layers,
+            border,
+            precision,
+        ))
+    })
+}
+
+/// [`conv3d`] by burn's operations.
+pub fn plain_conv3d(
+    images: Tensor<4>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    layers: usize,
+    border: DepthBorder,
+) -> Tensor<4> {
+    let [count, inputs, height, width] = images.dims();
+    let [outputs, _, deep, side, _] = weight.dims();
+    let x = images.reshape([count / layers, layers, inputs, height, width]);
+    let x = x.swap_dims(1, 2);
+    let (x, padding) = match border {
+        DepthBorder::Zeros => (x, deep / 2),
+        DepthBorder::Replicate => {
+            let outermost = |layer| x.clone().narrow(2, layer, 1).repeat_dim(2, deep / 2);
+            let parts = vec![outermost(0), x.clone(), outermost(layers - 1)];
+            (Tensor::cat(parts, 2), 0)
+        }
+    };
+    let options = ConvOptions::new([1; 3], [padding, side / 2, side / 2], [1; 3], 1);
+    let output = module::conv3d(x, weight, bias, options);
+    output
+        .swap_dims(1, 2)
+        .reshape([count, outputs, height, width])
 }
 
 /// How a convolution runs that has no kernel of its own.

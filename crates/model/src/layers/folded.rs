@@ -4,6 +4,7 @@
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Tensor, TensorData};
+use inkling_kernels::DepthBorder;
 
 /// What stands beyond the first and the last layer.
 #[derive(
@@ -27,6 +28,14 @@ pub enum DepthPadding {
 }
 
 impl DepthPadding {
+    /// As the kernels name it.
+    pub fn border(self) -> DepthBorder {
+        match self {
+            Self::Replicate => DepthBorder::Replicate,
+            Self::Zeros => DepthBorder::Zeros,
+        }
+    }
+
     /// `before` and `after` more layers around each volume of `layers` layers.
     ///
     /// # Shapes

@@ -3,7 +3,9 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, conv2d, conv2d_affine, conv2d_before_norm, has_kernels};
+use inkling_kernels::{
+    Activation, DepthBorder, conv2d, conv2d_affine, conv2d_before_norm, conv3d, has_kernels,
+};
 
 use super::conv2d::{Convolution, pad_same};
 use super::folded::{every, folded, unfolded};
@@ -88,9 +90,9 @@ const PIXELS: usize = 4096;
 
 /// A 3D convolution between zeros of volumes whose depth is folded into the batch; `torch.nn.Conv3d`.
 ///
-/// It is computed by 2D convolutions: what a kernel sees in several layers becomes the input channels
-/// of one. Where nothing is recorded for gradients that is done for a few layers at a time, so that
-/// the copies take little memory.
+/// Where gradients are recorded [`conv3d`] computes it, if it can. Else it is computed by 2D convolutions:
+/// what a kernel sees in several layers becomes the input channels of one, for a few layers at a time where
+/// nothing is recorded, so that the copies take little memory and Winograd's transforms can be used.
 #[derive(Module, Debug)]
 pub struct VolumeConv {
     /// `[outputs, inputs, depth, kernel, kernel]`.
@@ -126,10 +128,21 @@ impl VolumeConv {
 
     fn convolved(&self, input: Tensor<4>, conv: Convolution) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
+        if self.is_direct() && input.device().is_autodiff() && has_kernels(&input) {
+            let border = DepthBorder::Zeros;
+            return conv3d(input, self.weight.val(), bias, self.layers, border);
+        }
         let (input, weight) = (narrowed(input), narrowed(self.plane_weight()));
         widened(self.by_layers(input, |x| {
             conv(x, weight.clone(), bias.clone(), self.options())
         }))
+    }
+
+    /// Whether [`conv3d`] can compute it.
+    fn is_direct(&self) -> bool {
+        let [.., deep, _, side] = self.weight.dims();
+        let fits = side == 3 && deep == 3 && self.stride == [1, 1];
+        fits && self.border == [1, 1] && self.padding == 1
     }
 
     /// [`forward`](Self::forward), a norm and an activation, in one pass where the norm takes its
