@@ -38,6 +38,7 @@ mod layer_norm;
 mod linear;
 mod matrix;
 mod memory_bound;
+mod over_layers;
 mod padded;
 mod plain;
 mod pointwise;
@@ -71,6 +72,7 @@ pub use memory_bound::tensors::{
     l2_normalize, plain_rope, rearrange, roll, rope, scale_channels, star_relu, unfold_windows,
     upsample2x_concat,
 };
+pub use over_layers::{attend_over_layers, max_over_layers};
 pub use plain::plain_activation;
 pub use position_bias::relative_position_index;
 pub use simd::{SIMD_VARIABLE, SimdError, SimdLevel, simd_level};

@@ -1,7 +1,6 @@
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate};
+use inkling_kernels::{Activation, activate, attend_over_layers};
 
 use crate::layers::{
     Conv2d, Conv2dConfig, GroupNorm, Resize, VolumeConv, VolumeConvConfig, resize_layers, unfolded,
@@ -81,8 +80,8 @@ impl DepthAttention {
             layers = target;
         }
         let scores = unfolded(self.depth_collapse.attn_conv.forward(x.clone()), layers);
-        let sum = (unfolded(x, layers) * softmax(scores, 1)).sum_dim(1);
-        self.logit.forward(sum.squeeze_dim(1))
+        let sum = attend_over_layers(unfolded(x, layers), scores);
+        self.logit.forward(sum)
     }
 }
 

@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::Activation;
+use inkling_kernels::{Activation, max_over_layers};
 
 use crate::layers::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Resize, unfolded};
 
@@ -35,7 +35,7 @@ impl DepthMax {
     /// - output: `[batch, 1, rows, columns]` of the finest
     pub fn forward(&self, features: Vec<Tensor<4>>) -> Tensor<4> {
         let flat = features.into_iter().zip(&self.layers);
-        let flat = flat.map(|(map, &layers)| unfolded(map, layers).max_dim(1).squeeze_dim(1));
+        let flat = flat.map(|(map, &layers)| max_over_layers(unfolded(map, layers)));
         let mut coarse_to_fine = flat.rev();
         let coarsest = coarse_to_fine.next().expect("an encoder has a map");
         let joins = self.convs.iter().rev().zip(coarse_to_fine);

@@ -1,6 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, affine, layer_norm};
+use inkling_kernels::{Activation, activate, affine, batch_norm_train, has_kernels, layer_norm};
 
 use super::Initializer;
 
@@ -46,12 +46,36 @@ impl GroupNorm {
     /// # Shapes
     /// - x and output: `[batch × layers, channels, height, width]`
     pub fn apply(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+        let [images, channels, ..] = x.dims();
+        let is_by_channel = self.groups == channels;
+        if is_by_channel && has_kernels(&x) && (self.layers == 1 || self.layers == images) {
+            return self.by_channel(x, activation);
+        }
         affine(
             self.standardized(x),
             self.weight.val(),
             self.bias.val(),
             activation,
         )
+    }
+
+    /// Each channel by itself, of images or of one volume: a batch norm of one batch, whose channels are
+    /// those of all images or whose images are the volume's layers.
+    fn by_channel(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+        let [images, channels, height, width] = x.dims();
+        let volumes = images / self.layers;
+        let by_volume = |values: Tensor<1>| match volumes {
+            1 => values,
+            _ => values.repeat_dim(0, volumes),
+        };
+        let [weight, bias] = [&self.weight, &self.bias].map(|param| by_volume(param.val()));
+        let batch = x.reshape([self.layers, volumes * channels, height, width]);
+        let (normed, _) = batch_norm_train(batch, weight, bias, EPSILON);
+        let normed = normed.reshape([images, channels, height, width]);
+        match activation {
+            Some(activation) => activate(normed, activation),
+            None => normed,
+        }
     }
 
     fn standardized(&self, x: Tensor<4>) -> Tensor<4> {

@@ -4,11 +4,10 @@
 
 use burn::module::Module;
 use burn::nn::{LeakyRelu, LeakyReluConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate};
+use inkling_kernels::{Activation, activate, attend_over_layers, max_over_layers};
 use serde::{Deserialize, Serialize};
 
 use super::StagedNetwork;
@@ -16,7 +15,7 @@ use crate::depth::Place;
 use crate::encoders::Stages;
 use crate::layers::{
     Conv2d, Conv2dConfig, ConvTranspose2d, GroupNorm, Initializer, Resize, VolumeConv,
-    VolumeConvConfig, folded, unfolded,
+    VolumeConvConfig, unfolded,
 };
 use crate::{Error, ModelSettings, Normalization};
 
@@ -210,8 +209,8 @@ impl DepthFusion {
         let x = norm2.apply(conv2.forward_before_norm(x), rectified);
         let logits = unfolded(self.attention_logits.forward(x.clone()), self.layers);
         let x = unfolded(x, self.layers);
-        let sum = (x.clone() * softmax(logits, 1)).sum_dim(1);
-        folded(Tensor::cat(vec![sum, x.max_dim(1)], 2))
+        let sum = attend_over_layers(x.clone(), logits);
+        Tensor::cat(vec![sum, max_over_layers(x)], 1)
     }
 }
 
