@@ -92,7 +92,8 @@ def check_environment():
     wrong = []
     for name, version in pinned():
         try:
-            found = importlib.metadata.version(name)
+            # Without extras, as in moto[s3,server].
+            found = importlib.metadata.version(name.split("[")[0])
         except importlib.metadata.PackageNotFoundError:
             found = "not installed"
         # PyPI's torch calls itself 2.x.y+cu…
