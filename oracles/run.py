@@ -54,7 +54,7 @@ BENCHES = [
     Job("bench_approaches", "approaches and published networks beside PyTorch", quick=["2d", "hybrid", "--rounds", "1"]),
     Job("bench_train", "a training step beside PyTorch's", quick=["--no-operations", "--rounds", "1", "--steps", "2"]),
     Job("bench_predict", "a prediction beside PyTorch's", quick=["--size", "256x256"]),
-    Job("bench_align", "fits and warps beside scipy's", quick=["--size", "768", "--large", "0"]),
+    Job("bench_align", "fits and warps beside scipy's", quick=["--size", "1536", "--large", "0"]),
     Job("bench_augment", "training transforms beside albumentations'", ["--rounds", "1"]),
     Job("bench_python", "the Python package beside the command line, scipy and albumentations", ["--rounds", "1"]),
     Job("bench_reading", "layouts beside tifffile and zarr-python", ["{binary}", "{work}/layouts"], ["--layers", "8", "--side", "512", "--rounds", "1"]),
