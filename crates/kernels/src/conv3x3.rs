@@ -216,7 +216,11 @@ pub(crate) fn pack_kernels(
         for (word, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
             let input = word * per_word;
             for lane in 0..outputs {
-                let [one, other] = [input, input + 1].map(|input| taps(first + lane, input));
+                let one = taps(first + lane, input);
+                let other = match per_word {
+                    1 => &[0.0; TAPS],
+                    _ => taps(first + lane, input + 1),
+                };
                 for (tap, packed) in packed.chunks_exact_mut(MANY).enumerate() {
                     let tap = match order {
                         TapOrder::Forward => tap,

@@ -90,9 +90,9 @@ const PIXELS: usize = 4096;
 
 /// A 3D convolution between zeros of volumes whose depth is folded into the batch; `torch.nn.Conv3d`.
 ///
-/// Where gradients are recorded [`conv3d`] computes it, if it can. Else it is computed by 2D convolutions:
-/// what a kernel sees in several layers becomes the input channels of one, for a few layers at a time where
-/// nothing is recorded, so that the copies take little memory and Winograd's transforms can be used.
+/// The kernels' [`conv3d`] computes it where it can, and no norm of running statistics is in the same pass.
+/// Else it is computed by 2D convolutions: what a kernel sees in several layers becomes the input channels of
+/// one, for a few layers at a time where nothing is recorded for gradients, so that the copies take little memory.
 #[derive(Module, Debug)]
 pub struct VolumeConv {
     /// `[outputs, inputs, depth, kernel, kernel]`.
