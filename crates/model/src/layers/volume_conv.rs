@@ -128,11 +128,12 @@ impl VolumeConv {
 
     fn convolved(&self, input: Tensor<4>, conv: Convolution) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
+        let input = narrowed(input);
         if self.is_direct() && has_kernels(&input) {
             let border = DepthBorder::Zeros;
             return conv3d(input, self.weight.val(), bias, self.layers, border);
         }
-        let (input, weight) = (narrowed(input), narrowed(self.plane_weight()));
+        let weight = narrowed(self.plane_weight());
         widened(self.by_layers(input, |x| {
             conv(x, weight.clone(), bias.clone(), self.options())
         }))
