@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.signal.windows import triang
+from skimage.filters import apply_hysteresis_threshold
 from torchmetrics.classification import (
     BinaryAveragePrecision,
     BinaryCalibrationError,
@@ -127,7 +128,13 @@ def scores():
     table = "Id,Predicted\n" + "".join(
         f"{name},{run_lengths(image >= 0.5 * 255)}\n" for name, image in [("a", painted), ("b", levels), ("c", levels * 0)]
     )
-    return dict(size=[height, width], side=side, whole=scored(levels, ink, mask), regions=regions, table=table)
+    # scikit-image takes what is above a threshold, and we what is not below it.
+    hysteresis = [
+        [low, high, run_lengths(apply_hysteresis_threshold(levels, low - 0.5, high - 0.5))]
+        for low, high in [(60, 230), (100, 235), (128, 128), (128, 238), (180, 239)]
+    ]
+    whole = scored(levels, ink, mask)
+    return dict(size=[height, width], side=side, whole=whole, regions=regions, table=table, hysteresis=hysteresis)
 
 
 if __name__ == "__main__":

@@ -171,6 +171,12 @@ pub enum Error {
         /// The values and their shares.
         found: String,
     },
+    /// Labels of ink beside papyrus that is said to have none.
+    #[error("{}: found ink in the labels of papyrus that data.bare says has none; expected none, or no labels. hint: take the fragment out of data.bare, or the labels away", path.display())]
+    LabelledBare {
+        /// The labels.
+        path: PathBuf,
+    },
     /// A voxel that does not fit what the others said of their range.
     #[error("{}: found the value {found} among voxels that were taken for {bits} bits; expected at most {limit}. hint: give --voxels as-is, or data.voxels = \"as-is\" in a recipe", path.display())]
     VoxelRange {

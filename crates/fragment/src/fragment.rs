@@ -42,6 +42,8 @@ struct Inner {
     /// Shared by the fragment's other names.
     looked_for_chunks: Arc<Once>,
     options: ReadOptions,
+    /// Whether it is known to have no ink.
+    is_bare: bool,
     /// Found out at the first reading.
     range: OnceLock<VoxelRange>,
     /// Where there is papyrus, when no mask says so and somebody asked.
@@ -100,6 +102,7 @@ impl Fragment {
                 voxels,
                 looked_for_chunks: Arc::new(Once::new()),
                 options,
+                is_bare: false,
                 range: OnceLock::new(),
                 papyrus: OnceLock::new(),
             }),
@@ -300,14 +303,19 @@ impl Fragment {
         });
     }
 
-    /// Where there is ink, (y, x): what is drawn in the labels; `None` without a labels file.
+    /// Where there is ink, (y, x): what is drawn in the labels; `None` without a labels file; nowhere on
+    /// bare papyrus, with or without one.
     ///
     /// # Errors
     /// [`Error::SeveralSideImages`], [`Error::Size`], [`Error::Png`], [`Error::Zarr`];
-    /// [`Error::UndecidedLabels`]; those of [`Fragment::mask`], with which labels of much ink are
-    /// compared.
+    /// [`Error::UndecidedLabels`]; [`Error::LabelledBare`]; those of [`Fragment::mask`], with which labels of
+    /// much ink are compared.
     pub fn ink_labels(&self) -> Result<Option<Array2<bool>>, Error> {
-        let Some(path) = self.side_image(SideImageKind::InkLabels)? else {
+        let path = self.side_image(SideImageKind::InkLabels)?;
+        if self.inner.is_bare {
+            return self.labels_of_bare(path).map(Some);
+        }
+        let Some(path) = path else {
             return Ok(None);
         };
         let options = self.inner.options.labels;
@@ -318,6 +326,17 @@ impl Fragment {
             return Ok(Some(labels));
         }
         Ok(Some(doubted(&path, labels, &self.mask()?)))
+    }
+
+    /// No ink, if the labels that lie there do not say otherwise.
+    fn labels_of_bare(&self, path: Option<PathBuf>) -> Result<Array2<bool>, Error> {
+        if let Some(path) = path {
+            let drawn = read_labels(&path, &self.image_sizes(), self.inner.options.labels)?;
+            if drawn.iter().any(|&ink| ink) {
+                return Err(Error::LabelledBare { path });
+            }
+        }
+        Ok(Array2::from_elem((self.height(), self.width()), false))
     }
 
     /// Where the labels can be trusted, for training (`<id>_supervision_mask`), (y, x); `None`
@@ -472,6 +491,21 @@ impl Fragment {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// The fragment as papyrus that is known to have no ink: [`Fragment::ink_labels`] then says so.
+    #[must_use]
+    pub fn without_ink(self) -> Self {
+        let mut inner = Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone());
+        inner.is_bare = true;
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Whether it is known to have no ink.
+    pub fn is_bare(&self) -> bool {
+        self.inner.is_bare
     }
 
     /// Changes with the number of layers, their size, and the voxels of some rows of the middle one; of

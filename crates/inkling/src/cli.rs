@@ -586,7 +586,7 @@ pub struct Images {
     /// Writes <id>.zarr too: OME-Zarr with a pyramid, of 16-bit probabilities.
     #[arg(long)]
     pub zarr: bool,
-    /// From which probability on a pixel is ink in submission.csv; or a file of `threshold`.
+    /// From which probability on a pixel is ink in submission.csv; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
     /// A file of `calibrate`, by which the probabilities are corrected.
@@ -636,6 +636,21 @@ pub struct Threshold {
     /// Their papyrus masks, in the same order.
     #[arg(long, required = true, value_name = "PNG", num_args = 1..)]
     pub mask: Vec<PathBuf>,
+    /// Probability images of papyrus that is known to have no ink: two thresholds are then found, with the
+    /// best F0.5 among those that leave hardly any ink on these.
+    #[arg(long, value_name = "PREDICTION", num_args = 1.., requires = "bare_mask")]
+    pub bare: Vec<PathBuf>,
+    /// Their papyrus masks, in the same order.
+    #[arg(long, value_name = "PNG", num_args = 1.., requires = "bare")]
+    pub bare_mask: Vec<PathBuf>,
+    /// Largest share of the bare papyrus that may be called ink.
+    #[arg(
+        long,
+        default_value_t = 0.0001,
+        value_name = "SHARE",
+        requires = "bare"
+    )]
+    pub bare_share: f64,
     /// The file to write, for --threshold of other commands.
     #[arg(long, default_value = "threshold.json", value_name = "JSON")]
     pub out: PathBuf,
@@ -656,8 +671,8 @@ pub struct Score {
     /// The papyrus mask; once for each prediction, in their order.
     #[arg(long, required = true, value_name = "PNG")]
     pub mask: Vec<PathBuf>,
-    /// A probability, or `sweep` to try them all.
-    #[arg(long, default_value = "0.5", value_name = "P|sweep")]
+    /// A probability; LOW,HIGH, or a file of `threshold`; or `sweep` to try them all.
+    #[arg(long, default_value = "0.5", value_name = "P|LOW,HIGH|JSON|sweep")]
     pub threshold: String,
     /// Side of the blocks that the metrics' 95 % intervals are drawn by, in pixels.
     #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
@@ -727,7 +742,7 @@ pub struct Controls {
     /// Takes the layers in reverse order, for a sheet scanned from its other side.
     #[arg(long)]
     pub flip: bool,
-    /// From which probability on a pixel is ink; or a file of `threshold`.
+    /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
     /// Side of the blocks that 95 % intervals are drawn by, in pixels.
@@ -774,7 +789,7 @@ pub struct Limit {
     /// Takes the layers in reverse order, for a sheet scanned from its other side.
     #[arg(long)]
     pub flip: bool,
-    /// From which probability on a pixel is ink; or a file of `threshold`.
+    /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
     /// Where strokes lie and how they are turned.
@@ -804,7 +819,7 @@ pub struct Compare {
     /// Ink labels: metrics of both maps against them, and their difference.
     #[arg(long, value_name = "PNG")]
     pub labels: Option<PathBuf>,
-    /// From which probability on a pixel is ink; or a file of `threshold`.
+    /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
     /// Side of the blocks that 95 % intervals are drawn by, in pixels.
@@ -875,7 +890,7 @@ pub struct Sweep {
     /// Test-time augmentation: none, rot90, mirror, full or full-depth.
     #[arg(long, default_value = "none", value_name = "TTA")]
     pub tta: String,
-    /// From which probability on a pixel is ink; or a file of `threshold`.
+    /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
     /// Settings of the models, as model.KEY=VALUE.
@@ -900,7 +915,7 @@ pub struct Submit {
     /// The CSV file to write: Id,Predicted.
     #[arg(long, default_value = "submission.csv", value_name = "CSV")]
     pub out: PathBuf,
-    /// From which probability on a pixel is ink; or a file of `threshold`.
+    /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
 }

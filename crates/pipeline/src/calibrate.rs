@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use inkling_fragment::read_text;
-use inkling_predict::{BlockCounts, Calibration, Labelled, Reliability, Scaling};
+use inkling_predict::{BlockCounts, Calibration, Labelled, Reliability, Scaling, Threshold};
 use inkling_report::{Article, Cell, Chart, Line, Section, Table, Tone};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,9 @@ impl FittedCalibration {
         let mut counts = Vec::new();
         for (_, sheet) in sheets {
             counts.push(BlockCounts::sum(&BlockCounts::levels_of_blocks(
-                *sheet, BLOCK,
+                *sheet,
+                Threshold::HALF,
+                BLOCK,
             )?));
         }
         let calibration = Calibration::fit(&counts, scaling)?;

@@ -18,6 +18,11 @@ pub struct DataSettings {
     #[schemars(extend("default" = []))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<Vec<String>>,
+    /// Fragments of papyrus that is known to have no ink, by their names: they need no labels, are learnt from
+    /// in every fold and never held out, and teach the network what bare papyrus is like.
+    #[schemars(extend("default" = []))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bare: Vec<String>,
     /// What is held out: whole fragments, or the validation masks of all fragments that have one
     /// (a single fold). Masks by default where there is one fragment and it has such a mask, else
     /// fragments.
@@ -119,6 +124,7 @@ impl Default for DataSettings {
         Self {
             fragments: Vec::new(),
             folds: Vec::new(),
+            bare: Vec::new(),
             validation: None,
             margin: None,
             scrolls: BTreeMap::new(),

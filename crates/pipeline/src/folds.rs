@@ -23,7 +23,10 @@ pub fn folds(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Vec<Fold
 
 fn folds_by_fragments(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Vec<Fold>> {
     let named: Vec<Vec<String>> = match recipe.data.folds.is_empty() {
-        true => fragments.iter().map(|f| vec![f.id().to_owned()]).collect(),
+        true => {
+            let inked = fragments.iter().filter(|fragment| !fragment.is_bare());
+            inked.map(|f| vec![f.id().to_owned()]).collect()
+        }
         false => recipe.data.folds.clone(),
     };
     named.iter().map(|names| fold(names, fragments)).collect()
@@ -41,7 +44,7 @@ fn fold_by_masks(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Fold
     }
     let mut held_out = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
-        if fragment.validation_mask()?.is_some() {
+        if !fragment.is_bare() && fragment.validation_mask()?.is_some() {
             held_out.push(index);
         }
     }
@@ -65,13 +68,21 @@ fn fold(names: &[String], fragments: &[Fragment]) -> anyhow::Result<Fold> {
     let mut held_out = Vec::new();
     for name in names {
         let place = fragments.iter().position(|fragment| fragment.id() == name);
-        held_out.push(place.ok_or_else(|| {
+        let place = place.ok_or_else(|| {
             Usage(format!(
                 "data.folds: found {name}; expected names among {}. hint: name fragments of \
                  data.fragments",
                 ids(fragments)
             ))
-        })?);
+        })?;
+        if fragments[place].is_bare() {
+            return Err(Usage(format!(
+                "data.folds: found {name}, which data.bare says has no ink; expected fragments with ink, since \
+                 F0.5 is measured on what is held out. hint: leave it out of data.folds, or of data.bare"
+            ))
+            .into());
+        }
+        held_out.push(place);
     }
     held_out.sort_unstable();
     held_out.dedup();

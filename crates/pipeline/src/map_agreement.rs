@@ -28,7 +28,8 @@ impl MapAgreement {
     pub fn of(first: &[u8], second: &[u8]) -> Self {
         assert_eq!(first.len(), second.len(), "one sheet");
         let pairs = || first.iter().zip(second);
-        let levels = AgreementCounts::of_levels(pairs().map(|(&a, &b)| [a, b]), Threshold::HALF);
+        let levels =
+            AgreementCounts::of_levels(pairs().map(|(&a, &b)| [a, b]), Threshold::HALF.level());
         let (a, b) = (from_level(first), from_level(second));
         let counts = pairs().fold([0_usize; 2], |[both, either], (&x, &y)| {
             let (x, y) = (x >= a, y >= b);

@@ -115,6 +115,7 @@ pub fn merge_tiles(
         "timings": timings,
         "threshold": cut.probability(),
         "level": cut.level(),
+        "high_threshold": cut.high().map(Threshold::probability),
         "calibration": images.calibration,
         "files": written.files,
         "parts": parts,

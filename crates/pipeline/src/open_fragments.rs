@@ -19,36 +19,47 @@ pub fn open_distinct(paths: &[PathBuf], options: ReadOptions) -> anyhow::Result<
     Ok(fragments)
 }
 
-/// The fragments of `data.fragments`, those of `data.flip` with their layers in reverse order.
+/// The fragments of `data.fragments`, those of `data.flip` with their layers in reverse order, those of
+/// `data.bare` without ink.
 fn open_as_recipe_says(data: &DataSettings) -> anyhow::Result<Vec<Fragment>> {
     let mut fragments = open_distinct(&data.fragments, data.options())?;
     if let Flip::Named(names) = &data.flip {
-        for name in names {
-            let place = fragments.iter().position(|fragment| fragment.id() == name);
-            let place = place.ok_or_else(|| {
-                Usage(format!(
-                    "data.flip: found {name}; expected names among {}. hint: name fragments of \
-                     data.fragments",
-                    ids(&fragments)
-                ))
-            })?;
+        for place in places("data.flip", names, &fragments)? {
             fragments[place] = fragments[place].clone().flipped();
         }
+    }
+    for place in places("data.bare", &data.bare, &fragments)? {
+        fragments[place] = fragments[place].clone().without_ink();
     }
     Ok(fragments)
 }
 
-/// The recipe's fragments; folds need two, or one with a validation mask.
+/// Where fragments of these `names` stand.
+fn places(key: &str, names: &[String], fragments: &[Fragment]) -> Result<Vec<usize>, Usage> {
+    let place = |name: &String| {
+        let found = fragments.iter().position(|fragment| fragment.id() == name);
+        found.ok_or_else(|| {
+            Usage(format!(
+                "{key}: found {name}; expected names among {}. hint: name fragments of data.fragments",
+                ids(fragments)
+            ))
+        })
+    };
+    names.iter().map(place).collect()
+}
+
+/// The recipe's fragments; folds need two with ink, or one with a validation mask.
 pub fn open_fragments(recipe: &Recipe) -> anyhow::Result<Vec<Fragment>> {
     let fragments = open_as_recipe_says(&recipe.data)?;
-    match fragments.len() {
-        0 => Err(inkling_train::Error::NoFragments.into()),
-        1 if !validates_by_masks(recipe, &fragments)? => Err(Usage(format!(
-            "data.fragments: found one fragment, {}, without a validation mask; expected two \
-             fragments, or one of which a part is kept for validation. hint: name another labelled \
+    let inked: Vec<&Fragment> = fragments.iter().filter(|f| !f.is_bare()).collect();
+    match inked[..] {
+        [] => Err(inkling_train::Error::NoFragments.into()),
+        [one] if !validates_by_masks(recipe, &fragments)? => Err(Usage(format!(
+            "data.fragments: found one fragment with ink, {}, without a validation mask; expected two \
+             such, or one of which a part is kept for validation. hint: name another labelled \
              fragment, or draw {}_validation_mask.png, white where validation looks",
-            fragments[0].path().display(),
-            fragments[0].id(),
+            one.path().display(),
+            one.id(),
         ))
         .into()),
         _ => Ok(fragments),
@@ -60,7 +71,13 @@ pub fn validates_by_masks(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Re
     Ok(match recipe.data.validation {
         Some(ValidationBy::Masks) => true,
         Some(ValidationBy::Fragments) => false,
-        None => fragments.len() == 1 && fragments[0].validation_mask()?.is_some(),
+        None => {
+            let mut inked = fragments.iter().filter(|fragment| !fragment.is_bare());
+            match (inked.next(), inked.next()) {
+                (Some(only), None) => only.validation_mask()?.is_some(),
+                _ => false,
+            }
+        }
     })
 }
 

@@ -90,7 +90,7 @@ fn further_metrics(
         mask,
     };
     let blocks = BlockCounts::of_blocks(sheet, Threshold::HALF, BLOCK)?;
-    let metrics = Intervals::of_metrics(&blocks, Threshold::HALF, 0);
+    let metrics = Intervals::of_metrics(&blocks, 0);
     let further = [
         "auc",
         "balanced_accuracy",

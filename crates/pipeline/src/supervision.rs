@@ -23,14 +23,18 @@ pub fn training_fragment(
         let counts = supervision.get_or_insert_with(|| Array2::from_elem(near.dim(), true));
         counts.zip_mut_with(near, |counts, &near| *counts &= !near);
     }
-    Ok(TrainingFragment::new(
+    let training = TrainingFragment::new(
         fragment.path().display().to_string(),
         volume,
         layers,
         fragment.mask()?,
         labels,
         supervision,
-    ))
+    );
+    Ok(match fragment.is_bare() {
+        true => training.without_ink(),
+        false => training,
+    })
 }
 
 /// Where labels count for training, (y, x): within the supervision mask and outside the validation
@@ -78,6 +82,6 @@ pub fn labels(fragment: &Fragment) -> anyhow::Result<Array2<bool>> {
     Ok(labels.ok_or_else(|| Error::Labels {
         fragment: fragment.path().display().to_string(),
         found: "no inklabels.png",
-        hint: "add the labels, or leave the fragment out",
+        hint: "add the labels; name papyrus that has no ink in data.bare; or leave the fragment out",
     })?)
 }

@@ -189,9 +189,8 @@ impl Reading<'_> {
             pixels.filter(|pair| *pair.1).map(|pair| *pair.0).collect()
         };
         let own = of_papyrus(&map);
-        let ink = own
-            .iter()
-            .filter(|&&level| self.settings.threshold.holds(level));
+        let ink = self.settings.threshold.ink(&map) & &papyrus;
+        let ink = ink.iter().filter(|&&ink| ink);
         Ok(SweptReading {
             model: self.model.to_owned(),
             number: self.number,
@@ -221,7 +220,7 @@ impl Reading<'_> {
         };
         let side = image.nrows().max(image.ncols()).max(1);
         let counts = BlockCounts::of_blocks(sheet, self.settings.threshold, side)?;
-        Ok(BlockCounts::sum(&counts).metrics(self.settings.threshold))
+        Ok(BlockCounts::sum(&counts).metrics())
     }
 
     fn file_name(&self) -> String {

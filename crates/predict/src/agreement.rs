@@ -36,15 +36,18 @@ impl AgreementCounts {
                 });
             }
         }
+        let ink = maps.map(|map| threshold.ink(map));
         let blocks = blocks(expected, side).map(|[rows, columns]| {
             let place = s![rows, columns];
             let mut counts = Self::default();
             ndarray::Zip::from(first.slice(place))
                 .and(second.slice(place))
+                .and(ink[0].slice(place))
+                .and(ink[1].slice(place))
                 .and(mask.slice(place))
-                .for_each(|&a, &b, &papyrus| {
+                .for_each(|&a, &b, &ink_a, &ink_b, &papyrus| {
                     if papyrus {
-                        counts.count([a, b], threshold);
+                        counts.count([a, b], [ink_a, ink_b]);
                     }
                 });
             counts
@@ -52,18 +55,18 @@ impl AgreementCounts {
         Ok(blocks.filter(|block| block.pixels() > 0).collect())
     }
 
-    /// The counts of pairs of levels.
-    pub fn of_levels(pairs: impl IntoIterator<Item = [u8; 2]>, threshold: Threshold) -> Self {
+    /// The counts of pairs of levels, those from `level` on being ink.
+    pub fn of_levels(pairs: impl IntoIterator<Item = [u8; 2]>, level: u8) -> Self {
         let mut counts = Self::default();
         pairs
             .into_iter()
-            .for_each(|pair| counts.count(pair, threshold));
+            .for_each(|pair| counts.count(pair, pair.map(|own| own >= level)));
         counts
     }
 
-    fn count(&mut self, [a, b]: [u8; 2], threshold: Threshold) {
-        let called = |level: u8| usize::from(level >= threshold.level());
-        self.called[2 * called(a) + called(b)] += 1;
+    fn count(&mut self, [a, b]: [u8; 2], ink: [bool; 2]) {
+        let [first, second] = ink.map(usize::from);
+        self.called[2 * first + second] += 1;
         let (a, b) = (u64::from(a), u64::from(b));
         let terms = [a, b, a * a, b * b, a * b, a.abs_diff(b)];
         for (sum, term) in self.sums.iter_mut().zip(terms) {

@@ -15,6 +15,8 @@ use crate::{Error, Threshold};
 pub struct BlockCounts {
     /// Pixels of papyrus per level of the 8-bit image, on bare papyrus and on ink.
     levels: [[u64; 256]; 2],
+    /// Those of them that are called ink, on bare papyrus and on ink.
+    called: [u64; 2],
     /// Pixels of the ink's skeleton: those found, and all.
     skeleton: [u64; 2],
     distortion: Distortion,
@@ -24,6 +26,7 @@ impl Default for BlockCounts {
     fn default() -> Self {
         Self {
             levels: [[0; 256]; 2],
+            called: [0; 2],
             skeleton: [0; 2],
             distortion: Distortion::default(),
         }
@@ -46,7 +49,7 @@ impl BlockCounts {
         let thin = skeleton(&ink);
         let counts = blocks(sheet.image.dim(), side).map(|place| {
             let mut block = Self::default();
-            block.count_levels(sheet, &place);
+            block.count_levels(sheet, &called, &place);
             block.count_skeleton(&called, &thin, &place);
             block.distortion = Distortion::of(&called, &ink, sheet.mask, &place);
             block
@@ -59,23 +62,52 @@ impl BlockCounts {
     ///
     /// # Errors
     /// [`Error::Size`] for images of different sizes.
-    pub fn levels_of_blocks(sheet: Labelled, side: usize) -> Result<Vec<Self>, Error> {
+    pub fn levels_of_blocks(
+        sheet: Labelled,
+        threshold: Threshold,
+        side: usize,
+    ) -> Result<Vec<Self>, Error> {
         sheet.check()?;
-        let counts = blocks(sheet.image.dim(), side).map(|place| {
-            let mut block = Self::default();
-            block.count_levels(sheet, &place);
-            block
-        });
-        Ok(counts.filter(|block| block.pixels() > 0).collect())
+        let called = threshold.ink(sheet.image);
+        let whole = sheet.image.dim();
+        Ok(Self::levels_within(sheet, &called, [0, 0], whole, side))
     }
 
-    fn count_levels(&mut self, sheet: Labelled, [rows, columns]: &[Range<usize>; 2]) {
+    /// The same of the blocks of a square that begins at `origin` and has this size, its ink known.
+    pub(crate) fn levels_within(
+        sheet: Labelled,
+        called: &Array2<bool>,
+        origin: [usize; 2],
+        size: (usize, usize),
+        side: usize,
+    ) -> Vec<Self> {
+        let [y, x] = origin;
+        let counts = blocks(size, side).map(|[rows, columns]| {
+            let place = [
+                y + rows.start..y + rows.end,
+                x + columns.start..x + columns.end,
+            ];
+            let mut block = Self::default();
+            block.count_levels(sheet, called, &place);
+            block
+        });
+        counts.filter(|block| block.pixels() > 0).collect()
+    }
+
+    fn count_levels(
+        &mut self,
+        sheet: Labelled,
+        called: &Array2<bool>,
+        [rows, columns]: &[Range<usize>; 2],
+    ) {
         let place = s![rows.clone(), columns.clone()];
         Zip::from(sheet.image.slice(place))
+            .and(called.slice(place))
             .and(sheet.labels.slice(place))
             .and(sheet.mask.slice(place))
-            .for_each(|&level, &ink, &papyrus| {
+            .for_each(|&level, &called, &ink, &papyrus| {
                 self.levels[usize::from(ink)][usize::from(level)] += u64::from(papyrus);
+                self.called[usize::from(ink)] += u64::from(papyrus && called);
             });
     }
 
@@ -106,9 +138,9 @@ impl BlockCounts {
                 .zip(others)
                 .for_each(|(own, count)| *own += count);
         }
-        for (own, count) in self.skeleton.iter_mut().zip(other.skeleton) {
-            *own += count;
-        }
+        let own = self.called.iter_mut().chain(&mut self.skeleton);
+        own.zip(other.called.iter().chain(&other.skeleton))
+            .for_each(|(own, count)| *own += count);
         self.distortion.add(other.distortion);
     }
 
@@ -124,8 +156,8 @@ impl BlockCounts {
         self.levels.iter().flatten().sum()
     }
 
-    /// The metrics at the threshold of the skeleton and the distortion, which must be this one.
-    pub fn metrics(&self, threshold: Threshold) -> Metrics {
-        Metrics::new(&self.levels, self.skeleton, self.distortion, threshold)
+    /// The metrics at the threshold that was counted at.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(&self.levels, self.called, self.skeleton, self.distortion)
     }
 }

@@ -194,7 +194,7 @@ mod tests {
             labels,
             mask,
         };
-        BlockCounts::sum(&BlockCounts::levels_of_blocks(sheet, 100).unwrap())
+        BlockCounts::sum(&BlockCounts::levels_of_blocks(sheet, Threshold::HALF, 100).unwrap())
     }
 
     #[test]

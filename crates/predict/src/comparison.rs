@@ -80,15 +80,15 @@ impl AgainstLabels {
         let difference = Intervals::of(&pairs, SEED, |drawn| {
             let metrics = |map: usize| {
                 let whole = BlockCounts::sum(drawn.iter().map(|pair| pair[map]));
-                whole.metrics(threshold).named()
+                whole.metrics().named()
             };
             let both = metrics(0).into_iter().zip(metrics(1));
             both.map(|((name, a), (_, b))| (name, a.zip(b).map(|(a, b)| a - b)))
                 .collect()
         });
         Ok(Self {
-            first: Intervals::of_metrics(&first, threshold, SEED),
-            second: Intervals::of_metrics(&second, threshold, SEED),
+            first: Intervals::of_metrics(&first, SEED),
+            second: Intervals::of_metrics(&second, SEED),
             difference,
         })
     }

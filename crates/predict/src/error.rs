@@ -40,6 +40,21 @@ pub enum Error {
         "labels: found no ink within the mask; expected some to score by. hint: check that the labels mark ink in white"
     )]
     NoInk,
+    /// Masks of bare sheets without papyrus.
+    #[error(
+        "bare sheets: found no papyrus within their masks; expected some. hint: check that the masks mark papyrus in white"
+    )]
+    NoPapyrus,
+    /// Papyrus that is said to be bare, and is predicted to be ink.
+    #[error(
+        "bare sheets: found {:.4} % of their papyrus at a probability of 1; expected a threshold that leaves {:.4} % of it. hint: train on such sheets with empty labels, or allow a larger share", 100.0 * found, 100.0 * expected
+    )]
+    NotBare {
+        /// Share of the papyrus that no threshold takes away.
+        found: f64,
+        /// The share that was allowed.
+        expected: f64,
+    },
     /// Nothing to calibrate by.
     #[error(
         "calibration: found {found}; expected labelled ink and bare papyrus on which probabilities rise from the one to the other. hint: give labels and masks of the predicted sheets, in their order"

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use crate::{BlockCounts, Threshold};
+use crate::BlockCounts;
 
 /// Fewest blocks that an interval can be drawn from.
 pub const FEWEST_BLOCKS: usize = 8;
@@ -93,10 +93,10 @@ impl Intervals {
     }
 
     /// The metrics of a map against labels, at the threshold that `blocks` were counted at.
-    pub fn of_metrics(blocks: &[BlockCounts], threshold: Threshold, seed: u64) -> Self {
+    pub fn of_metrics(blocks: &[BlockCounts], seed: u64) -> Self {
         Self::of(blocks, seed, |drawn| {
             let whole = BlockCounts::sum(drawn.iter().copied());
-            whole.metrics(threshold).named().to_vec()
+            whole.metrics().named().to_vec()
         })
     }
 
@@ -140,7 +140,7 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
-    use crate::Labelled;
+    use crate::{Labelled, Threshold};
 
     fn blocks(side: usize) -> Vec<BlockCounts> {
         let labels = Array2::from_shape_fn((128, 128), |(y, x)| (y / 5 + x / 7) % 3 == 0);
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn intervals_hold_their_values_and_follow_from_the_seed() {
         let blocks = blocks(16);
-        let found = Intervals::of_metrics(&blocks, Threshold::HALF, 3);
-        assert_eq!(found, Intervals::of_metrics(&blocks, Threshold::HALF, 3));
+        let found = Intervals::of_metrics(&blocks, 3);
+        assert_eq!(found, Intervals::of_metrics(&blocks, 3));
         assert_eq!(found.iter().len(), 8);
         for metric in found.iter() {
             let (value, [low, high]) = (metric.value.unwrap(), metric.interval.unwrap());
@@ -178,13 +178,13 @@ mod tests {
     #[test]
     fn an_interval_is_as_wide_as_its_standard_error_says() {
         let blocks = blocks(16);
-        let each = |block: &BlockCounts| block.metrics(Threshold::HALF).balanced_accuracy.unwrap();
+        let each = |block: &BlockCounts| block.metrics().balanced_accuracy.unwrap();
         let values: Vec<f64> = blocks.iter().map(each).collect();
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
         let expected = 3.92 * (variance / count).sqrt();
-        let found = Intervals::of_metrics(&blocks, Threshold::HALF, 1);
+        let found = Intervals::of_metrics(&blocks, 1);
         let [low, high] = found.get("balanced_accuracy").unwrap().interval.unwrap();
         assert!(
             ((high - low) / expected - 1.0).abs() < 0.25,
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn few_blocks_have_no_interval() {
-        let found = Intervals::of_metrics(&blocks(64), Threshold::HALF, 1);
+        let found = Intervals::of_metrics(&blocks(64), 1);
         let mut metrics = found.iter();
         assert!(metrics.all(|metric| metric.interval.is_none() && metric.value.is_some()));
     }

@@ -1,6 +1,5 @@
 use serde::Serialize;
 
-use crate::Threshold;
 use crate::distortion::Distortion;
 use crate::score::f_beta;
 
@@ -28,18 +27,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Of pixels per level on bare papyrus and on ink, pixels of the ink's skeleton that are found and
-    /// all of them, and a distortion, the last two at `threshold`.
+    /// Of pixels per level on bare papyrus and on ink, those of either that are called ink, pixels of the
+    /// ink's skeleton that are found and all of them, and a distortion.
     pub(crate) fn new(
         [bare, ink]: &[[u64; 256]; 2],
+        called: [u64; 2],
         [found, skeleton]: [u64; 2],
         distortion: Distortion,
-        threshold: Threshold,
     ) -> Self {
-        let lowest = usize::from(threshold.level());
-        let above = |levels: &[u64; 256]| levels[lowest..].iter().sum::<u64>() as f64;
         let all = |levels: &[u64; 256]| levels.iter().sum::<u64>() as f64;
-        let (right, wrong) = (above(ink), above(bare));
+        let [wrong, right] = called.map(|count| count as f64);
         let (positives, negatives) = (all(ink), all(bare));
         let both = positives > 0.0 && negatives > 0.0;
         let called = right + wrong;

@@ -1,4 +1,4 @@
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, Ix2, SliceInfo, SliceInfoElem, Zip, s};
 use serde::Serialize;
 
 use crate::{BlockCounts, Error, Intervals, Threshold};
@@ -19,6 +19,9 @@ pub struct Score {
     pub threshold: f64,
     /// The lowest level of the 8-bit image that counts as ink.
     pub level: u8,
+    /// What a connected region must reach somewhere to count as ink; none without such a second threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_threshold: Option<f64>,
     /// The highest F0.5 over all thresholds of 8-bit images.
     pub best_f05: f64,
     /// The threshold that gives it.
@@ -37,6 +40,9 @@ pub struct Score {
     /// Per tenth of probability: mean probability, share of ink, share of pixels.
     pub reliability: Vec<[f64; 3]>,
 }
+
+/// A rectangle of pixels.
+type Place = SliceInfo<[SliceInfoElem; 2], Ix2, Ix2>;
 
 /// A prediction beside what is known, all (y, x) and of one size.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +105,8 @@ pub fn score_all(sheets: &[Labelled], threshold: Threshold) -> Result<Score, Err
     let mut counts = Counts::default();
     for sheet in sheets {
         sheet.check()?;
-        counts.add(sheet.image.view(), sheet.labels.view(), sheet.mask.view());
+        let called = threshold.ink(sheet.image);
+        counts.add(*sheet, &called, s![.., ..]);
     }
     counts.score(threshold)
 }
@@ -117,24 +124,17 @@ pub fn score_regions(
 ) -> Result<Vec<RegionScore>, Error> {
     sheet.check()?;
     let (height, width) = sheet.image.dim();
+    let called = threshold.ink(sheet.image);
     let mut regions = Vec::new();
     for y in (0..height).step_by(side) {
         for x in (0..width).step_by(side) {
-            let place = s![y..height.min(y + side), x..width.min(x + side)];
+            let (rows, columns) = (side.min(height - y), side.min(width - x));
             let mut counts = Counts::default();
-            counts.add(
-                sheet.image.slice(place),
-                sheet.labels.slice(place),
-                sheet.mask.slice(place),
-            );
-            let square = Labelled {
-                image: &sheet.image.slice(place).to_owned(),
-                labels: &sheet.labels.slice(place).to_owned(),
-                mask: &sheet.mask.slice(place).to_owned(),
-            };
-            let blocks = BlockCounts::levels_of_blocks(square, block)?;
-            let metrics = Intervals::of_metrics(&blocks, threshold, 0);
-            regions.extend(counts.region([y, x], threshold, metrics));
+            counts.add(sheet, &called, s![y..y + rows, x..x + columns]);
+            let origin = [y, x];
+            let blocks = BlockCounts::levels_within(sheet, &called, origin, (rows, columns), block);
+            let metrics = Intervals::of_metrics(&blocks, 0);
+            regions.extend(counts.region(origin, metrics));
         }
     }
     Ok(regions)
@@ -157,39 +157,41 @@ impl Labelled<'_> {
     }
 }
 
-/// Pixels per grey level, on bare papyrus and on ink. An 8-bit image has no more to say.
+/// Pixels per grey level, on bare papyrus and on ink, and those of either that are called ink. An 8-bit
+/// image has no more to say.
 struct Counts {
     of: [[u64; 256]; 2],
+    called: [u64; 2],
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { of: [[0; 256]; 2] }
+        Self {
+            of: [[0; 256]; 2],
+            called: [0; 2],
+        }
     }
 }
 
 impl Counts {
-    fn add(&mut self, image: ArrayView2<u8>, labels: ArrayView2<bool>, mask: ArrayView2<bool>) {
-        Zip::from(image)
-            .and(labels)
-            .and(mask)
-            .for_each(|&level, &ink, &papyrus| {
+    /// Adds the pixels of `place`, of a sheet whose ink is known.
+    fn add(&mut self, sheet: Labelled, called: &Array2<bool>, place: Place) {
+        Zip::from(sheet.image.slice(place))
+            .and(called.slice(place))
+            .and(sheet.labels.slice(place))
+            .and(sheet.mask.slice(place))
+            .for_each(|&level, &called, &ink, &papyrus| {
                 if papyrus {
                     self.of[usize::from(ink)][usize::from(level)] += 1;
+                    self.called[usize::from(ink)] += u64::from(called);
                 }
             });
     }
 
     /// None without papyrus.
-    fn region(
-        &self,
-        [y, x]: [usize; 2],
-        threshold: Threshold,
-        metrics: Intervals,
-    ) -> Option<RegionScore> {
+    fn region(&self, [y, x]: [usize; 2], metrics: Intervals) -> Option<RegionScore> {
         let [bare, ink] = self.of.map(|levels| levels.iter().sum::<u64>());
-        let lowest = usize::from(threshold.level());
-        let [wrong, right] = self.of.map(|levels| levels[lowest..].iter().sum::<u64>());
+        let [wrong, right] = self.called;
         let called = wrong + right;
         let precision = (called > 0).then(|| right as f64 / called as f64);
         let recall = (ink > 0).then(|| right as f64 / ink as f64);
@@ -228,8 +230,8 @@ impl Counts {
                 f_beta(precision, recall),
             ]);
         }
-        let lowest = usize::from(threshold.level());
-        let [_, precision, recall, f05] = sweep[255 - lowest];
+        let [wrong, right] = self.called;
+        let (precision, recall) = rates((right, wrong + right), positives);
         let best = sweep
             .iter()
             .copied()
@@ -237,11 +239,12 @@ impl Counts {
         let best = best.unwrap_or_default();
         let reliability = self.reliability();
         Ok(Score {
-            f05,
+            f05: f_beta(precision, recall),
             precision,
             recall,
             threshold: threshold.probability(),
             level: threshold.level(),
+            high_threshold: threshold.high().map(Threshold::probability),
             best_f05: best[3],
             best_threshold: best[0],
             best_level: (best[0] * 255.0).round() as u8,

@@ -6,8 +6,8 @@ use crate::Threshold;
 /// pixels counted from 1.
 pub fn run_lengths(image: &Array2<u8>, threshold: Threshold) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
-    for (index, &level) in image.iter().enumerate() {
-        if !threshold.holds(level) {
+    for (index, &ink) in threshold.ink(image).iter().enumerate() {
+        if !ink {
             continue;
         }
         match runs.last_mut() {

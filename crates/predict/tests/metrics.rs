@@ -39,7 +39,7 @@ fn metrics_are_the_fields_own() {
         for side in [8, 24, 1000] {
             let blocks = BlockCounts::of_blocks(sheet, Threshold::HALF, side).unwrap();
             let whole = BlockCounts::sum(&blocks);
-            for (name, found) in whole.metrics(Threshold::HALF).named() {
+            for (name, found) in whole.metrics().named() {
                 let (found, expected) = (found.unwrap(), case.metrics[name]);
                 assert!(
                     (found - expected).abs() < 1e-9,
@@ -60,7 +60,7 @@ fn what_cannot_be_said_is_left_out() {
         mask: &mask,
     };
     let blocks = BlockCounts::of_blocks(sheet, Threshold::HALF, 16).unwrap();
-    let metrics = BlockCounts::sum(&blocks).metrics(Threshold::HALF);
+    let metrics = BlockCounts::sum(&blocks).metrics();
     assert_eq!(
         (metrics.auc, metrics.drd, metrics.pseudo_f_measure),
         (None, None, None)
@@ -85,7 +85,7 @@ fn a_perfect_map_has_perfect_figures() {
         mask: &mask,
     };
     let blocks = BlockCounts::of_blocks(sheet, Threshold::HALF, 8).unwrap();
-    let metrics = BlockCounts::sum(&blocks).metrics(Threshold::HALF);
+    let metrics = BlockCounts::sum(&blocks).metrics();
     assert_eq!(
         metrics.named().map(|(_, value)| value)[..7],
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0].map(Some)

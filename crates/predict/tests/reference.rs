@@ -1,4 +1,4 @@
-//! Blending, scores and run lengths against numpy, scipy and torchmetrics: see
+//! Blending, scores and run lengths against numpy, scipy, scikit-image and torchmetrics: see
 //! oracles/predict_reference.py.
 
 use inkling_predict::{
@@ -188,4 +188,16 @@ fn submissions_are_the_same_bytes() {
     ];
     let rows = sheets.map(|(id, image)| (id.to_owned(), run_lengths(&image, Threshold::HALF)));
     assert_eq!(submission(&rows), reference["table"].as_str().unwrap());
+}
+
+#[test]
+fn regions_of_two_thresholds_are_those_of_scikit_image() {
+    let reference = reference("scores");
+    let (height, width) = (whole(&reference["size"][0]), whole(&reference["size"][1]));
+    let [levels, _] = levels_and_labels(height, width);
+    for case in reference["hysteresis"].as_array().unwrap() {
+        let level = |index: usize| Threshold::at_level(u8::try_from(whole(&case[index])).unwrap());
+        let threshold = level(0).with_high(level(1)).unwrap();
+        assert_eq!(run_lengths(&levels, threshold), case[2], "{threshold:?}");
+    }
 }

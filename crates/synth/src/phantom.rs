@@ -39,7 +39,10 @@ impl Phantom {
         let size = (settings.height, settings.width);
         let mask = outline(settings);
         let mut pressure = write_text(size, settings.letter_height, settings.seed);
-        pressure.zip_mut_with(&mask, |ink, &papyrus| *ink *= f32::from(u8::from(papyrus)));
+        let is_inked = settings.contrast > 0.0;
+        pressure.zip_mut_with(&mask, |ink, &papyrus| {
+            *ink *= f32::from(u8::from(papyrus && is_inked));
+        });
         let papyrus = mask.iter().filter(|&&papyrus| papyrus).count().max(1);
         Self {
             settings: settings.clone(),

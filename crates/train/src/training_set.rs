@@ -19,6 +19,8 @@ pub struct TrainingFragment {
     mask: Array2<bool>,
     labels: Array2<bool>,
     supervision: Option<Array2<bool>>,
+    /// Whether it is known to have no ink.
+    is_bare: bool,
 }
 
 impl TrainingFragment {
@@ -44,6 +46,16 @@ impl TrainingFragment {
             mask,
             labels,
             supervision,
+            is_bare: false,
+        }
+    }
+
+    /// The fragment as papyrus that is known to have no ink, which a [`TrainingSet`] takes without any.
+    #[must_use]
+    pub fn without_ink(self) -> Self {
+        Self {
+            is_bare: true,
+            ..self
         }
     }
 
@@ -80,7 +92,8 @@ impl TrainingSet {
     /// Samples from `fragments` through `transform`.
     ///
     /// # Errors
-    /// [`Error::NoFragments`] without fragments; [`Error::Labels`] for one without ink.
+    /// [`Error::NoFragments`] without fragments; [`Error::Labels`] for one without ink that is not known to have
+    /// none.
     pub fn new(
         fragments: Vec<TrainingFragment>,
         transform: TrainTransform,
@@ -89,7 +102,7 @@ impl TrainingSet {
         if fragments.is_empty() {
             return Err(Error::NoFragments);
         }
-        for fragment in &fragments {
+        for fragment in fragments.iter().filter(|fragment| !fragment.is_bare) {
             let ink = fragment.labels.iter().zip(&fragment.mask);
             if !ink.into_iter().any(|(&ink, &papyrus)| ink && papyrus) {
                 return Err(Error::Labels {
@@ -101,8 +114,8 @@ impl TrainingSet {
                         }
                         None => "ink labels without ink on the papyrus",
                     },
-                    hint: "check that inklabels.png marks ink in white, and the masks; or leave \
-                           the fragment out",
+                    hint: "check that inklabels.png marks ink in white, and the masks; name papyrus that \
+                           has no ink in data.bare; or leave the fragment out",
                 });
             }
         }

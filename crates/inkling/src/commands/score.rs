@@ -109,7 +109,7 @@ impl Scoring<'_> {
     }
 
     fn metrics(&self, blocks: &[BlockCounts]) -> anyhow::Result<Value> {
-        let metrics = Intervals::of_metrics(blocks, self.threshold, 0);
+        let metrics = Intervals::of_metrics(blocks, 0);
         say_blocks(blocks.len(), self.flags.block as usize, self.context);
         let title = format!("metrics at {}", self.said);
         say_figures(&title, &metrics, self.context);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use inkling_pipeline::{
     Context, Inputs, SubmissionCheck, Usage, check_distinct, parse_threshold, probability_images,
 };
-use inkling_predict::{run_lengths, submission};
+use inkling_predict::{Threshold, run_lengths, submission};
 use serde_json::{Value, json};
 
 use crate::cli::Submit;
@@ -40,6 +40,7 @@ pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
         "submission": flags.out,
         "fragments": rows.len(),
         "level": cut.level(),
+        "high_level": cut.high().map(Threshold::level),
         "left_out": left_out.iter().map(|(path, _)| path).collect::<Vec<_>>(),
     }))
 }

@@ -1,22 +1,12 @@
 //! Bad input through the real binary: each kind has its own message, which names the file, what
 //! was found and the hint, and its own exit code; nothing panics.
 
-use crate::test_fragment::{TestFragment, inkling, word};
+use crate::test_fragment::{TestFragment, inkling, refused, word};
 
 const FAILED: i32 = 1;
 const SETTINGS: i32 = 2;
 
 /// Runs `inkling` and checks its exit code and that its words hold all of `parts`.
-fn refused(words: &[&str], code: i32, parts: &[&str]) {
-    let output = inkling(words);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    for part in parts {
-        assert!(said.contains(part), "\"{part}\" is missing in: {said}");
-    }
-}
-
 /// Damages the scrap and asks for its curves.
 fn refused_fragment(damage: impl FnOnce(&TestFragment), parts: &[&str]) {
     let scrap = TestFragment::new();

@@ -2,6 +2,7 @@
 
 mod approaches;
 mod bad_input;
+mod bare_papyrus;
 mod datasets;
 mod demo;
 mod doctor;

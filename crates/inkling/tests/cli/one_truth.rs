@@ -3,24 +3,7 @@
 use std::path::Path;
 
 use crate::parts::Setting;
-use crate::test_fragment::{TestFragment, figures, inkling, word};
-
-fn refused(words: &[&str], code: i32, parts: &[&str]) {
-    let output = inkling(words);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for part in parts {
-        assert!(said.contains(part), "\"{part}\" is missing in: {said}");
-    }
-}
-
-/// Pixels in the run lengths of a submission's only row.
-fn submitted(path: &Path) -> usize {
-    let text = std::fs::read_to_string(path).unwrap();
-    let runs = text.lines().nth(1).unwrap().split_once(',').unwrap().1;
-    let lengths = runs.split(' ').skip(1).step_by(2);
-    lengths.map(|length| length.parse::<usize>().unwrap()).sum()
-}
+use crate::test_fragment::{TestFragment, figures, inkling, refused, submitted, word};
 
 #[test]
 fn every_command_counts_the_same_pixels() {

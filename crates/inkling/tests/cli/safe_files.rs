@@ -4,18 +4,9 @@
 use std::path::Path;
 
 use crate::parts::Setting;
-use crate::test_fragment::{TestFragment, figures, inkling, word};
+use crate::test_fragment::{TestFragment, figures, inkling, refused, word};
 
 /// Runs `words`, which must fail with `code` and say all of `parts`.
-fn refused(words: &[&str], code: i32, parts: &[&str]) {
-    let output = inkling(words);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
-    for part in parts {
-        assert!(said.contains(part), "\"{part}\" is missing in: {said}");
-    }
-}
-
 /// Everything below `folder`, with what is in it.
 fn contents(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut found = Vec::new();

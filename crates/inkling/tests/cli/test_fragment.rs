@@ -111,3 +111,22 @@ pub fn within(blocks: u64, words: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(1), "{said}");
     said
 }
+
+/// Pixels in the run lengths of a submission's only row.
+pub fn submitted(path: &Path) -> usize {
+    let text = std::fs::read_to_string(path).unwrap();
+    let runs = text.lines().nth(1).unwrap().split_once(',').unwrap().1;
+    let lengths = runs.split(' ').skip(1).step_by(2);
+    lengths.map(|length| length.parse::<usize>().unwrap()).sum()
+}
+
+/// Runs `inkling` with `words`, which must end with `code` and say all `parts`.
+pub fn refused(words: &[&str], code: i32, parts: &[&str]) {
+    let output = inkling(words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "\"{part}\" is missing in: {said}");
+    }
+}

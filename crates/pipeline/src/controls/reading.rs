@@ -48,6 +48,9 @@ pub struct Controls {
     pub passes: Option<bool>,
     /// From which probability on a pixel is ink.
     pub threshold: f64,
+    /// What a connected region must reach somewhere to be ink; none without such a second threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_threshold: Option<f64>,
     /// Side of the blocks that intervals were drawn by, in pixels.
     pub block: usize,
     /// Blocks that hold papyrus.
@@ -119,6 +122,7 @@ pub fn run_controls(
             (false, false) => Some(true),
         },
         threshold: settings.threshold.probability(),
+        high_threshold: settings.threshold.high().map(Threshold::probability),
         block: settings.block,
         blocks: sheet.blocks(&sheet.ink.mapv(|_| 0), &sheet.papyrus)?.len(),
         models: ensemble.describe().to_vec(),
@@ -217,7 +221,7 @@ impl Sheet<'_> {
         let fall = Intervals::of(&pairs, self.settings.seed, |drawn| {
             let auc = |map: usize| {
                 let whole = BlockCounts::sum(drawn.iter().map(|pair| pair[map]));
-                whole.metrics(threshold).auc
+                whole.metrics().auc
             };
             vec![("auc", auc(0).zip(auc(1)).map(|(own, other)| own - other))]
         });
@@ -296,7 +300,7 @@ impl Sheet<'_> {
         if self.is_labelled {
             for labels in decoys(&self.ink) {
                 let counts = BlockCounts::sum(&self.blocks_against(map, &labels, &self.papyrus)?);
-                aucs.extend(counts.metrics(self.settings.threshold).auc);
+                aucs.extend(counts.metrics().auc);
             }
         }
         Ok(aucs)
@@ -317,15 +321,15 @@ impl Sheet<'_> {
             labels,
             mask,
         };
-        Ok(BlockCounts::levels_of_blocks(sheet, self.settings.block)?)
+        let (threshold, block) = (self.settings.threshold, self.settings.block);
+        Ok(BlockCounts::levels_of_blocks(sheet, threshold, block)?)
     }
 
     /// `ink_share`, `auc` and `f05` of a map.
     fn figures(&self, map: &Array2<u8>, papyrus: &Array2<bool>) -> anyhow::Result<Intervals> {
         let blocks = self.blocks(map, papyrus)?;
-        let threshold = self.settings.threshold;
         Ok(Intervals::of(&blocks, self.settings.seed, |drawn| {
-            let metrics = BlockCounts::sum(drawn.iter().copied()).metrics(threshold);
+            let metrics = BlockCounts::sum(drawn.iter().copied()).metrics();
             vec![
                 ("ink_share", metrics.ink_share),
                 ("auc", metrics.auc),

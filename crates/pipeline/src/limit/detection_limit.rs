@@ -134,8 +134,8 @@ impl Planting<'_> {
         Array2::zeros(self.sheet.papyrus().dim())
     }
 
-    /// The map of the sheet with strokes of this `contrast`, (y, x).
-    fn predict(&self, contrast: Array2<f32>, what: String) -> anyhow::Result<Array2<u8>> {
+    /// Where ink is read on the sheet with strokes of this `contrast`, (y, x).
+    fn predict(&self, contrast: Array2<f32>, what: String) -> anyhow::Result<Array2<bool>> {
         let task = self.context.task(&format!("{} {what}", self.id));
         let planted = Planted {
             volume: self.volume,
@@ -144,19 +144,17 @@ impl Planting<'_> {
         };
         let progress = |done, all| task.at(done, all);
         let prediction = self.predictor.predict(&planted, &self.sheet, &progress)?;
-        Ok(to_image(&prediction.probability))
+        Ok(self
+            .settings
+            .threshold
+            .ink(&to_image(&prediction.probability)))
     }
 
-    fn is_found(&self, cell: &Cell, map: &Array2<u8>) -> bool {
-        let holds = |at: &&(usize, usize)| self.settings.threshold.holds(map[**at]);
-        2 * cell.stroke.iter().filter(holds).count() >= cell.stroke.len()
-    }
-
-    fn search(&self, all: &[Cell], reading: &Array2<u8>) -> anyhow::Result<Vec<Search>> {
+    fn search(&self, all: &[Cell], reading: &Array2<bool>) -> anyhow::Result<Vec<Search>> {
         let contrasts = &self.settings.contrasts;
         let mut searches: Vec<Search> = all
             .iter()
-            .map(|cell| Search::new(self.is_found(cell, reading), contrasts.len()))
+            .map(|cell| Search::new(cell.is_found(reading), contrasts.len()))
             .collect();
         for round in 1.. {
             if searches.iter().all(Search::is_over) {
@@ -170,9 +168,9 @@ impl Planting<'_> {
                         .for_each(|&at| contrast[at] = contrasts[next]);
                 }
             }
-            let map = self.predict(contrast, format!("strokes {round}"))?;
+            let ink = self.predict(contrast, format!("strokes {round}"))?;
             for (cell, search) in all.iter().zip(&mut searches) {
-                search.hear(self.is_found(cell, &map));
+                search.hear(cell.is_found(&ink));
             }
         }
         Ok(searches)
@@ -208,7 +206,7 @@ impl Planting<'_> {
     fn check(
         &self,
         limits: &[CellLimit],
-        reading: &Array2<u8>,
+        reading: &Array2<bool>,
     ) -> anyhow::Result<Option<LimitCheck>> {
         let (contrasts, seed) = (&self.settings.contrasts, self.settings.seed);
         let known: BTreeMap<(usize, usize), &CellLimit> = limits
@@ -228,14 +226,14 @@ impl Planting<'_> {
                 let Some(limit) = limit.filter(|limit| !limit.is_inked) else {
                     continue;
                 };
-                if !self.is_found(&cell, reading) {
+                if !cell.is_found(reading) {
                     cell.stroke.iter().for_each(|&at| contrast[at] = value);
                     planted.push((cell, margin(value, limit, contrasts)));
                 }
             }
-            let map = self.predict(contrast, format!("other strokes {round}"))?;
+            let ink = self.predict(contrast, format!("other strokes {round}"))?;
             let found = planted.iter();
-            strokes.extend(found.map(|(cell, margin)| (*margin, self.is_found(cell, &map))));
+            strokes.extend(found.map(|(cell, margin)| (*margin, cell.is_found(&ink))));
         }
         Ok((self.settings.checks > 0).then(|| LimitCheck::of(&strokes)))
     }

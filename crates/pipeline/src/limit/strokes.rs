@@ -17,6 +17,13 @@ pub struct Cell {
     pub stroke: Vec<(usize, usize)>,
 }
 
+impl Cell {
+    /// Whether at least half of the stroke is `ink`, (y, x).
+    pub fn is_found(&self, ink: &Array2<bool>) -> bool {
+        2 * self.stroke.iter().filter(|&&at| ink[at]).count() >= self.stroke.len()
+    }
+}
+
 /// Length of a stroke, as a share of the square's side.
 const LENGTH: f64 = 0.6;
 

@@ -180,12 +180,16 @@ def score(
     labels: npt.ArrayLike,
     mask: npt.ArrayLike | None = None,
     *,
-    threshold: float = 0.5,
+    threshold: float | tuple[float, float] = 0.5,
 ) -> dict[str, Any]: ...
 def threshold(
     predictions: Sequence[npt.ArrayLike],
     labels: Sequence[npt.ArrayLike],
     masks: Sequence[npt.ArrayLike] | None = None,
+    *,
+    bare: Sequence[npt.ArrayLike] = (),
+    bare_masks: Sequence[npt.ArrayLike] | None = None,
+    bare_share: float = 0.0001,
 ) -> dict[str, Any]: ...
 def write_phantom(
     path: _Path,

@@ -1,0 +1,219 @@
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use crate::connected_regions::ConnectedRegions;
+use crate::score::f_beta;
+use crate::{Error, Labelled, Threshold};
+
+/// Levels between the first thresholds that are tried.
+const STEP: usize = 4;
+
+/// A hysteresis threshold under which papyrus without ink shows hardly any.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BareThreshold {
+    /// The threshold.
+    pub threshold: Threshold,
+    /// F0.5 of the labelled sheets there, as one sheet.
+    pub f05: f64,
+    /// Their precision.
+    pub precision: f64,
+    /// Their recall.
+    pub recall: f64,
+    /// Share of the bare papyrus that is still called ink.
+    pub bare_share: f64,
+}
+
+/// A prediction of papyrus that is known to have no ink, (y, x).
+#[derive(Clone, Copy, Debug)]
+pub struct Bare<'a> {
+    /// 8-bit probabilities.
+    pub image: &'a Array2<u8>,
+    /// Where there is papyrus.
+    pub mask: &'a Array2<bool>,
+}
+
+/// The hysteresis threshold with the best F0.5 on labelled sheets among those that call at most `share` of
+/// all `bare` papyrus ink.
+///
+/// # Errors
+/// [`Error::Size`] for images of different sizes; [`Error::NoInk`] for labels without ink;
+/// [`Error::NoPapyrus`] for bare sheets whose masks are empty; [`Error::NotBare`] where no threshold keeps to
+/// the share.
+pub fn threshold_for_bare(
+    labelled: &[Labelled],
+    bare: &[Bare],
+    share: f64,
+) -> Result<BareThreshold, Error> {
+    labelled.iter().try_for_each(Labelled::check)?;
+    bare.iter().try_for_each(|sheet| {
+        let check = Labelled {
+            image: sheet.image,
+            labels: sheet.mask,
+            mask: sheet.mask,
+        };
+        check.check()
+    })?;
+    let papyrus: usize = bare.iter().map(|sheet| count(sheet.mask)).sum();
+    if papyrus == 0 {
+        return Err(Error::NoPapyrus);
+    }
+    let positives: usize = labelled
+        .iter()
+        .map(|sheet| count(&(sheet.labels & sheet.mask)))
+        .sum();
+    if positives == 0 {
+        return Err(Error::NoInk);
+    }
+    let trial = Trial {
+        labelled,
+        bare,
+        papyrus: papyrus as f64,
+        positives: positives as f64,
+        share,
+    };
+    let levels: Vec<u8> = (1..=255).step_by(STEP).collect();
+    let found: Vec<Option<BareThreshold>> =
+        levels.into_par_iter().map(|low| trial.at(low)).collect();
+    let found = found.into_iter().flatten();
+    let best = found.reduce(|a, b| if b.f05 > a.f05 { b } else { a });
+    best.ok_or_else(|| Error::NotBare {
+        found: trial.share_at_most(),
+        expected: share,
+    })
+}
+
+fn count(mask: &Array2<bool>) -> usize {
+    mask.iter().filter(|&&set| set).count()
+}
+
+/// What thresholds are tried on.
+struct Trial<'a> {
+    labelled: &'a [Labelled<'a>],
+    bare: &'a [Bare<'a>],
+    papyrus: f64,
+    positives: f64,
+    share: f64,
+}
+
+impl Trial<'_> {
+    /// With this first level, the lowest second one that keeps to the share; none where not even 255 does.
+    fn at(&self, low: u8) -> Option<BareThreshold> {
+        let mut by_highest = [0; 256];
+        for sheet in self.bare {
+            count_by_highest(sheet.image, low, |at, highest| {
+                by_highest[usize::from(highest)] += u64::from(sheet.mask[at]);
+            });
+        }
+        let (high, bare_share) = self.lowest_high(low, &by_highest)?;
+        let mut called = [0_u64; 2];
+        for sheet in self.labelled {
+            count_by_highest(sheet.image, low, |at, highest| {
+                let counts = sheet.mask[at] && highest >= high;
+                called[usize::from(sheet.labels[at])] += u64::from(counts);
+            });
+        }
+        let [wrong, right] = called.map(|count| count as f64);
+        let precision = if wrong + right > 0.0 {
+            right / (wrong + right)
+        } else {
+            0.0
+        };
+        let recall = right / self.positives;
+        Some(BareThreshold {
+            threshold: Threshold::at_level(low).with_high(Threshold::at_level(high))?,
+            f05: f_beta(precision, recall),
+            precision,
+            recall,
+            bare_share,
+        })
+    }
+
+    /// The level, and the share that it leaves.
+    fn lowest_high(&self, low: u8, by_highest: &[u64; 256]) -> Option<(u8, f64)> {
+        let mut left = 0;
+        let mut lowest = None;
+        for high in (low..=255).rev() {
+            left += by_highest[usize::from(high)];
+            let share = left as f64 / self.papyrus;
+            if share > self.share {
+                break;
+            }
+            lowest = Some((high, share));
+        }
+        lowest
+    }
+
+    /// The share of bare papyrus that has the highest level, which no threshold takes away.
+    fn share_at_most(&self) -> f64 {
+        let whole = |sheet: &Bare| {
+            let pixels = sheet.image.iter().zip(sheet.mask);
+            pixels.filter(|pair| *pair.0 == 255 && *pair.1).count()
+        };
+        self.bare.iter().map(whole).sum::<usize>() as f64 / self.papyrus
+    }
+}
+
+/// Calls `visit` with every pixel from level `low` on and its region's highest level.
+fn count_by_highest(image: &Array2<u8>, low: u8, mut visit: impl FnMut((usize, usize), u8)) {
+    ConnectedRegions::of(image, low).for_each(|row, [first, end], highest| {
+        (first..end).for_each(|column| visit((row, column), highest));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strokes of 200 with ends of 140, between specks of 160 that bare papyrus has, too.
+    fn map(is_inked: bool) -> (Array2<u8>, Array2<bool>) {
+        let stroke = |y: usize, x: usize| is_inked && y % 8 == 3 && (4..28).contains(&x);
+        let image = Array2::from_shape_fn((64, 32), |(y, x)| match (stroke(y, x), y % 8 == 6) {
+            (true, _) if (8..24).contains(&x) => 200,
+            (true, _) => 140,
+            (false, true) if x % 5 == 0 => 160,
+            _ => 20,
+        });
+        let ink = Array2::from_shape_fn((64, 32), |(y, x)| stroke(y, x));
+        (image, ink)
+    }
+
+    #[test]
+    fn strokes_are_told_from_specks_that_no_single_level_parts() {
+        let ((inked, labels), (bare, _)) = (map(true), map(false));
+        let mask = Array2::from_elem((64, 32), true);
+        let sheet = Labelled {
+            image: &inked,
+            labels: &labels,
+            mask: &mask,
+        };
+        let bare = Bare {
+            image: &bare,
+            mask: &mask,
+        };
+        let found = threshold_for_bare(&[sheet], &[bare], 0.0).unwrap();
+        assert_eq!((found.f05, found.bare_share), (1.0, 0.0));
+        assert!(found.threshold.high().is_some());
+        assert_eq!(found.threshold.ink(&inked), labels);
+        // A share that specks keep to allows them.
+        let lax = threshold_for_bare(&[sheet], &[bare], 0.1).unwrap();
+        assert!(lax.f05 <= found.f05);
+    }
+
+    #[test]
+    fn sheets_that_do_not_serve_are_refused() {
+        let (image, labels) = map(true);
+        let mask = Array2::from_elem((64, 32), true);
+        let sheet = Labelled {
+            image: &image,
+            labels: &labels,
+            mask: &mask,
+        };
+        let sure = Array2::from_elem((64, 32), 255);
+        let given = |image, mask| threshold_for_bare(&[sheet], &[Bare { image, mask }], 0.01);
+        assert!(matches!(given(&sure, &mask), Err(Error::NotBare { found, .. }) if found == 1.0));
+        let empty = Array2::from_elem((64, 32), false);
+        assert!(matches!(given(&image, &empty), Err(Error::NoPapyrus)));
+        let small = Array2::from_elem((2, 2), true);
+        assert!(matches!(given(&image, &small), Err(Error::Size { .. })));
+    }
+}
