@@ -643,13 +643,8 @@ pub struct Threshold {
     /// Their papyrus masks, in the same order.
     #[arg(long, value_name = "PNG", num_args = 1.., requires = "bare")]
     pub bare_mask: Vec<PathBuf>,
-    /// Largest share of the bare papyrus that may be called ink.
-    #[arg(
-        long,
-        default_value_t = 0.0001,
-        value_name = "SHARE",
-        requires = "bare"
-    )]
+    /// Largest share of such papyrus that may be called ink, with a confidence of 95 %.
+    #[arg(long, default_value_t = 0.001, value_name = "SHARE", requires = "bare")]
     pub bare_share: f64,
     /// The file to write, for --threshold of other commands.
     #[arg(long, default_value = "threshold.json", value_name = "JSON")]

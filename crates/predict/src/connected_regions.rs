@@ -93,6 +93,35 @@ impl ConnectedRegions {
     }
 }
 
+/// What one region comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionSize {
+    /// Its highest level.
+    pub highest: u8,
+    /// Its pixels within a mask.
+    pub pixels: u64,
+}
+
+impl ConnectedRegions {
+    /// All regions with pixels where `mask` is set, (y, x), from the highest down.
+    pub fn sizes(mut self, mask: &Array2<bool>) -> Vec<RegionSize> {
+        let mut pixels = vec![0; self.runs.len()];
+        for run in 0..self.runs.len() {
+            let (root, Run { row, columns, .. }) = (self.root(run), self.runs[run]);
+            let [first, end] = columns;
+            let own = (first..end).filter(|&column| mask[(row, column)]);
+            pixels[root] += own.count() as u64;
+        }
+        let regions = self.highest.into_iter().zip(pixels);
+        let within = regions.filter(|&(_, pixels)| pixels > 0);
+        let mut sizes: Vec<RegionSize> = within
+            .map(|(highest, pixels)| RegionSize { highest, pixels })
+            .collect();
+        sizes.sort_by_key(|region| std::cmp::Reverse(region.highest));
+        sizes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +151,9 @@ mod tests {
         assert_eq!(highest(&image, 5), expected);
         assert_eq!(highest(&image, 10), Array2::<u8>::zeros((4, 5)));
         assert_eq!(highest(&image, 0), Array2::from_elem((4, 5), 9));
+        let mask = Array2::from_shape_fn((4, 5), |(_, x)| x != 4);
+        let size = |highest, pixels| RegionSize { highest, pixels };
+        let sizes = ConnectedRegions::of(&image, 5).sizes(&mask);
+        assert_eq!(sizes, [size(9, 2), size(8, 1), size(7, 6)]);
     }
 }

@@ -47,7 +47,7 @@ pub enum Error {
     NoPapyrus,
     /// Papyrus that is said to be bare, and is predicted to be ink.
     #[error(
-        "bare sheets: found {:.4} % of their papyrus at a probability of 1; expected a threshold that leaves {:.4} % of it. hint: train on such sheets with empty labels, or allow a larger share", 100.0 * found, 100.0 * expected
+        "bare sheets: found {:.4} % of their papyrus at a probability of 1; expected thresholds that leave at most {:.4} % of such papyrus. hint: train on bare papyrus (data.bare), name more of it, or allow a larger share", 100.0 * found, 100.0 * expected
     )]
     NotBare {
         /// Share of the papyrus that no threshold takes away.

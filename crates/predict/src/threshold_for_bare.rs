@@ -1,12 +1,17 @@
+use std::cmp::Reverse;
+
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use crate::connected_regions::ConnectedRegions;
+use crate::connected_regions::{ConnectedRegions, RegionSize};
 use crate::score::f_beta;
 use crate::{Error, Labelled, Threshold};
 
 /// Levels between the first thresholds that are tried.
 const STEP: usize = 4;
+
+/// Regions whose size counts at least: one alone says little of how large the next will be.
+const FEWEST_REGIONS: usize = 10;
 
 /// A hysteresis threshold under which papyrus without ink shows hardly any.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +26,8 @@ pub struct BareThreshold {
     pub recall: f64,
     /// Share of the bare papyrus that is still called ink.
     pub bare_share: f64,
+    /// What that share is below on other bare papyrus of the kind, with a confidence of 95 %.
+    pub bare_limit: f64,
 }
 
 /// A prediction of papyrus that is known to have no ink, (y, x).
@@ -33,7 +40,11 @@ pub struct Bare<'a> {
 }
 
 /// The hysteresis threshold with the best F0.5 on labelled sheets among those that call at most `share` of
-/// all `bare` papyrus ink.
+/// bare papyrus like that of the `bare` sheets ink, with a confidence of 95 %.
+///
+/// Regions are taken to come by chance, independently of each other: of `k` that are left on the known
+/// papyrus the upper limit of a Poisson distribution's mean is taken (three for none), times the regions' mean
+/// size. So the less bare papyrus is known, the higher the thresholds.
 ///
 /// # Errors
 /// [`Error::Size`] for images of different sizes; [`Error::NoInk`] for labels without ink;
@@ -98,18 +109,20 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// With this first level, the lowest second one that keeps to the share; none where not even 255 does.
     fn at(&self, low: u8) -> Option<BareThreshold> {
-        let mut by_highest = [0; 256];
-        for sheet in self.bare {
-            count_by_highest(sheet.image, low, |at, highest| {
-                by_highest[usize::from(highest)] += u64::from(sheet.mask[at]);
-            });
-        }
-        let (high, bare_share) = self.lowest_high(low, &by_highest)?;
+        let sheets = self.bare.iter();
+        let regions =
+            sheets.flat_map(|bare| ConnectedRegions::of(bare.image, low).sizes(bare.mask));
+        let mut regions: Vec<RegionSize> = regions.collect();
+        regions.sort_by_key(|region| Reverse(region.highest));
+        let (high, [bare_share, bare_limit]) = self.lowest_high(low, &regions)?;
         let mut called = [0_u64; 2];
         for sheet in self.labelled {
-            count_by_highest(sheet.image, low, |at, highest| {
-                let counts = sheet.mask[at] && highest >= high;
-                called[usize::from(sheet.labels[at])] += u64::from(counts);
+            let regions = ConnectedRegions::of(sheet.image, low);
+            regions.for_each(|row, [first, end], highest| {
+                for at in (first..end).map(|column| (row, column)) {
+                    let counts = sheet.mask[at] && highest >= high;
+                    called[usize::from(sheet.labels[at])] += u64::from(counts);
+                }
             });
         }
         let [wrong, right] = called.map(|count| count as f64);
@@ -125,20 +138,25 @@ impl Trial<'_> {
             precision,
             recall,
             bare_share,
+            bare_limit,
         })
     }
 
-    /// The level, and the share that it leaves.
-    fn lowest_high(&self, low: u8, by_highest: &[u64; 256]) -> Option<(u8, f64)> {
-        let mut left = 0;
+    /// The level, and the share that it leaves: found, and at most with the confidence.
+    fn lowest_high(&self, low: u8, regions: &[RegionSize]) -> Option<(u8, [f64; 2])> {
+        let pixels = |count: usize| {
+            let regions = &regions[..count.min(regions.len())];
+            regions.iter().map(|region| region.pixels).sum::<u64>() as f64
+        };
         let mut lowest = None;
         for high in (low..=255).rev() {
-            left += by_highest[usize::from(high)];
-            let share = left as f64 / self.papyrus;
-            if share > self.share {
+            let left = regions.partition_point(|region| region.highest >= high);
+            let counted = left.max(FEWEST_REGIONS).min(regions.len()).max(1);
+            let limit = poisson_limit(left) * pixels(counted) / counted as f64 / self.papyrus;
+            if limit > self.share {
                 break;
             }
-            lowest = Some((high, share));
+            lowest = Some((high, [pixels(left) / self.papyrus, limit]));
         }
         lowest
     }
@@ -153,11 +171,12 @@ impl Trial<'_> {
     }
 }
 
-/// Calls `visit` with every pixel from level `low` on and its region's highest level.
-fn count_by_highest(image: &Array2<u8>, low: u8, mut visit: impl FnMut((usize, usize), u8)) {
-    ConnectedRegions::of(image, low).for_each(|row, [first, end], highest| {
-        (first..end).for_each(|column| visit((row, column), highest));
-    });
+/// The upper limit, with a confidence of 95 %, of the mean of a Poisson distribution that gave `count`: half a
+/// quantile of the chi-squared distribution, by Wilson and Hilferty's approximation.
+fn poisson_limit(count: usize) -> f64 {
+    const QUANTILE: f64 = 1.644_853_6;
+    let next = count as f64 + 1.0;
+    next * (1.0 - 1.0 / (9.0 * next) + QUANTILE / (3.0 * next.sqrt())).powi(3)
 }
 
 #[cfg(test)]
@@ -190,13 +209,27 @@ mod tests {
             image: &bare,
             mask: &mask,
         };
-        let found = threshold_for_bare(&[sheet], &[bare], 0.0).unwrap();
+        // Specks of one pixel: three more of them, with the confidence.
+        let found = threshold_for_bare(&[sheet], &[bare], 0.002).unwrap();
         assert_eq!((found.f05, found.bare_share), (1.0, 0.0));
+        assert!((found.bare_limit - 2.97 / 2048.0).abs() < 1e-5);
+        assert!(matches!(
+            threshold_for_bare(&[sheet], &[bare], 0.0),
+            Err(Error::NotBare { .. })
+        ));
         assert!(found.threshold.high().is_some());
         assert_eq!(found.threshold.ink(&inked), labels);
         // A share that specks keep to allows them.
         let lax = threshold_for_bare(&[sheet], &[bare], 0.1).unwrap();
         assert!(lax.f05 <= found.f05);
+    }
+
+    /// Halves of scipy's `chi2.ppf(0.95, 2 * (count + 1))`.
+    #[test]
+    fn limits_are_those_of_poisson() {
+        for (count, limit) in [(0, 2.9957), (1, 4.7439), (4, 9.1535), (50, 63.287)] {
+            assert!((poisson_limit(count) / limit - 1.0).abs() < 0.01, "{count}");
+        }
     }
 
     #[test]

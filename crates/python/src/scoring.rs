@@ -124,18 +124,19 @@ pub fn score<'py>(
 ///         thresholds is then found, as `score` takes it: the one with the best F0.5 among those that leave
 ///         hardly any ink on these.
 ///     bare_masks: Where there is papyrus, bool (y, x), for each of them; everywhere by default.
-///     bare_share: Largest share of the bare papyrus that may be called ink.
+///     bare_share: Largest share of such papyrus that may be called ink, with a confidence of 95 %.
 ///
 /// Returns:
 ///     dict: "threshold" and its "level" of 0 to 255, "f05" there and "f05_at_half", and "held_out": for each
 ///     sheet the best threshold of the others, its F0.5 there, and its F0.5 at its own best. With `bare` also
-///     "high_threshold", and "bare_share": how much of the bare papyrus is still called ink.
+///     "high_threshold", "bare_share": how much of the bare papyrus is still called ink, and "bare_limit": how
+///     much of more of it will be at most.
 ///
 /// Raises:
 ///     InputError: As `score`; for other numbers of labels or masks than predictions; for bare papyrus that no
 ///         threshold clears.
 #[pyfunction]
-#[pyo3(signature = (predictions, labels, masks=None, *, bare=vec![], bare_masks=None, bare_share=0.0001), text_signature = "(predictions, labels, masks=None, *, bare=(), bare_masks=None, bare_share=0.0001)")]
+#[pyo3(signature = (predictions, labels, masks=None, *, bare=vec![], bare_masks=None, bare_share=0.001), text_signature = "(predictions, labels, masks=None, *, bare=(), bare_masks=None, bare_share=0.001)")]
 pub fn threshold<'py>(
     py: Python<'py>,
     predictions: Vec<Bound<'py, PyAny>>,
@@ -182,6 +183,7 @@ pub fn threshold<'py>(
             figures["high_threshold"] = json!(high.probability());
             figures["f05"] = json!(found.f05);
             figures["bare_share"] = json!(found.bare_share);
+            figures["bare_limit"] = json!(found.bare_limit);
         }
         Ok(figures)
     })?;
@@ -196,7 +198,7 @@ fn bare_sheets(
 ) -> PyResult<Vec<(Array2<u8>, Array2<bool>)>> {
     if !(0.0..1.0).contains(&share) {
         return Err(input(format!(
-            "bare_share: found {share}; expected a share from 0 to 1, such as 0.0001"
+            "bare_share: found {share}; expected a share from 0 to 1, such as 0.001"
         )));
     }
     if masks.is_some_and(|masks| masks.len() != bare.len()) {

@@ -41,7 +41,7 @@ class Blended(unittest.TestCase):
         stroke = np.where(labels, np.float32(0.6), 0)
         stroke[9, 15] = 0.9
         sheet = stroke + speck
-        found = inkling.threshold([sheet], [labels], bare=[speck])
+        found = inkling.threshold([sheet], [labels], bare=[speck], bare_share=0.003)
         self.assertEqual((found["f05"], found["bare_share"]), (1.0, 0.0))
         pair = found["threshold"], found["high_threshold"]
         self.assertTrue(pair[0] <= 0.6 < 0.7 < pair[1] <= 0.9, pair)
@@ -123,7 +123,7 @@ class Scored(unittest.TestCase):
         stroke = np.where(labels, np.float32(0.6), 0)
         stroke[9, 15] = 0.9
         sheet = stroke + speck
-        found = inkling.threshold([sheet], [labels], bare=[speck])
+        found = inkling.threshold([sheet], [labels], bare=[speck], bare_share=0.003)
         self.assertEqual((found["f05"], found["bare_share"]), (1.0, 0.0))
         pair = found["threshold"], found["high_threshold"]
         self.assertTrue(pair[0] <= 0.6 < 0.7 < pair[1] <= 0.9, pair)

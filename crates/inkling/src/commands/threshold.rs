@@ -51,6 +51,7 @@ pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
         figures["f05"] = json!(found.f05);
         figures["f05_without_bare"] = json!(best.best_f05);
         figures["bare_share"] = json!(found.bare_share);
+        figures["bare_limit"] = json!(found.bare_limit);
         figures["bare"] = json!(flags.bare);
     }
     let text = serde_json::to_string_pretty(&figures)?;
@@ -67,7 +68,7 @@ fn for_bare(
     one_each("--bare-mask", &flags.bare_mask, &flags.bare)?;
     if !(0.0..1.0).contains(&flags.bare_share) {
         return Err(Usage(format!(
-            "--bare-share {}: expected a share from 0 to 1, such as 0.0001",
+            "--bare-share {}: expected a share from 0 to 1, such as 0.001",
             flags.bare_share
         ))
         .into());
@@ -84,9 +85,10 @@ fn for_bare(
     let low = found.threshold.probability();
     let high = found.threshold.high().map_or(low, Cut::probability);
     context.say(format!(
-        "with {:.4} % of the bare papyrus called ink: F0.5 {:.4} from {low:.3} on, in regions that reach \
-         {high:.3} (precision {:.4}, recall {:.4})",
+        "with {:.4} % of the bare papyrus called ink, and at most {:.4} % of more of it: F0.5 {:.4} from {low:.3} \
+         on, in regions that reach {high:.3} (precision {:.4}, recall {:.4})",
         100.0 * found.bare_share,
+        100.0 * found.bare_limit,
         found.f05,
         found.precision,
         found.recall

@@ -189,7 +189,7 @@ def threshold(
     *,
     bare: Sequence[npt.ArrayLike] = (),
     bare_masks: Sequence[npt.ArrayLike] | None = None,
-    bare_share: float = 0.0001,
+    bare_share: float = 0.001,
 ) -> dict[str, Any]: ...
 def write_phantom(
     path: _Path,
