@@ -26,6 +26,7 @@ mod channels_first;
 mod channels_last;
 mod compute;
 mod conv3d;
+mod conv3d_unfolded;
 mod conv3x3;
 mod depthwise;
 mod dispatch;

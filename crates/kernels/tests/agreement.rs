@@ -75,6 +75,11 @@ fn convolutions_of_volumes_agree() {
         [2, 1, 4, 4, 5, 7, 3],
         [1, 2, 3, 2, 6, 5, 5],
         [3, 3, 2, 17, 4, 40, 1],
+        // More weights than pixels.
+        [2, 2, 5, 40, 3, 3, 3],
+        [1, 3, 19, 33, 4, 4, 3],
+        [1, 2, 33, 20, 1, 2, 5],
+        [2, 1, 17, 9, 3, 2, 1],
     ];
     for [volumes, layers, inputs, outputs, height, width, deep] in cases {
         for border in [DepthBorder::Zeros, DepthBorder::Replicate] {

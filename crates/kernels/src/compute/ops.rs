@@ -9,6 +9,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::channel_affine::ChannelAffine;
 use crate::conv3d::{self, DepthBorder};
+use crate::conv3d_unfolded;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -311,10 +312,15 @@ pub fn conv3d_forward(
     let (images, weight) = (contiguous(images), contiguous(weight));
     let bias = contiguous(bias);
     let sizes = conv3d_sizes(&images, &weight, depth);
-    let pack = || conv3d::pack(precision, sizes, values(&weight));
-    let packed = weights.packed(&weight, precision, pack);
-    let bias = Some(values(&bias));
-    let output = conv3d::forward(precision, sizes, values(&images), &packed, bias);
+    let (volumes, bias) = (values(&images), Some(values(&bias)));
+    let output = match conv3d_unfolded::is_worthwhile(sizes) {
+        true => conv3d_unfolded::forward(precision, sizes, volumes, values(&weight), bias),
+        false => {
+            let pack = || conv3d::pack(precision, sizes, values(&weight));
+            let packed = weights.packed(&weight, precision, pack);
+            conv3d::forward(precision, sizes, volumes, &packed, bias)
+        }
+    };
     let images = sizes.batch * sizes.layers;
     from_values(output, [images, sizes.outputs, sizes.height, sizes.width])
 }

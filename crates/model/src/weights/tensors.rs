@@ -4,7 +4,7 @@ use std::path::Path;
 
 use inkling_fragment::write_whole;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::Error;
 
@@ -55,28 +55,48 @@ impl Tensors {
     /// [`Error::Write`] when the file exists (without `force`), [`Error::Io`] when it cannot be
     /// written.
     pub fn write(&self, path: &Path, force: bool) -> Result<(), Error> {
-        let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = self
-            .entries
-            .iter()
-            .map(|(name, (shape, values))| {
-                let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-                (name, shape, bytes.collect())
-            })
-            .collect();
-        let views = bytes.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes);
-            (name, view.expect("values fill their shape"))
-        });
-        let file = safetensors::serialize(views, None).expect("names are unique");
-        let header = header_with(&file, &self.metadata);
-        let tensors = &file[8 + header_length(&file)..];
+        let header = self.header();
         write_whole(path, force, |out| {
-            let written = out.write_all(&header).and_then(|()| out.write_all(tensors));
+            let mut values = self.entries.values().map(|(_, values)| values);
+            let written = out
+                .write_all(&header)
+                .and_then(|()| values.try_for_each(|values| write_values(out, values)));
             written.map_err(|source| Error::Io {
                 path: path.to_owned(),
                 source,
             })
         })
+    }
+
+    /// The file's length of its header, and the header, with the metadata in the order of its keys. (The
+    /// crate takes it as a hash map, whose order changes from call to call, and equal networks would give
+    /// unequal files.)
+    fn header(&self) -> Vec<u8> {
+        let mut end = 0;
+        let infos = self.entries.iter().map(|(name, (shape, values))| {
+            let start = end;
+            end += size_of_val(values.as_slice());
+            let info = TensorInfo {
+                dtype: Dtype::F32,
+                shape: shape.clone(),
+                data_offsets: (start, end),
+            };
+            (name.clone(), info)
+        });
+        let tensors = Metadata::new(None, infos.collect()).expect("values fill their shape");
+        let tensors = serde_json::to_vec(&tensors).expect("numbers and names are JSON");
+        let metadata = serde_json::to_vec(&self.metadata).expect("texts are JSON");
+        let mut header = b"{\"__metadata__\":".to_vec();
+        header.extend(metadata);
+        if tensors != b"{}" {
+            header.push(b',');
+        }
+        header.extend(&tensors[1..]);
+        // Tensors begin at a multiple of eight.
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        bytes
     }
 
     /// The file's free-form metadata.
@@ -123,30 +143,20 @@ impl Tensors {
     }
 }
 
-/// The length of a file's JSON header, which stands before it.
-fn header_length(file: &[u8]) -> usize {
-    let length = file.first_chunk().copied().unwrap_or_default();
-    u64::from_le_bytes(length) as usize
-}
+/// Values that are turned into bytes at a time: a training's file has three times the network's.
+const AT_ONCE: usize = 1 << 16;
 
-/// The length and header of `file`, with `metadata` in the order of its keys. (The crate takes it
-/// as a hash map, whose order changes from call to call, and equal networks would give unequal
-/// files.)
-fn header_with(file: &[u8], metadata: &BTreeMap<String, String>) -> Vec<u8> {
-    let own = &file[8..8 + header_length(file)];
-    let own = own.strip_prefix(b"{").unwrap_or(own).trim_ascii_end();
-    let metadata = serde_json::to_vec(metadata).expect("texts are JSON");
-    let mut header = b"{\"__metadata__\":".to_vec();
-    header.extend(metadata);
-    if own != b"}" {
-        header.push(b',');
+/// Writes values as little-endian bytes.
+fn write_values(out: &mut impl Write, values: &[f32]) -> std::io::Result<()> {
+    let mut bytes = vec![0; size_of::<f32>() * AT_ONCE.min(values.len())];
+    for values in values.chunks(AT_ONCE) {
+        let bytes = &mut bytes[..size_of_val(values)];
+        for (bytes, value) in bytes.chunks_exact_mut(size_of::<f32>()).zip(values) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        out.write_all(bytes)?;
     }
-    header.extend(own);
-    // Tensors begin at a multiple of eight.
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header);
-    bytes
+    Ok(())
 }
 
 /// The values as f32, or `None` for a type that no weight has.
