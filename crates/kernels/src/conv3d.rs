@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::conv3d_unfolded;
+use crate::conv_unfolded::{self, Conv3dOptions};
 use crate::conv3x3::{
     self, Packed, PaddedImage, TapOrder, convolve_padded, pack_kernels, weight_gradient_padded,
 };
@@ -44,6 +44,21 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// The same convolution as a product of matrices, which is better where weights outnumber pixels.
+    pub fn unfolded(self) -> conv_unfolded::Sizes {
+        conv_unfolded::Sizes {
+            batch: self.batch,
+            layers: self.layers,
+            inputs: self.inputs,
+            height: self.height,
+            width: self.width,
+            deep: self.deep,
+            side: 3,
+            outputs: self.outputs,
+            options: Conv3dOptions::same(self.deep, 3, self.border),
+        }
+    }
+
     fn frame(self) -> PaddedPlane {
         self.plane(DotUnit::of(MulPrecision::F32)).frame()
     }
@@ -68,7 +83,7 @@ impl Sizes {
     }
 
     /// The layers of volumes of `channels` channels between `border` more at each end.
-    pub(crate) fn bordered(
+    fn bordered(
         self,
         volumes: &[f32],
         channels: usize,
@@ -121,19 +136,9 @@ impl Sizes {
     }
 
     /// The first of the layers, those beyond the ends included, that a layer of the result sees.
-    pub(crate) fn first_seen(self, image: usize) -> usize {
+    fn first_seen(self, image: usize) -> usize {
         let [volume, layer] = [image / self.layers, image % self.layers];
         volume * (self.layers + self.deep - 1) + layer
-    }
-
-    /// The image that a layer of the kernels sees from an image of the result; none where it sees zeros.
-    pub(crate) fn seen_layer(self, image: usize, layer: usize) -> Option<usize> {
-        let [volume, own] = [image / self.layers, image % self.layers];
-        let (reached, border) = (own + layer, self.deep / 2);
-        let outside = reached < border || reached > border + self.layers - 1;
-        let seen = reached.saturating_sub(border).min(self.layers - 1);
-        let is_seen = !outside || self.border == DepthBorder::Replicate;
-        is_seen.then_some(volume * self.layers + seen)
     }
 }
 
@@ -186,8 +191,8 @@ pub fn image_gradient(
     gradient: &[f32],
     weights: &[f32],
 ) -> Vec<f32> {
-    if conv3d_unfolded::is_worthwhile(sizes) {
-        return conv3d_unfolded::image_gradient(precision, sizes, gradient, weights);
+    if sizes.unfolded().has_few_pixels() {
+        return conv_unfolded::image_gradient(precision, sizes.unfolded(), gradient, weights);
     }
     let repeated = match sizes.border {
         DepthBorder::Zeros => 0,
@@ -249,8 +254,8 @@ pub fn weight_gradient(
     volumes: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
-    if conv3d_unfolded::is_worthwhile(sizes) {
-        return conv3d_unfolded::weight_gradient(precision, sizes, volumes, gradient);
+    if sizes.unfolded().has_few_pixels() {
+        return conv_unfolded::weight_gradient(precision, sizes.unfolded(), volumes, gradient);
     }
     let layers = sizes.bordered(volumes, sizes.inputs, sizes.deep / 2, sizes.border);
     let volumes = sizes.frame().pad_each_channels_last(&layers, sizes.inputs);

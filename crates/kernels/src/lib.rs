@@ -26,8 +26,8 @@ mod channels_first;
 mod channels_last;
 mod compute;
 mod conv3d;
-mod conv3d_unfolded;
 mod conv3x3;
+mod conv_unfolded;
 mod depthwise;
 mod dispatch;
 mod exponential;
@@ -50,7 +50,6 @@ mod rope;
 mod simd;
 mod star_relu;
 mod strided_view;
-mod unfold;
 mod upsample;
 mod vectors;
 mod weight_cache;
@@ -64,17 +63,16 @@ pub use compute::tensors::{
     activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, conv2d_before_norm,
     conv3d, layer_norm, linear, plain_attention, plain_conv3d,
 };
+pub use conv_unfolded::Conv3dOptions;
 pub use conv3d::DepthBorder;
 pub use dispatch::has_kernels;
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{
     add, add_scaled, batch_norm_train, expand_position_bias, global_avg_pool, glu, grn,
-    l2_normalize, plain_rope, rearrange, roll, rope, scale_channels, star_relu, unfold_windows,
-    upsample2x_concat,
+    l2_normalize, plain_rope, rearrange, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
 pub use over_layers::{attend_over_layers, max_over_layers};
 pub use plain::plain_activation;
 pub use position_bias::relative_position_index;
 pub use simd::{SIMD_VARIABLE, SimdError, SimdLevel, simd_level};
-pub use unfold::Unfold;

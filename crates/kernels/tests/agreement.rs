@@ -5,11 +5,11 @@ use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, DepthBorder, activate, add, add_scaled, affine, attention, batch_norm_train,
-    conv_transpose2d, conv2d, conv2d_affine, conv3d, expand_position_bias, global_avg_pool, glu,
-    grn, l2_normalize, layer_norm, linear, plain_activation, plain_attention, plain_conv3d,
-    plain_rope, rearrange, relative_position_index, roll, rope, scale_channels, star_relu,
-    upsample2x_concat,
+    Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, affine, attention,
+    batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv3d, expand_position_bias,
+    global_avg_pool, glu, grn, l2_normalize, layer_norm, linear, plain_activation, plain_attention,
+    plain_conv3d, plain_rope, rearrange, relative_position_index, roll, rope, scale_channels,
+    star_relu, upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -86,6 +86,7 @@ fn convolutions_of_volumes_agree() {
             let x = random([volumes * layers, inputs, height, width], 1, &device);
             let weight = random([outputs, inputs, deep, 3, 3], 2, &device);
             let bias = random([outputs], 3, &device);
+            let options = Conv3dOptions::same(deep, 3, border);
             check!(
                 &format!("{border:?}, {inputs} to {outputs}"),
                 [x, weight, bias],
@@ -94,23 +95,74 @@ fn convolutions_of_volumes_agree() {
                     weight.clone(),
                     Some(bias.clone()),
                     layers,
-                    border
+                    options
                 ),
                 plain_conv3d(
                     x.clone(),
                     weight.clone(),
                     Some(bias.clone()),
                     layers,
-                    border
+                    options
                 )
             );
             let [x, weight] = [x.inner().reshape([-1]), weight.inner().reshape([-1])];
             let x = x.reshape([volumes * layers, inputs, height, width]);
             let weight = weight.reshape([outputs, inputs, deep, 3, 3]);
             assert_close(
-                conv3d(x.clone(), weight.clone(), None, layers, border),
-                plain_conv3d(x, weight, None, layers, border),
+                conv3d(x.clone(), weight.clone(), None, layers, options),
+                plain_conv3d(x, weight, None, layers, options),
                 "without gradients",
+            );
+        }
+    }
+}
+
+#[test]
+fn strided_convolutions_of_volumes_agree() {
+    let device = Device::flex().autodiff();
+    // Volumes, layers, inputs, outputs, rows, columns; layers, side; strides and paddings along depth and in
+    // the plane.
+    let cases = [
+        ([2, 6, 3, 5, 20, 33], [3, 3], [2, 2], [1, 1]),
+        ([1, 4, 1, 8, 64, 48], [7, 7], [2, 2], [3, 3]),
+        ([2, 5, 20, 9, 9, 7], [3, 3], [1, 2], [1, 1]),
+        ([1, 6, 4, 40, 6, 6], [3, 3], [3, 2], [1, 1]),
+        ([1, 4, 6, 7, 12, 40], [1, 1], [2, 2], [0, 0]),
+        ([1, 3, 2, 4, 31, 17], [3, 5], [1, 3], [0, 2]),
+        ([1, 2, 5, 3, 40, 40], [1, 5], [1, 1], [0, 2]),
+        ([2, 3, 2, 3, 3, 5], [2, 3], [1, 4], [0, 1]),
+    ];
+    for ([volumes, layers, inputs, outputs, height, width], [deep, side], strides, paddings) in
+        cases
+    {
+        for border in [DepthBorder::Zeros, DepthBorder::Replicate] {
+            let options = Conv3dOptions {
+                depth_stride: strides[0],
+                depth_padding: paddings[0],
+                border,
+                stride: strides[1],
+                padding: paddings[1],
+            };
+            let x = random([volumes * layers, inputs, height, width], 1, &device);
+            let weight = random([outputs, inputs, deep, side, side], 2, &device);
+            let bias = random([outputs], 3, &device);
+            check!(
+                &format!("{options:?}, {inputs} to {outputs}"),
+                [x, weight, bias],
+                conv3d(
+                    x.clone(),
+                    weight.clone(),
+                    Some(bias.clone()),
+                    layers,
+                    options
+                ),
+                plain_conv3d(
+                    x.clone(),
+                    weight.clone(),
+                    Some(bias.clone()),
+                    layers,
+                    options
+                )
             );
         }
     }

@@ -8,8 +8,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::channel_affine::ChannelAffine;
+use crate::conv_unfolded::{self, Conv3dOptions};
 use crate::conv3d::{self, DepthBorder};
-use crate::conv3d_unfolded;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -43,6 +43,17 @@ pub trait ComputeOps: Backend {
         bias: FloatTensor<Self>,
         layers: usize,
         border: DepthBorder,
+        precision: MulPrecision,
+    ) -> FloatTensor<Self>;
+
+    /// [`crate::conv3d`] with other strides, kernels or borders; [`crate::conv2d`] with a stride is one of a
+    /// single layer.
+    fn conv_strided(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        layers: usize,
+        options: Conv3dOptions,
         precision: MulPrecision,
     ) -> FloatTensor<Self>;
 
@@ -121,6 +132,24 @@ impl ComputeOps for Flex {
     ) -> FlexTensor {
         let kept = (precision, WeightCache::Skip);
         conv3d_forward(images, (weight, bias), (layers, border), kept)
+    }
+
+    fn conv_strided(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        layers: usize,
+        options: Conv3dOptions,
+        precision: MulPrecision,
+    ) -> FlexTensor {
+        let (images, weight) = (contiguous(images), contiguous(weight));
+        let bias = contiguous(bias);
+        let sizes = unfolded_sizes(&images, &weight, (layers, options));
+        let (volumes, bias) = (values(&images), Some(values(&bias)));
+        let output = conv_unfolded::forward(precision, sizes, volumes, values(&weight), bias);
+        let images = sizes.batch * sizes.output_layers();
+        let [rows, columns] = [sizes.rows(), sizes.columns()];
+        from_values(output, [images, sizes.outputs, rows, columns])
     }
 
     fn conv_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -313,8 +342,9 @@ pub fn conv3d_forward(
     let bias = contiguous(bias);
     let sizes = conv3d_sizes(&images, &weight, depth);
     let (volumes, bias) = (values(&images), Some(values(&bias)));
-    let output = match conv3d_unfolded::is_worthwhile(sizes) {
-        true => conv3d_unfolded::forward(precision, sizes, volumes, values(&weight), bias),
+    let unfolded = sizes.unfolded();
+    let output = match unfolded.has_few_pixels() {
+        true => conv_unfolded::forward(precision, unfolded, volumes, values(&weight), bias),
         false => {
             let pack = || conv3d::pack(precision, sizes, values(&weight));
             let packed = weights.packed(&weight, precision, pack);
@@ -404,6 +434,28 @@ pub fn conv3d_sizes(
         height,
         width,
         border,
+    }
+}
+
+/// Sizes of a convolution of images `[volumes × layers, inputs, height, width]` by a weight
+/// `[outputs, inputs, deep, side, side]`.
+pub fn unfolded_sizes(
+    images: &FlexTensor,
+    weight: &FlexTensor,
+    (layers, options): (usize, Conv3dOptions),
+) -> conv_unfolded::Sizes {
+    let [count, inputs, height, width] = dims(images);
+    let [outputs, _, deep, side, _] = dims(weight);
+    conv_unfolded::Sizes {
+        batch: count / layers,
+        layers,
+        inputs,
+        height,
+        width,
+        deep,
+        side,
+        outputs,
+        options,
     }
 }
 

@@ -8,9 +8,10 @@ use super::ops::{
     After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, conv3d_forward,
     linear_forward,
 };
+use crate::conv_unfolded::Conv3dOptions;
 use crate::conv3d::DepthBorder;
 use crate::dispatch::{has_kernels, is_final, or_zeros, primitive};
-use crate::memory_bound::tensors::{rearrange, unfold_windows};
+use crate::memory_bound::tensors::rearrange;
 use crate::plain::plain_activation;
 use crate::profile::timed;
 use crate::{Activation, MulPrecision};
@@ -116,8 +117,12 @@ fn convolve(
     let kind = match conv_kind(&images, &weight, &options) {
         Ok(kind) => kind,
         Err(Fallback::Patches) => return finished(conv_patches(images, weight, bias), after),
-        Err(Fallback::Windows) => {
-            return finished(conv_windows(images, weight, bias, &options), after);
+        Err(Fallback::Strided) => {
+            let [outputs, inputs, side, _] = weight.dims();
+            let weight = weight.reshape([outputs, inputs, 1, side, side]);
+            let bias = or_zeros(bias, outputs, &images.device());
+            let places = Conv3dOptions::in_plane(options.stride[0], options.padding_begin()[0]);
+            return finished(conv_strided(images, weight, bias, 1, places), after);
         }
         Err(Fallback::Burn) => {
             return finished(module::conv2d(images, weight, bias, options), after);
@@ -151,30 +156,34 @@ fn convolve(
     finished(output, after)
 }
 
-/// A 3D convolution of stride 1 that keeps the volumes' size, by kernels of 3 × 3 pixels and an odd number of
-/// layers; `torch.nn.functional.conv3d`.
+/// A 3D convolution; `torch.nn.functional.conv3d`.
 ///
 /// # Shapes
-/// - images: `[volumes × layers, inputs, height, width]`, zeros around their pixels
-/// - weight: `[outputs, inputs, deep, 3, 3]`
+/// - images: `[volumes × layers, inputs, height, width]`
+/// - weight: `[outputs, inputs, deep, side, side]`
 /// - bias: `[outputs]`
-/// - output: `[volumes × layers, outputs, height, width]`
+/// - output: `[volumes × output layers, outputs, rows, columns]`
 pub fn conv3d(
     images: Tensor<4>,
     weight: Tensor<5>,
     bias: Option<Tensor<1>>,
     layers: usize,
-    border: DepthBorder,
+    options: Conv3dOptions,
 ) -> Tensor<4> {
     let device = images.device();
-    timed("convolution 3 × 3 × 3", &device, move || {
-        let [outputs, _, deep, ..] = weight.dims();
+    timed("convolution of volumes", &device, move || {
+        let [outputs, _, deep, side, _] = weight.dims();
         if !has_kernels(&images) || !has_kernels(&weight) {
-            return plain_conv3d(images, weight, bias, layers, border);
+            return plain_conv3d(images, weight, bias, layers, options);
         }
-        debug_assert!(deep % 2 == 1);
         let bias = or_zeros(bias, outputs, &images.device());
         let precision = MulPrecision::current();
+        let border = options.border;
+        let is_direct =
+            side == 3 && deep % 2 == 1 && options == Conv3dOptions::same(deep, side, border);
+        if !is_direct {
+            return conv_strided(images, weight, bias, layers, options);
+        }
         if is_final(&images) && is_final(&weight) {
             let kernel = (primitive(weight), primitive(bias));
             let kept = (precision, WeightCache::Keep);
@@ -192,39 +201,67 @@ pub fn conv3d(
     })
 }
 
+/// A convolution as a product of matrices, where both have kernels.
+fn conv_strided(
+    images: Tensor<4>,
+    weight: Tensor<5>,
+    bias: Tensor<1>,
+    layers: usize,
+    options: Conv3dOptions,
+) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::conv_strided(
+        images.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        layers,
+        options,
+        MulPrecision::current(),
+    ))
+}
+
 /// [`conv3d`] by burn's operations.
 pub fn plain_conv3d(
     images: Tensor<4>,
     weight: Tensor<5>,
     bias: Option<Tensor<1>>,
     layers: usize,
-    border: DepthBorder,
+    options: Conv3dOptions,
 ) -> Tensor<4> {
     let [count, inputs, height, width] = images.dims();
-    let [outputs, _, deep, side, _] = weight.dims();
     let x = images.reshape([count / layers, layers, inputs, height, width]);
     let x = x.swap_dims(1, 2);
-    let (x, padding) = match border {
-        DepthBorder::Zeros => (x, deep / 2),
-        DepthBorder::Replicate => {
-            let outermost = |layer| x.clone().narrow(2, layer, 1).repeat_dim(2, deep / 2);
+    let depth = options.depth_padding;
+    let (x, padding) = match options.border {
+        DepthBorder::Replicate if depth > 0 => {
+            let outermost = |layer| x.clone().narrow(2, layer, 1).repeat_dim(2, depth);
             let parts = vec![outermost(0), x.clone(), outermost(layers - 1)];
             (Tensor::cat(parts, 2), 0)
         }
+        _ => (x, depth),
     };
-    let options = ConvOptions::new([1; 3], [padding, side / 2, side / 2], [1; 3], 1);
-    let output = module::conv3d(x, weight, bias, options);
-    output
-        .swap_dims(1, 2)
-        .reshape([count, outputs, height, width])
+    let Conv3dOptions {
+        depth_stride,
+        stride,
+        padding: side,
+        ..
+    } = options;
+    let options = ConvOptions::new(
+        [depth_stride, stride, stride],
+        [padding, side, side],
+        [1; 3],
+        1,
+    );
+    let output = module::conv3d(x, weight, bias, options).swap_dims(1, 2);
+    let [volumes, layers, outputs, rows, columns] = output.dims();
+    output.reshape([volumes * layers, outputs, rows, columns])
 }
 
 /// How a convolution runs that has no kernel of its own.
 enum Fallback {
     /// As a linear layer of patches that neither overlap nor leave gaps.
     Patches,
-    /// As a linear layer of unfolded windows.
-    Windows,
+    /// As a product of matrices.
+    Strided,
     /// By burn's own operation.
     Burn,
 }
@@ -253,7 +290,7 @@ fn conv_kind(
         3 | 5 | 7 if keeps_size && depthwise => Ok(ConvKind::Depthwise),
         1 if keeps_size && options.groups == 1 => Ok(ConvKind::Pointwise),
         _ if is_patches(images.dims(), weight.dims(), options) => Err(Fallback::Patches),
-        _ if is_windows(weight.dims(), options) => Err(Fallback::Windows),
+        _ if is_strided(images.dims(), weight.dims(), options) => Err(Fallback::Strided),
         _ => Err(Fallback::Burn),
     }
 }
@@ -290,30 +327,16 @@ fn conv_patches(images: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -
 }
 
 /// Whether the stride is above 1, with square kernels and the same padding at every side.
-fn is_windows(weight: [usize; 4], options: &ConvOptions<2>) -> bool {
+fn is_strided(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> bool {
     let [border, stride] = [options.padding_begin()[0], options.stride[0]];
     weight[3] == weight[2]
+        && images[2].min(images[3]) + 2 * border >= weight[2]
         && stride > 1
         && options.stride == [stride; 2]
         && options.dilation == [1, 1]
         && options.padding_begin() == [border; 2]
         && options.padding_end() == [border; 2]
         && options.groups == 1
-}
-
-/// A strided convolution as a linear layer of unfolded windows.
-fn conv_windows(
-    images: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    options: &ConvOptions<2>,
-) -> Tensor<4> {
-    let [outputs, inputs, side, _] = weight.dims();
-    let images = images.permute([0, 2, 3, 1]);
-    let windows = unfold_windows(images, side, options.stride[0], options.padding_begin()[0]);
-    let weight = weight.permute([0, 2, 3, 1]);
-    let weight = weight.reshape([outputs, side * side * inputs]);
-    linear_then(windows, weight, bias, None).permute([0, 3, 1, 2])
 }
 
 /// The label of a convolution in a profile.

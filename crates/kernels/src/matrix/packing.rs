@@ -47,10 +47,15 @@ impl<'a> Lhs<'a> {
             };
         }
         let mut words = vec![0; rows * length];
-        let mut line = Vec::new();
-        for (row, words) in words.chunks_exact_mut(length).enumerate() {
-            let first = place.start + row * place.row;
-            unit.convert(gather(values, first, place.column, depth, &mut line), words);
+        match (unit, place.row) {
+            (DotUnit::F32(_), 1) => transpose_columns([rows, depth], (values, place), &mut words),
+            _ => {
+                let mut line = Vec::new();
+                for (row, words) in words.chunks_exact_mut(length).enumerate() {
+                    let first = place.start + row * place.row;
+                    unit.convert(gather(values, first, place.column, depth, &mut line), words);
+                }
+            }
         }
         Self {
             words: Cow::Owned(words),
@@ -65,6 +70,23 @@ impl<'a> Lhs<'a> {
     #[inline(always)]
     pub fn row(&self, row: usize, depth: usize, count: usize) -> &[u32] {
         &self.words[self.start + row * self.pitch + depth..][..count]
+    }
+}
+
+/// Words of a matrix `[rows, depth]` whose columns are contiguous, row by row.
+fn transpose_columns(
+    [rows, depth]: [usize; 2],
+    (values, place): (&[f32], MatrixLayout),
+    words: &mut [u32],
+) {
+    let mut columns = vec![0; BLOCK * rows];
+    for first in (0..depth).step_by(BLOCK) {
+        let count = BLOCK.min(depth - first);
+        for (index, column) in columns.chunks_exact_mut(rows).take(count).enumerate() {
+            let start = place.start + (first + index) * place.column;
+            column.copy_from_slice(bytemuck::cast_slice(&values[start..][..rows]));
+        }
+        transpose(&columns, rows, count, &mut words[first..], depth);
     }
 }
 

@@ -12,7 +12,6 @@ use super::ops::{MemoryBoundOps, last_dim, rotated};
 use crate::batch_norm::BatchNormStats;
 use crate::compute::backward::differentiable;
 use crate::flex_tensors::{contiguous, dims, from_values, into_owned, values};
-use crate::unfold::{Unfold, fold};
 use crate::{
     Activation, batch_norm, channels_first, channels_last, glu, grn, l2_normalize, position_bias,
     upsample,
@@ -103,10 +102,6 @@ impl<C: CheckpointStrategy> MemoryBoundOps for Autodiff<Flex, C> {
             dims::<4>(&x),
             Flex::upsample2x_concat(x, skip)
         )
-    }
-
-    fn unfold_windows(x: FloatTensor<Self>, window: Unfold) -> FloatTensor<Self> {
-        differentiable!(UnfoldWindows, [x], window, Flex::unfold_windows(x, window))
     }
 
     fn roll(x: FloatTensor<Self>, by: [usize; 2]) -> FloatTensor<Self> {
@@ -332,13 +327,6 @@ backward_op!(Upsample2xConcat, 2, [usize; 4], |ops, grads, gradient| {
         grads.register::<Flex>(parent.id, from_values(grad, ops.state));
     }
     register!(grads, ops.parents[1], part(channels, all - channels));
-});
-
-backward_op!(UnfoldWindows, 1, Unfold, |ops, grads, gradient| {
-    let (window, gradient) = (ops.state, contiguous(gradient));
-    let shape = [window.batch, window.height, window.width, window.channels];
-    let grad = from_values(fold(window, values(&gradient)), shape);
-    register!(grads, ops.parents[0], grad);
 });
 
 backward_op!(Roll, 1, [usize; 2], |ops, grads, gradient| {

@@ -9,10 +9,9 @@ use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, is_exclusive, reshaped, strided_view, values,
 };
 use crate::rope::{RopeAngles, rotate};
-use crate::unfold::Unfold;
 use crate::{
     Activation, batch_norm, channels_first, channels_last, glu, grn, l2_normalize, position_bias,
-    roll, unfold, upsample,
+    roll, upsample,
 };
 
 /// Operations bound by memory. All tensors hold f32.
@@ -63,9 +62,6 @@ pub trait MemoryBoundOps: Backend {
 
     /// [`crate::upsample2x_concat`]
     fn upsample2x_concat(x: FloatTensor<Self>, skip: FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// [`crate::unfold_windows`]
-    fn unfold_windows(x: FloatTensor<Self>, window: Unfold) -> FloatTensor<Self>;
 
     /// [`crate::roll`]
     fn roll(x: FloatTensor<Self>, by: [usize; 2]) -> FloatTensor<Self>;
@@ -172,12 +168,6 @@ impl MemoryBoundOps for Flex {
             copy_image(&skip, index, beside);
         }
         from_values(reduce_lanes, [batch, all, 2 * height, 2 * width])
-    }
-
-    fn unfold_windows(x: FlexTensor, window: Unfold) -> FlexTensor {
-        let x = contiguous(x);
-        let shape = [window.batch, window.rows, window.columns, window.features()];
-        from_values(unfold::unfold(window, values(&x)), shape)
     }
 
     fn roll(x: FlexTensor, by: [usize; 2]) -> FlexTensor {

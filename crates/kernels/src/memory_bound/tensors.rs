@@ -1,8 +1,8 @@
 //! Operations bound by memory on burn's tensors: by the kernels on flex, else by burn.
 
 use burn::backend::Dispatch;
-use burn::tensor::module::{self, interpolate, unfold4d};
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions, UnfoldOptions};
+use burn::tensor::module::{self, interpolate};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, TensorData, activation as plain};
 
 use super::ops::MemoryBoundOps;
@@ -13,7 +13,6 @@ use crate::flex_tensors::{contiguous, values};
 use crate::plain::plain_activation;
 use crate::position_bias::relative_position_index;
 use crate::profile::timed;
-use crate::unfold::Unfold;
 
 /// `x.reshape(split).permute(order).reshape(shape)` with one copy at most.
 ///
@@ -189,37 +188,6 @@ pub fn upsample2x_concat(x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
         let skip = skip.unwrap_or_else(none).into_dispatch();
         Tensor::from_dispatch(Dispatch::upsample2x_concat(x.into_dispatch(), skip))
     })
-}
-
-/// The windows of a `side × side` kernel, `stride` pixels apart, over images with `padding` zeros at
-/// every side; `torch.nn.functional.unfold` of channels-last images.
-///
-/// # Shapes
-/// - images: `[batch, height, width, channels]`
-/// - output: `[batch, rows, columns, side × side × channels]`
-pub fn unfold_windows(images: Tensor<4>, side: usize, stride: usize, padding: usize) -> Tensor<4> {
-    let [batch, height, width, channels] = images.dims();
-    let places = |size: usize| (size + 2 * padding - side) / stride + 1;
-    let window = Unfold {
-        batch,
-        height,
-        width,
-        channels,
-        side,
-        stride,
-        padding,
-        rows: places(height),
-        columns: places(width),
-    };
-    if has_kernels(&images) {
-        return Tensor::from_dispatch(Dispatch::unfold_windows(images.into_dispatch(), window));
-    }
-    let options = UnfoldOptions::new([stride; 2], [padding; 2], [1, 1]);
-    let places = [batch, channels, side * side, window.rows * window.columns];
-    unfold4d(images.permute([0, 3, 1, 2]), [side; 2], options)
-        .reshape(places)
-        .permute([0, 3, 2, 1])
-        .reshape([batch, window.rows, window.columns, window.features()])
 }
 
 /// Moves maps down by `rows` and right by `columns`, cyclically; `torch.roll` over axes 1 and 2.

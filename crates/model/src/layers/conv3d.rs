@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{conv2d, conv3d, has_kernels};
+use inkling_kernels::{Conv3dOptions, conv2d, conv3d, has_kernels};
 
 use super::conv2d::pad_same;
 use super::depth::Depth;
@@ -11,8 +11,8 @@ use crate::precision::{narrowed, widened};
 
 /// A 3D convolution of volumes whose depth is folded into the batch; `torch.nn.Conv3d`.
 ///
-/// Where [`conv3d`] does not compute it, it is one 2D convolution: what a kernel sees in several layers
-/// becomes the input channels of one.
+/// Without the kernels' [`conv3d`], and where kernels meet without overlap, it is one 2D convolution: what a
+/// kernel sees in several layers becomes the input channels of one.
 #[derive(Module, Debug)]
 pub struct Conv3d {
     /// `[outputs, inputs / groups, depth, kernel, kernel]`.
@@ -89,26 +89,21 @@ impl Conv3d {
 
     /// All channels with all: the layers that a kernel sees side by side as channels.
     fn dense(&self, input: Tensor<4>, weight: Tensor<5>, bias: Option<Tensor<1>>) -> Tensor<4> {
-        if self.is_direct() && has_kernels(&input) {
-            return conv3d(
-                input,
-                weight,
-                bias,
-                self.layers,
-                self.depth_padding.border(),
-            );
-        }
         let [outputs, inputs, deep, height, width] = weight.dims();
+        let crosses_layers = deep > 1 || self.depth_stride > 1;
+        if crosses_layers && !self.is_patches && has_kernels(&input) {
+            let options = Conv3dOptions {
+                depth_stride: self.depth_stride,
+                depth_padding: deep / 2,
+                border: self.depth_padding.border(),
+                stride: self.stride,
+                padding: self.padding,
+            };
+            return conv3d(input, weight, bias, self.layers, options);
+        }
         let weight = weight.permute([0, 2, 1, 3, 4]);
         let weight = weight.reshape([outputs, deep * inputs, height, width]);
         conv2d(self.side_by_side(input, deep), weight, bias, self.options())
-    }
-
-    /// Whether [`conv3d`] computes it.
-    fn is_direct(&self) -> bool {
-        let [.., deep, _, side] = self.weight.dims();
-        let strides = [self.depth_stride, self.stride];
-        side == 3 && deep == 3 && self.padding == 1 && strides == [1, 1] && !self.is_patches
     }
 
     /// `[batch × layers, inputs, height, width]` to `[batch × layers / depth stride, deep × inputs,

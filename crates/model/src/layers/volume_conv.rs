@@ -4,7 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{
-    Activation, DepthBorder, conv2d, conv2d_affine, conv2d_before_norm, conv3d, has_kernels,
+    Activation, Conv3dOptions, DepthBorder, conv2d, conv2d_affine, conv2d_before_norm, conv3d,
+    has_kernels,
 };
 
 use super::conv2d::{Convolution, pad_same};
@@ -129,9 +130,14 @@ impl VolumeConv {
     fn convolved(&self, input: Tensor<4>, conv: Convolution) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
         let input = narrowed(input);
-        if self.is_direct() && has_kernels(&input) {
-            let border = DepthBorder::Zeros;
-            return conv3d(input, self.weight.val(), bias, self.layers, border);
+        if let (Some(options), true) = (self.conv3d_options(), has_kernels(&input)) {
+            let [.., side] = self.weight.dims();
+            let input = match self.same {
+                true => pad_same(input, side, self.stride[1]),
+                false => input,
+            };
+            let weight = narrowed(self.weight.val());
+            return widened(conv3d(input, weight, bias, self.layers, options));
         }
         let weight = narrowed(self.plane_weight());
         widened(self.by_layers(input, |x| {
@@ -139,11 +145,19 @@ impl VolumeConv {
         }))
     }
 
-    /// Whether [`conv3d`] can compute it.
-    fn is_direct(&self) -> bool {
-        let [.., deep, _, side] = self.weight.dims();
-        let fits = side == 3 && deep == 3 && self.stride == [1, 1];
-        fits && self.border == [1, 1] && self.padding == 1
+    /// How [`conv3d`] computes it, if it can: with as many layers before as behind. Convolutions of layers by
+    /// themselves have better kernels.
+    fn conv3d_options(&self) -> Option<Conv3dOptions> {
+        let [_, _, deep, ..] = self.weight.dims();
+        let [before, behind] = self.border;
+        let crosses_layers = deep > 1 || self.stride[0] > 1;
+        (crosses_layers && before == behind).then_some(Conv3dOptions {
+            depth_stride: self.stride[0],
+            depth_padding: before,
+            border: DepthBorder::Zeros,
+            stride: self.stride[1],
+            padding: self.padding,
+        })
     }
 
     /// [`forward`](Self::forward), a norm and an activation, in one pass where the norm takes its
