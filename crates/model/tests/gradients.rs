@@ -159,6 +159,7 @@ cases! {
     convnext_atto_2d
     convnext_atto_attention
     maxvit_pico_3d
+    resnet18_3d
     hybrid
     resnet3d
     resnet3d_attention
