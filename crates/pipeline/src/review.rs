@@ -129,6 +129,7 @@ fn provenance_section(entry: &Value, window: Option<WindowSize>) -> Section {
         plain("Inkling", text(&entry["plan"]["version"])),
         plain("voxels (SHA-256)", text(&entry["plan"]["data"])),
         plain("threshold", text(&entry["threshold"])),
+        plain("second threshold", text(&entry["high_threshold"])),
         plain("calibration", text(&entry["calibration"])),
         plain("settings", text(&entry["settings"])),
     ];

@@ -26,6 +26,10 @@ pub fn page(controls: &Controls) -> Article {
             controls.blocks, controls.block
         ),
     };
+    let in_regions = match controls.high_threshold {
+        Some(high) => format!(" in regions that reach {high:.3}"),
+        None => String::new(),
+    };
     Article {
         title: format!("Controls of fragment {}", controls.fragment),
         subtitle: controls.verdict().to_owned(),
@@ -35,8 +39,8 @@ pub fn page(controls: &Controls) -> Article {
                 paragraphs: vec![format!(
                     "A network that reads ink finds it where it is and nowhere else. The same network \
                      predicted this fragment as it is, and under controls in which there is nothing to \
-                     read. Pixels from {:.3} on are ink. {blocks}",
-                    controls.threshold
+                     read. Pixels from {:.3} on are ink{}. {blocks}",
+                    controls.threshold, in_regions
                 )],
                 table: Some(table(&controls.controls)),
                 ..Section::default()
