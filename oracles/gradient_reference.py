@@ -44,7 +44,6 @@ CASES = {
     "hybrid": dict(approach="hybrid", image=16, depth=3, hybrid=dict(features=[4, 6, 6], blocks=[1, 2, 1], stem=2)),
     "resnet3d": dict(approach="resnet3d", image=64, depth=3, resnet3d=dict(blocks=[1, 1, 1, 1], width=2)),
     "resnet3d_attention": dict(approach="resnet3d", image=64, depth=3, resnet3d=dict(blocks=[1, 1, 1, 1], width=2, decoder="3d")),
-    "i3d": dict(approach="i3d", image=32, depth=6, i3d=dict(narrow=16)),
     "timesformer": dict(approach="timesformer", image=32, depth=3, timesformer=dict(dim=24, depth=2, heads=3, head_size=16, patch=8)),
     "eva02_tiny": dict(encoder="eva02_tiny_patch14_224", image=112, depth=3, window=3, architecture="upernet", decoder=[32]),
 }

@@ -86,6 +86,16 @@ impl Conv3dOptions {
     }
 }
 
+/// The order in which the products of a kernel are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// As weights lie.
+    ChannelsFirst,
+    /// All channels of a tap, then those of the next: as libraries sum that keep channels last. In the deepest
+    /// networks roundings of the first layer reach the logits a hundredfold, so the same order is nearer to them.
+    TapsFirst,
+}
+
 /// Pixels of the output that lie in one row, and what a tap sees from them.
 struct Span {
     /// The first one's index among a block's pixels.
@@ -267,22 +277,47 @@ impl Sizes {
         (0..self.taps()).map(|tap| self.spans(lines, tap)).collect()
     }
 
-    /// What every tap of `channels` sees from the pixels of `lines`: `[channels, deep, side, side, pixels]`.
-    fn unfold(self, phases: &[f32], lines: &Range<usize>, channels: Range<usize>) -> Vec<f32> {
+    /// What every tap of `channels` sees from the pixels of `lines`: `[channels, deep, side, side, pixels]`, or
+    /// `[deep, side, side, channels, pixels]`.
+    fn unfold(
+        self,
+        phases: &[f32],
+        lines: &Range<usize>,
+        channels: Range<usize>,
+        order: Order,
+    ) -> Vec<f32> {
         let (plane, pixels) = (self.plane(), lines.len() * self.columns());
         let taps = self.all_spans(lines);
         let mut columns = vec![0.0; channels.len() * taps.len() * pixels];
-        let each = columns.par_chunks_mut(taps.len() * pixels).enumerate();
-        each.for_each(|(index, columns)| {
-            let channel = channels.start + index;
-            for (column, spans) in columns.chunks_exact_mut(pixels).zip(&taps) {
-                for span in spans {
-                    let from = (span.image * self.inputs + channel) * plane + span.from;
-                    column[span.at..][..span.count].copy_from_slice(&phases[from..][..span.count]);
-                }
+        let each = columns.par_chunks_mut(pixels).enumerate();
+        each.for_each(|(row, column)| {
+            let [channel, tap] = match order {
+                Order::ChannelsFirst => [row / taps.len(), row % taps.len()],
+                Order::TapsFirst => [row % channels.len(), row / channels.len()],
+            };
+            let channel = channels.start + channel;
+            for span in &taps[tap] {
+                let from = (span.image * self.inputs + channel) * plane + span.from;
+                column[span.at..][..span.count].copy_from_slice(&phases[from..][..span.count]);
             }
         });
         columns
+    }
+
+    /// Weights `[outputs, inputs, deep, side, side]` as `[outputs, deep, side, side, inputs]`.
+    fn taps_first(self, weights: &[f32]) -> Vec<f32> {
+        let mut turned = vec![0.0; weights.len()];
+        let kernels = turned.par_chunks_mut(self.kernel());
+        kernels
+            .zip(weights.par_chunks(self.kernel()))
+            .for_each(|(turned, kernel)| {
+                for (input, taps) in kernel.chunks_exact(self.taps()).enumerate() {
+                    for (tap, &weight) in taps.iter().enumerate() {
+                        turned[tap * self.inputs + input] = weight;
+                    }
+                }
+            });
+        turned
     }
 
     /// The pixels of `lines` of layers of the result, `[…, outputs, rows, columns]` to `[outputs, pixels]`.
@@ -324,14 +359,18 @@ pub fn forward(
 ) -> Vec<f32> {
     let (kernel, width) = (sizes.kernel(), sizes.columns());
     let phases = sizes.phases(volumes);
+    let (order, weights) = match sizes.deep {
+        1 => (Order::TapsFirst, Cow::Owned(sizes.taps_first(weights))),
+        _ => (Order::ChannelsFirst, Cow::Borrowed(weights)),
+    };
     let product = |lines: &Range<usize>, threads| {
         let pixels = lines.len() * width;
-        let columns = sizes.unfold(&phases, lines, 0..sizes.inputs);
+        let columns = sizes.unfold(&phases, lines, 0..sizes.inputs, order);
         let mut product = vec![0.0; sizes.outputs * pixels];
         multiply(
             precision,
             [sizes.outputs, kernel, pixels],
-            (weights, MatrixLayout::rows(kernel)),
+            (&weights, MatrixLayout::rows(kernel)),
             (&columns, MatrixLayout::rows(pixels)),
             (&mut product, pixels),
             false,
@@ -447,7 +486,7 @@ pub fn weight_gradient(
     let phases = sizes.phases(volumes);
     let add = |lines: &Range<usize>, channels: Range<usize>, sums: &mut [f32], add, threads| {
         let pixels = lines.len() * sizes.columns();
-        let columns = sizes.unfold(&phases, lines, channels.clone());
+        let columns = sizes.unfold(&phases, lines, channels.clone(), Order::ChannelsFirst);
         let width = channels.len() * sizes.taps();
         multiply(
             precision,

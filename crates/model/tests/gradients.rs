@@ -158,6 +158,7 @@ cases! {
     convnextv2_atto_acs
     convnext_atto_2d
     convnext_atto_attention
+    convnext_atto_max
     maxvit_pico_3d
     resnet18_3d
     hybrid
