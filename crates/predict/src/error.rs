@@ -47,10 +47,10 @@ pub enum Error {
     NoPapyrus,
     /// Papyrus that is said to be bare, and is predicted to be ink.
     #[error(
-        "bare sheets: found {:.4} % of their papyrus at a probability of 1; expected thresholds that leave at most {:.4} % of such papyrus. hint: train on bare papyrus (data.bare), name more of it, or allow a larger share", 100.0 * found, 100.0 * expected
+        "bare sheets: found that even a probability of 1 may leave {:.4} % of such papyrus; expected thresholds that leave at most {:.4} % of it. hint: train on bare papyrus (data.bare), name more of it, or allow a larger share", 100.0 * found, 100.0 * expected
     )]
     NotBare {
-        /// Share of the papyrus that no threshold takes away.
+        /// Share of such papyrus that no threshold takes away, at most.
         found: f64,
         /// The share that was allowed.
         expected: f64,

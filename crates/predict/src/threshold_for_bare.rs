@@ -88,7 +88,7 @@ pub fn threshold_for_bare(
     let found = found.into_iter().flatten();
     let best = found.reduce(|a, b| if b.f05 > a.f05 { b } else { a });
     best.ok_or_else(|| Error::NotBare {
-        found: trial.share_at_most(),
+        found: trial.least_limit(),
         expected: share,
     })
 }
@@ -142,6 +142,16 @@ impl Trial<'_> {
         })
     }
 
+    /// The share that is left at most with a first level of 255, which no threshold is above.
+    fn least_limit(&self) -> f64 {
+        let all = Self {
+            share: f64::INFINITY,
+            ..*self
+        };
+        let found = all.at(u8::MAX);
+        found.map_or(1.0, |found| found.bare_limit.min(1.0))
+    }
+
     /// The level, and the share that it leaves: found, and at most with the confidence.
     fn lowest_high(&self, low: u8, regions: &[RegionSize]) -> Option<(u8, [f64; 2])> {
         let pixels = |count: usize| {
@@ -152,22 +162,15 @@ impl Trial<'_> {
         for high in (low..=255).rev() {
             let left = regions.partition_point(|region| region.highest >= high);
             let counted = left.max(FEWEST_REGIONS).min(regions.len()).max(1);
-            let limit = poisson_limit(left) * pixels(counted) / counted as f64 / self.papyrus;
+            // Where no region is known, the next has a pixel at least.
+            let size = (pixels(counted) / counted as f64).max(1.0);
+            let limit = poisson_limit(left) * size / self.papyrus;
             if limit > self.share {
                 break;
             }
             lowest = Some((high, [pixels(left) / self.papyrus, limit]));
         }
         lowest
-    }
-
-    /// The share of bare papyrus that has the highest level, which no threshold takes away.
-    fn share_at_most(&self) -> f64 {
-        let whole = |sheet: &Bare| {
-            let pixels = sheet.image.iter().zip(sheet.mask);
-            pixels.filter(|pair| *pair.0 == 255 && *pair.1).count()
-        };
-        self.bare.iter().map(whole).sum::<usize>() as f64 / self.papyrus
     }
 }
 
