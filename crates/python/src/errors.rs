@@ -39,6 +39,8 @@ fn is_input(cause: &(dyn Error + 'static)) -> bool {
         cause.downcast_ref(),
         Some(
             Predict::NoInk
+                | Predict::NoPapyrus
+                | Predict::NotBare { .. }
                 | Predict::Setting { .. }
                 | Predict::Size { .. }
                 | Predict::Shallow { .. }

@@ -33,30 +33,6 @@ class Blended(unittest.TestCase):
         doubles = inkling.blend(np.asfortranarray(self.tiles.astype(np.float64)), self.places.astype(np.int32), self.mask)
         np.testing.assert_array_equal(doubles, found)
 
-    def test_two_thresholds_keep_bare_papyrus_bare(self):
-        labels = np.zeros((40, 30), bool)
-        labels[8:12, 4:26] = True
-        speck = np.zeros((40, 30), np.float32)
-        speck[25, 10] = 0.7
-        stroke = np.where(labels, np.float32(0.6), 0)
-        stroke[9, 15] = 0.9
-        sheet = stroke + speck
-        found = inkling.threshold([sheet], [labels], bare=[speck], bare_share=0.003)
-        self.assertEqual((found["f05"], found["bare_share"]), (1.0, 0.0))
-        pair = found["threshold"], found["high_threshold"]
-        self.assertTrue(pair[0] <= 0.6 < 0.7 < pair[1] <= 0.9, pair)
-        self.assertEqual(inkling.score(sheet, labels, threshold=pair)["f05"], 1.0)
-        self.assertLess(inkling.score(sheet, labels, threshold=pair[0])["f05"], 1.0)
-        for given, words in [
-            (dict(bare=[speck], bare_masks=[]), "bare_masks: found 0"),
-            (dict(bare=[speck], bare_share=1.5), "bare_share: found 1.5"),
-            (dict(bare=[np.ones_like(speck)]), "thresholds that leave"),
-        ]:
-            with self.subTest(words), self.assertRaisesRegex(inkling.InputError, words):
-                inkling.threshold([sheet], [labels], **given)
-        with self.assertRaisesRegex(inkling.InputError, r"found \(0.9, 0.5\)"):
-            inkling.score(sheet, labels, threshold=(0.9, 0.5))
-
     def test_other_arrays_are_refused(self):
         broken = self.tiles.copy()
         broken[3, 2, 1] = np.nan
