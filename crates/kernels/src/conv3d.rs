@@ -44,19 +44,27 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// The same convolution as a product of matrices, which is better where weights outnumber pixels.
-    pub fn unfolded(self) -> conv_unfolded::Sizes {
-        conv_unfolded::Sizes {
-            batch: self.batch,
-            layers: self.layers,
-            inputs: self.inputs,
-            height: self.height,
-            width: self.width,
-            deep: self.deep,
-            side: 3,
-            outputs: self.outputs,
-            options: Conv3dOptions::same(self.deep, 3, self.border),
-        }
+    /// Of a convolution that is better computed directly than as a product of matrices: it keeps the volume's
+    /// size, by kernels of 3 × 3 pixels, and its pixels outnumber its weights.
+    pub fn direct(sizes: conv_unfolded::Sizes) -> Option<Self> {
+        let conv_unfolded::Sizes {
+            deep,
+            side,
+            options,
+            ..
+        } = sizes;
+        let keeps_size = options == Conv3dOptions::same(deep, side, options.border);
+        let fits = side == 3 && deep % 2 == 1 && keeps_size;
+        (fits && !sizes.has_few_pixels()).then_some(Self {
+            batch: sizes.batch,
+            layers: sizes.layers,
+            deep,
+            inputs: sizes.inputs,
+            outputs: sizes.outputs,
+            height: sizes.height,
+            width: sizes.width,
+            border: options.border,
+        })
     }
 
     fn frame(self) -> PaddedPlane {
@@ -178,22 +186,27 @@ pub fn forward(
     sizes.convolve(DotUnit::of(precision), &layers, weights, bias)
 }
 
+/// [`conv_unfolded::image_gradient`], [directly](Sizes::direct) where that is better.
+pub fn image_gradient(
+    precision: MulPrecision,
+    sizes: conv_unfolded::Sizes,
+    gradient: &[f32],
+    weights: &[f32],
+) -> Vec<f32> {
+    match Sizes::direct(sizes) {
+        Some(direct) => direct_image_gradient(precision, direct, gradient, weights),
+        None => conv_unfolded::image_gradient(precision, sizes, gradient, weights),
+    }
+}
+
 /// The gradient of the volumes, given that of the output: a convolution with kernels turned round along
 /// all axes and inputs and outputs exchanged. What a repeated layer gets goes to the layer itself.
-///
-/// # Shapes
-/// - gradient: `[batch, layers, outputs, height, width]`
-/// - weights: `[outputs, inputs, deep, 3, 3]`
-/// - output: `[batch, layers, inputs, height, width]`
-pub fn image_gradient(
+fn direct_image_gradient(
     precision: MulPrecision,
     sizes: Sizes,
     gradient: &[f32],
     weights: &[f32],
 ) -> Vec<f32> {
-    if sizes.unfolded().has_few_pixels() {
-        return conv_unfolded::image_gradient(precision, sizes.unfolded(), gradient, weights);
-    }
     let repeated = match sizes.border {
         DepthBorder::Zeros => 0,
         DepthBorder::Replicate => sizes.deep / 2,
@@ -241,22 +254,27 @@ fn fold_border(sizes: Sizes, repeated: usize, bordered: &[f32]) -> Vec<f32> {
     output
 }
 
+/// [`conv_unfolded::weight_gradient`], [directly](Sizes::direct) where that is better.
+pub fn weight_gradient(
+    precision: MulPrecision,
+    sizes: conv_unfolded::Sizes,
+    volumes: &[f32],
+    gradient: &[f32],
+) -> Vec<f32> {
+    match Sizes::direct(sizes) {
+        Some(direct) => direct_weight_gradient(precision, direct, volumes, gradient),
+        None => conv_unfolded::weight_gradient(precision, sizes, volumes, gradient),
+    }
+}
+
 /// The gradient of the weights, given that of the output: for each tap of each layer of the kernels the
 /// product of the gradient and the volume at the tap's offset, summed over pixels and layers.
-///
-/// # Shapes
-/// - volumes: `[batch, layers, inputs, height, width]`
-/// - gradient: `[batch, layers, outputs, height, width]`
-/// - output: `[outputs, inputs, deep, 3, 3]`
-pub fn weight_gradient(
+fn direct_weight_gradient(
     precision: MulPrecision,
     sizes: Sizes,
     volumes: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
-    if sizes.unfolded().has_few_pixels() {
-        return conv_unfolded::weight_gradient(precision, sizes.unfolded(), volumes, gradient);
-    }
     let layers = sizes.bordered(volumes, sizes.inputs, sizes.deep / 2, sizes.border);
     let volumes = sizes.frame().pad_each_channels_last(&layers, sizes.inputs);
     let seen = |image: usize, layer: usize| sizes.first_seen(image) + layer;

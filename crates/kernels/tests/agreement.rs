@@ -67,7 +67,6 @@ macro_rules! check {
 
 #[test]
 fn convolutions_of_volumes_agree() {
-    let device = Device::flex().autodiff();
     // Volumes, layers, inputs, outputs, rows, columns, layers of the kernels.
     let cases = [
         [2, 4, 3, 5, 9, 13, 3],
@@ -83,43 +82,15 @@ fn convolutions_of_volumes_agree() {
     ];
     for [volumes, layers, inputs, outputs, height, width, deep] in cases {
         for border in [DepthBorder::Zeros, DepthBorder::Replicate] {
-            let x = random([volumes * layers, inputs, height, width], 1, &device);
-            let weight = random([outputs, inputs, deep, 3, 3], 2, &device);
-            let bias = random([outputs], 3, &device);
+            let images = [volumes * layers, inputs, height, width];
             let options = Conv3dOptions::same(deep, 3, border);
-            check!(
-                &format!("{border:?}, {inputs} to {outputs}"),
-                [x, weight, bias],
-                conv3d(
-                    x.clone(),
-                    weight.clone(),
-                    Some(bias.clone()),
-                    layers,
-                    options
-                ),
-                plain_conv3d(
-                    x.clone(),
-                    weight.clone(),
-                    Some(bias.clone()),
-                    layers,
-                    options
-                )
-            );
-            let [x, weight] = [x.inner().reshape([-1]), weight.inner().reshape([-1])];
-            let x = x.reshape([volumes * layers, inputs, height, width]);
-            let weight = weight.reshape([outputs, inputs, deep, 3, 3]);
-            assert_close(
-                conv3d(x.clone(), weight.clone(), None, layers, options),
-                plain_conv3d(x, weight, None, layers, options),
-                "without gradients",
-            );
+            check_volumes(layers, images, [outputs, inputs, deep, 3, 3], options);
         }
     }
 }
 
 #[test]
 fn strided_convolutions_of_volumes_agree() {
-    let device = Device::flex().autodiff();
     // Volumes, layers, inputs, outputs, rows, columns; layers, side; strides and paddings along depth and in
     // the plane.
     let cases = [
@@ -143,29 +114,43 @@ fn strided_convolutions_of_volumes_agree() {
                 stride: strides[1],
                 padding: paddings[1],
             };
-            let x = random([volumes * layers, inputs, height, width], 1, &device);
-            let weight = random([outputs, inputs, deep, side, side], 2, &device);
-            let bias = random([outputs], 3, &device);
-            check!(
-                &format!("{options:?}, {inputs} to {outputs}"),
-                [x, weight, bias],
-                conv3d(
-                    x.clone(),
-                    weight.clone(),
-                    Some(bias.clone()),
-                    layers,
-                    options
-                ),
-                plain_conv3d(
-                    x.clone(),
-                    weight.clone(),
-                    Some(bias.clone()),
-                    layers,
-                    options
-                )
-            );
+            let images = [volumes * layers, inputs, height, width];
+            check_volumes(layers, images, [outputs, inputs, deep, side, side], options);
         }
     }
+}
+
+/// A convolution of random volumes by random kernels, both ways, with gradients and without.
+fn check_volumes(layers: usize, images: [usize; 4], weight: [usize; 5], options: Conv3dOptions) {
+    let device = Device::flex().autodiff();
+    let what = format!("{images:?} by {weight:?}, {options:?}");
+    let bias = random([weight[0]], 3, &device);
+    let x = random(images, 1, &device);
+    let weight = random(weight, 2, &device);
+    check!(
+        &what,
+        [x, weight, bias],
+        conv3d(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            layers,
+            options
+        ),
+        plain_conv3d(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            layers,
+            options
+        )
+    );
+    let (x, weight) = (x.inner(), weight.inner());
+    assert_close(
+        conv3d(x.clone(), weight.clone(), None, layers, options),
+        plain_conv3d(x, weight, None, layers, options),
+        "without gradients",
+    );
 }
 
 #[test]

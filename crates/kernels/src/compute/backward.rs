@@ -10,10 +10,9 @@ use burn::backend::{Autodiff, Flex};
 
 use crate::compute::ops::{
     Attention, ComputeOps, conv_sizes, conv3d_sizes, depthwise_sizes, pointwise_sizes,
-    unfolded_sizes,
 };
-use crate::conv_unfolded::{self, Conv3dOptions};
-use crate::conv3d::{self, DepthBorder};
+use crate::conv_unfolded::Conv3dOptions;
+use crate::conv3d;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -63,23 +62,7 @@ impl<C: CheckpointStrategy> ComputeOps for Autodiff<Flex, C> {
         )
     }
 
-    fn conv3d_direct(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        layers: usize,
-        border: DepthBorder,
-        precision: MulPrecision,
-    ) -> FloatTensor<Self> {
-        differentiable!(
-            Conv3d,
-            [images, weight, bias],
-            (images.clone(), weight.clone(), (layers, border), precision),
-            Flex::conv3d_direct(images, weight, bias, layers, border, precision)
-        )
-    }
-
-    fn conv_strided(
+    fn conv_volumes(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -88,10 +71,10 @@ impl<C: CheckpointStrategy> ComputeOps for Autodiff<Flex, C> {
         precision: MulPrecision,
     ) -> FloatTensor<Self> {
         differentiable!(
-            ConvStrided,
+            Conv3d,
             [images, weight, bias],
             (images.clone(), weight.clone(), (layers, options), precision),
-            Flex::conv_strided(images, weight, bias, layers, options, precision)
+            Flex::conv_volumes(images, weight, bias, layers, options, precision)
         )
     }
 
@@ -231,8 +214,7 @@ macro_rules! convolution_backward {
 }
 
 convolution_backward!(Conv3x3, conv_sizes, conv3x3, precision: MulPrecision);
-convolution_backward!(Conv3d, conv3d_sizes, conv3d [depth: (usize, DepthBorder)], precision: MulPrecision);
-convolution_backward!(ConvStrided, unfolded_sizes, conv_unfolded [places: (usize, Conv3dOptions)], precision: MulPrecision);
+convolution_backward!(Conv3d, conv3d_sizes, conv3d [places: (usize, Conv3dOptions)], precision: MulPrecision);
 convolution_backward!(ConvDepthwise, depthwise_sizes, depthwise);
 convolution_backward!(ConvPointwise, pointwise_sizes, pointwise, precision: MulPrecision);
 

@@ -9,7 +9,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::channel_affine::ChannelAffine;
 use crate::conv_unfolded::{self, Conv3dOptions};
-use crate::conv3d::{self, DepthBorder};
+use crate::conv3d;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -36,19 +36,9 @@ pub trait ComputeOps: Backend {
         precision: MulPrecision,
     ) -> FloatTensor<Self>;
 
-    /// [`crate::conv3d`]; the images of a volume's `layers` follow one another.
-    fn conv3d_direct(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        layers: usize,
-        border: DepthBorder,
-        precision: MulPrecision,
-    ) -> FloatTensor<Self>;
-
-    /// [`crate::conv3d`] with other strides, kernels or borders; [`crate::conv2d`] with a stride is one of a
-    /// single layer.
-    fn conv_strided(
+    /// [`crate::conv3d`]; the images of a volume's `layers` follow one another. [`crate::conv2d`] with a stride
+    /// is one of single layers. (burn has a `conv3d` of its own.)
+    fn conv_volumes(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -122,19 +112,7 @@ impl ComputeOps for Flex {
         )
     }
 
-    fn conv3d_direct(
-        images: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        layers: usize,
-        border: DepthBorder,
-        precision: MulPrecision,
-    ) -> FlexTensor {
-        let kept = (precision, WeightCache::Skip);
-        conv3d_forward(images, (weight, bias), (layers, border), kept)
-    }
-
-    fn conv_strided(
+    fn conv_volumes(
         images: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
@@ -142,14 +120,8 @@ impl ComputeOps for Flex {
         options: Conv3dOptions,
         precision: MulPrecision,
     ) -> FlexTensor {
-        let (images, weight) = (contiguous(images), contiguous(weight));
-        let bias = contiguous(bias);
-        let sizes = unfolded_sizes(&images, &weight, (layers, options));
-        let (volumes, bias) = (values(&images), Some(values(&bias)));
-        let output = conv_unfolded::forward(precision, sizes, volumes, values(&weight), bias);
-        let images = sizes.batch * sizes.output_layers();
-        let [rows, columns] = [sizes.rows(), sizes.columns()];
-        from_values(output, [images, sizes.outputs, rows, columns])
+        let kept = (precision, WeightCache::Skip);
+        conv3d_forward(images, (weight, bias), (layers, options), kept)
     }
 
     fn conv_depthwise(images: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -330,29 +302,29 @@ pub fn conv_forward(
 ///
 /// # Shapes
 /// - images: `[volumes × layers, inputs, height, width]`
-/// - weight: `[outputs, inputs, deep, 3, 3]`, bias: `[outputs]`
-/// - output: `[volumes × layers, outputs, height, width]`
+/// - weight: `[outputs, inputs, deep, side, side]`, bias: `[outputs]`
+/// - output: `[volumes × output layers, outputs, rows, columns]`
 pub fn conv3d_forward(
     images: FlexTensor,
     (weight, bias): (FlexTensor, FlexTensor),
-    depth: (usize, DepthBorder),
+    places: (usize, Conv3dOptions),
     (precision, weights): (MulPrecision, WeightCache),
 ) -> FlexTensor {
     let (images, weight) = (contiguous(images), contiguous(weight));
     let bias = contiguous(bias);
-    let sizes = conv3d_sizes(&images, &weight, depth);
+    let sizes = conv3d_sizes(&images, &weight, places);
     let (volumes, bias) = (values(&images), Some(values(&bias)));
-    let unfolded = sizes.unfolded();
-    let output = match unfolded.has_few_pixels() {
-        true => conv_unfolded::forward(precision, unfolded, volumes, values(&weight), bias),
-        false => {
-            let pack = || conv3d::pack(precision, sizes, values(&weight));
+    let output = match conv3d::Sizes::direct(sizes) {
+        Some(direct) => {
+            let pack = || conv3d::pack(precision, direct, values(&weight));
             let packed = weights.packed(&weight, precision, pack);
-            conv3d::forward(precision, sizes, volumes, &packed, bias)
+            conv3d::forward(precision, direct, volumes, &packed, bias)
         }
+        None => conv_unfolded::forward(precision, sizes, volumes, values(&weight), bias),
     };
-    let images = sizes.batch * sizes.layers;
-    from_values(output, [images, sizes.outputs, sizes.height, sizes.width])
+    let images = sizes.batch * sizes.output_layers();
+    let [rows, columns] = [sizes.rows(), sizes.columns()];
+    from_values(output, [images, sizes.outputs, rows, columns])
 }
 
 /// `activation(x · weightᵀ + bias)`.
@@ -417,29 +389,9 @@ pub fn conv_sizes(images: &FlexTensor, weight: &FlexTensor) -> conv3x3::Sizes {
     }
 }
 
-/// Sizes of a convolution of images `[volumes × layers, inputs, height, width]` by a weight `[outputs, inputs, deep, 3, 3]`.
-pub fn conv3d_sizes(
-    images: &FlexTensor,
-    weight: &FlexTensor,
-    (layers, border): (usize, DepthBorder),
-) -> conv3d::Sizes {
-    let [count, inputs, height, width] = dims(images);
-    let [outputs, _, deep, _, _] = dims(weight);
-    conv3d::Sizes {
-        batch: count / layers,
-        layers,
-        deep,
-        inputs,
-        outputs,
-        height,
-        width,
-        border,
-    }
-}
-
 /// Sizes of a convolution of images `[volumes × layers, inputs, height, width]` by a weight
 /// `[outputs, inputs, deep, side, side]`.
-pub fn unfolded_sizes(
+pub fn conv3d_sizes(
     images: &FlexTensor,
     weight: &FlexTensor,
     (layers, options): (usize, Conv3dOptions),

@@ -120,9 +120,8 @@ fn convolve(
         Err(Fallback::Strided) => {
             let [outputs, inputs, side, _] = weight.dims();
             let weight = weight.reshape([outputs, inputs, 1, side, side]);
-            let bias = or_zeros(bias, outputs, &images.device());
             let places = Conv3dOptions::in_plane(options.stride[0], options.padding_begin()[0]);
-            return finished(conv_strided(images, weight, bias, 1, places), after);
+            return finished(conv_volumes(images, weight, bias, (1, places)), after);
         }
         Err(Fallback::Burn) => {
             return finished(module::conv2d(images, weight, bias, options), after);
@@ -172,50 +171,36 @@ pub fn conv3d(
 ) -> Tensor<4> {
     let device = images.device();
     timed("convolution of volumes", &device, move || {
-        let [outputs, _, deep, side, _] = weight.dims();
-        if !has_kernels(&images) || !has_kernels(&weight) {
-            return plain_conv3d(images, weight, bias, layers, options);
+        match has_kernels(&images) && has_kernels(&weight) {
+            true => conv_volumes(images, weight, bias, (layers, options)),
+            false => plain_conv3d(images, weight, bias, layers, options),
         }
-        let bias = or_zeros(bias, outputs, &images.device());
-        let precision = MulPrecision::current();
-        let border = options.border;
-        let is_direct =
-            side == 3 && deep % 2 == 1 && options == Conv3dOptions::same(deep, side, border);
-        if !is_direct {
-            return conv_strided(images, weight, bias, layers, options);
-        }
-        if is_final(&images) && is_final(&weight) {
-            let kernel = (primitive(weight), primitive(bias));
-            let kept = (precision, WeightCache::Keep);
-            let output = conv3d_forward(primitive(images), kernel, (layers, border), kept);
-            return Tensor::from_primitive::<Flex>(output);
-        }
-        Tensor::from_dispatch(Dispatch::conv3d_direct(
-            images.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-            layers,
-            border,
-            precision,
-        ))
     })
 }
 
-/// A convolution as a product of matrices, where both have kernels.
-fn conv_strided(
+/// [`conv3d`] by the kernels.
+fn conv_volumes(
     images: Tensor<4>,
     weight: Tensor<5>,
-    bias: Tensor<1>,
-    layers: usize,
-    options: Conv3dOptions,
+    bias: Option<Tensor<1>>,
+    (layers, options): (usize, Conv3dOptions),
 ) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::conv_strided(
+    let [outputs, ..] = weight.dims();
+    let bias = or_zeros(bias, outputs, &images.device());
+    let precision = MulPrecision::current();
+    if is_final(&images) && is_final(&weight) {
+        let kernel = (primitive(weight), primitive(bias));
+        let kept = (precision, WeightCache::Keep);
+        let output = conv3d_forward(primitive(images), kernel, (layers, options), kept);
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    Tensor::from_dispatch(Dispatch::conv_volumes(
         images.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
         layers,
         options,
-        MulPrecision::current(),
+        precision,
     ))
 }
 

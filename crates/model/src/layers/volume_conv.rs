@@ -131,18 +131,21 @@ impl VolumeConv {
         let bias = self.bias.as_ref().map(|bias| narrowed(bias.val()));
         let input = narrowed(input);
         if let (Some(options), true) = (self.conv3d_options(), has_kernels(&input)) {
-            let [.., side] = self.weight.dims();
-            let input = match self.same {
-                true => pad_same(input, side, self.stride[1]),
-                false => input,
-            };
-            let weight = narrowed(self.weight.val());
+            let (input, weight) = (self.padded(input), narrowed(self.weight.val()));
             return widened(conv3d(input, weight, bias, self.layers, options));
         }
         let weight = narrowed(self.plane_weight());
         widened(self.by_layers(input, |x| {
             conv(x, weight.clone(), bias.clone(), self.options())
         }))
+    }
+
+    fn padded(&self, input: Tensor<4>) -> Tensor<4> {
+        let [.., side] = self.weight.dims();
+        match self.same {
+            true => pad_same(input, side, self.stride[1]),
+            false => input,
+        }
     }
 
     /// How [`conv3d`] computes it, if it can: with as many layers before as behind. Convolutions of layers by
@@ -217,11 +220,8 @@ impl VolumeConv {
     /// Passes what the kernels see, `[batch × some layers, depth × inputs, height, width]`, through
     /// `conv`, and gives all layers of its outputs.
     fn by_layers(&self, input: Tensor<4>, conv: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
-        let [_, _, deep, side, _] = self.weight.dims();
-        let input = match self.same {
-            true => pad_same(input, side, self.stride[1]),
-            false => input,
-        };
+        let [_, _, deep, ..] = self.weight.dims();
+        let input = self.padded(input);
         if deep == 1 && self.stride[0] == 1 {
             return conv(input);
         }
