@@ -167,13 +167,18 @@ impl Fragment {
     /// [`Error::Name`].
     pub fn called(self, id: &str) -> Result<Self, Error> {
         check_name(id)?;
-        let inner = Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone());
+        let inner = self.into_inner();
         Ok(Self {
             inner: Arc::new(Inner {
                 id: id.to_owned(),
                 ..inner
             }),
         })
+    }
+
+    /// What it is made of, to be changed; a copy if other fragments share it.
+    fn into_inner(self) -> Inner {
+        Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone())
     }
 
     /// The fragment's name: what it was called, what stands before `_mask.png`, or the folder's
@@ -486,7 +491,7 @@ impl Fragment {
 
     /// The fragment with its layers in reverse order, or, if they are reversed, in order again.
     pub fn flipped(self) -> Self {
-        let mut inner = Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone());
+        let mut inner = self.into_inner();
         inner.options.flip = !inner.options.flip;
         Self {
             inner: Arc::new(inner),
@@ -496,7 +501,7 @@ impl Fragment {
     /// The fragment as papyrus that is known to have no ink: [`Fragment::ink_labels`] then says so.
     #[must_use]
     pub fn without_ink(self) -> Self {
-        let mut inner = Arc::try_unwrap(self.inner).unwrap_or_else(|shared| (*shared).clone());
+        let mut inner = self.into_inner();
         inner.is_bare = true;
         Self {
             inner: Arc::new(inner),

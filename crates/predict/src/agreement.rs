@@ -26,18 +26,9 @@ impl AgreementCounts {
         side: usize,
     ) -> Result<Vec<Self>, Error> {
         let [first, second] = maps;
-        let expected = first.dim();
-        for (what, found) in [("second map", second.dim()), ("mask", mask.dim())] {
-            if found != expected {
-                return Err(Error::Size {
-                    what,
-                    found: found.into(),
-                    expected: expected.into(),
-                });
-            }
-        }
+        Error::check_sizes(first, &[("second map", second.dim()), ("mask", mask.dim())])?;
         let ink = maps.map(|map| threshold.ink(map));
-        let blocks = blocks(expected, side).map(|[rows, columns]| {
+        let blocks = blocks(first.dim(), side).map(|[rows, columns]| {
             let place = s![rows, columns];
             let mut counts = Self::default();
             ndarray::Zip::from(first.slice(place))

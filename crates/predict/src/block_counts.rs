@@ -4,6 +4,7 @@ use ndarray::{Array2, Zip, s};
 
 use crate::blocks::blocks;
 use crate::distortion::Distortion;
+use crate::level_counts::LevelCounts;
 use crate::metrics::Metrics;
 use crate::score::Labelled;
 use crate::skeleton::skeleton;
@@ -11,26 +12,12 @@ use crate::{Error, Threshold};
 
 /// What the metrics of a part of a sheet are made of. Counts of several parts add up to those of the
 /// whole, so that parts can be drawn again and again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BlockCounts {
-    /// Pixels of papyrus per level of the 8-bit image, on bare papyrus and on ink.
-    levels: [[u64; 256]; 2],
-    /// Those of them that are called ink, on bare papyrus and on ink.
-    called: [u64; 2],
+    levels: LevelCounts,
     /// Pixels of the ink's skeleton: those found, and all.
     skeleton: [u64; 2],
     distortion: Distortion,
-}
-
-impl Default for BlockCounts {
-    fn default() -> Self {
-        Self {
-            levels: [[0; 256]; 2],
-            called: [0; 2],
-            skeleton: [0; 2],
-            distortion: Distortion::default(),
-        }
-    }
 }
 
 impl BlockCounts {
@@ -49,7 +36,7 @@ impl BlockCounts {
         let thin = skeleton(&ink);
         let counts = blocks(sheet.image.dim(), side).map(|place| {
             let mut block = Self::default();
-            block.count_levels(sheet, &called, &place);
+            block.levels.count(sheet, &called, &place);
             block.count_skeleton(&called, &thin, &place);
             block.distortion = Distortion::of(&called, &ink, sheet.mask, &place);
             block
@@ -88,27 +75,10 @@ impl BlockCounts {
                 x + columns.start..x + columns.end,
             ];
             let mut block = Self::default();
-            block.count_levels(sheet, called, &place);
+            block.levels.count(sheet, called, &place);
             block
         });
         counts.filter(|block| block.pixels() > 0).collect()
-    }
-
-    fn count_levels(
-        &mut self,
-        sheet: Labelled,
-        called: &Array2<bool>,
-        [rows, columns]: &[Range<usize>; 2],
-    ) {
-        let place = s![rows.clone(), columns.clone()];
-        Zip::from(sheet.image.slice(place))
-            .and(called.slice(place))
-            .and(sheet.labels.slice(place))
-            .and(sheet.mask.slice(place))
-            .for_each(|&level, &called, &ink, &papyrus| {
-                self.levels[usize::from(ink)][usize::from(level)] += u64::from(papyrus);
-                self.called[usize::from(ink)] += u64::from(papyrus && called);
-            });
     }
 
     fn count_skeleton(
@@ -128,19 +98,15 @@ impl BlockCounts {
 
     /// Pixels of papyrus per level, on bare papyrus and on ink.
     pub(crate) fn levels(&self) -> &[[u64; 256]; 2] {
-        &self.levels
+        &self.levels.levels
     }
 
     /// Adds another part's counts.
     pub fn add(&mut self, other: &Self) {
-        for (own, others) in self.levels.iter_mut().zip(&other.levels) {
-            own.iter_mut()
-                .zip(others)
-                .for_each(|(own, count)| *own += count);
+        self.levels.add(&other.levels);
+        for (own, count) in self.skeleton.iter_mut().zip(other.skeleton) {
+            *own += count;
         }
-        let own = self.called.iter_mut().chain(&mut self.skeleton);
-        own.zip(other.called.iter().chain(&other.skeleton))
-            .for_each(|(own, count)| *own += count);
         self.distortion.add(other.distortion);
     }
 
@@ -153,11 +119,11 @@ impl BlockCounts {
 
     /// Pixels of papyrus.
     pub fn pixels(&self) -> u64 {
-        self.levels.iter().flatten().sum()
+        self.levels.pixels()
     }
 
     /// The metrics at the threshold that was counted at.
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(&self.levels, self.called, self.skeleton, self.distortion)
+        Metrics::new(&self.levels, self.skeleton, self.distortion)
     }
 }

@@ -103,7 +103,7 @@ pub struct RegionSize {
 }
 
 impl ConnectedRegions {
-    /// All regions with pixels where `mask` is set, (y, x), from the highest down.
+    /// All regions with pixels where `mask` is set, (y, x), in the order of their first pixels.
     pub fn sizes(mut self, mask: &Array2<bool>) -> Vec<RegionSize> {
         let mut pixels = vec![0; self.runs.len()];
         for run in 0..self.runs.len() {
@@ -114,11 +114,9 @@ impl ConnectedRegions {
         }
         let regions = self.highest.into_iter().zip(pixels);
         let within = regions.filter(|&(_, pixels)| pixels > 0);
-        let mut sizes: Vec<RegionSize> = within
+        within
             .map(|(highest, pixels)| RegionSize { highest, pixels })
-            .collect();
-        sizes.sort_by_key(|region| std::cmp::Reverse(region.highest));
-        sizes
+            .collect()
     }
 }
 

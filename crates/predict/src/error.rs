@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use ndarray::Array2;
+
 /// What can go wrong in prediction and scoring.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -173,6 +175,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether images of these sizes (height, width) lie on `image`.
+    ///
+    /// # Errors
+    /// [`Error::Size`] for the first that does not.
+    pub(crate) fn check_sizes(
+        image: &Array2<u8>,
+        others: &[(&'static str, (usize, usize))],
+    ) -> Result<(), Self> {
+        let expected = image.dim();
+        match others.iter().find(|(_, size)| *size != expected) {
+            None => Ok(()),
+            Some(&(what, found)) => Err(Self::Size {
+                what,
+                found: found.into(),
+                expected: expected.into(),
+            }),
+        }
+    }
+
     /// Whether the hint lies in the settings.
     pub fn is_settings(&self) -> bool {
         matches!(self, Self::Setting { .. } | Self::Shard { .. })

@@ -39,6 +39,7 @@ mod error;
 mod held_out;
 mod inference_rules;
 mod intervals;
+mod level_counts;
 mod member;
 mod metrics;
 mod ordered_pipeline;

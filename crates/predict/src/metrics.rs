@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use crate::distortion::Distortion;
+use crate::level_counts::LevelCounts;
 use crate::score::f_beta;
 
 /// How a prediction agrees with labels, over papyrus pixels. What cannot be said of these
@@ -27,16 +28,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Of pixels per level on bare papyrus and on ink, those of either that are called ink, pixels of the
-    /// ink's skeleton that are found and all of them, and a distortion.
+    /// Of pixels per level and those that are called ink, pixels of the ink's skeleton that are found and all
+    /// of them, and a distortion.
     pub(crate) fn new(
-        [bare, ink]: &[[u64; 256]; 2],
-        called: [u64; 2],
+        counts: &LevelCounts,
         [found, skeleton]: [u64; 2],
         distortion: Distortion,
     ) -> Self {
+        let [bare, ink] = &counts.levels;
         let all = |levels: &[u64; 256]| levels.iter().sum::<u64>() as f64;
-        let [wrong, right] = called.map(|count| count as f64);
+        let [wrong, right] = counts.called.map(|count| count as f64);
         let (positives, negatives) = (all(ink), all(bare));
         let both = positives > 0.0 && negatives > 0.0;
         let called = right + wrong;

@@ -1,6 +1,7 @@
-use ndarray::{Array2, Ix2, SliceInfo, SliceInfoElem, Zip, s};
+use ndarray::Array2;
 use serde::Serialize;
 
+use crate::level_counts::LevelCounts;
 use crate::{BlockCounts, Error, Intervals, Threshold};
 
 /// Precision counts this much against recall: β of the competition's F-measure.
@@ -40,9 +41,6 @@ pub struct Score {
     /// Per tenth of probability: mean probability, share of ink, share of pixels.
     pub reliability: Vec<[f64; 3]>,
 }
-
-/// A rectangle of pixels.
-type Place = SliceInfo<[SliceInfoElem; 2], Ix2, Ix2>;
 
 /// A prediction beside what is known, all (y, x) and of one size.
 #[derive(Clone, Copy, Debug)]
@@ -102,11 +100,12 @@ pub fn score(
 /// # Errors
 /// As [`score`].
 pub fn score_all(sheets: &[Labelled], threshold: Threshold) -> Result<Score, Error> {
-    let mut counts = Counts::default();
+    let mut counts = LevelCounts::default();
     for sheet in sheets {
         sheet.check()?;
         let called = threshold.ink(sheet.image);
-        counts.add(*sheet, &called, s![.., ..]);
+        let (height, width) = called.dim();
+        counts.count(*sheet, &called, &[0..height, 0..width]);
     }
     counts.score(threshold)
 }
@@ -129,8 +128,8 @@ pub fn score_regions(
     for y in (0..height).step_by(side) {
         for x in (0..width).step_by(side) {
             let (rows, columns) = (side.min(height - y), side.min(width - x));
-            let mut counts = Counts::default();
-            counts.add(sheet, &called, s![y..y + rows, x..x + columns]);
+            let mut counts = LevelCounts::default();
+            counts.count(sheet, &called, &[y..y + rows, x..x + columns]);
             let origin = [y, x];
             let blocks = BlockCounts::levels_within(sheet, &called, origin, (rows, columns), block);
             let metrics = Intervals::of_metrics(&blocks, 0);
@@ -144,53 +143,15 @@ impl Labelled<'_> {
     /// # Errors
     /// [`Error::Size`] for images of different sizes.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        for (what, size) in [("labels", self.labels.dim()), ("mask", self.mask.dim())] {
-            if size != self.image.dim() {
-                return Err(Error::Size {
-                    what,
-                    found: [size.0, size.1],
-                    expected: [self.image.nrows(), self.image.ncols()],
-                });
-            }
-        }
-        Ok(())
+        let others = [("labels", self.labels.dim()), ("mask", self.mask.dim())];
+        Error::check_sizes(self.image, &others)
     }
 }
 
-/// Pixels per grey level, on bare papyrus and on ink, and those of either that are called ink. An 8-bit
-/// image has no more to say.
-struct Counts {
-    of: [[u64; 256]; 2],
-    called: [u64; 2],
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            of: [[0; 256]; 2],
-            called: [0; 2],
-        }
-    }
-}
-
-impl Counts {
-    /// Adds the pixels of `place`, of a sheet whose ink is known.
-    fn add(&mut self, sheet: Labelled, called: &Array2<bool>, place: Place) {
-        Zip::from(sheet.image.slice(place))
-            .and(called.slice(place))
-            .and(sheet.labels.slice(place))
-            .and(sheet.mask.slice(place))
-            .for_each(|&level, &called, &ink, &papyrus| {
-                if papyrus {
-                    self.of[usize::from(ink)][usize::from(level)] += 1;
-                    self.called[usize::from(ink)] += u64::from(called);
-                }
-            });
-    }
-
+impl LevelCounts {
     /// None without papyrus.
     fn region(&self, [y, x]: [usize; 2], metrics: Intervals) -> Option<RegionScore> {
-        let [bare, ink] = self.of.map(|levels| levels.iter().sum::<u64>());
+        let [bare, ink] = self.levels.map(|levels| levels.iter().sum::<u64>());
         let [wrong, right] = self.called;
         let called = wrong + right;
         let precision = (called > 0).then(|| right as f64 / called as f64);
@@ -208,7 +169,7 @@ impl Counts {
     }
 
     fn score(&self, threshold: Threshold) -> Result<Score, Error> {
-        let [bare, ink] = &self.of;
+        let [bare, ink] = &self.levels;
         let positives = ink.iter().sum::<u64>() as f64;
         if positives == 0.0 {
             return Err(Error::NoInk);
@@ -261,12 +222,12 @@ impl Counts {
 
     fn brier(&self) -> f64 {
         let error = |ink: usize| {
-            let levels = self.of[ink].iter().enumerate();
+            let levels = self.levels[ink].iter().enumerate();
             levels
                 .map(|(level, &count)| count as f64 * (level as f64 / 255.0 - ink as f64).powi(2))
                 .sum::<f64>()
         };
-        (error(0) + error(1)) / self.pixels()
+        (error(0) + error(1)) / self.pixels() as f64
     }
 
     fn reliability(&self) -> Vec<[f64; 3]> {
@@ -274,24 +235,24 @@ impl Counts {
             let within = |level: &usize| (level * 10 / 255).min(9) == tenth;
             let mut sums = [0.0; 3];
             for level in (0..256).filter(within) {
-                let (bare, ink) = (self.of[0][level] as f64, self.of[1][level] as f64);
+                let (bare, ink) = (self.levels[0][level] as f64, self.levels[1][level] as f64);
                 sums[0] += (bare + ink) * level as f64 / 255.0;
                 sums[1] += ink;
                 sums[2] += bare + ink;
             }
             let count = sums[2].max(1.0);
-            [sums[0] / count, sums[1] / count, sums[2] / self.pixels()]
+            [
+                sums[0] / count,
+                sums[1] / count,
+                sums[2] / self.pixels() as f64,
+            ]
         };
         (0..10).map(bin).collect()
-    }
-
-    fn pixels(&self) -> f64 {
-        self.of.iter().flatten().sum::<u64>() as f64
     }
 }
 
 /// Precision and recall of `found` = (ink found, pixels called ink).
-fn rates((ink, called): (u64, u64), positives: f64) -> (f64, f64) {
+pub(crate) fn rates((ink, called): (u64, u64), positives: f64) -> (f64, f64) {
     let precision = match called {
         0 => 0.0,
         called => ink as f64 / called as f64,
@@ -310,6 +271,8 @@ pub(crate) fn f_beta(precision: f64, recall: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::s;
+
     use super::*;
 
     /// Four pixels; values by hand and by scikit-learn's `fbeta_score` and

@@ -4,7 +4,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::connected_regions::{ConnectedRegions, RegionSize};
-use crate::score::f_beta;
+use crate::score::{f_beta, rates};
 use crate::{Error, Labelled, Threshold};
 
 /// Levels between the first thresholds that are tried.
@@ -56,14 +56,8 @@ pub fn threshold_for_bare(
     share: f64,
 ) -> Result<BareThreshold, Error> {
     labelled.iter().try_for_each(Labelled::check)?;
-    bare.iter().try_for_each(|sheet| {
-        let check = Labelled {
-            image: sheet.image,
-            labels: sheet.mask,
-            mask: sheet.mask,
-        };
-        check.check()
-    })?;
+    let on_image = |sheet: &Bare| Error::check_sizes(sheet.image, &[("mask", sheet.mask.dim())]);
+    bare.iter().try_for_each(on_image)?;
     let papyrus: usize = bare.iter().map(|sheet| count(sheet.mask)).sum();
     if papyrus == 0 {
         return Err(Error::NoPapyrus);
@@ -125,13 +119,8 @@ impl Trial<'_> {
                 }
             });
         }
-        let [wrong, right] = called.map(|count| count as f64);
-        let precision = if wrong + right > 0.0 {
-            right / (wrong + right)
-        } else {
-            0.0
-        };
-        let recall = right / self.positives;
+        let [wrong, right] = called;
+        let (precision, recall) = rates((right, wrong + right), self.positives);
         Some(BareThreshold {
             threshold: Threshold::at_level(low).with_high(Threshold::at_level(high))?,
             f05: f_beta(precision, recall),
