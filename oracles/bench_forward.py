@@ -8,7 +8,8 @@ turn within one run.
 Prints two Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
 f32 logits, and the most memory that a process of its own ever held. A peer that is not installed or does not take
 the network has an empty column. `--hold` keeps our kernels, PyTorch's and oneDNN's to the instructions of older
-processors; ONNX Runtime and OpenVINO cannot be held and are then left out.
+processors; ONNX Runtime and OpenVINO cannot be held and are then left out, as is bf16, which those processors do
+not have.
 """
 import argparse
 import os
@@ -123,6 +124,7 @@ def bench(binary, encoder, size, threads, rounds):
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
     network = randomise(network, volume)
     times = {name: [] for name in ("f32", "bf16", "our f32", "our bf16", *PEERS)}
+    precisions = ("f32",) if flags.hold else ("f32", "bf16")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder = pathlib.Path(folder)
         model = dict(encoder=encoder, image_size=size, depth=WINDOW, window=WINDOW, decoder=DECODER)
@@ -131,32 +133,35 @@ def bench(binary, encoder, size, threads, rounds):
         peers = {name: peer(name, network, volume, folder, threads) for name in PEERS}
         memory = 0
         for _ in range(rounds):
-            for precision in ("f32", "bf16"):
+            for precision in precisions:
                 figures = ours(binary, folder, threads, REPEAT, precision)
                 times[f"our {precision}"].append(figures["seconds"])
                 if precision == "f32":
                     memory = max(memory, figures["memory_bytes"])
             network(volume)
             times["f32"].append(median_seconds(lambda: network(volume), REPEAT))
-            with torch.autocast("cpu", torch.bfloat16):
-                rough = network(volume)
-                times["bf16"].append(median_seconds(lambda: network(volume), REPEAT))
+            if "bf16" in precisions:
+                with torch.autocast("cpu", torch.bfloat16):
+                    rough = network(volume)
+                    times["bf16"].append(median_seconds(lambda: network(volume), REPEAT))
             for name, forward_pass in peers.items():
                 if forward_pass:
                     forward_pass()
                     times[name].append(median_seconds(forward_pass, REPEAT))
-        found = [torch.from_numpy(np.load(folder / f"{precision}.npy")) for precision in ("f32", "bf16")]
+        found = [torch.from_numpy(np.load(folder / f"{precision}.npy")) for precision in precisions]
         theirs = peak(folder, encoder, size, threads)
-    error = [float((logits.float() - expected).abs().max() / expected.std()) for logits in (*found, rough)]
+    if "bf16" in precisions:
+        found.append(rough)
+    error = [float((logits.float() - expected).abs().max() / expected.std()) for logits in found]
     medians = {name: statistics.median(values) if values else float("nan") for name, values in times.items()}
 
     def beside(name, own):
         return f"{medians[name]:.3f} s ({medians[own] / medians[name]:.2f})" if times[name] else "–"
 
     cells = [f"{medians['our f32']:.3f} s", *(beside(name, "our f32") for name in ("f32", *PEERS))]
-    cells += [f"{medians['our bf16']:.3f} s", beside("bf16", "our bf16")]
+    cells += [f"{medians['our bf16']:.3f} s" if times["our bf16"] else "–", beside("bf16", "our bf16")]
     first = f"| {encoder} | {size} | " + " | ".join(cells) + " |"
-    errors = " | ".join(f"{value:.0e}" for value in error)
+    errors = " | ".join([f"{value:.0e}" for value in error] + ["–"] * (3 - len(error)))
     second = f"| {encoder} | {errors} | {memory / 2**20:.0f} | {theirs / 2**20:.0f} ({memory / theirs:.2f}) |"
     print(first, flush=True)
     return second

@@ -11,17 +11,17 @@ use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
 use crate::matrix::{
-    Dot, DotUnit, MAX_TILE_ROWS as MANY, MatrixLayout, MulPrecision, Threading, WithDot, multiply,
+    Dot, DotUnit, MAX_TILE, MatrixLayout, MulPrecision, Threading, WithDot, multiply,
 };
 use crate::padded::PaddedPlane;
 
 /// Side of the kernels.
 const SIDE: usize = 3;
 pub(crate) const TAPS: usize = SIDE * SIDE;
-/// Vectors of pixels of a register tile.
-const VECTORS: usize = 3;
 /// Kernels whose gradients are put in order at once.
 const TRANSPOSED: usize = 256;
+/// Fewest tasks, if there are register tiles of outputs enough.
+const TASKS: usize = 8;
 /// Bytes of weights that a task reads for every tile: they stay in the L2 cache.
 const CACHED_WEIGHTS: usize = 384 << 10;
 
@@ -59,8 +59,8 @@ impl Sizes {
     }
 }
 
-/// Weights in the order of the inner loop: `[outputs / MANY, words of inputs, taps, MANY]`, zeros beyond
-/// the last output.
+/// Weights in the order of the inner loop: `[outputs / rows, words of inputs, taps, rows]` with the rows of a
+/// register tile; zeros beyond the last output.
 #[derive(Debug)]
 pub struct Packed(Vec<u32>);
 
@@ -201,9 +201,10 @@ pub(crate) fn pack_kernels(
     (weights, order): (&[f32], TapOrder),
     kernel: impl Fn(usize, usize) -> Option<usize> + Sync,
 ) -> Packed {
-    let blocks = sizes.outputs.div_ceil(MANY);
+    let [rows, _] = unit.tile();
+    let blocks = sizes.outputs.div_ceil(rows);
     let per_word = unit.values_per_word();
-    let size = unit.words(sizes.inputs) * TAPS * MANY;
+    let size = unit.words(sizes.inputs) * TAPS * rows;
     let taps = |output, input| match kernel(output, input).filter(|_| input < sizes.inputs) {
         Some(kernel) => &weights[kernel * TAPS..][..TAPS],
         None => &[0.0; TAPS],
@@ -211,9 +212,9 @@ pub(crate) fn pack_kernels(
     let mut packed = vec![0; blocks * size];
     let tasks = packed.par_chunks_mut(size).enumerate();
     tasks.for_each(|(block, packed)| {
-        let first = block * MANY;
-        let outputs = MANY.min(sizes.outputs - first);
-        for (word, packed) in packed.chunks_exact_mut(TAPS * MANY).enumerate() {
+        let first = block * rows;
+        let outputs = rows.min(sizes.outputs - first);
+        for (word, packed) in packed.chunks_exact_mut(TAPS * rows).enumerate() {
             let input = word * per_word;
             for lane in 0..outputs {
                 let one = taps(first + lane, input);
@@ -221,7 +222,7 @@ pub(crate) fn pack_kernels(
                     1 => &[0.0; TAPS],
                     _ => taps(first + lane, input + 1),
                 };
-                for (tap, packed) in packed.chunks_exact_mut(MANY).enumerate() {
+                for (tap, packed) in packed.chunks_exact_mut(rows).enumerate() {
                     let tap = match order {
                         TapOrder::Forward => tap,
                         TapOrder::Turned => TAPS - 1 - tap,
@@ -270,18 +271,19 @@ pub(crate) fn convolve_padded(
 ) -> Vec<f32> {
     let frame = sizes.frame();
     let inputs = unit.words(sizes.inputs);
-    let block = inputs * TAPS * MANY;
-    let blocks = sizes.outputs.div_ceil(MANY);
+    let [rows, _] = unit.tile();
+    let block = inputs * TAPS * rows;
+    let blocks = sizes.outputs.div_ceil(rows);
     let fitting = (CACHED_WEIGHTS / (4 * block)).clamp(1, blocks);
     // Fewer images than threads: finer tasks, or some threads idle.
-    let per_task = fitting.min(blocks.div_ceil(MANY / sizes.batch.min(MANY)).max(1));
+    let per_task = fitting.min(blocks.div_ceil(TASKS / sizes.batch.min(TASKS)).max(1));
     let mut output = vec![0.0; sizes.batch * sizes.outputs * frame.area()];
     let tasks: Vec<_> = output
         .chunks_mut(sizes.outputs * frame.area())
         .enumerate()
         .flat_map(|(image, planes)| {
             let pieces = planes
-                .chunks_mut(per_task * MANY * frame.area())
+                .chunks_mut(per_task * rows * frame.area())
                 .enumerate();
             pieces.map(move |(piece, planes)| (image, piece * per_task, planes))
         })
@@ -298,13 +300,13 @@ pub(crate) fn convolve_padded(
             padded: &padded[seen_planes],
             seen,
             packed: &packed[first * block..],
-            bias: bias.map(|bias| &bias[first * MANY..]),
+            bias: bias.map(|bias| &bias[first * rows..]),
             planes: &mut *planes,
         });
         if let Some(epilogue) = epilogue {
             // While the planes are in the cache.
             for (index, plane) in planes.chunks_exact_mut(frame.area()).enumerate() {
-                epilogue.apply(first * MANY + index, plane);
+                epilogue.apply(first * rows + index, plane);
             }
         }
     });
@@ -326,16 +328,16 @@ struct Task<'a> {
 
 impl WithDot for Task<'_> {
     #[inline(always)]
-    fn with_dot<D: Dot, const HELD: usize>(self, dot: D) {
+    fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(self, dot: D) {
         let (places, lanes) = (self.frame.places(), D::LANES);
         let mut task = self;
         let mut first = 0;
         while first < places {
             // The last tile is no wider than it must be.
             first += match (places - first).div_ceil(lanes) {
-                1 => task.tile::<D, HELD, 1>(dot, first),
-                2 => task.tile::<D, HELD, 2>(dot, first),
-                _ => task.tile::<D, HELD, VECTORS>(dot, first),
+                1 => task.tile::<D, ROWS, 1>(dot, first),
+                2 => task.tile::<D, ROWS, 2>(dot, first),
+                _ => task.tile::<D, ROWS, VECTORS>(dot, first),
             };
         }
     }
@@ -344,25 +346,23 @@ impl WithDot for Task<'_> {
 impl Task<'_> {
     /// Computes all outputs at `WIDE` vectors of places from `first` on, and returns the number of places.
     #[inline(always)]
-    fn tile<D: Dot, const HELD: usize, const WIDE: usize>(
+    fn tile<D: Dot, const ROWS: usize, const WIDE: usize>(
         &mut self,
         dot: D,
         first: usize,
     ) -> usize {
         let (frame, area, tile) = (self.frame, self.frame.area(), WIDE * D::LANES);
         let taps = frame.taps(SIDE);
-        let (block, word) = (self.inputs * TAPS * MANY, TAPS * MANY);
-        let mut sums = [0.0; MANY * VECTORS * 16];
-        for (index, planes) in self.planes.chunks_mut(MANY * area).enumerate() {
+        let (block, word) = (self.inputs * TAPS * ROWS, TAPS * ROWS);
+        let mut sums = [0.0; MAX_TILE];
+        for (index, planes) in self.planes.chunks_mut(ROWS * area).enumerate() {
             let packed = &self.packed[index * block..][..block];
             let packed = &packed[self.seen.start * word..self.seen.end * word];
-            for held in (0..MANY).step_by(HELD) {
-                let sums = &mut sums[held * tile..][..HELD * tile];
-                let inputs = (self.padded, frame.plane(), first);
-                accumulate::<D, HELD, WIDE>(dot, inputs, &taps, &packed[held..], sums);
-            }
+            let inputs = (self.padded, frame.plane(), first);
+            let sums = &mut sums[..ROWS * tile];
+            accumulate::<D, ROWS, WIDE>(dot, inputs, &taps, packed, sums);
             for (lane, plane) in planes.chunks_exact_mut(area).enumerate() {
-                let bias = self.bias.map_or(0.0, |bias| bias[index * MANY + lane]);
+                let bias = self.bias.map_or(0.0, |bias| bias[index * ROWS + lane]);
                 frame.unpad(&sums[lane * tile..][..tile], first, bias, plane);
             }
         }
@@ -370,9 +370,9 @@ impl Task<'_> {
     }
 }
 
-/// Sums over all taps and input channels: `HELD` outputs at `WIDE` vectors of places from `first` on.
+/// Sums over all taps and input channels: `ROWS` outputs at `WIDE` vectors of places from `first` on.
 #[inline(always)]
-fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
+fn accumulate<D: Dot, const ROWS: usize, const WIDE: usize>(
     dot: D,
     (padded, plane, first): (&[u32], usize, usize),
     taps: &[usize],
@@ -380,15 +380,15 @@ fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
     sums: &mut [f32],
 ) {
     let lanes = D::LANES;
-    let mut held = [[dot.zero(); WIDE]; HELD];
+    let mut held = [[dot.zero(); WIDE]; ROWS];
     let reach = taps[TAPS - 1] + WIDE * lanes;
-    let weights = packed.chunks(TAPS * MANY);
+    let weights = packed.chunks(TAPS * ROWS);
     for (input, weights) in padded.chunks_exact(plane).zip(weights) {
         let input = &input[first..][..reach];
         for (tap, &shift) in taps.iter().enumerate() {
             let pixels = D::vectors(&input[shift..][..WIDE * lanes]);
             let pixels: [D::Words; WIDE] = std::array::from_fn(|vector| pixels[vector]);
-            let weights = &weights[tap * MANY..][..HELD];
+            let weights = &weights[tap * ROWS..][..ROWS];
             for (held, &weight) in held.iter_mut().zip(weights) {
                 for (sum, &pixel) in held.iter_mut().zip(&pixels) {
                     *sum = dot.add(weight, pixel, *sum);
@@ -401,11 +401,11 @@ fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::matrix::F32Dot;
+    use pulp::Arch;
 
-    /// Runs a task with vectors that the caller chooses.
-    fn under(run: impl FnOnce(Task)) -> Vec<f32> {
+    use super::*;
+
+    fn outputs(unit: DotUnit) -> Vec<f32> {
         let sizes = Sizes {
             batch: 1,
             inputs: 5,
@@ -413,40 +413,22 @@ mod tests {
             height: 9,
             width: 13,
         };
-        let unit = DotUnit::of(MulPrecision::F32);
         let number = |index: usize| ((index * 37 + 11) % 101) as f32 / 50.0 - 1.0;
         let images: Vec<f32> = (0..5 * 9 * 13).map(number).collect();
         let weights: Vec<f32> = (0..11 * 5 * TAPS).map(number).collect();
-        let Packed(packed) = pack(MulPrecision::F32, sizes, &weights);
-        let frame = sizes.frame();
-        let mut planes = vec![0.0; 11 * frame.area()];
-        run(Task {
-            frame,
-            inputs: sizes.inputs,
-            seen: 0..sizes.inputs,
-            padded: &frame.pad(unit, &images, sizes.inputs),
-            packed: &packed,
-            bias: None,
-            planes: &mut planes,
-        });
-        planes
+        let kernel = |output, input| Some(output * sizes.inputs + input);
+        let packed = pack_kernels(unit, sizes, (&weights, TapOrder::Forward), kernel);
+        run(unit, sizes, &images, &packed, (None, None))
     }
 
     #[test]
     fn narrow_vectors_give_what_wide_ones_give() {
-        let best = under(|task| DotUnit::of(MulPrecision::F32).run(task));
-        let scalar = under(|task| task.with_dot::<_, 4>(F32Dot(pulp::Scalar::new())));
+        let best = outputs(DotUnit::of(MulPrecision::F32));
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
-        assert!(close(&best, &scalar));
+        assert!(close(&best, &outputs(DotUnit::F32(Arch::Scalar))));
         #[cfg(target_arch = "x86_64")]
         if let Some(narrow) = pulp::x86::V3::try_new() {
-            let half = under(|task| {
-                narrow.vectorize(
-                    #[inline(always)]
-                    || task.with_dot::<_, 4>(F32Dot(narrow)),
-                );
-            });
-            assert!(close(&best, &half));
+            assert!(close(&best, &outputs(DotUnit::F32(Arch::V3(narrow)))));
         }
     }
 }

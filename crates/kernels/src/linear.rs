@@ -4,11 +4,11 @@ use rayon::prelude::*;
 
 use crate::activation::{Activation, apply_serial};
 use crate::matrix::{
-    Addend, Lhs, MAX_TILE_ROWS, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading,
-    multiply, multiply_into,
+    Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
+    multiply_into,
 };
 
-/// Most rows of one task.
+/// Most rows of one task: whole register tiles of any kind.
 const ROWS: usize = 192;
 /// Fewest tasks, if there are rows enough.
 const TASKS: usize = 16;
@@ -45,9 +45,10 @@ pub fn forward(
     let count = rows.len() / inputs;
     let mut output = vec![0.0; count * outputs];
     let start = bias.map_or(Addend::Zero, Addend::PerColumn);
+    let [tile_rows, _] = DotUnit::of(precision).tile();
     let per_task = (count / TASKS)
-        .next_multiple_of(MAX_TILE_ROWS)
-        .clamp(MAX_TILE_ROWS, ROWS);
+        .next_multiple_of(tile_rows)
+        .clamp(tile_rows, ROWS);
     output
         .par_chunks_mut(per_task * outputs)
         .zip(rows.par_chunks(per_task * inputs))

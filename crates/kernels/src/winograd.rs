@@ -24,11 +24,9 @@ const OUT: usize = 4;
 const IN: usize = OUT + 2;
 /// Elements of a transformed tile.
 const ELEMENTS: usize = IN * IN;
-/// Vectors of tiles of a register tile.
-const VECTORS: usize = 3;
-/// Tiles of a task, about: two panels of AVX2's vectors, one of AVX-512's.
+/// Tiles of a task, about: three panels of AVX2's vectors, one of AVX-512's.
 const TILES: usize = 48;
-/// Output channels whose products stay in the L2 cache until they are transformed back.
+/// Most output channels whose products stay in the L2 cache until they are transformed back.
 const OUTPUTS: usize = 32;
 /// With fewer groups of tiles than this, tasks are blocks of output channels too.
 const FEW_GROUPS: usize = 16;
@@ -55,7 +53,7 @@ pub struct Packed(Vec<u32>);
 /// # Shapes
 /// - weights: `[outputs, inputs, 3, 3]`
 pub fn pack(sizes: Sizes, weights: &[f32]) -> Packed {
-    let rows = DotUnit::of(MulPrecision::F32).tile_rows();
+    let [rows, _] = DotUnit::of(MulPrecision::F32).tile();
     let blocks = sizes.outputs.div_ceil(rows);
     let mut packed = vec![0; ELEMENTS * blocks * sizes.inputs * rows];
     let kernels: Vec<[f32; ELEMENTS]> = weights.par_chunks_exact(9).map(transform_kernel).collect();
@@ -134,6 +132,8 @@ struct Group {
     columns: usize,
     /// Lanes of the vectors.
     lanes: usize,
+    /// Vectors of a whole panel.
+    vectors: usize,
 }
 
 impl Group {
@@ -169,12 +169,14 @@ pub fn forward(
     let area = sizes.height * sizes.width;
     let columns = sizes.width.div_ceil(OUT);
     let (rows, whole) = (sizes.height.div_ceil(OUT), Group::whole(columns));
-    let lanes = DotUnit::of(MulPrecision::F32).lanes();
+    let unit = DotUnit::of(MulPrecision::F32);
+    let [tile_rows, vectors] = unit.tile();
     let group = |index: usize| Group {
         first: index * whole,
         rows: whole.min(rows - index * whole),
         columns,
-        lanes,
+        lanes: unit.lanes(),
+        vectors,
     };
     let groups = rows.div_ceil(whole);
     let mut output = vec![0.0; sizes.batch * sizes.outputs * area];
@@ -189,6 +191,7 @@ pub fn forward(
         .collect();
     let layer = Layer {
         sizes,
+        block: OUTPUTS / tile_rows * tile_rows,
         weights,
         bias,
         epilogue,
@@ -213,8 +216,10 @@ pub fn forward(
     tasks
         .into_par_iter()
         .for_each(|(group, elements, mut strip)| {
-            let blocks = strip.par_chunks_mut(OUTPUTS).enumerate();
-            blocks.for_each(|(index, strip)| layer.run(group, &elements, index * OUTPUTS, strip));
+            let blocks = strip.par_chunks_mut(layer.block).enumerate();
+            blocks.for_each(|(index, strip)| {
+                layer.run(group, &elements, index * layer.block, strip);
+            });
         });
     output
 }
@@ -234,6 +239,8 @@ fn strips(planes: &mut [f32], area: usize, size: usize, count: usize) -> Vec<Vec
 #[derive(Clone, Copy)]
 struct Layer<'a> {
     sizes: Sizes,
+    /// Output channels whose products are made at once, in whole register tiles.
+    block: usize,
     weights: &'a [u32],
     bias: Option<&'a [f32]>,
     epilogue: Option<ChannelAffine<'a>>,
@@ -241,8 +248,8 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     /// Transforms a group's tiles of all channels of an image `[inputs, height, width]`:
-    /// `[ELEMENTS, panels, inputs, tiles of a panel]`, a panel having [`VECTORS`] vectors of tiles, the
-    /// last perhaps fewer.
+    /// `[ELEMENTS, panels, inputs, tiles of a panel]`, a panel having a register tile's vectors of tiles,
+    /// the last perhaps fewer.
     fn transform_group(&self, group: Group, image: &[f32], elements: &mut Vec<f32>) {
         let inputs = self.sizes.inputs;
         let area = self.sizes.height * self.sizes.width;
@@ -251,7 +258,7 @@ impl Layer<'_> {
         let mut scratch = Scratch::new(group, self.sizes);
         for (input, plane) in image.chunks_exact(area).enumerate() {
             scratch.transform(group, self.sizes, plane);
-            let (tiles, whole) = (group.tiles(), VECTORS * group.lanes);
+            let (tiles, whole) = (group.tiles(), group.vectors * group.lanes);
             let lines = scratch.lines.chunks_exact(tiles);
             for (line, elements) in lines.zip(elements.chunks_exact_mut(inputs * group.padded())) {
                 for first in (0..tiles).step_by(whole) {
@@ -265,10 +272,10 @@ impl Layer<'_> {
 
     /// Some output channels of a group, from channel `first` on; `strip` has the group's pixels of each.
     fn run(&self, group: Group, elements: &[f32], first: usize, strip: &mut [&mut [f32]]) {
-        let mut products = vec![0.0; OUTPUTS.min(strip.len()) * ELEMENTS * group.padded()];
+        let mut products = vec![0.0; self.block.min(strip.len()) * ELEMENTS * group.padded()];
         let mut scratch = vec![0.0; (OUT * IN + OUT * OUT) * group.tiles()];
-        for (block, strip) in strip.chunks_mut(OUTPUTS).enumerate() {
-            let first = first + block * OUTPUTS;
+        for (block, strip) in strip.chunks_mut(self.block).enumerate() {
+            let first = first + block * self.block;
             DotUnit::of(MulPrecision::F32).run(Products {
                 group,
                 inputs: self.sizes.inputs,
@@ -474,15 +481,15 @@ struct Products<'a> {
 
 impl WithDot for Products<'_> {
     #[inline(always)]
-    fn with_dot<D: Dot, const HELD: usize>(self, dot: D) {
+    fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(self, dot: D) {
         let mut work = self;
         let (padded, whole) = (work.group.padded(), VECTORS * D::LANES);
         for element in 0..ELEMENTS {
             for first in (0..padded).step_by(whole) {
                 match (padded - first).div_ceil(D::LANES) {
-                    1 => work.panel::<D, HELD, 1>(dot, element, first),
-                    2 => work.panel::<D, HELD, 2>(dot, element, first),
-                    _ => work.panel::<D, HELD, VECTORS>(dot, element, first),
+                    1 => work.panel::<D, ROWS, 1>(dot, element, first),
+                    2 => work.panel::<D, ROWS, 2>(dot, element, first),
+                    _ => work.panel::<D, ROWS, VECTORS>(dot, element, first),
                 }
             }
         }
@@ -492,7 +499,7 @@ impl WithDot for Products<'_> {
 impl Products<'_> {
     /// One element of `WIDE` vectors of tiles, from tile `first` on.
     #[inline(always)]
-    fn panel<D: Dot, const HELD: usize, const WIDE: usize>(
+    fn panel<D: Dot, const ROWS: usize, const WIDE: usize>(
         &mut self,
         dot: D,
         element: usize,
@@ -501,12 +508,12 @@ impl Products<'_> {
         let (inputs, padded, width) = (self.inputs, self.group.padded(), WIDE * D::LANES);
         let panel = &self.elements[(element * padded + first) * inputs..][..inputs * width];
         let (panel, _) = D::vectors(panel).as_chunks::<WIDE>();
-        let blocks = self.outputs.div_ceil(HELD);
-        for start in (0..self.count).step_by(HELD) {
-            let block = element * blocks + (self.first + start) / HELD;
-            let weights = &self.weights[block * inputs * HELD..][..inputs * HELD];
-            let (weights, _) = weights.as_chunks::<HELD>();
-            let mut held = [[dot.zero(); WIDE]; HELD];
+        let blocks = self.outputs.div_ceil(ROWS);
+        for start in (0..self.count).step_by(ROWS) {
+            let block = element * blocks + (self.first + start) / ROWS;
+            let weights = &self.weights[block * inputs * ROWS..][..inputs * ROWS];
+            let (weights, _) = weights.as_chunks::<ROWS>();
+            let mut held = [[dot.zero(); WIDE]; ROWS];
             for (words, weights) in panel.iter().zip(weights) {
                 for (held, &weight) in held.iter_mut().zip(weights) {
                     for (sum, &words) in held.iter_mut().zip(words) {

@@ -128,15 +128,18 @@ pub enum DotUnit {
 
 /// A loop that is written once and compiled for every kind of instruction.
 pub trait WithDot {
-    /// Runs it with `dot`, holding the sums of `HELD` rows in registers.
-    fn with_dot<D: Dot, const HELD: usize>(self, dot: D);
+    /// Runs it with `dot`, holding the sums of `ROWS` rows times `VECTORS` vectors in registers.
+    fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(self, dot: D);
 }
 
-/// Rows of a register tile where there are 32 vector registers (AVX-512, sixteen lanes). Weights are
-/// packed for this many.
-pub const MAX_TILE_ROWS: usize = 8;
-/// Rows of a register tile where there are 16 vector registers.
-const MIN_TILE_ROWS: usize = 4;
+/// Rows and vectors of a register tile where there are 32 vector registers (AVX-512): 24 sums, three
+/// vectors of the right factor, and words of the left one that are broadcast as they are multiplied.
+const LARGE_TILE: [usize; 2] = [8, 3];
+/// Where there are 16 vector registers: 12 sums, two vectors and a broadcast word. A tile that filled the
+/// last register too, 4 × 3, took up to twice as long: compilers put a sum into memory at every step.
+const SMALL_TILE: [usize; 2] = [6, 2];
+/// Sums of the larger tile.
+pub const MAX_TILE: usize = LARGE_TILE[0] * LARGE_TILE[1] * 16;
 
 impl DotUnit {
     /// The fastest that this processor has for a precision.
@@ -181,11 +184,11 @@ impl DotUnit {
         }
     }
 
-    /// Rows of a register tile.
-    pub fn tile_rows(self) -> usize {
+    /// Rows and vectors of a register tile.
+    pub fn tile(self) -> [usize; 2] {
         match self.lanes() {
-            16 => MAX_TILE_ROWS,
-            _ => MIN_TILE_ROWS,
+            16 => LARGE_TILE,
+            _ => SMALL_TILE,
         }
     }
 
@@ -196,7 +199,7 @@ impl DotUnit {
             #[cfg(target_arch = "x86_64")]
             Self::Bf16(pairs) => pairs.vectorize(
                 #[inline(always)]
-                || work.with_dot::<_, MAX_TILE_ROWS>(pairs),
+                || work.with_dot::<_, { LARGE_TILE[0] }, { LARGE_TILE[1] }>(pairs),
             ),
         }
     }
@@ -298,8 +301,14 @@ impl<W: WithDot> WithSimd for OnF32<W> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match S::F32_LANES {
-            16 => self.0.with_dot::<_, MAX_TILE_ROWS>(F32Dot(simd)),
-            _ => self.0.with_dot::<_, MIN_TILE_ROWS>(F32Dot(simd)),
+            16 => {
+                let work = self.0;
+                work.with_dot::<_, { LARGE_TILE[0] }, { LARGE_TILE[1] }>(F32Dot(simd));
+            }
+            _ => {
+                let work = self.0;
+                work.with_dot::<_, { SMALL_TILE[0] }, { SMALL_TILE[1] }>(F32Dot(simd));
+            }
         }
     }
 }

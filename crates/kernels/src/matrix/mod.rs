@@ -16,7 +16,7 @@ mod transpose;
 
 #[cfg(test)]
 pub use dot::F32Dot;
-pub use dot::{Dot, DotUnit, MAX_TILE_ROWS, WithDot};
+pub use dot::{Dot, DotUnit, MAX_TILE, WithDot};
 pub use layout::MatrixLayout;
 pub use packing::{Lhs, RhsPanels};
 pub use precision::MulPrecision;

@@ -106,16 +106,15 @@ fn gather<'a>(
     line
 }
 
-/// Vectors of columns in a whole panel.
-pub const VECTORS: usize = 3;
-
-/// The right factor `[depth, columns]` in panels of [`VECTORS`] vectors of columns, each panel
-/// contiguous: `[columns / width, depth, width]` words. The last panel may have fewer vectors, and
-/// zeros beyond the last column.
+/// The right factor `[depth, columns]` in panels as wide as a register tile, each panel contiguous:
+/// `[columns / width, depth, width]` words. The last panel may have fewer vectors, and zeros beyond the
+/// last column.
 #[derive(Debug)]
 pub struct RhsPanels {
     words: Vec<u32>,
     lanes: usize,
+    /// Columns of a whole panel.
+    width: usize,
     /// Columns of the factor.
     pub columns: usize,
     /// Words of a column.
@@ -131,7 +130,7 @@ pub struct RhsPanel<'a> {
     pub first: usize,
     /// Columns, without the last vector's padding.
     pub columns: usize,
-    /// Vectors of columns, 1 to [`VECTORS`].
+    /// Vectors of columns, 1 to those of a register tile.
     pub vectors: usize,
 }
 
@@ -151,7 +150,8 @@ impl RhsPanels {
         let lanes = unit.lanes();
         let length = unit.words(depth);
         let mut words = vec![0; columns.div_ceil(lanes) * lanes * length];
-        let width = VECTORS * lanes;
+        let [_, vectors] = unit.tile();
+        let width = vectors * lanes;
         let pack = |(index, words): (usize, &mut [u32])| {
             let first = index * width;
             let columns = [first, columns.min(first + width)];
@@ -170,6 +170,7 @@ impl RhsPanels {
         Self {
             words,
             lanes,
+            width,
             columns,
             depth: length,
         }
@@ -178,7 +179,7 @@ impl RhsPanels {
     /// All panels.
     #[inline(always)]
     pub fn panels(&self) -> impl Iterator<Item = RhsPanel<'_>> {
-        let width = VECTORS * self.lanes;
+        let width = self.width;
         let panels = self.words.chunks(width * self.depth).enumerate();
         panels.map(move |(index, words)| RhsPanel {
             words,

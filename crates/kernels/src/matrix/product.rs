@@ -2,15 +2,15 @@
 
 use rayon::prelude::*;
 
-use super::dot::MAX_TILE_ROWS;
+use super::dot::DotUnit;
 use super::layout::MatrixLayout;
 use super::packing::{Lhs, RhsPanels};
 use super::precision::MulPrecision;
 use super::threading::Threading;
 use super::tile::{Addend, StridedRows, multiply_into};
 
-/// Rows of one task where threads share a product.
-const TASK_ROWS: usize = 4 * MAX_TILE_ROWS;
+/// Register tiles of one task where threads share a product.
+const TASK_TILES: usize = 4;
 
 /// `c = left · right`, or `c += left · right` if `add`.
 ///
@@ -50,8 +50,10 @@ pub fn multiply(
     match threads {
         Threading::Caller => piece(0, c),
         Threading::Pool => {
-            let tasks = c.par_chunks_mut(TASK_ROWS * pitch).enumerate();
-            tasks.for_each(|(index, c)| piece(index * TASK_ROWS, c));
+            let [tile_rows, _] = DotUnit::of(precision).tile();
+            let rows = TASK_TILES * tile_rows;
+            let tasks = c.par_chunks_mut(rows * pitch).enumerate();
+            tasks.for_each(|(index, c)| piece(index * rows, c));
         }
     }
 }

@@ -2,14 +2,12 @@
 
 use pulp::bytemuck;
 
-use super::dot::{Dot, DotUnit, MAX_TILE_ROWS, WithDot};
-use super::packing::{Lhs, RhsPanel, RhsPanels, VECTORS};
+use super::dot::{Dot, DotUnit, MAX_TILE, WithDot};
+use super::packing::{Lhs, RhsPanel, RhsPanels};
 use super::precision::MulPrecision;
 
 /// Words of depth that are summed before sums go to memory, so that a panel stays in the L2 cache.
 const DEPTH: usize = 512;
-/// Lanes of the widest vector registers.
-const MAX_LANES: usize = 16;
 
 /// What a product's sums are added to before they are written.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +89,7 @@ struct Product<'a, R> {
 
 impl<R: OutputRows> WithDot for Product<'_, R> {
     #[inline(always)]
-    fn with_dot<D: Dot, const HELD: usize>(mut self, dot: D) {
+    fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(mut self, dot: D) {
         for depth in (0..self.left.length).step_by(DEPTH) {
             let deep = DEPTH.min(self.left.length - depth);
             for panel in self.right.panels() {
@@ -99,9 +97,9 @@ impl<R: OutputRows> WithDot for Product<'_, R> {
                 let words = &panel.words[depth * size..][..deep * size];
                 let panel = RhsPanel { words, ..panel };
                 match panel.vectors {
-                    3 => self.panel::<D, HELD, 3>(dot, panel, depth),
-                    2 => self.panel::<D, HELD, 2>(dot, panel, depth),
-                    _ => self.panel::<D, HELD, 1>(dot, panel, depth),
+                    1 => self.panel::<D, ROWS, 1>(dot, panel, depth),
+                    2 => self.panel::<D, ROWS, 2>(dot, panel, depth),
+                    _ => self.panel::<D, ROWS, VECTORS>(dot, panel, depth),
                 }
             }
         }
@@ -111,7 +109,7 @@ impl<R: OutputRows> WithDot for Product<'_, R> {
 impl<R: OutputRows> Product<'_, R> {
     /// All rows times one panel.
     #[inline(always)]
-    fn panel<D: Dot, const HELD: usize, const WIDE: usize>(
+    fn panel<D: Dot, const ROWS: usize, const WIDE: usize>(
         &mut self,
         dot: D,
         panel: RhsPanel,
@@ -119,13 +117,13 @@ impl<R: OutputRows> Product<'_, R> {
     ) {
         let width = WIDE * D::LANES;
         let deep = panel.words.len() / width;
-        let mut sums = [0.0; MAX_TILE_ROWS * VECTORS * MAX_LANES];
-        for first in (0..self.left.rows).step_by(HELD) {
-            let count = HELD.min(self.left.rows - first);
+        let mut sums = [0.0; MAX_TILE];
+        for first in (0..self.left.rows).step_by(ROWS) {
+            let count = ROWS.min(self.left.rows - first);
             // Rows that are missing repeat the last; nobody takes their sums.
-            let rows: [&[u32]; HELD] =
+            let rows: [&[u32]; ROWS] =
                 std::array::from_fn(|row| self.left.row(first + row.min(count - 1), depth, deep));
-            accumulate::<D, HELD, WIDE>(dot, rows, panel.words, &mut sums[..HELD * width]);
+            accumulate::<D, ROWS, WIDE>(dot, rows, panel.words, &mut sums[..ROWS * width]);
             for (row, sums) in sums.chunks_exact(width).take(count).enumerate() {
                 self.put(first + row, panel, depth > 0, sums);
             }
@@ -163,15 +161,15 @@ fn add(output: &mut [f32], sums: &[f32]) {
     }
 }
 
-/// Sums of `HELD` rows times `WIDE` vectors of columns.
+/// Sums of `ROWS` rows times `WIDE` vectors of columns.
 #[inline(always)]
-fn accumulate<D: Dot, const HELD: usize, const WIDE: usize>(
+fn accumulate<D: Dot, const ROWS: usize, const WIDE: usize>(
     dot: D,
-    rows: [&[u32]; HELD],
+    rows: [&[u32]; ROWS],
     panel: &[u32],
     sums: &mut [f32],
 ) {
-    let mut held = [[dot.zero(); WIDE]; HELD];
+    let mut held = [[dot.zero(); WIDE]; ROWS];
     let (panel, _) = D::vectors(panel).as_chunks::<WIDE>();
     for (step, words) in panel.iter().enumerate() {
         for (held, row) in held.iter_mut().zip(rows) {
