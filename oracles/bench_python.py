@@ -6,7 +6,8 @@
 Needs the wheel installed (`pip install ./crates/python`), and PyTorch for the loader.
 - `align` and `warp` of arrays in memory from Python, beside the command line's own figures for the same work
   (fitting and summing; warping), and scipy's warp;
-- `Augment` in a PyTorch loader of two workers beside albumentations in the same loader;
+- `Augment` in PyTorch loaders beside albumentations in the same loader of two worker processes: `SampleBatches`,
+  which makes batches on two threads, and `SampleDataset` in two worker processes;
 - how long the import takes.
 """
 import argparse
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,8 @@ def alignment(size, rounds):
         inkling.write_phantom(folder / "1", size=(size, size), seed=3)
         fragment = inkling.open(folder / "1")
         volume, mask = np.asarray(fragment), fragment.mask
-        fits, warps, python, warped = [], [], [], []
+        fits, warps, python, warped, again = [], [], [], [], []
+        out = np.zeros((31, size, size), np.uint16)
         for _ in range(rounds):
             found = figures(program, "align", folder / "1", "--out", folder / "maps", "--force")["1"]["seconds"]
             fits.append(found["summing"] + found["fitting"])
@@ -58,12 +61,15 @@ def alignment(size, rounds):
                             folder / "warped", "--force")
             warps.append(found["seconds"]["warping"])
             fitted = inkling.align(volume, mask)
-            warped.append(least(lambda: inkling.warp(volume, fitted.z_shift, fitted.z_scale, z=(17, 48)), 1))
+            warp = partial(inkling.warp, volume, fitted.z_shift, fitted.z_scale, z=(17, 48))
+            warped.append(least(warp, 1))
+            again.append(least(lambda: warp(out=out), 1))
         print(f"align of {volume.shape}: Python {min(python):.3f} s, command line without reading {min(fits):.3f} s, "
               f"ratio {min(python) / min(fits):.2f}")
         _, theirs = scipy_warp(volume, (fitted.z_shift, fitted.z_scale), 17, 31, folder)
-        print(f"warp of 31 layers: Python {min(warped):.3f} s, command line without files {min(warps):.3f} s, ratio "
-              f"{min(warped) / min(warps):.2f}; scipy {theirs:.2f} s, {theirs / min(warped):.0f} times as long")
+        print(f"warp of 31 layers: Python {min(warped):.3f} s, into memory that is there {min(again):.3f} s, command "
+              f"line without files {min(warps):.3f} s, ratios {min(warped) / min(warps):.2f} and "
+              f"{min(again) / min(warps):.2f}; scipy {theirs:.2f} s, {theirs / min(warped):.0f} times as long")
 
 
 class Theirs:
@@ -91,25 +97,27 @@ class Theirs:
 def loaders(rounds):
     from torch.utils.data import DataLoader
 
-    from inkling.torch import SampleDataset
+    from inkling.torch import SampleBatches, SampleDataset
 
     length = 96
     voxels, mask, labels = sheet()
     ours = inkling.Sheet(np.moveaxis(voxels, 2, 0), mask, labels)
     augment = inkling.Augment(image_size=SIDE, depth=DEPTH, scale=[CROP / SIDE, CROP / SIDE])
     loaders = {
-        "ours": DataLoader(SampleDataset([ours], augment, length), batch_size=4, num_workers=2,
-                           persistent_workers=True),
+        "batches": DataLoader(SampleBatches([ours], augment, length, batch_size=4), batch_size=None),
+        "samples": DataLoader(SampleDataset([ours], augment, length), batch_size=4, num_workers=2,
+                              persistent_workers=True),
         "albumentations": DataLoader(Theirs(length), batch_size=4, num_workers=2, persistent_workers=True),
     }
     seconds = {name: [] for name in loaders}
     for _ in range(rounds + 1):
         for name, loader in loaders.items():
-            seconds[name].append(least(lambda loader=loader: [batch for batch in loader], 1))
+            seconds[name].append(least(lambda loader=loader: sum(1 for batch in loader), 1))
     # The first round starts the workers.
-    one, other = (1e3 * min(found[1:]) / length for found in seconds.values())
-    print(f"a sample from a loader of two workers: ours {one:.2f} ms, albumentations {other:.1f} ms, "
-          f"{other / one:.1f} times as long")
+    batches, samples, other = (1e3 * min(found[1:]) / length for found in seconds.values())
+    print(f"a sample from a loader of two workers: albumentations {other:.1f} ms; ours from two threads "
+          f"{batches:.2f} ms, {other / batches:.1f} times as long, from two processes {samples:.2f} ms, "
+          f"{other / samples:.1f} times as long")
 
 
 def imports():

@@ -62,7 +62,7 @@ impl Cells {
         for first in (0..height).step_by(rows) {
             let end = height.min(first + rows);
             let begin = Instant::now();
-            let block = volume.read(&Region::new(0..depth, first..end, 0..width))?;
+            let block = volume.read_or_borrow(&Region::new(0..depth, first..end, 0..width))?;
             *reading += begin.elapsed();
             let cells = first / side..end.div_ceil(side);
             let mask = mask.slice(s![first..end, ..]);

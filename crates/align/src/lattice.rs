@@ -1,4 +1,5 @@
-use ndarray::Array2;
+use ndarray::parallel::prelude::*;
+use ndarray::{Array2, Axis};
 
 /// Values on a regular grid of points over the sheet, linear between them and going on linearly
 /// for up to one step beyond the outermost ones.
@@ -24,7 +25,8 @@ impl Lattice {
         let place = |points: usize| move |&pixel: &f64| self.place(pixel, points);
         let across: Vec<GridCoord> = xs.iter().map(place(columns)).collect();
         let mut out = Array2::zeros((ys.len(), xs.len()));
-        for (mut line, y) in out.rows_mut().into_iter().zip(ys) {
+        let lines = out.axis_iter_mut(Axis(0)).into_par_iter().zip(ys);
+        lines.for_each(|(mut line, y)| {
             let (i, v) = self.place(*y, rows);
             let (upper, lower) = (self.values.row(i), self.values.row((i + 1).min(rows - 1)));
             for (value, &(j, u)) in line.iter_mut().zip(&across) {
@@ -33,7 +35,7 @@ impl Lattice {
                 let below = lower[j] + u * (lower[right] - lower[j]);
                 *value = above + v * (below - above);
             }
-        }
+        });
         out
     }
 

@@ -1,5 +1,5 @@
 use inkling_fragment::{Fragment, Region, Volume};
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Axis, CowArray, Ix3};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -116,13 +116,13 @@ const BLOCK_BYTES: usize = 64 << 20;
 fn for_row_blocks(
     volume: &dyn Volume,
     progress: &(dyn Fn(u64, u64) + Sync),
-    mut each: impl FnMut(usize, Array3<u16>),
+    mut each: impl FnMut(usize, CowArray<u16, Ix3>),
 ) -> Result<(), Error> {
     let [depth, height, width] = volume.shape();
     let rows = (BLOCK_BYTES / (2 * depth * width).max(1)).clamp(1, 256);
     for first in (0..height).step_by(rows) {
         let end = height.min(first + rows);
-        let block = volume.read(&Region::new(0..depth, first..end, 0..width))?;
+        let block = volume.read_or_borrow(&Region::new(0..depth, first..end, 0..width))?;
         each(first, block);
         progress(end as u64, height as u64);
     }

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inkling_fragment::{
-    Error as ReadError, Fragment, FragmentWriter, Maps, Part, Provenance, Region, Volume,
-    WriteOptions,
+    DepthMaps, Error as ReadError, Fragment, FragmentWriter, Maps, Part, Provenance, Region,
+    Volume, WriteOptions,
 };
-use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
+use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -43,6 +44,21 @@ impl<V: Volume> Warped<V> {
             depth,
         })
     }
+
+    /// Writes the voxels of `region` into `out`, (z, y, x), of the region's shape, with the last axis innermost.
+    /// A volume that lies in memory is read where it lies.
+    ///
+    /// # Errors
+    /// Those of [`Volume::read`].
+    ///
+    /// # Panics
+    /// If `out` is of another shape or layout.
+    pub fn read_into(&self, region: &Region, out: ArrayViewMut3<u16>) -> Result<(), ReadError> {
+        region.check(self.shape())?;
+        let plan = WarpPlan::new(self, region)?;
+        plan.apply(self.volume.read_or_borrow(&plan.input)?.view(), out);
+        Ok(())
+    }
 }
 
 /// One column: target layer `z` reads input layer `start + z × step`.
@@ -69,16 +85,25 @@ impl Column {
     }
 }
 
-/// The input layers, of `depth`, that target layers `z` of `columns` need.
-fn needed(columns: &Array2<Column>, z: &Range<usize>, depth: usize) -> Range<usize> {
+/// The input layers, of `depth`, that target layers `z` need.
+fn needed(maps: &DepthMaps, z: &Range<usize>, depth: usize) -> Range<usize> {
     let (first, last) = (z.start as f32, z.end.saturating_sub(1) as f32);
-    let mut low = f32::INFINITY;
-    let mut high = f32::NEG_INFINITY;
-    for column in columns {
-        let ends = [first, last].map(|z| column.start + z * column.step);
-        low = low.min(ends[0]).min(ends[1]);
-        high = high.max(ends[0]).max(ends[1]);
-    }
+    let rows = maps.z_shift.axis_iter(Axis(0)).into_par_iter();
+    let [low, high] = rows
+        .zip(maps.z_scale.axis_iter(Axis(0)))
+        .map(|(shifts, scales)| {
+            let mut reach = [f32::INFINITY, f32::NEG_INFINITY];
+            for (&shift, &scale) in shifts.iter().zip(scales) {
+                let column = Column::new(shift, scale);
+                let [a, b] = [first, last].map(|z| column.start + z * column.step);
+                reach = [reach[0].min(a).min(b), reach[1].max(a).max(b)];
+            }
+            reach
+        })
+        .reduce(
+            || [f32::INFINITY, f32::NEG_INFINITY],
+            |a, b| [a[0].min(b[0]), a[1].max(b[1])],
+        );
     let clamp = |z: f32| z.clamp(0.0, (depth - 1) as f32) as usize;
     clamp(low)..(clamp(high) + 2).min(depth)
 }
@@ -91,15 +116,15 @@ impl<V: Volume> Volume for Warped<V> {
 
     fn read(&self, region: &Region) -> Result<Array3<u16>, ReadError> {
         region.check(self.shape())?;
-        let plan = WarpPlan::new(self, region)?;
-        let input = self.volume.read(&plan.input)?;
-        Ok(plan.apply(&input))
+        let mut out = Array3::zeros(region.shape());
+        self.read_into(region, out.view_mut())?;
+        Ok(out)
     }
 }
 
 /// How one region is warped: the input voxels that it needs, and how each column reads them.
 struct WarpPlan {
-    columns: Array2<Column>,
+    maps: DepthMaps,
     z: Range<usize>,
     input: Region,
 }
@@ -107,86 +132,141 @@ struct WarpPlan {
 impl WarpPlan {
     fn new<V: Volume>(warped: &Warped<V>, region: &Region) -> Result<Self, ReadError> {
         let maps = warped.maps.read(region.y.clone(), region.x.clone())?;
-        let columns = Zip::from(&maps.z_shift)
-            .and(&maps.z_scale)
-            .map_collect(|&shift, &scale| Column::new(shift, scale));
-        let needed = needed(&columns, &region.z, warped.volume.shape()[0]);
+        let depth = warped.volume.shape()[0];
+        let needed = match warped.volume.voxels() {
+            // All of it is there.
+            Some(_) => 0..depth,
+            None => needed(&maps, &region.z, depth),
+        };
         Ok(Self {
-            columns,
+            maps,
             z: region.z.clone(),
             input: Region::new(needed, region.y.clone(), region.x.clone()),
         })
     }
 
-    /// The region's voxels from those of `self.input`.
-    fn apply(&self, input: &Array3<u16>) -> Array3<u16> {
-        let (height, width) = self.columns.dim();
-        let mut out = Array3::zeros((self.z.len(), height, width));
+    /// Writes the region's voxels into `out` from those of `self.input`, (z, y, x).
+    fn apply(&self, input: ArrayView3<u16>, mut out: ArrayViewMut3<u16>) {
+        let (height, width) = self.maps.z_shift.dim();
+        assert_eq!(out.dim(), (self.z.len(), height, width));
         if out.is_empty() {
-            return out;
+            return;
         }
         let base = self.input.z.start as f32;
-        let columns = self.columns.as_slice().expect("made in standard order");
         // Row by row: one row of all layers stays in the processor's cache.
         out.axis_iter_mut(Axis(1))
             .into_par_iter()
             .zip(input.axis_iter(Axis(1)))
-            .zip(columns.par_chunks(width))
-            .for_each(|((mut out, input), columns)| {
-                for (k, mut line) in out.outer_iter_mut().enumerate() {
-                    let z = (self.z.start + k) as f32;
-                    let line = line.as_slice_mut().expect("rows are contiguous");
-                    read_line(input, base, columns, z, line);
-                }
+            .zip(self.maps.z_shift.axis_iter(Axis(0)))
+            .zip(self.maps.z_scale.axis_iter(Axis(0)))
+            .for_each_init(Vec::new, |columns, (((out, input), shifts), scales)| {
+                columns.clear();
+                let pairs = shifts.iter().zip(scales);
+                columns.extend(pairs.map(|(&shift, &scale)| Column::new(shift, scale)));
+                Arch::new().dispatch(WarpedRow {
+                    input,
+                    base,
+                    columns,
+                    z: self.z.clone(),
+                    out,
+                });
             });
-        out
+    }
+}
+
+/// Target layers `z` of one row of columns, from `input` (z, x), whose first layer is `base`.
+struct WarpedRow<'a> {
+    input: ArrayView2<'a, u16>,
+    base: f32,
+    columns: &'a [Column],
+    z: Range<usize>,
+    /// (z, x).
+    out: ArrayViewMut2<'a, u16>,
+}
+
+impl WithSimd for WarpedRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        for k in 0..self.z.len() {
+            self.layer(k);
+        }
     }
 }
 
 /// Columns of a row that are computed together.
-const LANES: usize = 32;
+const LANES: usize = 16;
 
-/// Target layer `z` of one row of columns from `input` (z, x), whose first layer is `base`.
-fn read_line(input: ArrayView2<u16>, base: f32, columns: &[Column], z: f32, line: &mut [u16]) {
-    let layers = input.nrows();
-    let last = (layers - 1) as f32;
-    let row = |layer: usize| {
-        input
-            .row(layer.min(layers - 1))
-            .to_slice()
-            .expect("rows lie together")
-    };
-    let chunks = line.chunks_mut(LANES).zip(columns.chunks(LANES));
-    for (chunk, (line, columns)) in chunks.enumerate() {
-        let mut places = [0.0_f32; LANES];
-        for (place, column) in places.iter_mut().zip(columns) {
-            *place = (column.start + z * column.step - base).clamp(0.0, last);
-        }
-        let places = &places[..columns.len()];
-        let begin = chunk * LANES;
-        let below = places[0] as usize;
-        let floor = below as f32;
-        let together = places
-            .iter()
-            .all(|place| (floor..floor + 1.0).contains(place));
-        if together {
-            // Neighbours mostly read the same two layers.
-            let (lower, upper) = (&row(below)[begin..], &row(below + 1)[begin..]);
-            let pairs = lower.iter().zip(upper);
-            for ((out, place), (&a, &b)) in line.iter_mut().zip(places).zip(pairs) {
-                *out = between(a, b, place - floor);
+impl WarpedRow<'_> {
+    /// Target layer `z.start + k`.
+    #[inline(always)]
+    fn layer(&mut self, k: usize) {
+        let z = (self.z.start + k) as f32;
+        let width = self.columns.len();
+        let whole = width - width % LANES;
+        for begin in (0..whole).step_by(LANES) {
+            let mut places = [0.0; LANES];
+            for lane in 0..LANES {
+                places[lane] = self.place(begin + lane, z);
             }
-        } else {
-            for (x, (out, place)) in line.iter_mut().zip(places).enumerate() {
-                let below = *place as usize;
-                let (a, b) = (row(below)[begin + x], row(below + 1)[begin + x]);
-                *out = between(a, b, place - below as f32);
+            let below = places[0] as usize;
+            let (floor, mut outside) = (below as f32, 0);
+            for place in places {
+                outside |= u32::from(place < floor) | u32::from(place >= floor + 1.0);
             }
+            let mut values = [0; LANES];
+            if outside == 0 {
+                // Neighbours mostly read the same two layers.
+                let (lower, upper) = (self.input_row(below), self.input_row(below + 1));
+                let (lower, upper) = (&lower[begin..][..LANES], &upper[begin..][..LANES]);
+                for lane in 0..LANES {
+                    values[lane] = between(lower[lane], upper[lane], places[lane] - floor);
+                }
+            } else {
+                for lane in 0..LANES {
+                    values[lane] = self.value(begin + lane, places[lane]);
+                }
+            }
+            self.out_row(k)[begin..begin + LANES].copy_from_slice(&values);
         }
+        for x in whole..width {
+            self.out_row(k)[x] = self.value(x, self.place(x, z));
+        }
+    }
+
+    /// Where target layer `z` of a column lies in the input, in layers.
+    #[inline(always)]
+    fn place(&self, x: usize, z: f32) -> f32 {
+        let (column, last) = (self.columns[x], (self.input.nrows() - 1) as f32);
+        (column.start + z * column.step - self.base).clamp(0.0, last)
+    }
+
+    /// The input at one place.
+    #[inline(always)]
+    fn value(&self, x: usize, place: f32) -> u16 {
+        let below = place as usize;
+        let (a, b) = (self.input_row(below)[x], self.input_row(below + 1)[x]);
+        between(a, b, place - below as f32)
+    }
+
+    /// A layer of the input, the last one for those beyond it.
+    #[inline(always)]
+    fn input_row(&self, layer: usize) -> &[u16] {
+        let layer = layer.min(self.input.nrows() - 1);
+        let row = self.input.index_axis(Axis(0), layer);
+        row.to_slice().expect("rows lie together")
+    }
+
+    #[inline(always)]
+    fn out_row(&mut self, k: usize) -> &mut [u16] {
+        let row = self.out.index_axis_mut(Axis(0), k);
+        row.into_slice().expect("rows lie together")
     }
 }
 
 /// Linear from `a` to `b`, rounded half up.
+#[inline(always)]
 fn between(a: u16, b: u16, weight: f32) -> u16 {
     let (a, b) = (f32::from(a), f32::from(b));
     (a + (b - a) * weight + 0.5) as i32 as u16
@@ -234,7 +314,8 @@ pub fn write_warped(
         let begin = Instant::now();
         let input = fragment.read(&plan.input)?;
         let read = Instant::now();
-        let block = plan.apply(&input);
+        let mut block = Array3::zeros((z.len(), end - first, width));
+        plan.apply(input.view(), block.view_mut());
         let applied = Instant::now();
         writer.write_rows(block.view())?;
         spent[0] += read - begin;
@@ -255,8 +336,7 @@ pub fn write_warped(
 
 #[cfg(test)]
 mod tests {
-    use inkling_fragment::DepthMaps;
-    use ndarray::s;
+    use ndarray::{Array2, s};
 
     use super::*;
 

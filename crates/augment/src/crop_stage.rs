@@ -1,11 +1,11 @@
 use inkling_fragment::Columns;
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayViewMut2, ArrayViewMut3};
 
 use crate::geometry::Geometry;
 use crate::layer_taps::LayerTaps;
 use crate::nearest_masks::MaskCrops;
 use crate::normalize::normalize;
-use crate::sample::Sample;
+use crate::sample::SampleMut;
 use crate::sampling::{Crop, Rows, SamplingPlan, sample};
 use crate::tone::Tone;
 
@@ -57,7 +57,9 @@ impl CropStage {
             first: [0, 0],
         };
         let mut images = [(); 3].map(|()| Array2::zeros(output));
-        sample(crop, masks, plan, rows, &mut volume, images.each_mut());
+        let mut views = images.each_mut().map(|image| image.view_mut());
+        let volume_view = &mut volume.view_mut();
+        sample(crop, masks, plan, rows, volume_view, views.each_mut());
         let [labels, validity, counted] = images.map(|image| image.mapv(|value| value > 0.5));
         Self {
             volume: rounded(&volume),
@@ -68,23 +70,28 @@ impl CropStage {
     }
 
     /// The same masks with intensities that `change` has changed, rounded to 16 bits.
-    pub(crate) fn with_intensities(self, change: impl FnOnce(&mut Array3<f32>)) -> Self {
+    pub(crate) fn with_intensities(self, change: impl FnOnce(&mut ArrayViewMut3<f32>)) -> Self {
         let mut volume = self.volume.mapv(f32::from);
-        change(&mut volume);
+        change(&mut volume.view_mut());
         Self {
             volume: rounded(&volume),
             ..self
         }
     }
 
-    /// A sample of these voxels, normalised.
-    pub(crate) fn normalized(self) -> Sample {
-        let number = |set: bool| f32::from(u8::from(set));
-        Sample {
-            volume: self.volume.mapv(|voxel| normalize(f32::from(voxel))),
-            labels: self.labels.mapv(number),
-            validity: self.validity.mapv(number),
-            supervision: self.supervision.map(|mask| mask.mapv(number)),
+    /// Writes these voxels, normalised, and their masks into `sample`.
+    pub(crate) fn normalize_into(&self, sample: &mut SampleMut) {
+        let write = |mask: &Array2<bool>, image: &mut ArrayViewMut2<f32>| {
+            image.zip_mut_with(mask, |value, &set| *value = f32::from(u8::from(set)));
+        };
+        let normal = |value: &mut f32, &voxel: &u16| *value = normalize(f32::from(voxel));
+        sample.volume.zip_mut_with(&self.volume, normal);
+        write(&self.labels, &mut sample.labels);
+        write(&self.validity, &mut sample.validity);
+        match (&self.supervision, &mut sample.supervision) {
+            (Some(mask), Some(image)) => write(mask, image),
+            (None, Some(image)) => image.fill(1.0),
+            _ => {}
         }
     }
 }

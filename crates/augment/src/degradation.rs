@@ -1,4 +1,4 @@
-use ndarray::Array3;
+use ndarray::ArrayViewMut3;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,12 @@ impl Transform for Degradation {
         matches!(draw, Some(Self::GaussianBlur(_) | Self::MotionBlur(_)))
     }
 
-    fn blur(draw: &Option<Self>, volume: &mut Array3<f32>, tone: &Tone, rows: &mut BlurRows) {
+    fn blur(
+        draw: &Option<Self>,
+        volume: &mut ArrayViewMut3<f32>,
+        tone: &Tone,
+        rows: &mut BlurRows,
+    ) {
         match draw {
             Some(Self::GaussianBlur(blur)) => blur.apply(volume, tone, rows),
             Some(Self::MotionBlur(blur)) => blur.apply(volume, tone, rows),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::normalize::normalize;
 use crate::range_checks::{require, rising};
-use crate::sample::Sample;
+use crate::sample::SampleMut;
 use crate::settings_group::settings;
 use crate::transform::{Transform, Variant};
 
@@ -64,7 +64,7 @@ impl Transform for Dropout {
         draw.map(|hole| format!("hole of {} × {} px", hole.height, hole.width))
     }
 
-    fn finish(draw: &Option<Self>, sample: &mut Sample) {
+    fn finish(draw: &Option<Self>, sample: &mut SampleMut) {
         let Some(hole) = draw else { return };
         for layer in sample.volume.outer_iter_mut() {
             hole.fill(layer, normalize(0.0));

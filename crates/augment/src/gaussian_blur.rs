@@ -1,4 +1,4 @@
-use ndarray::Array3;
+use ndarray::ArrayViewMut3;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ impl GaussianBlur {
     }
 
     /// Blurs every layer, mirrored at the border, and gives it its `tone`.
-    pub(crate) fn apply(&self, volume: &mut Array3<f32>, tone: &Tone, rows: &mut BlurRows) {
+    pub(crate) fn apply(&self, volume: &mut ArrayViewMut3<f32>, tone: &Tone, rows: &mut BlurRows) {
         let half = self.size / 2;
         let weights = kernel(self.size).into_iter().enumerate();
         let taps: Vec<_> = weights

@@ -83,7 +83,7 @@ pub use negative::{Negative, NegativeSettings};
 pub use normalize::{DENORMALIZE, normalize};
 pub use quarter_turns::QuarterTurnsSettings;
 pub use rotation::RotationSettings;
-pub use sample::{Sample, SampleKey, Scratch, Source};
+pub use sample::{Sample, SampleKey, SampleMut, Scratch, Source};
 pub use test_transform::TestTransform;
 pub use tilt::TiltSettings;
 pub use train_transform::TrainTransform;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::range_checks::require;
-use crate::sample::Sample;
+use crate::sample::{Sample, SampleMut};
 
 /// `[augment.mixing]`: how two samples of one fragment become one. The reference solution's authors
 /// tried all three and kept none.
@@ -149,7 +149,7 @@ impl Mixing {
 
 impl Mix {
     /// Mixes `second`, of the same shape, into `first`.
-    pub fn apply(&self, first: &mut Sample, second: &Sample) {
+    pub fn apply(&self, first: &mut SampleMut, second: &Sample) {
         match *self {
             Self::CutMix { y, x, side } => {
                 let cut = s![y..y + side, x..x + side];
@@ -198,7 +198,7 @@ impl fmt::Display for Mix {
 }
 
 fn layers<'a>(
-    first: &'a mut Sample,
+    first: &'a mut SampleMut,
     second: &'a Sample,
 ) -> impl Iterator<
     Item = (
@@ -210,7 +210,7 @@ fn layers<'a>(
     first.volume.axis_iter_mut(Axis(0)).zip(from)
 }
 
-fn paste_ink(first: &mut Sample, second: &Sample) {
+fn paste_ink(first: &mut SampleMut, second: &Sample) {
     let mut pasted = Array2::from_elem(first.labels.dim(), false);
     Zip::from(&mut pasted)
         .and(&first.labels)

@@ -1,4 +1,4 @@
-use ndarray::Array3;
+use ndarray::ArrayViewMut3;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl MotionBlur {
 
     /// Replaces every pixel of every layer by the mean of those along the line, mirrored at the
     /// border, and gives it its `tone`.
-    pub(crate) fn apply(&self, volume: &mut Array3<f32>, tone: &Tone, rows: &mut BlurRows) {
+    pub(crate) fn apply(&self, volume: &mut ArrayViewMut3<f32>, tone: &Tone, rows: &mut BlurRows) {
         let half = self.size / 2;
         let pixels = line(self.from, self.to);
         let weight = 1.0 / pixels.len() as f32;
@@ -129,13 +129,17 @@ mod tests {
 
     #[test]
     fn a_sheet_narrower_than_the_kernel_is_mirrored() {
-        let mut volume = Array3::from_shape_fn((1, 2, 3), |(_, y, x)| (10 * y + x) as f32);
+        let mut volume = ndarray::Array3::from_shape_fn((1, 2, 3), |(_, y, x)| (10 * y + x) as f32);
         let blur = MotionBlur {
             size: 7,
             from: [3, 0],
             to: [3, 6],
         };
-        blur.apply(&mut volume, &Tone::default(), &mut BlurRows::default());
+        blur.apply(
+            &mut volume.view_mut(),
+            &Tone::default(),
+            &mut BlurRows::default(),
+        );
         // Rows mirrored: 1 2 1 0 1 2 1 for the first pixel.
         let mean_of = |places: [f32; 7]| places.iter().sum::<f32>() / 7.0;
         assert!((volume[(0, 0, 0)] - mean_of([1.0, 2.0, 1.0, 0.0, 1.0, 2.0, 1.0])).abs() < 1e-5);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::range_checks::{require, within};
-use crate::sample::Sample;
+use crate::sample::SampleMut;
 use crate::settings_group::settings;
 use crate::transform::{Transform, Variant};
 
@@ -76,7 +76,7 @@ impl Transform for Negative {
         })
     }
 
-    fn finish(draw: &Option<Self>, sample: &mut Sample) {
+    fn finish(draw: &Option<Self>, sample: &mut SampleMut) {
         match draw {
             None => return,
             Some(Self::Noise { seed }) => make_noise(sample, *seed),
@@ -90,10 +90,11 @@ impl Transform for Negative {
     }
 }
 
-fn shuffle(sample: &mut Sample, seed: u64) {
+fn shuffle(sample: &mut SampleMut, seed: u64) {
     let mut layers: Vec<usize> = (0..sample.volume.dim().0).collect();
     layers.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    sample.volume = sample.volume.select(Axis(0), &layers);
+    let shuffled = sample.volume.select(Axis(0), &layers);
+    sample.volume.assign(&shuffled);
 }
 
 /// A copy of an image, reflected at its borders, that is moved and perhaps turned in sign.
@@ -103,7 +104,7 @@ struct MovedCopy {
     sign: f32,
 }
 
-fn make_noise(sample: &mut Sample, seed: u64) {
+fn make_noise(sample: &mut SampleMut, seed: u64) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (height, width) = sample.validity.dim();
     let copies: Vec<MovedCopy> = (0..COPIES)
@@ -116,7 +117,7 @@ fn make_noise(sample: &mut Sample, seed: u64) {
     let papyrus = sample.validity.sum();
     let mut deviations = Array2::zeros((height, width));
     for mut layer in sample.volume.outer_iter_mut() {
-        let mean = mean_on_papyrus(layer.view(), &sample.validity, papyrus);
+        let mean = mean_on_papyrus(layer.view(), sample.validity.view(), papyrus);
         // What is no papyrus deviates in no way, so that its edges do not show.
         Zip::from(&mut deviations)
             .and(&layer)
@@ -161,7 +162,7 @@ fn reflected(size: usize, shift: usize) -> Vec<usize> {
 }
 
 /// The mean where there is papyrus, which is the sum of `validity`; of all without any.
-fn mean_on_papyrus(layer: ArrayView2<f32>, validity: &Array2<f32>, papyrus: f32) -> f32 {
+fn mean_on_papyrus(layer: ArrayView2<f32>, validity: ArrayView2<f32>, papyrus: f32) -> f32 {
     if papyrus == 0.0 {
         return layer.mean().unwrap_or(0.0);
     }
@@ -177,6 +178,7 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
+    use crate::sample::Sample;
 
     /// Layers of unlike means, whose textures are one, but for their strength.
     fn sample() -> Sample {
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn noise_keeps_means_spreads_and_what_layers_share() {
         let (before, mut after) = (sample(), sample());
-        Negative::finish(&Some(Negative::Noise { seed: 7 }), &mut after);
+        Negative::finish(&Some(Negative::Noise { seed: 7 }), &mut after.view_mut());
         for z in 0..3 {
             let (a, b) = (
                 before.volume.index_axis(Axis(0), z),
@@ -232,7 +234,7 @@ mod tests {
         // Three layers: the first seed that moves one.
         let moved = (0..10).find(|&seed| {
             after = sample();
-            Negative::finish(&Some(Negative::Shuffled { seed }), &mut after);
+            Negative::finish(&Some(Negative::Shuffled { seed }), &mut after.view_mut());
             after.volume != before.volume
         });
         assert!(moved.is_some());

@@ -154,12 +154,12 @@ macro_rules! transforms {
             }
 
             /// Blurs intensities, (z, y, x), then gives them their `tone`.
-            pub(crate) fn blur(&self, volume: &mut Array3<f32>, tone: &Tone, rows: &mut BlurRows) {
+            pub(crate) fn blur(&self, volume: &mut ArrayViewMut3<f32>, tone: &Tone, rows: &mut BlurRows) {
                 $(<$transform>::blur(&self.$name, volume, tone, rows);)+
             }
 
             /// Changes the normalised sample.
-            pub(crate) fn finish(&self, sample: &mut Sample) {
+            pub(crate) fn finish(&self, sample: &mut SampleMut) {
                 $(<$transform>::finish(&self.$name, sample);)+
             }
 

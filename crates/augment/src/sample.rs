@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use inkling_fragment::{Columns, Volume};
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayViewMut2, ArrayViewMut3};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -63,6 +63,31 @@ pub struct Sample {
     pub supervision: Option<Array2<f32>>,
 }
 
+impl Sample {
+    /// Its memory, for another sample to be written there.
+    pub fn view_mut(&mut self) -> SampleMut<'_> {
+        SampleMut {
+            volume: self.volume.view_mut(),
+            labels: self.labels.view_mut(),
+            validity: self.validity.view_mut(),
+            supervision: self.supervision.as_mut().map(|counts| counts.view_mut()),
+        }
+    }
+}
+
+/// Memory that a sample is written into, such as its part of a batch; each array lies in one piece, with the
+/// last axis innermost.
+pub struct SampleMut<'a> {
+    /// Normalised intensities, (z, y, x).
+    pub volume: ArrayViewMut3<'a, f32>,
+    /// Ink, 0 to 1, (y, x).
+    pub labels: ArrayViewMut2<'a, f32>,
+    /// 1 on papyrus, 0 elsewhere, (y, x).
+    pub validity: ArrayViewMut2<'a, f32>,
+    /// 1 where labels count, 0 where they teach nothing, (y, x); left out where nobody asks.
+    pub supervision: Option<ArrayViewMut2<'a, f32>>,
+}
+
 /// Memory that goes from one sample to the next. With samples given back by [`Scratch::recycle`]
 /// not even the next sample asks for any.
 #[derive(Default)]
@@ -79,15 +104,21 @@ impl Scratch {
         self.spare.push(sample);
     }
 
-    /// A sample of `depth` layers of `side`² px with anything in it.
-    pub(crate) fn sample(&mut self, [depth, side]: [usize; 2]) -> Sample {
+    /// A sample of `depth` layers of `side`² px with anything in it, with supervision or without.
+    pub(crate) fn sample(&mut self, [depth, side]: [usize; 2], supervised: bool) -> Sample {
         let spare = self.spare.pop();
         let fits = spare.filter(|sample| sample.volume.dim() == (depth, side, side));
-        fits.unwrap_or_else(|| Sample {
+        let image = || Array2::zeros((side, side));
+        let mut sample = fits.unwrap_or_else(|| Sample {
             volume: Array3::zeros((depth, side, side)),
-            labels: Array2::zeros((side, side)),
-            validity: Array2::zeros((side, side)),
+            labels: image(),
+            validity: image(),
             supervision: None,
-        })
+        });
+        sample.supervision = match supervised {
+            true => Some(sample.supervision.unwrap_or_else(image)),
+            false => None,
+        };
+        sample
     }
 }

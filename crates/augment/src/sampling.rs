@@ -1,6 +1,6 @@
 use std::hint::black_box;
 
-use ndarray::{Array2, Array3};
+use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::geometry::{Geometry, Places};
@@ -60,8 +60,8 @@ pub(crate) fn sample<const MASKS: usize>(
     masks: MaskCrops<MASKS>,
     plan: SamplingPlan,
     rows: &mut Rows,
-    volume: &mut Array3<f32>,
-    images: [&mut Array2<f32>; MASKS],
+    volume: &mut ArrayViewMut3<f32>,
+    images: [&mut ArrayViewMut2<f32>; MASKS],
 ) {
     Arch::new().dispatch(Sampling {
         crop,

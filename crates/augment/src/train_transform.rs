@@ -8,7 +8,7 @@ use crate::layer_taps::LayerTaps;
 use crate::mixing::Mix;
 use crate::nearest_masks::MaskCrops;
 use crate::place_maps::PlaceMaps;
-use crate::sample::{Sample, SampleKey, Scratch, Source};
+use crate::sample::{Sample, SampleKey, SampleMut, Scratch, Source};
 use crate::sampling::{Crop, SamplingPlan, sample as read};
 use crate::tone::Tone;
 use crate::transforms::{AugmentSettings, Params};
@@ -55,14 +55,39 @@ impl TrainTransform {
         key: SampleKey,
         scratch: &mut Scratch,
     ) -> Result<Sample, Error> {
-        let mut sample = self.apply(source, &self.draw(source, key)?, scratch)?;
+        let mut sample = self.unwritten(source, scratch);
+        self.sample_into(source, key, scratch, &mut sample.view_mut())?;
+        Ok(sample)
+    }
+
+    /// Writes the sample at `key` into memory that is there, such as its part of a batch. Supervision that is
+    /// asked for is 1 everywhere where the source has none.
+    ///
+    /// # Errors
+    /// Those of [`sample`](Self::sample), with anything in `sample`.
+    ///
+    /// # Panics
+    /// If `sample` is not a patch of this transform.
+    pub fn sample_into(
+        &self,
+        source: &Source,
+        key: SampleKey,
+        scratch: &mut Scratch,
+        sample: &mut SampleMut,
+    ) -> Result<(), Error> {
+        self.apply_into(source, &self.draw(source, key)?, scratch, sample)?;
         if let Some(mix) = self.draw_mix(key) {
             let second = self.draw(source, key.partner())?;
             let second = self.apply(source, &second, scratch)?;
-            mix.apply(&mut sample, &second);
+            mix.apply(sample, &second);
             scratch.recycle(second);
         }
-        Ok(sample)
+        Ok(())
+    }
+
+    /// A sample of the source with anything in it.
+    fn unwritten(&self, source: &Source, scratch: &mut Scratch) -> Sample {
+        scratch.sample([self.depth, self.image_size], source.supervision.is_some())
     }
 
     /// Draws the parameters of the sample at `key`.
@@ -92,6 +117,18 @@ impl TrainTransform {
         params: &Params,
         scratch: &mut Scratch,
     ) -> Result<Sample, Error> {
+        let mut sample = self.unwritten(source, scratch);
+        self.apply_into(source, params, scratch, &mut sample.view_mut())?;
+        Ok(sample)
+    }
+
+    fn apply_into(
+        &self,
+        source: &Source,
+        params: &Params,
+        scratch: &mut Scratch,
+        sample: &mut SampleMut,
+    ) -> Result<(), Error> {
         let (depth, (first, count)) = (source.volume.shape()[0], params.layers);
         if count == 0 || first + count > depth {
             return Err(Error::Layers {
@@ -102,16 +139,15 @@ impl TrainTransform {
             });
         }
         if self.settings.exact || params.change_crop() {
-            return self.apply_crop(source, params, scratch);
+            return self.apply_crop(source, params, scratch, sample);
         }
-        let mut sample = scratch.sample([self.depth, self.image_size]);
-        self.sample_once(source, params, scratch, &mut sample)?;
+        self.sample_once(source, params, scratch, sample)?;
         if params.blurs() {
             let tone = Tone::default().normalized();
             params.blur(&mut sample.volume, &tone, &mut scratch.blur);
         }
-        params.finish(&mut sample);
-        Ok(sample)
+        params.finish(sample);
+        Ok(())
     }
 
     /// Geometry, tone and noise in one go, straight from the fragment's voxels; normalised, unless a
@@ -121,7 +157,7 @@ impl TrainTransform {
         source: &Source,
         params: &Params,
         scratch: &mut Scratch,
-        sample: &mut Sample,
+        sample: &mut SampleMut,
     ) -> Result<(), Error> {
         let Scratch { rows, columns, .. } = scratch;
         let crop = crop(source, params, columns)?;
@@ -137,31 +173,40 @@ impl TrainTransform {
             noise: params.noise(),
         };
         let first = [params.rows.0, params.columns.0];
-        let Sample {
+        let SampleMut {
             volume,
             labels,
             validity,
             supervision,
         } = sample;
-        let size = labels.dim();
-        *supervision = source.supervision.map(|_| Array2::zeros(size));
-        match (source.labels, source.supervision, supervision) {
-            (Some(ink), Some(counts), Some(counted)) => {
+        if source.labels.is_none() {
+            labels.fill(0.0);
+        }
+        let counted = source.supervision.zip(supervision.as_mut());
+        match (source.labels, counted) {
+            (Some(ink), Some((counts, counted))) => {
                 let masks = [ink, source.mask, counts];
                 let masks = MaskCrops { masks, first };
                 read(crop, masks, plan, rows, volume, [labels, validity, counted]);
             }
-            (Some(ink), ..) => {
+            (Some(ink), None) => {
                 let masks = [ink, source.mask];
                 let masks = MaskCrops { masks, first };
                 read(crop, masks, plan, rows, volume, [labels, validity]);
             }
-            (None, ..) => {
-                labels.fill(0.0);
+            (None, Some((counts, counted))) => {
+                let masks = [source.mask, counts];
+                let masks = MaskCrops { masks, first };
+                read(crop, masks, plan, rows, volume, [validity, counted]);
+            }
+            (None, None) => {
                 let masks = [source.mask];
                 let masks = MaskCrops { masks, first };
                 read(crop, masks, plan, rows, volume, [validity]);
             }
+        }
+        if let (None, Some(everywhere)) = (source.supervision, supervision) {
+            everywhere.fill(1.0);
         }
         Ok(())
     }
@@ -180,10 +225,12 @@ impl TrainTransform {
         source: &Source,
         params: &Params,
         scratch: &mut Scratch,
-    ) -> Result<Sample, Error> {
+        sample: &mut SampleMut,
+    ) -> Result<(), Error> {
         let stage = crop_of(source, params)?;
         if self.settings.exact {
-            return Ok(self.in_steps(stage, params, scratch));
+            self.in_steps(stage, params, scratch, sample);
+            return Ok(());
         }
         let (stage, rest) = params.rewrite_crop(stage);
         let columns = Columns::from_layers(stage.volume.view());
@@ -200,12 +247,18 @@ impl TrainTransform {
             layers: (0, params.layers.1),
             ..rest
         };
-        self.apply(&rewritten, &rest, scratch)
+        self.apply_into(&rewritten, &rest, scratch, sample)
     }
 
     /// The transforms one after another, each on what the one before it left, rounded to 16 bits: what
     /// a pipeline of separate transforms does.
-    fn in_steps(&self, stage: CropStage, params: &Params, scratch: &mut Scratch) -> Sample {
+    fn in_steps(
+        &self,
+        stage: CropStage,
+        params: &Params,
+        scratch: &mut Scratch,
+        sample: &mut SampleMut,
+    ) {
         let stage = params.steps(true, stage, scratch);
         let (_, height, width) = stage.volume.dim();
         let whole = PlaceMaps::new([self.image_size; 2]);
@@ -213,9 +266,8 @@ impl TrainTransform {
         let taps = self.taps(params);
         let stage = stage.resampled(&resize, &taps, Tone::default(), &mut scratch.rows);
         let stage = params.steps(false, stage, scratch);
-        let mut sample = stage.normalized();
-        params.finish(&mut sample);
-        sample
+        stage.normalize_into(sample);
+        params.finish(sample);
     }
 }
 

@@ -1,11 +1,11 @@
-use ndarray::Array3;
+use ndarray::ArrayViewMut3;
 use rand_chacha::ChaCha8Rng;
 
 use crate::crop_stage::CropStage;
 use crate::error::Error;
 use crate::noise::Noise;
 use crate::place_maps::PlaceMaps;
-use crate::sample::Sample;
+use crate::sample::SampleMut;
 use crate::settings_group::{Probable, SettingsGroup};
 use crate::tone::Tone;
 use crate::weighted_rows::BlurRows;
@@ -66,10 +66,16 @@ pub trait Transform {
     }
 
     /// Blurs intensities, (z, y, x), then gives them their `tone`.
-    fn blur(_draw: &Self::Draw, _volume: &mut Array3<f32>, _tone: &Tone, _rows: &mut BlurRows) {}
+    fn blur(
+        _draw: &Self::Draw,
+        _volume: &mut ArrayViewMut3<f32>,
+        _tone: &Tone,
+        _rows: &mut BlurRows,
+    ) {
+    }
 
     /// Changes the normalised sample.
-    fn finish(_draw: &Self::Draw, _sample: &mut Sample) {}
+    fn finish(_draw: &Self::Draw, _sample: &mut SampleMut) {}
 }
 
 /// A picture of one transform in the gallery, where it happens alone.

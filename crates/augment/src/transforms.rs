@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use ndarray::Array3;
+use ndarray::ArrayViewMut3;
 use rand::RngExt as _;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,7 +27,7 @@ use crate::quarter_turns::QuarterTurns;
 use crate::range_checks::{require, within};
 use crate::registry::transforms;
 use crate::rotation::Rotation;
-use crate::sample::{Sample, SampleKey, Scratch, Source};
+use crate::sample::{SampleKey, SampleMut, Scratch, Source};
 use crate::settings_group::{Probable as _, SettingsGroup, settings};
 use crate::step::step;
 use crate::tilt::Tilt;

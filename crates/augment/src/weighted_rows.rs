@@ -1,6 +1,6 @@
 //! Sums of rows, each moved and weighed: what blurs are made of.
 
-use ndarray::Array3;
+use ndarray::ArrayViewMut3;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::border::reflect_index;
@@ -31,7 +31,7 @@ pub struct BlurRows {
 /// border, then gives it its `tone`. Rows are first summed along themselves by `along` (all of
 /// them in one row), then together by `taps`. Both lie within `half` pixels of the middle.
 pub(crate) fn blur(
-    volume: &mut Array3<f32>,
+    volume: &mut ArrayViewMut3<f32>,
     [along, taps]: [&[Tap]; 2],
     half: usize,
     tone: &Tone,

@@ -28,7 +28,7 @@ fn cut_mix_takes_a_box_of_everything() {
         x: 7,
         side: 6,
     };
-    mix.apply(&mut mixed, &second);
+    mix.apply(&mut mixed.view_mut(), &second);
     for ((y, x), label) in mixed.labels.indexed_iter() {
         let inside = (4..10).contains(&y) && (7..13).contains(&x);
         let from = if inside { &second } else { &first };
@@ -41,7 +41,7 @@ fn cut_mix_takes_a_box_of_everything() {
 #[test]
 fn mix_up_weighs_voxels_and_labels_alike() {
     let (mut mixed, first, second) = (sample(0.0, 3), sample(0.0, 3), sample(1.0, 2));
-    Mix::MixUp { share: 0.25 }.apply(&mut mixed, &second);
+    Mix::MixUp { share: 0.25 }.apply(&mut mixed.view_mut(), &second);
     let expected = &first.volume * 0.25 + &second.volume * 0.75;
     assert_eq!(mixed.volume, expected);
     assert_eq!(mixed.labels, &first.labels * 0.25 + &second.labels * 0.75);
@@ -51,7 +51,7 @@ fn mix_up_weighs_voxels_and_labels_alike() {
 #[test]
 fn copy_paste_brings_only_new_ink() {
     let (mut mixed, first, second) = (sample(0.0, 3), sample(0.0, 3), sample(1.0, 2));
-    Mix::CopyPaste.apply(&mut mixed, &second);
+    Mix::CopyPaste.apply(&mut mixed.view_mut(), &second);
     for ((y, x), label) in mixed.labels.indexed_iter() {
         let (own, new) = (first.labels[(y, x)] == 1.0, second.labels[(y, x)] == 1.0);
         assert_eq!(*label == 1.0, own || new);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, ArrayView3, CowArray, Ix3, s};
 
 use crate::columns::Columns;
 use crate::error::Error;
@@ -38,6 +38,24 @@ pub trait Volume: Send + Sync {
     fn columns(&self) -> Option<&Columns> {
         None
     }
+
+    /// The whole volume as an array (z, y, x) of any layout, where it lies in memory as such.
+    fn voxels(&self) -> Option<ArrayView3<'_, u16>> {
+        None
+    }
+
+    /// What [`read`](Self::read) gives, borrowed where the volume lies in memory with contiguous rows.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    fn read_or_borrow(&self, region: &Region) -> Result<CowArray<'_, u16, Ix3>, Error> {
+        region.check(self.shape())?;
+        let Region { z, y, x } = region.clone();
+        match self.voxels().filter(|voxels| voxels.strides()[2] == 1) {
+            Some(voxels) => Ok(voxels.slice_move(s![z, y, x]).into()),
+            None => Ok(self.read(region)?.into()),
+        }
+    }
 }
 
 impl<V: Volume + ?Sized> Volume for &V {
@@ -51,6 +69,10 @@ impl<V: Volume + ?Sized> Volume for &V {
 
     fn columns(&self) -> Option<&Columns> {
         (**self).columns()
+    }
+
+    fn voxels(&self) -> Option<ArrayView3<'_, u16>> {
+        (**self).voxels()
     }
 }
 
@@ -66,6 +88,10 @@ impl<V: Volume + ?Sized> Volume for Box<V> {
     fn columns(&self) -> Option<&Columns> {
         (**self).columns()
     }
+
+    fn voxels(&self) -> Option<ArrayView3<'_, u16>> {
+        (**self).voxels()
+    }
 }
 
 impl Volume for Array3<u16> {
@@ -78,5 +104,9 @@ impl Volume for Array3<u16> {
         region.check(Volume::shape(self))?;
         let Region { z, y, x } = region.clone();
         Ok(self.slice(s![z, y, x]).to_owned())
+    }
+
+    fn voxels(&self) -> Option<ArrayView3<'_, u16>> {
+        Some(self.view())
     }
 }

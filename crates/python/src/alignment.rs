@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use inkling_align::{Curve, Target, Warped, measure_curves, measure_volume_curves};
 use inkling_fragment::{DepthMaps, Region, Volume};
-use ndarray::{Array1, Array3, s};
+use ndarray::{Array1, ArrayViewMut3, s};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::{Given, check_size};
-use crate::buffers::to_numpy;
+use crate::buffers::{Output, to_numpy};
 use crate::errors::input;
 use crate::fragment::Fragment;
 use crate::json::to_python;
@@ -245,7 +244,7 @@ impl GivenTarget {
     }
 }
 
-/// Bytes of voxels in work at once; fresh memory costs more than another read.
+/// Bytes of voxels in work at once.
 const BLOCK_BYTES: usize = 48 << 20;
 
 /// Applies depth maps: layer z of the result is the volume at (z - z_shift) / z_scale, linear between layers.
@@ -255,9 +254,11 @@ const BLOCK_BYTES: usize = 48 << 20;
 ///     z_shift: Shift in layers of the target, float32 (y, x). Where it is NaN, the column stays as it is.
 ///     z_scale: Layers of the target per layer of the volume, float32 (y, x).
 ///     z: First layer of the target and the one after the last; by default as many as the volume has.
+///     out: An array that the layers are written into, uint16 (z, y, x): memory that is there already is
+///         written faster than new one.
 ///
 /// Returns:
-///     numpy.ndarray: uint16 (z, y, x).
+///     numpy.ndarray: uint16 (z, y, x); `out` where it was given.
 ///
 /// Raises:
 ///     InputError: For arrays of other types or sizes.
@@ -269,13 +270,14 @@ const BLOCK_BYTES: usize = 48 << 20;
 ///     >>> inkling.warp(volume, numpy.ones((2, 2)), numpy.ones((2, 2)))[:, 0, 0]
 ///     array([0, 0, 1, 2, 3], dtype=uint16)
 #[pyfunction]
-#[pyo3(signature = (volume, z_shift, z_scale, *, z=None))]
+#[pyo3(signature = (volume, z_shift, z_scale, *, z=None, out=None))]
 pub fn warp<'py>(
     py: Python<'py>,
     volume: &Bound<'py, PyAny>,
     z_shift: &Bound<'py, PyAny>,
     z_scale: &Bound<'py, PyAny>,
     z: Option<(usize, usize)>,
+    out: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let given = GivenVolume::new(volume)?;
     let maps = depth_maps(z_shift, z_scale, given.size())?;
@@ -289,8 +291,15 @@ pub fn warp<'py>(
             z.0, z.1
         )));
     }
-    let voxels = work::long(py, |interrupt| warped(view, maps, z, interrupt))?;
-    to_numpy(py, voxels)
+    let [height, width] = given.size();
+    let shape = [z.1 - z.0, height, width];
+    let mut voxels = match out {
+        Some(out) => Output::given(out, shape)?,
+        None => Output::zeros(py, shape)?,
+    };
+    let out = voxels.view_mut();
+    work::long(py, |interrupt| write_warped(view, maps, z, out, interrupt))?;
+    Ok(voxels.into_array())
 }
 
 /// Two maps (y, x) of a sheet of `size`, as the libraries take them.
@@ -311,29 +320,23 @@ pub fn depth_maps(
     })
 }
 
-fn warped(
+/// Layers `z` of the target, in blocks of rows, so that Ctrl-C is heard.
+fn write_warped(
     view: VolumeView,
     maps: DepthMaps,
     z: (usize, usize),
+    mut out: ArrayViewMut3<u16>,
     interrupt: &Interrupt,
-) -> anyhow::Result<Array3<u16>> {
+) -> anyhow::Result<()> {
     let [depth, height, width] = view.shape();
-    let count = z.1 - z.0;
     let warped = Warped::new(view, Arc::new(maps), depth.max(z.1))?;
-    let bytes = count
-        .checked_mul(2 * height * width)
-        .context("found layers that no memory holds; expected fewer")?;
-    let row = 2 * width * (2 * depth + 3 * count) + 16 * width;
-    let rows = (BLOCK_BYTES / row.max(1)).clamp(1, height);
-    if rows == height && bytes <= BLOCK_BYTES {
-        return Ok(warped.read(&Region::new(z.0..z.1, 0..height, 0..width))?);
-    }
-    let mut voxels = Array3::zeros((count, height, width));
+    let row = 2 * width * (2 * depth + z.1 - z.0) + 16 * width;
+    let rows = (BLOCK_BYTES / row.max(1)).clamp(1, height.max(1));
     for first in (0..height).step_by(rows) {
         interrupt.check();
         let end = height.min(first + rows);
-        let block = warped.read(&Region::new(z.0..z.1, first..end, 0..width))?;
-        voxels.slice_mut(s![.., first..end, ..]).assign(&block);
+        let region = Region::new(z.0..z.1, first..end, 0..width);
+        warped.read_into(&region, out.slice_mut(s![.., first..end, ..]))?;
     }
-    Ok(voxels)
+    Ok(())
 }

@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use inkling_augment::{SampleKey, Scratch, Source, TrainTransform};
 use inkling_fragment::Volume;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::batch::{Batch, SpareBatches};
 use crate::buffers::to_numpy;
-use crate::errors::exception;
+use crate::errors::{exception, input};
 use crate::settings::{files, overrides, recipe};
 use crate::sheet::{Sheet, SheetMasks, layers_of};
 use crate::volume::GivenVolume;
@@ -83,6 +86,7 @@ pub struct Augment {
     /// What it was made of.
     files: Vec<PathBuf>,
     overrides: Vec<String>,
+    spare: Arc<SpareBatches>,
 }
 
 thread_local! {
@@ -110,6 +114,7 @@ impl Augment {
             layers: layers.or(of_recipe),
             files,
             overrides,
+            spare: Arc::default(),
         })
     }
 
@@ -185,6 +190,53 @@ impl Augment {
             self.sample(&source, key)
         })?;
         Sample::new(py, sample)
+    }
+
+    /// Samples of sheets as one batch, made on all threads.
+    ///
+    /// Args:
+    ///     samples: A sheet and an index for each sample.
+    ///     seed: The run's seed.
+    ///     epoch: The epoch, from 0.
+    ///
+    /// Returns:
+    ///     dict: float32 arrays: "volume" (n, z, y, x), normalised; "labels", "validity" and "supervision"
+    ///     (n, y, x), the last 1 where labels count. Each sample is the one that a call gives for its sheet
+    ///     and index. Memory of batches that are gone is used again.
+    ///
+    /// Raises:
+    ///     InputError: For no samples, and sheets in which no crop fits.
+    #[pyo3(signature = (samples, *, seed=0, epoch=0))]
+    fn batch<'py>(
+        &self,
+        py: Python<'py>,
+        samples: Vec<(Bound<'py, Sheet>, u64)>,
+        seed: u64,
+        epoch: u64,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        if samples.is_empty() {
+            return Err(input("samples: found none; expected at least 1"));
+        }
+        let size = [samples.len(), self.depth, self.image_size];
+        let samples: Vec<_> = samples
+            .iter()
+            .map(|(sheet, index)| (sheet.get(), *index))
+            .collect();
+        let batch = work::short(py, || {
+            let mut batch = Batch::new(&self.spare, size);
+            let parts: Vec<_> = samples.into_iter().zip(batch.samples_mut()).collect();
+            parts
+                .into_par_iter()
+                .try_for_each(|((sheet, index), mut part)| {
+                    let key = SampleKey { seed, epoch, index };
+                    let source = sheet.source();
+                    SCRATCH.with_borrow_mut(|scratch| {
+                        self.transform.sample_into(&source, key, scratch, &mut part)
+                    })
+                })?;
+            Ok(batch)
+        })?;
+        batch.into_arrays(py)
     }
 
     fn __reduce__<'py>(

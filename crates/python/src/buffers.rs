@@ -4,8 +4,9 @@
 use std::any::Any;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::Arc;
 
-use ndarray::{Array, ArrayView, Axis, Dimension, ShapeBuilder};
+use ndarray::{Array, ArrayView, ArrayViewMut3, Axis, Dimension, ShapeBuilder};
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
@@ -68,37 +69,108 @@ impl<T: Element, D: Dimension> Borrowed<T, D> {
     }
 }
 
+/// An array (z, y, x) of NumPy's that the libraries write.
+pub struct Output<'py, T: Element> {
+    array: Bound<'py, PyAny>,
+    buffer: PyBuffer<T>,
+}
+
+impl<'py, T: Exported> Output<'py, T> {
+    /// A new one, of zeros. NumPy asks the system for large pages, which take a tenth of the time until they can
+    /// be written.
+    pub fn zeros(py: Python<'py>, shape: [usize; 3]) -> PyResult<Self> {
+        let numpy = py.import("numpy")?;
+        let format = T::FORMAT.to_string_lossy();
+        let array = numpy.call_method1("zeros", (shape, format))?;
+        let buffer = PyBuffer::get(&array)?;
+        Ok(Self { array, buffer })
+    }
+
+    /// One that was handed in as `out`.
+    pub fn given(array: &Bound<'py, PyAny>, shape: [usize; 3]) -> PyResult<Self> {
+        let name = T::NAME;
+        let refused = |found: String| {
+            input(format!(
+                "out: found {found}; expected an array of {name}, {shape:?}, in standard order, that can be written"
+            ))
+        };
+        let buffer = PyBuffer::<T>::get(array)
+            .map_err(|error| refused(format!("what is no array of {name} ({error})")))?;
+        if buffer.shape() != shape {
+            return Err(refused(format!("{:?}", buffer.shape())));
+        }
+        if buffer.readonly() || !buffer.is_c_contiguous() {
+            let found = match buffer.readonly() {
+                true => "a read-only array",
+                false => "an array in another order",
+            };
+            return Err(refused(found.to_owned()));
+        }
+        Ok(Self {
+            array: array.clone(),
+            buffer,
+        })
+    }
+
+    /// Its elements. Whoever looks at them from another thread meanwhile sees them change.
+    pub fn view_mut(&mut self) -> ArrayViewMut3<'_, T> {
+        let shape: [usize; 3] = std::array::from_fn(|axis| self.buffer.shape()[axis]);
+        let first = match self.buffer.item_count() {
+            0 => std::ptr::NonNull::dangling().as_ptr(),
+            _ => self.buffer.buf_ptr().cast(),
+        };
+        #[allow(unsafe_code, reason = "a view of memory that Python owns")]
+        // SAFETY: the buffer protocol vouches for shape, type and alignment of the memory, which is writable and
+        // in standard order, and which the buffer keeps alive and in its place as long as `self` is borrowed.
+        unsafe {
+            ArrayViewMut3::from_shape_ptr(shape, first)
+        }
+    }
+
+    /// The array, for Python.
+    pub fn into_array(self) -> Bound<'py, PyAny> {
+        self.array
+    }
+}
+
 /// A type of elements that arrays go out with.
 pub trait Exported: Element + Send + Sync + 'static {
     /// Its letter in the buffer protocol.
     const FORMAT: &'static CStr;
+    /// Its name in NumPy.
+    const NAME: &'static str;
 }
 
 impl Exported for u8 {
     const FORMAT: &'static CStr = c"B";
+    const NAME: &'static str = "uint8";
 }
 
 impl Exported for u16 {
     const FORMAT: &'static CStr = c"H";
+    const NAME: &'static str = "uint16";
 }
 
 impl Exported for i64 {
     const FORMAT: &'static CStr = c"q";
+    const NAME: &'static str = "int64";
 }
 
 impl Exported for f32 {
     const FORMAT: &'static CStr = c"f";
+    const NAME: &'static str = "float32";
 }
 
 impl Exported for f64 {
     const FORMAT: &'static CStr = c"d";
+    const NAME: &'static str = "float64";
 }
 
 /// An array of the libraries, given away to Python.
 #[pyclass(frozen)]
 struct Given {
     /// Holds the memory until Python is done with it.
-    _elements: Box<dyn Any + Send + Sync>,
+    _owner: Arc<dyn Any + Send + Sync>,
     /// Its address.
     first: usize,
     bytes: isize,
@@ -165,25 +237,42 @@ pub fn to_numpy<'py, T: Exported, D: Dimension>(
         true => array,
         false => array.as_standard_layout().into_owned(),
     };
-    let item = size_of::<T>() as isize;
-    let shape: Vec<isize> = array.shape().iter().map(|&size| size as isize).collect();
-    let strides = array.strides().iter().map(|stride| stride * item).collect();
+    let shape = array.shape().to_vec();
     let (elements, offset) = array.into_raw_vec_and_offset();
     if elements.is_empty() {
         // There is nothing to point at.
         let format = T::FORMAT.to_string_lossy();
         return numpy.call_method1("empty", (shape, format));
     }
-    let first = elements.as_ptr() as usize + offset.unwrap_or(0) * size_of::<T>();
+    let first = elements.as_ptr().wrapping_add(offset.unwrap_or(0));
+    let elements: Arc<dyn Any + Send + Sync> = Arc::new(elements);
+    part_to_numpy(py, &elements, first, &shape)
+}
+
+/// A part of `owner`'s memory, from `first` on in standard order, as one of NumPy's arrays, which holds the
+/// owner as long as it is looked at.
+pub fn part_to_numpy<'py, T: Exported>(
+    py: Python<'py>,
+    owner: &Arc<dyn Any + Send + Sync>,
+    first: *const T,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyAny>> {
+    let item = size_of::<T>() as isize;
+    let shape: Vec<isize> = shape.iter().map(|&size| size as isize).collect();
+    let mut strides = vec![item; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
     let given = Given {
-        first,
+        first: first as usize,
         bytes: item * shape.iter().product::<isize>(),
         item,
         format: T::FORMAT,
         shape,
         strides,
-        _elements: Box::new(elements),
+        _owner: Arc::clone(owner),
     };
+    let numpy = py.import("numpy")?;
     numpy.call_method1("asarray", (Bound::new(py, given)?,))
 }
 

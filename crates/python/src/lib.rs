@@ -6,6 +6,7 @@
 mod alignment;
 mod arrays;
 mod augment;
+mod batch;
 mod blending;
 mod buffers;
 mod command_line;

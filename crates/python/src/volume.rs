@@ -128,4 +128,11 @@ impl Volume for VolumeView<'_> {
             }
         }
     }
+
+    fn voxels(&self) -> Option<ArrayView3<'_, u16>> {
+        match self {
+            Self::Fragment(_) => None,
+            Self::Array(array) => Some(array.view()),
+        }
+    }
 }

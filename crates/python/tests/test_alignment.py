@@ -93,6 +93,27 @@ class Aligned(unittest.TestCase):
         shift[0, 0] = np.nan
         np.testing.assert_array_equal(inkling.warp(ramp, shift, scale)[:, 0, 0], ramp[:, 0, 0])
 
+    def test_warps_into_memory_that_is_there(self):
+        volume = np.random.default_rng(1).integers(0, 65536, (9, 20, 70), np.uint16)
+        shift = np.random.default_rng(2).normal(0, 2, (20, 70)).astype(np.float32)
+        scale = np.full((20, 70), 0.8, np.float32)
+        expected = inkling.warp(volume, shift, scale, z=(1, 8))
+        out = np.zeros((7, 20, 70), np.uint16)
+        self.assertIs(inkling.warp(volume, shift, scale, z=(1, 8), out=out), out)
+        np.testing.assert_array_equal(out, expected)
+        # Rows of other layouts are copied first, and give the same.
+        np.testing.assert_array_equal(inkling.warp(np.asfortranarray(volume), shift, scale, z=(1, 8)), expected)
+        fixed = out.copy()
+        fixed.flags.writeable = False
+        for other, said in [
+            (out[1:], r"found \[6, 20, 70\]; expected an array of uint16, \[7, 20, 70\]"),
+            (out.astype(np.float32), "no array of uint16"),
+            (np.asfortranarray(out), "in another order"),
+            (fixed, "read-only"),
+        ]:
+            with self.subTest(said), self.assertRaisesRegex(inkling.InputError, said):
+                inkling.warp(volume, shift, scale, z=(1, 8), out=other)
+
     def test_large_warps_are_made_in_bands(self):
         volume = np.random.default_rng(1).integers(0, 65536, (9, 1200, 1500), np.uint16)
         ys, xs = np.mgrid[:1200, :1500]

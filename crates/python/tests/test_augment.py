@@ -75,6 +75,33 @@ class Augmented(unittest.TestCase):
         self.assertEqual(sample.supervision.shape, (48, 48))
         self.assertTrue((sample.labels[sample.supervision == 0] == 0).all())
 
+    def test_batches_are_their_samples(self):
+        left = np.arange(131)[None] < 70 + np.zeros((150, 1))
+        sheets = [self.sheet, inkling.Sheet(self.fragment, supervision=left)]
+        batch = self.augment.batch([(sheets[index % 2], index) for index in range(5)], seed=2, epoch=1)
+        self.assertEqual(batch["volume"].shape, (5, 12, 48, 48))
+        for index in range(5):
+            sample = self.augment(sheets[index % 2], seed=2, epoch=1, index=index)
+            for name in NAMES:
+                np.testing.assert_array_equal(batch[name][index], getattr(sample, name))
+            expected = 1 if sample.supervision is None else sample.supervision
+            self.assertTrue((batch["supervision"][index] == expected).all())
+        self.assertLess(batch["supervision"].mean(), 1)
+        with self.assertRaisesRegex(inkling.InputError, "found none"):
+            self.augment.batch([])
+
+    def test_memory_of_a_batch_is_used_again_once_it_is_gone(self):
+        augment = inkling.Augment(image_size=48, depth=12)
+        first = augment.batch([(self.sheet, 0)])
+        address = first["volume"].ctypes.data
+        part, expected = first["labels"][0, 8:], first["labels"][0, 8:].copy()
+        del first
+        second = augment.batch([(self.sheet, 1)])
+        self.assertNotEqual(second["volume"].ctypes.data, address)
+        np.testing.assert_array_equal(part, expected)
+        del part
+        self.assertEqual(augment.batch([(self.sheet, 2)])["volume"].ctypes.data, address)
+
     def test_layers_of_a_sheet(self):
         sheet = inkling.Sheet(self.fragment, layers=(4, 20))
         self.assertEqual(sheet.shape, (16, 150, 131))

@@ -138,3 +138,32 @@ class Package(unittest.TestCase):
         self.assertFalse((dataset[0]["volume"] == alone[0]["volume"]).all())
         with self.assertRaises(IndexError):
             dataset[6]
+
+    @unittest.skipUnless(importlib.util.find_spec("torch"), "there is no PyTorch here")
+    def test_batches_for_torch(self):
+        from inkling.torch import SampleBatches, SampleDataset
+        from torch.utils.data import DataLoader
+
+        fragment = inkling.open(phantom())
+        half = np.arange(131)[None] < 70 + np.zeros((150, 1))
+        sheets = [inkling.Sheet(fragment), inkling.Sheet(fragment, supervision=half)]
+        augment = inkling.Augment(image_size=48, depth=12)
+        dataset = SampleDataset(sheets, augment, length=11, seed=1)
+        batches = SampleBatches(sheets, augment, length=11, batch_size=4, seed=1)
+        self.assertEqual(len(batches), 3)
+        for epoch in range(2):
+            dataset.set_epoch(epoch)
+            batches.set_epoch(epoch)
+            expected = list(DataLoader(dataset, batch_size=4))
+            for workers in (0, 2):
+                found = list(DataLoader(batches, batch_size=None, num_workers=workers))
+                self.assertEqual([len(batch["volume"]) for batch in found], [4, 4, 3])
+                for batch, other in zip(found, expected):
+                    self.assertEqual(batch.keys(), other.keys())
+                    for name, tensor in other.items():
+                        self.assertTrue((batch[name] == tensor).all(), name)
+        # Who stops early is not waited for, nor are mistakes in a thread lost.
+        next(iter(batches))
+        small = inkling.Sheet(np.full((5, 40, 40), 9, np.uint16), np.ones((40, 40), bool))
+        with self.assertRaises(inkling.InputError):
+            list(SampleBatches([small], augment, length=2, batch_size=2))

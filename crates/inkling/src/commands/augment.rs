@@ -198,7 +198,7 @@ impl<'a> GalleryDrawing<'a> {
         let mix = transform
             .draw_mix(self.key(0))
             .context("a mixing that is certain")?;
-        mix.apply(&mut sample, &other);
+        mix.apply(&mut sample.view_mut(), &other);
         Ok((mix, sample))
     }
 

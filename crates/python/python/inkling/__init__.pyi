@@ -120,6 +120,9 @@ class Augment:
         *,
         supervision: npt.ArrayLike | None = None,
     ) -> Sample: ...
+    def batch(
+        self, samples: Sequence[tuple[Sheet, int]], *, seed: int = 0, epoch: int = 0
+    ) -> dict[str, npt.NDArray[np.float32]]: ...
 
 class Model:
     @staticmethod
@@ -170,7 +173,12 @@ def align(
     **settings: Any,
 ) -> Alignment: ...
 def warp(
-    volume: _Volume, z_shift: npt.ArrayLike, z_scale: npt.ArrayLike, *, z: tuple[int, int] | None = None
+    volume: _Volume,
+    z_shift: npt.ArrayLike,
+    z_scale: npt.ArrayLike,
+    *,
+    z: tuple[int, int] | None = None,
+    out: npt.NDArray[np.uint16] | None = None,
 ) -> npt.NDArray[np.uint16]: ...
 def tile_places(mask: npt.ArrayLike, side: int, step: int | None = None) -> npt.NDArray[np.int64]: ...
 def spline_weights(side: int) -> npt.NDArray[np.float64]: ...
