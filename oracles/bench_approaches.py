@@ -38,6 +38,8 @@ CASES = {
     "pseudo-3d-swin": dict(OWN, approach="pseudo-3d-swin", encoder=SWIN),
     "hybrid": dict(approach="hybrid", image=128, depth=17),
     "resnet3d, 50": dict(approach="resnet3d", image=256, depth=62, resnet3d=dict(layers=50)),
+    "resnet3d, 50, enlarged": dict(approach="resnet3d", image=64, depth=24, resnet3d=dict(layers=50, input_norm="instance", enlarge=4)),
+    "resnet3d, 101": dict(approach="resnet3d", image=64, depth=30, resnet3d=dict(layers=101)),
     "resnet3d, 152, 3d decoder": dict(approach="resnet3d", image=256, depth=62, resnet3d=dict(layers=152, decoder="3d", input_norm="batch")),
     "timesformer": dict(approach="timesformer", image=64, depth=26),
     "i3d": dict(approach="i3d", image=64, depth=30),
@@ -53,7 +55,7 @@ def settings(case):
     tables = {f"model.{key}": value for key, value in case.items() if isinstance(value, dict)}
     if "resnet3d" in case:
         tables["model.resnet3d"] = {key: value for key, value in case["resnet3d"].items() if key != "layers"}
-        tables["model.resnet3d"]["blocks"] = {50: [3, 4, 6, 3], 152: [3, 8, 36, 3]}[case["resnet3d"]["layers"]]
+        tables["model.resnet3d"]["blocks"] = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}[case["resnet3d"]["layers"]]
     return {"model": dict(model, pretrained=False), **tables}
 
 

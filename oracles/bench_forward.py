@@ -5,8 +5,9 @@ turn within one run.
 
     oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [--hold avx2] [ENCODER:SIZE ...]
 
-Prints two Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
-f32 logits, and the most memory that a process of its own ever held. A peer that is not installed or does not take
+Prints three Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
+f32 logits, and the most memory that a process of its own ever held; and, of our f32 passes, the share of the time
+that each operation took and the share of the processor's peak that its products reached. A peer that is not installed or does not take
 the network has an empty column. `--hold` keeps our kernels, PyTorch's and oneDNN's to the instructions of older
 processors; ONNX Runtime and OpenVINO cannot be held and are then left out, as is bf16, which those processors do
 not have.
@@ -101,6 +102,20 @@ def ours(binary, folder, threads, repeat, precision):
     return forward(binary, folder, *words, output=f"{precision}.npy")
 
 
+def operations(binary, folder, threads):
+    """Rows of operation, share of the time, share of the peak, of those that take a twentieth or more."""
+    words = ["--threads", threads, "--repeat", REPEAT, "--device", "flex", "--profile"]
+    found = forward(binary, folder, *words, output="profiled.npy")["profile"]
+    whole = sum(row["seconds"] for row in found)
+    cells = []
+    for row in found:
+        if row["seconds"] >= whole / 20:
+            share = f"{100 * row['seconds'] / whole:.0f} %"
+            pace = row["share_of_peak"]
+            cells.append(f"{row['operation']} {share}" + (f" at {pace:.2f}" if pace else ""))
+    return "; ".join(cells)
+
+
 def peak(folder, encoder, size, threads):
     """Bytes that a process of PyTorch's holds at most while it loads the weights and passes thrice."""
     command = [sys.executable, __file__, "-", f"{encoder}:{size}", "--peak-in", str(folder), "--threads", str(threads)]
@@ -119,7 +134,7 @@ def print_peak(folder, case):
 
 
 def bench(binary, encoder, size, threads, rounds):
-    """The rows of both tables."""
+    """The rows of the three tables, the first of which is printed."""
     network = Network(encoder, size, WINDOW, WINDOW, decoder=DECODER).eval()
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
     network = randomise(network, volume)
@@ -150,6 +165,7 @@ def bench(binary, encoder, size, threads, rounds):
                     times[name].append(median_seconds(forward_pass, REPEAT))
         found = [torch.from_numpy(np.load(folder / f"{precision}.npy")) for precision in precisions]
         theirs = peak(folder, encoder, size, threads)
+        third = f"| {encoder} | {operations(binary, folder, threads)} |"
     if "bf16" in precisions:
         found.append(rough)
     error = [float((logits.float() - expected).abs().max() / expected.std()) for logits in found]
@@ -164,7 +180,7 @@ def bench(binary, encoder, size, threads, rounds):
     errors = " | ".join([f"{value:.0e}" for value in error] + ["–"] * (3 - len(error)))
     second = f"| {encoder} | {errors} | {memory / 2**20:.0f} | {theirs / 2**20:.0f} ({memory / theirs:.2f}) |"
     print(first, flush=True)
-    return second
+    return second, third
 
 
 if __name__ == "__main__":
@@ -193,4 +209,6 @@ if __name__ == "__main__":
         rows.append(bench(flags.binary, encoder, int(size), flags.threads, flags.rounds))
     print("\n| encoder | error, ours f32 | ours bf16 | PyTorch bf16 | peak memory, MiB | PyTorch's |")
     print("| --- | --- | --- | --- | --- | --- |")
-    print("\n".join(rows))
+    print("\n".join(second for second, _ in rows))
+    print("\n| encoder | share of the time, and of the peak that products reached |\n| --- | --- |")
+    print("\n".join(third for _, third in rows))

@@ -41,6 +41,7 @@ mod matrix;
 mod memory_bound;
 mod over_layers;
 mod padded;
+mod peak;
 mod plain;
 mod pointwise;
 mod position_bias;
@@ -53,6 +54,7 @@ mod strided_view;
 mod upsample;
 mod vectors;
 mod weight_cache;
+mod window_mask;
 mod winograd;
 
 pub use activation::Activation;
@@ -73,6 +75,8 @@ pub use memory_bound::tensors::{
     l2_normalize, plain_rope, rearrange, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
 pub use over_layers::{attend_over_layers, max_over_layers};
+pub use peak::peak_flops;
 pub use plain::plain_activation;
 pub use position_bias::relative_position_index;
 pub use simd::{SIMD_VARIABLE, SimdError, SimdLevel, simd_level};
+pub use window_mask::add_window_mask;

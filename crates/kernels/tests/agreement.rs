@@ -5,11 +5,11 @@ use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, affine, attention,
-    batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv3d, expand_position_bias,
-    global_avg_pool, glu, grn, l2_normalize, layer_norm, linear, plain_activation, plain_attention,
-    plain_conv3d, plain_rope, rearrange, relative_position_index, roll, rope, scale_channels,
-    star_relu, upsample2x_concat,
+    Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, add_window_mask, affine,
+    attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv3d,
+    expand_position_bias, global_avg_pool, glu, grn, l2_normalize, layer_norm, linear,
+    plain_activation, plain_attention, plain_conv3d, plain_rope, profile, rearrange,
+    relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -716,6 +716,45 @@ fn spread_positions_agree() {
                 .permute([2, 0, 1])
         );
     }
+}
+
+#[test]
+fn masks_of_windows_agree() {
+    let device = Device::flex();
+    // A bias whose axes were exchanged has no values in one piece.
+    let bias = random([7, 3, 7], 74, &device).swap_dims(0, 1);
+    let mask = random([4, 7, 7], 75, &device);
+    let expected = bias.clone().unsqueeze::<4>() + mask.clone().unsqueeze_dim(1);
+    let sums = add_window_mask(bias.clone(), mask.clone());
+    assert_eq!(values(sums), values(expected.clone()));
+    let recorded = bias.to_device(&device.autodiff());
+    let sums = add_window_mask(recorded, mask.to_device(&Device::flex().autodiff()));
+    assert_eq!(values(sums), values(expected));
+}
+
+#[test]
+fn profiles_count_what_products_cost() {
+    let device = Device::flex();
+    let (x, weight) = (random([5, 8], 76, &device), random([3, 8], 77, &device));
+    let (image, kernel) = (
+        random([2, 4, 9, 7], 78, &device),
+        random([6, 4, 3, 3], 79, &device),
+    );
+    let by_two = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+    profile::start();
+    linear(x, weight, None, None);
+    conv2d(image, kernel, None, by_two);
+    let found = profile::finish();
+    let flops = |name| {
+        found
+            .iter()
+            .find(|time| time.operation == name)
+            .unwrap()
+            .flops
+    };
+    // Other tests may be at work meanwhile, on sizes of their own.
+    assert!(flops("linear") >= 2.0 * 5.0 * 8.0 * 3.0);
+    assert!(flops("other convolution") >= 2.0 * (2 * 5 * 4 * 6 * 4 * 9) as f64);
 }
 
 #[test]

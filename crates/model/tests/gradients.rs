@@ -152,6 +152,7 @@ cases! {
     caformer_s18
     convformer_s18
     swinv2_tiny
+    swinv2_tiny_3d
     resnet18
     eva02_tiny
     convnextv2_atto_3d

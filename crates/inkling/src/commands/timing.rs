@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
 use inkling_kernels::profile::{self, OperationTime};
+use inkling_kernels::{MulPrecision, has_kernels, peak_flops};
 use inkling_model::Network;
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ pub struct Timing {
     pub seconds: f64,
     /// Where the last pass's time went, if that was asked for.
     shares: Vec<OperationTime>,
+    /// Floating-point operations per second that the processor reaches at most, where it works and that was asked
+    /// for.
+    peak: Option<f64>,
 }
 
 impl Timing {
@@ -39,15 +43,27 @@ impl Timing {
                 operation: "the rest",
                 calls: 1,
                 seconds: (last - known).max(0.0),
+                flops: 0.0,
             });
         }
+        let peak = (profiled && has_kernels(patch)).then(|| {
+            let measure = || peak_flops(MulPrecision::current());
+            flags.precision.within(measure)
+        });
         times.push(last);
         times.sort_by(f64::total_cmp);
         Self {
             logits,
             seconds: times[times.len() / 2],
             shares,
+            peak,
         }
+    }
+
+    /// Share of the processor's peak that an operation's products reached.
+    fn share_of_peak(&self, time: &OperationTime) -> Option<f64> {
+        let pace = time.flops / time.seconds;
+        self.peak.filter(|_| pace > 0.0).map(|peak| pace / peak)
     }
 
     /// The shares for people.
@@ -57,8 +73,13 @@ impl Timing {
                 operation,
                 calls,
                 seconds,
+                ..
             } = share;
-            format!("{seconds:9.4} s {calls:6} × {operation}")
+            let pace = match self.share_of_peak(share) {
+                Some(part) => format!(", {:.0} % of the processor's peak", 100.0 * part),
+                None => String::new(),
+            };
+            format!("{seconds:9.4} s {calls:6} × {operation}{pace}")
         })
     }
 
@@ -69,6 +90,8 @@ impl Timing {
                 "operation": share.operation,
                 "calls": share.calls,
                 "seconds": share.seconds,
+                "flops": share.flops,
+                "share_of_peak": self.share_of_peak(share),
             })
         });
         shares.collect()

@@ -13,7 +13,7 @@ use crate::conv3d::DepthBorder;
 use crate::dispatch::{has_kernels, is_final, or_zeros, primitive};
 use crate::memory_bound::tensors::rearrange;
 use crate::plain::plain_activation;
-use crate::profile::timed;
+use crate::profile::{timed, timed_products};
 use crate::{Activation, MulPrecision};
 
 /// An activation, elementwise.
@@ -98,9 +98,26 @@ fn conv2d_then(
 ) -> Tensor<4> {
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);
-    timed(label, &device, move || {
+    let flops = conv_flops(images.dims(), weight.dims(), &options);
+    timed_products(label, &device, flops, move || {
         convolve(images, weight, bias, options, after)
     })
+}
+
+/// Floating-point operations of a convolution.
+fn conv_flops(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> f64 {
+    let [batch, _, height, width] = images;
+    let side = |size: usize, axis: usize| {
+        let reach = options.dilation[axis] * (weight[2 + axis] - 1) + 1;
+        let padding = options.padding_begin()[axis] + options.padding_end()[axis];
+        (size + padding).saturating_sub(reach) / options.stride[axis] + 1
+    };
+    flops(&[batch, side(height, 0), side(width, 1)]) * flops(&weight) / 2.0
+}
+
+/// Of as many products as the sizes have places together, each added to a sum.
+fn flops(sizes: &[usize]) -> f64 {
+    2.0 * sizes.iter().map(|&size| size as f64).product::<f64>()
 }
 
 fn convolve(
@@ -170,12 +187,25 @@ pub fn conv3d(
     options: Conv3dOptions,
 ) -> Tensor<4> {
     let device = images.device();
-    timed("convolution of volumes", &device, move || {
-        match has_kernels(&images) && has_kernels(&weight) {
+    let [count, _, height, width] = images.dims();
+    let [.., deep, side, _] = weight.dims();
+    let along = |size: usize, kernel: usize, padding: usize, stride: usize| {
+        (size + 2 * padding).saturating_sub(kernel) / stride + 1
+    };
+    let planes = along(layers, deep, options.depth_padding, options.depth_stride);
+    let [rows, columns] =
+        [height, width].map(|size| along(size, side, options.padding, options.stride));
+    let places = flops(&[count / layers.max(1), planes, rows, columns]);
+    let products = places * flops(&weight.dims()) / 2.0;
+    timed_products(
+        "convolution of volumes",
+        &device,
+        products,
+        move || match has_kernels(&images) && has_kernels(&weight) {
             true => conv_volumes(images, weight, bias, (layers, options)),
             false => plain_conv3d(images, weight, bias, layers, options),
-        }
-    })
+        },
+    )
 }
 
 /// [`conv3d`] by the kernels.
@@ -349,8 +379,9 @@ pub fn attention(
     scale: f64,
 ) -> Tensor<3> {
     let device = query.device();
-    timed("attention", &device, move || {
-        let [groups, heads, positions, width] = query.dims();
+    let [groups, heads, positions, width] = query.dims();
+    let products = 2.0 * flops(&[groups, heads, positions, positions, width]);
+    timed_products("attention", &device, products, move || {
         let mixed = if has_kernels(&query) {
             let none = || Tensor::zeros([0, heads, positions, positions], &query.device());
             let bias = bias.unwrap_or_else(none);
@@ -430,7 +461,10 @@ pub fn linear<const D: usize>(
     activation: Option<Activation>,
 ) -> Tensor<D> {
     let device = x.device();
-    timed("linear", &device, move || {
+    let rows = x.dims()[..D - 1].iter().product();
+    let [outputs, inputs] = weight.dims();
+    let products = flops(&[rows, inputs, outputs]);
+    timed_products("linear", &device, products, move || {
         linear_then(x, weight, bias, activation)
     })
 }
@@ -509,13 +543,14 @@ fn scaled(
 /// - output: `[batch, outputs, height × side, width × side]`
 pub fn conv_transpose2d(images: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     let device = images.device();
-    timed("transposed convolution", &device, move || {
-        let [inputs, outputs, side, _] = weight.dims();
+    let [inputs, outputs, side, _] = weight.dims();
+    let [batch, _, height, width] = images.dims();
+    let products = flops(&[batch, height, width]) * flops(&weight.dims()) / 2.0;
+    timed_products("transposed convolution", &device, products, move || {
         if !has_kernels(&images) || !has_kernels(&weight) {
             let options = ConvTransposeOptions::new([side; 2], [0, 0], [0, 0], [1, 1], 1);
             return module::conv_transpose2d(images, weight, Some(bias), options);
         }
-        let [batch, _, height, width] = images.dims();
         let area = side * side;
         let weight = weight.permute([2, 3, 1, 0]);
         let weight = weight.reshape([area * outputs, inputs]);

@@ -7,7 +7,8 @@ use burn::module::{Module, Param};
 use burn::nn::Relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::{
-    Activation, activate, add, attention, expand_position_bias, l2_normalize, rearrange, roll,
+    Activation, activate, add, add_window_mask, attention, expand_position_bias, l2_normalize,
+    rearrange, roll,
 };
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
@@ -538,16 +539,14 @@ impl Block {
                 for left in (0..width).step_by(window) {
                     let bands = (0..deep * area).map(|p| {
                         let (layer, p) = (first + p / area, p % area);
-                        [
-                            down[layer],
-                            rows[top + p / window],
-                            columns[left + p % window],
-                        ]
+                        let across = 3 * rows[top + p / window] + columns[left + p % window];
+                        9 * down[layer] + across
                     });
-                    let bands: Vec<_> = bands.collect();
-                    let score = |query, key| if key == query { 0.0 } else { APART };
-                    let scores = bands.iter().map(|q| bands.iter().map(move |k| score(q, k)));
-                    values.extend(scores.flatten());
+                    let bands: Vec<u32> = bands.collect();
+                    for &query in &bands {
+                        let score = |&key: &u32| if key == query { 0.0 } else { APART };
+                        values.extend(bands.iter().map(score));
+                    }
                 }
             }
         }
@@ -559,7 +558,7 @@ impl Block {
 
 /// Which of three bands of a shifted axis each of its `size` places belongs to: the last window holds
 /// two that lie apart.
-fn bands(size: usize, window: usize, shift: usize) -> Vec<u8> {
+fn bands(size: usize, window: usize, shift: usize) -> Vec<u32> {
     let band = |place: usize| match place {
         place if place < size - window => 0,
         place if place < size - shift => 1,
@@ -603,10 +602,10 @@ impl Attention {
                 .reshape([groups, positions, self.heads, HEAD_WIDTH])
                 .swap_dims(1, 2)
         };
-        let bias = self.position_bias(&device).unsqueeze::<4>();
+        let bias = self.position_bias(&device);
         let bias = match mask {
-            Some(mask) => bias + mask.unsqueeze_dim(1),
-            None => bias,
+            Some(mask) => add_window_mask(bias, mask),
+            None => bias.unsqueeze(),
         };
         let attended = attention(part(0), part(1), part(2), Some(bias), 1.0);
         self.proj.forward(attended)
