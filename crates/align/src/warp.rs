@@ -207,8 +207,8 @@ impl WarpedRow<'_> {
         let whole = width - width % LANES;
         for begin in (0..whole).step_by(LANES) {
             let mut places = [0.0; LANES];
-            for lane in 0..LANES {
-                places[lane] = self.place(begin + lane, z);
+            for (lane, place) in places.iter_mut().enumerate() {
+                *place = self.place(begin + lane, z);
             }
             let below = places[0] as usize;
             let (floor, mut outside) = (below as f32, 0);
@@ -220,12 +220,13 @@ impl WarpedRow<'_> {
                 // Neighbours mostly read the same two layers.
                 let (lower, upper) = (self.input_row(below), self.input_row(below + 1));
                 let (lower, upper) = (&lower[begin..][..LANES], &upper[begin..][..LANES]);
-                for lane in 0..LANES {
-                    values[lane] = between(lower[lane], upper[lane], places[lane] - floor);
+                let neighbours = lower.iter().zip(upper).zip(places);
+                for (value, ((&a, &b), place)) in values.iter_mut().zip(neighbours) {
+                    *value = between(a, b, place - floor);
                 }
             } else {
-                for lane in 0..LANES {
-                    values[lane] = self.value(begin + lane, places[lane]);
+                for (lane, (value, place)) in values.iter_mut().zip(places).enumerate() {
+                    *value = self.value(begin + lane, place);
                 }
             }
             self.out_row(k)[begin..begin + LANES].copy_from_slice(&values);

@@ -14,8 +14,6 @@ mod threading;
 mod tile;
 mod transpose;
 
-#[cfg(test)]
-pub use dot::F32Dot;
 pub use dot::{Dot, DotUnit, MAX_TILE, WithDot};
 pub use layout::MatrixLayout;
 pub use packing::{Lhs, RhsPanels};
