@@ -18,6 +18,8 @@ use crate::padded::PaddedPlane;
 /// Side of the kernels.
 const SIDE: usize = 3;
 pub(crate) const TAPS: usize = SIDE * SIDE;
+/// Fewest outputs of a task of the weights' gradient: each packs the images anew.
+const FEWEST_ROWS: usize = 16;
 /// Kernels whose gradients are put in order at once.
 const TRANSPOSED: usize = 256;
 /// Fewest tasks, if there are register tiles of outputs enough.
@@ -155,15 +157,26 @@ pub(crate) fn weight_gradient_padded(
     let corner = frame.pitch() + 1;
     let (taps, count) = (frame.taps(SIDE), deep * TAPS);
     let mut by_tap = vec![0.0; count * pairs];
-    let tasks = by_tap.par_chunks_mut(pairs).enumerate();
-    tasks.for_each(|(task, sums)| {
-        let (layer, shift) = (task / TAPS, taps[task % TAPS]);
+    // Each tap's outputs are shared out where there are more threads than taps; sums do not depend on it.
+    let parts = rayon::current_num_threads().div_ceil(count);
+    let rows = sizes.outputs.div_ceil(parts).max(FEWEST_ROWS);
+    let tasks: Vec<_> = by_tap
+        .chunks_mut(pairs)
+        .enumerate()
+        .flat_map(|(tap, sums)| {
+            let parts = sums.chunks_mut(rows * sizes.inputs).enumerate();
+            parts.map(move |(part, sums)| (tap, part * rows, sums))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(tap, first, sums)| {
+        let (layer, shift) = (tap / TAPS, taps[tap % TAPS]);
         for image in 0..sizes.batch {
-            let left = MatrixLayout::rows(plane).at(image * sizes.outputs * plane + corner);
+            let row = image * sizes.outputs + first;
+            let left = MatrixLayout::rows(plane).at(row * plane + corner);
             let right = (seen(image, layer) * plane + shift) * sizes.inputs;
             multiply(
                 precision,
-                [sizes.outputs, places, sizes.inputs],
+                [sums.len() / sizes.inputs, places, sizes.inputs],
                 (gradient, left),
                 (images, MatrixLayout::rows(sizes.inputs).at(right)),
                 (&mut *sums, sizes.inputs),
@@ -419,6 +432,26 @@ mod tests {
         let kernel = |output, input| Some(output * sizes.inputs + input);
         let packed = pack_kernels(unit, sizes, (&weights, TapOrder::Forward), kernel);
         run(unit, sizes, &images, &packed, (None, None))
+    }
+
+    #[test]
+    fn gradients_do_not_depend_on_how_many_share_the_work() {
+        let sizes = Sizes {
+            batch: 2,
+            inputs: 5,
+            outputs: 40,
+            height: 6,
+            width: 7,
+        };
+        let number = |index: usize| ((index * 37 + 11) % 101) as f32 / 50.0 - 1.0;
+        let values = |channels: usize| -> Vec<f32> { (0..2 * channels * 42).map(number).collect() };
+        let (images, gradient) = (values(sizes.inputs), values(sizes.outputs));
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let work = || weight_gradient(MulPrecision::F32, sizes, &images, &gradient);
+            pool.unwrap().install(work)
+        };
+        assert_eq!(with(1), with(24));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::precision::MulPrecision;
 use super::threading::Threading;
 use super::tile::{Addend, StridedRows, multiply_into};
 
-/// Register tiles of one task where threads share a product.
+/// Most register tiles of one task where threads share a product.
 const TASK_TILES: usize = 4;
 
 /// `c = left · right`, or `c += left · right` if `add`.
@@ -51,7 +51,9 @@ pub fn multiply(
         Threading::Caller => piece(0, c),
         Threading::Pool => {
             let [tile_rows, _] = DotUnit::of(precision).tile();
-            let rows = TASK_TILES * tile_rows;
+            // Fewer where threads would go without a task; sums do not depend on it.
+            let tiles = m.div_ceil(tile_rows).div_ceil(rayon::current_num_threads());
+            let rows = tiles.clamp(1, TASK_TILES) * tile_rows;
             let tasks = c.par_chunks_mut(rows * pitch).enumerate();
             tasks.for_each(|(index, c)| piece(index * rows, c));
         }
