@@ -39,7 +39,6 @@ CASES = {
     "convnextv2_atto_acs": dict(encoder="convnextv2_atto", image=64, depth=4, approach="3d", conversion="acs", depth_strides=[2, 1, 2, 1], aggregation="attention", decoder=[16, 16, 8]),
     "resnet18_3d": dict(encoder="resnet18", image=64, depth=4, approach="3d", depth_strides=[2, 2, 1, 1, 1], depth_padding="zeros", decoder=[16, 16, 8]),
     "swinv2_tiny_3d": dict(encoder="swinv2_tiny_window8_256", image=32, depth=4, approach="3d-swin", depth_strides=[2, 1, 1, 1], depth_window=2, decoder=[8, 8, 4]),
-    "swinv2_tiny_pseudo": dict(encoder="swinv2_tiny_window8_256", image=32, depth=3, approach="pseudo-3d-swin", decoder=[4, 4, 4]),
     "convnext_atto_2d": dict(encoder="convnext_atto", image=64, depth=5, window=3, approach="2d", decoder=[16, 8, 8]),
     "convnext_atto_max": dict(encoder="convnext_atto", image=64, depth=5, window=3, step=2, aggregation="max", decoder=[16, 8, 8]),
     "convnext_atto_attention": dict(encoder="convnext_atto", image=64, depth=5, window=3, step=1, aggregation="attention", decoder=[16, 8, 8]),
