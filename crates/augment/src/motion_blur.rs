@@ -110,6 +110,8 @@ fn line(from: [usize; 2], to: [usize; 2]) -> Vec<[usize; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array3;
+
     use super::*;
 
     /// `cv2.line` between all pairs of ends in kernels of 3, 5 and 7 pixels: side, ends (y, x), and
@@ -129,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_sheet_narrower_than_the_kernel_is_mirrored() {
-        let mut volume = ndarray::Array3::from_shape_fn((1, 2, 3), |(_, y, x)| (10 * y + x) as f32);
+        let mut volume = Array3::from_shape_fn((1, 2, 3), |(_, y, x)| (10 * y + x) as f32);
         let blur = MotionBlur {
             size: 7,
             from: [3, 0],

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 static RECORDING: AtomicBool = AtomicBool::new(false);
 static SPENT: Mutex<BTreeMap<&str, Spent>> = Mutex::new(BTreeMap::new());
@@ -57,15 +57,27 @@ pub fn finish() -> Vec<OperationTime> {
 
 /// Runs one operation on `device`, and records its time between [`start`] and [`finish`].
 pub(crate) fn timed<T>(operation: &'static str, device: &Device, run: impl FnOnce() -> T) -> T {
-    timed_products(operation, device, 0.0, run)
+    recorded(operation, device, run, |_| 0.0)
 }
 
-/// [`timed`] for an operation that makes products of `flops` floating-point operations.
-pub(crate) fn timed_products<T>(
+/// [`timed`] for an operation each of whose output values sums so many products.
+pub(crate) fn timed_products<const D: usize>(
     operation: &'static str,
     device: &Device,
-    flops: f64,
+    products: usize,
+    run: impl FnOnce() -> Tensor<D>,
+) -> Tensor<D> {
+    recorded(operation, device, run, |output| {
+        let sizes = output.dims().into_iter().map(|size| size as f64);
+        2.0 * products as f64 * sizes.product::<f64>()
+    })
+}
+
+fn recorded<T>(
+    operation: &'static str,
+    device: &Device,
     run: impl FnOnce() -> T,
+    flops: impl FnOnce(&T) -> f64,
 ) -> T {
     if !RECORDING.load(Ordering::Relaxed) {
         return run();
@@ -78,10 +90,11 @@ pub(crate) fn timed_products<T>(
     let began = Instant::now();
     let result = run();
     wait();
+    let time = began.elapsed();
     let mut spent = SPENT.lock().unwrap_or_else(PoisonError::into_inner);
     let spent = spent.entry(operation).or_default();
     spent.calls += 1;
-    spent.time += began.elapsed();
-    spent.flops += flops;
+    spent.time += time;
+    spent.flops += flops(&result);
     result
 }

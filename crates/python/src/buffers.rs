@@ -99,12 +99,11 @@ impl<'py, T: Exported> Output<'py, T> {
         if buffer.shape() != shape {
             return Err(refused(format!("{:?}", buffer.shape())));
         }
-        if buffer.readonly() || !buffer.is_c_contiguous() {
-            let found = match buffer.readonly() {
-                true => "a read-only array",
-                false => "an array in another order",
-            };
-            return Err(refused(found.to_owned()));
+        if buffer.readonly() {
+            return Err(refused("a read-only array".to_owned()));
+        }
+        if !buffer.is_c_contiguous() {
+            return Err(refused("an array in another order".to_owned()));
         }
         Ok(Self {
             array: array.clone(),

@@ -98,26 +98,10 @@ fn conv2d_then(
 ) -> Tensor<4> {
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);
-    let flops = conv_flops(images.dims(), weight.dims(), &options);
-    timed_products(label, &device, flops, move || {
+    let [_, kernel @ ..] = weight.dims();
+    timed_products(label, &device, kernel.iter().product(), move || {
         convolve(images, weight, bias, options, after)
     })
-}
-
-/// Floating-point operations of a convolution.
-fn conv_flops(images: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> f64 {
-    let [batch, _, height, width] = images;
-    let side = |size: usize, axis: usize| {
-        let reach = options.dilation[axis] * (weight[2 + axis] - 1) + 1;
-        let padding = options.padding_begin()[axis] + options.padding_end()[axis];
-        (size + padding).saturating_sub(reach) / options.stride[axis] + 1
-    };
-    flops(&[batch, side(height, 0), side(width, 1)]) * flops(&weight) / 2.0
-}
-
-/// Of as many products as the sizes have places together, each added to a sum.
-fn flops(sizes: &[usize]) -> f64 {
-    2.0 * sizes.iter().map(|&size| size as f64).product::<f64>()
 }
 
 fn convolve(
@@ -187,16 +171,8 @@ pub fn conv3d(
     options: Conv3dOptions,
 ) -> Tensor<4> {
     let device = images.device();
-    let [count, _, height, width] = images.dims();
-    let [.., deep, side, _] = weight.dims();
-    let along = |size: usize, kernel: usize, padding: usize, stride: usize| {
-        (size + 2 * padding).saturating_sub(kernel) / stride + 1
-    };
-    let planes = along(layers, deep, options.depth_padding, options.depth_stride);
-    let [rows, columns] =
-        [height, width].map(|size| along(size, side, options.padding, options.stride));
-    let places = flops(&[count / layers.max(1), planes, rows, columns]);
-    let products = places * flops(&weight.dims()) / 2.0;
+    let [_, kernel @ ..] = weight.dims();
+    let products = kernel.iter().product();
     timed_products(
         "convolution of volumes",
         &device,
@@ -380,8 +356,8 @@ pub fn attention(
 ) -> Tensor<3> {
     let device = query.device();
     let [groups, heads, positions, width] = query.dims();
-    let products = 2.0 * flops(&[groups, heads, positions, positions, width]);
-    timed_products("attention", &device, products, move || {
+    // Of the scores and of their sum.
+    timed_products("attention", &device, 2 * positions, move || {
         let mixed = if has_kernels(&query) {
             let none = || Tensor::zeros([0, heads, positions, positions], &query.device());
             let bias = bias.unwrap_or_else(none);
@@ -461,10 +437,8 @@ pub fn linear<const D: usize>(
     activation: Option<Activation>,
 ) -> Tensor<D> {
     let device = x.device();
-    let rows = x.dims()[..D - 1].iter().product();
-    let [outputs, inputs] = weight.dims();
-    let products = flops(&[rows, inputs, outputs]);
-    timed_products("linear", &device, products, move || {
+    let [_, inputs] = weight.dims();
+    timed_products("linear", &device, inputs, move || {
         linear_then(x, weight, bias, activation)
     })
 }
@@ -545,8 +519,7 @@ pub fn conv_transpose2d(images: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -
     let device = images.device();
     let [inputs, outputs, side, _] = weight.dims();
     let [batch, _, height, width] = images.dims();
-    let products = flops(&[batch, height, width]) * flops(&weight.dims()) / 2.0;
-    timed_products("transposed convolution", &device, products, move || {
+    timed_products("transposed convolution", &device, inputs, move || {
         if !has_kernels(&images) || !has_kernels(&weight) {
             let options = ConvTransposeOptions::new([side; 2], [0, 0], [0, 0], [1, 1], 1);
             return module::conv_transpose2d(images, weight, Some(bias), options);

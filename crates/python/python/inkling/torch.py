@@ -16,7 +16,7 @@ from . import Augment, Sheet
 class _Samples:
     """Training samples of sheets, by their index in an epoch."""
 
-    def __init__(self, sheets: Sequence[Sheet], augment: Augment, length: int, seed: int):
+    def __init__(self, sheets: Sequence[Sheet], augment: Augment, length: int, seed: int = 0):
         if not sheets or length < 1:
             raise ValueError(f"found {len(sheets)} sheets and a length of {length}; expected at least 1 of each")
         self.sheets = list(sheets)
@@ -55,9 +55,6 @@ class SampleDataset(_Samples, Dataset):
         >>> dataset = SampleDataset([sheet], inkling.Augment(image_size=64, depth=16), length=1000)
         >>> loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2)
     """
-
-    def __init__(self, sheets: Sequence[Sheet], augment: Augment, length: int, seed: int = 0):
-        super().__init__(sheets, augment, length, seed)
 
     def __len__(self) -> int:
         return self.length
