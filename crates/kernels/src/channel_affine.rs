@@ -38,6 +38,24 @@ impl ChannelAffine<'_> {
         }
     }
 
+    /// `sums = activation(scale · pixels + shift + sums)` for some pixels of one channel, on this thread.
+    pub fn apply_onto(self, channel: usize, pixels: &[f32], sums: &mut [f32]) {
+        let (scale, shift) = (self.scale[channel], self.shift[channel]);
+        for (pixels, sums) in pixels.chunks(PIECE).zip(sums.chunks_mut(PIECE)) {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (sum, x) in sums.iter_mut().zip(pixels) {
+                        *sum += *x * scale + shift;
+                    }
+                },
+            );
+            if let Some(activation) = self.activation {
+                apply_serial(sums, activation);
+            }
+        }
+    }
+
     /// Transforms all channels in place, on all threads.
     ///
     /// # Shapes

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
 use crate::matrix::{
-    Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, Threading, multiply, multiply_into,
+    Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
+    multiply_into,
 };
 
 /// Sizes of a pointwise convolution.
@@ -38,13 +39,41 @@ pub fn forward(
     bias: &[f32],
     epilogue: Option<ChannelAffine>,
 ) -> Vec<f32> {
-    run(
-        precision,
-        sizes,
-        images,
-        (weights, MatrixLayout::rows(sizes.inputs)),
-        (Some(bias), epilogue),
-    )
+    let weights = (weights, MatrixLayout::rows(sizes.inputs));
+    run(precision, sizes, images, weights, (Some(bias), epilogue))
+}
+
+/// The convolution, scaled and added to `output`, then activated: the end of a residual block, in place.
+///
+/// # Shapes
+/// - images: `[batch, inputs, area]`
+/// - weights: `[outputs, inputs]`
+/// - bias: `[outputs]`
+/// - output: `[batch, outputs, area]`
+pub fn forward_onto(
+    precision: MulPrecision,
+    sizes: Sizes,
+    images: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+    (output, epilogue): (&mut [f32], ChannelAffine),
+) {
+    let Sizes {
+        inputs, outputs, ..
+    } = sizes;
+    let weights = (weights, MatrixLayout::rows(inputs));
+    let weights = Lhs::new(precision, [outputs, inputs], weights);
+    for_strips(precision, sizes, images, output, |pixels, strip| {
+        let width = strip[0].len();
+        let mut products = vec![0.0; outputs * width];
+        let mut rows = StridedRows::new(&mut products, width);
+        let start = Addend::PerRow(bias);
+        multiply_into(precision, &weights, pixels, &mut rows, start);
+        let channels = products.chunks_exact(width).zip(strip).enumerate();
+        for (channel, (products, sum)) in channels {
+            epilogue.apply_onto(channel, products, sum);
+        }
+    });
 }
 
 /// The gradient of the images, given that of the output.
@@ -81,15 +110,42 @@ fn run(
     weights: (&[f32], MatrixLayout),
     (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
 ) -> Vec<f32> {
+    let mut output = vec![0.0; sizes.batch * sizes.outputs * sizes.area];
+    let weights = Lhs::new(precision, [sizes.outputs, sizes.inputs], weights);
+    let start = bias.map_or(Addend::Zero, Addend::PerRow);
+    for_strips(
+        precision,
+        sizes,
+        images,
+        &mut output,
+        |pixels, mut strip| {
+            multiply_into(precision, &weights, pixels, &mut strip, start);
+            if let Some(epilogue) = epilogue {
+                // While the strip is in the cache.
+                for (channel, pixels) in strip.into_iter().enumerate() {
+                    epilogue.apply(channel, pixels);
+                }
+            }
+        },
+    );
+    output
+}
+
+/// Calls `each`, on all threads, with every strip of an image's pixels as a right factor `[inputs, pixels]`
+/// and the strip of the output's planes that it belongs to.
+fn for_strips(
+    precision: MulPrecision,
+    sizes: Sizes,
+    images: &[f32],
+    output: &mut [f32],
+    each: impl Fn(&RhsPanels, Vec<&mut [f32]>) + Sync,
+) {
     let Sizes {
         inputs,
         outputs,
         area,
         ..
     } = sizes;
-    let mut output = vec![0.0; sizes.batch * outputs * area];
-    let weights = Lhs::new(precision, [outputs, inputs], weights);
-    let start = bias.map_or(Addend::Zero, Addend::PerRow);
     let tasks: Vec<_> = output
         .chunks_mut(outputs * area)
         .zip(images.chunks(inputs * area))
@@ -98,19 +154,12 @@ fn run(
             strips.map(move |(index, strip)| (image, index * PIXELS, strip))
         })
         .collect();
-    tasks.into_par_iter().for_each(|(image, first, mut strip)| {
+    tasks.into_par_iter().for_each(|(image, first, strip)| {
         let size = [inputs, PIXELS.min(area - first)];
         let pixels = (image, MatrixLayout::rows(area).at(first));
         let pixels = RhsPanels::new(precision, size, pixels, Threading::Caller);
-        multiply_into(precision, &weights, &pixels, &mut strip, start);
-        if let Some(epilogue) = epilogue {
-            // While the strip is in the cache.
-            for (channel, pixels) in strip.into_iter().enumerate() {
-                epilogue.apply(channel, pixels);
-            }
-        }
+        each(&pixels, strip);
     });
-    output
 }
 
 /// Cuts planes `[n, area]` into strips of [`PIXELS`] pixels: each strip has one piece of every plane.

@@ -6,8 +6,8 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, Inte
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
     Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, add_window_mask, affine,
-    attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv3d,
-    expand_position_bias, global_avg_pool, glu, grn, l2_normalize, layer_norm, linear,
+    attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv2d_affine_onto,
+    conv3d, expand_position_bias, global_avg_pool, glu, grn, l2_normalize, layer_norm, linear,
     plain_activation, plain_attention, plain_conv3d, plain_rope, profile, rearrange,
     relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
@@ -693,6 +693,43 @@ fn what_follows_a_convolution_agrees() {
                 };
                 assert_close(found, plain, &format!("{side} {stride} {groups}"));
             }
+        }
+    }
+}
+
+#[test]
+fn convolutions_onto_a_shortcut_agree() {
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        // More pixels than a task has, and a last strip that is narrow.
+        let images = random([2, 12, 15, 14], 96, &device);
+        let scales = [random([7], 97, &device), random([7], 98, &device)];
+        let shortcut = || random([2, 7, 15, 14], 99, &device);
+        for side in [1, 3] {
+            let weight = random([7, 12, side, side], 100, &device);
+            let bias = Some(random([7], 101, &device));
+            let plain = module::conv2d(
+                images.clone(),
+                weight.clone(),
+                bias.clone(),
+                options(side, 1, 1),
+            );
+            let [scale, summand] = scales.clone().map(|values| values.reshape([1, 7, 1, 1]));
+            let plain = plain_activation(plain * scale + summand + shortcut(), Activation::Relu);
+            let held = shortcut();
+            let before = values(held.clone());
+            for (shortcut, case) in [(shortcut(), "own"), (held.clone(), "held")] {
+                let found = conv2d_affine_onto(
+                    shortcut,
+                    images.clone(),
+                    weight.clone(),
+                    bias.clone(),
+                    options(side, 1, 1),
+                    scales.clone(),
+                    Activation::Relu,
+                );
+                assert_close(found, plain.clone(), &format!("{side} {case}"));
+            }
+            assert_eq!(values(held), before);
         }
     }
 }

@@ -298,6 +298,35 @@ pub fn conv_forward(
     from_values(output, [batch, outputs, height, width])
 }
 
+/// `activation(scale · convolution + shift + shortcut)` by 1 × 1 kernels, in place of the shortcut where
+/// nobody else has it.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weight: `[outputs, inputs, 1, 1]`, bias: `[outputs]`
+/// - shortcut and output: `[batch, outputs, height, width]`
+pub fn conv_pointwise_onto(
+    shortcut: FlexTensor,
+    images: FlexTensor,
+    (weight, bias): (FlexTensor, FlexTensor),
+    (scale, shift, activation): Epilogue,
+    precision: MulPrecision,
+) -> FlexTensor {
+    let (images, weight, bias) = (contiguous(images), contiguous(weight), contiguous(bias));
+    let (scale, shift) = (contiguous(scale), contiguous(shift));
+    let epilogue = ChannelAffine {
+        scale: values(&scale),
+        shift: values(&shift),
+        activation,
+    };
+    let sizes = pointwise_sizes(&images, &weight);
+    let mut output = into_owned(shortcut);
+    let onto = (output.storage_mut::<f32>(), epilogue);
+    let (pixels, kernel) = (values(&images), values(&weight));
+    pointwise::forward_onto(precision, sizes, pixels, kernel, values(&bias), onto);
+    output
+}
+
 /// A 3D convolution with bias.
 ///
 /// # Shapes

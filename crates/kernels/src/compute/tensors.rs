@@ -5,13 +5,13 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, activation as plain, module};
 
 use super::ops::{
-    After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, conv3d_forward,
-    linear_forward,
+    After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, conv_pointwise_onto,
+    conv3d_forward, linear_forward,
 };
 use crate::conv_unfolded::Conv3dOptions;
 use crate::conv3d::DepthBorder;
 use crate::dispatch::{has_kernels, is_final, or_zeros, primitive};
-use crate::memory_bound::tensors::rearrange;
+use crate::memory_bound::tensors::{add, rearrange};
 use crate::plain::plain_activation;
 use crate::profile::{timed, timed_products};
 use crate::{Activation, MulPrecision};
@@ -85,6 +85,44 @@ pub fn conv2d_affine(
 ) -> Tensor<4> {
     let after = After::Affine(([scale, shift], activation));
     conv2d_then(images, weight, bias, options, after)
+}
+
+/// [`conv2d_affine`] added to a shortcut before the activation, the end of a residual block:
+/// `activation(scale · x + shift + shortcut)`. By 1 × 1 kernels it is one pass, in place of the shortcut
+/// where nobody else has it.
+///
+/// # Shapes
+/// - as [`conv2d_affine`]'s; shortcut: as the output
+pub fn conv2d_affine_onto(
+    shortcut: Tensor<4>,
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    [scale, shift]: [Tensor<1>; 2],
+    activation: Activation,
+) -> Tensor<4> {
+    let is_pointwise = matches!(
+        conv_kind(&images, &weight, &options),
+        Ok(ConvKind::Pointwise)
+    );
+    if !is_pointwise || !is_final(&images) || !is_final(&weight) || !is_final(&shortcut) {
+        let scales = [scale, shift];
+        let x = conv2d_affine(images, weight, bias, options, scales, None);
+        return activate(add(shortcut, x), activation);
+    }
+    let device = images.device();
+    let label = profile_label(images.dims(), weight.dims(), &options);
+    let [outputs, inputs, ..] = weight.dims();
+    timed_products(label, &device, inputs, move || {
+        let bias = or_zeros(bias, outputs, &images.device());
+        let kernel = (primitive(weight), primitive(bias));
+        let epilogue = (primitive(scale), primitive(shift), Some(activation));
+        let (shortcut, images) = (primitive(shortcut), primitive(images));
+        let precision = MulPrecision::current();
+        let output = conv_pointwise_onto(shortcut, images, kernel, epilogue, precision);
+        Tensor::from_primitive::<Flex>(output)
+    })
 }
 
 type EpilogueTensors = ([Tensor<1>; 2], Option<Activation>);

@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::Activation;
+use inkling_kernels::{Activation, activate, add};
 
 use super::acs_conv::AcsConv;
 use super::conv3d::Conv3d;
@@ -66,6 +66,25 @@ impl Conv {
             Self::Plane(conv) => conv.forward_normed(input, norm, activation),
             Self::Volume(conv) => norm.apply(conv.forward(input), activation),
             Self::ThreePlanes(conv) => norm.apply(conv.forward(input), activation),
+        }
+    }
+    /// `activation(norm(forward(input)) + shortcut)`, the end of a residual block.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s; shortcut: as the output
+    pub fn forward_normed_onto(
+        &self,
+        shortcut: Tensor<4>,
+        input: Tensor<4>,
+        norm: &BatchNorm2d,
+        activation: Activation,
+    ) -> Tensor<4> {
+        match self {
+            Self::Plane(conv) => conv.forward_normed_onto(shortcut, input, norm, activation),
+            Self::Volume(_) | Self::ThreePlanes(_) => activate(
+                add(self.forward_normed(input, norm, None), shortcut),
+                activation,
+            ),
         }
     }
 }

@@ -1,7 +1,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, conv2d, conv2d_affine, conv2d_before_norm, has_kernels};
+use inkling_kernels::{
+    Activation, activate, add, conv2d, conv2d_affine, conv2d_affine_onto, conv2d_before_norm,
+    has_kernels,
+};
 
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
@@ -186,6 +189,32 @@ impl Conv2d {
                 conv2d_affine(input, weight, bias, self.options(), scales, activation)
             }
             _ => norm.apply(self.forward(input), activation),
+        }
+    }
+
+    /// `activation(norm(forward(input)) + shortcut)`, the end of a residual block, in one pass where the norm
+    /// takes its running statistics.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s; shortcut: as the output
+    pub fn forward_normed_onto(
+        &self,
+        shortcut: Tensor<4>,
+        input: Tensor<4>,
+        norm: &BatchNorm2d,
+        activation: Activation,
+    ) -> Tensor<4> {
+        match norm.running_scales(&input.device()) {
+            Some(scales) if has_kernels(&input) => {
+                let bias = self.bias.as_ref().map(Param::val);
+                let (input, weight) = (self.padded(input), self.weight.val());
+                let options = self.options();
+                conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
+            }
+            _ => activate(
+                add(norm.apply(self.forward(input), None), shortcut),
+                activation,
+            ),
         }
     }
 

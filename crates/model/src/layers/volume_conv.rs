@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{
-    Activation, Conv3dOptions, DepthBorder, conv2d, conv2d_affine, conv2d_before_norm, conv3d,
-    has_kernels,
+    Activation, Conv3dOptions, DepthBorder, activate, add, conv2d, conv2d_affine,
+    conv2d_affine_onto, conv2d_before_norm, conv3d, has_kernels,
 };
 
 use super::conv2d::{Convolution, pad_same};
@@ -199,6 +199,32 @@ impl VolumeConv {
                 })
             }
             _ => then(norm.apply(self.forward(input), activation)),
+        }
+    }
+
+    /// `activation(norm(forward(input)) + shortcut)`, the end of a residual block, in one pass for kernels of one
+    /// voxel where the norm takes its running statistics.
+    ///
+    /// # Shapes
+    /// - as [`forward`](Self::forward)'s; shortcut: as the output
+    pub fn forward_normed_onto(
+        &self,
+        shortcut: Tensor<4>,
+        input: Tensor<4>,
+        norm: &BatchNorm2d,
+        activation: Activation,
+    ) -> Tensor<4> {
+        let is_pointwise = self.weight.dims()[2..] == [1; 3] && self.stride == [1; 2];
+        match norm.running_scales(&input.device()) {
+            Some(scales) if is_pointwise && has_kernels(&input) => {
+                let bias = self.bias.as_ref().map(Param::val);
+                let (weight, options) = (self.plane_weight(), self.options());
+                conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
+            }
+            _ => activate(
+                add(self.forward_normed(input, norm, None), shortcut),
+                activation,
+            ),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate};
+use inkling_kernels::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::StagedNetwork;
@@ -355,7 +355,8 @@ impl Block {
         let rectified = Some(Activation::Relu);
         let x = self.conv1.forward_normed(input, &self.bn1, rectified);
         let x = self.conv2.forward_normed(x, &self.bn2, rectified);
-        let x = self.conv3.forward_normed(x, &self.bn3, None);
-        activate(x + shortcut, Activation::Relu)
+        let rectified = Activation::Relu;
+        self.conv3
+            .forward_normed_onto(shortcut, x, &self.bn3, rectified)
     }
 }
