@@ -121,7 +121,7 @@ def time_forward(binary, folder, name, case, flags):
         for _ in range(flags.rounds):
             found = forward(binary, folder, *words)
             ours.append(found["seconds"])
-            memory = max(memory, found["memory_bytes"])
+            memory = max(memory, found["resident_bytes"])
             theirs.append(median_seconds(lambda: network(patch), REPEAT))
     error = float((torch.from_numpy(np.load(folder / "out.npy")) - expected).abs().max() / expected.std())
     del network
@@ -140,7 +140,7 @@ def training(binary, folder, name, case, flags):
         found = json.loads(call(binary, "train", "--config", folder / "train.toml", "--out", run, "--force", "--threads", flags.threads, "--json"))
         epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         ours.append(epochs[-1]["train_seconds"] / STEPS)
-        memory = max(memory, found["memory_bytes"])
+        memory = max(memory, found["resident_bytes"])
         theirs.append(median_seconds(step, 3))
     del step
     return statistics.median(ours), statistics.median(theirs), memory, peak(folder, name, "train", flags.threads)

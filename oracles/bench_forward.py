@@ -152,7 +152,7 @@ def bench(binary, encoder, size, threads, rounds):
                 figures = ours(binary, folder, threads, REPEAT, precision)
                 times[f"our {precision}"].append(figures["seconds"])
                 if precision == "f32":
-                    memory = max(memory, figures["memory_bytes"])
+                    memory = max(memory, figures["resident_bytes"])
             network(volume)
             times["f32"].append(median_seconds(lambda: network(volume), REPEAT))
             if "bf16" in precisions:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Trains every approach with a small encoder on phantoms and writes the table of docs/approaches.md:
-F0.5 on a phantom that was held out, the training's time and peak memory, parameters.
+F0.5 on a phantom that was held out, the training's time and the most memory in use, parameters.
 
     oracles/compare_approaches.py target/release/inkling [--threads 2] [--epochs 11] [NAME ...]
 

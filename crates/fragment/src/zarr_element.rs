@@ -1,3 +1,5 @@
+use half::f16;
+
 /// The type of an array's voxels or pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ElementType {
@@ -89,7 +91,7 @@ macro_rules! elements {
     )*};
 }
 
-elements!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64);
+elements!(u8, u16, u32, u64, i8, i16, i32, i64, f16, f32, f64);
 
 #[cfg(test)]
 mod tests {
@@ -114,5 +116,6 @@ mod tests {
         assert_eq!(u16::all(&[1, 2, 3, 4], true), [0x0102, 0x0304]);
         assert_eq!(u16::all(&[1, 2, 3, 4], false), [0x0201, 0x0403]);
         assert_eq!(i8::all(&[255, 1], false), [-1, 1]);
+        assert_eq!(f16::all(&[0x3C, 0x00], true), [f16::ONE]);
     }
 }

@@ -85,7 +85,7 @@ impl ZarrVolume {
         let volume = Self::open_any(path, level, false)?;
         match volume.element() {
             ElementType::Unsigned(1 | 2) => Ok(volume),
-            ElementType::Float(4 | 8) => volume.with_float_range(),
+            ElementType::Float(_) => volume.with_float_range(),
             other => Err(Error::PixelType {
                 path: path.to_owned(),
                 found: other.to_string(),
@@ -116,7 +116,7 @@ impl ZarrVolume {
         })
     }
 
-    /// The image at `path`, of booleans, integers, or floats of 32 or 64 bits, which are rounded: one layer.
+    /// The image at `path`, of booleans, integers, or floats, which are rounded: one layer.
     ///
     /// # Errors
     /// Those of [`open`](Self::open); [`Error::Zarr`] for a volume of several layers.
@@ -126,12 +126,8 @@ impl ZarrVolume {
             remark(path, word);
         }
         let [depth, _, _] = image.shape();
-        match (image.element(), depth) {
-            (ElementType::Float(2), _) => Err(Error::PixelType {
-                path: path.to_owned(),
-                found: image.element().to_string(),
-            }),
-            (_, 1) => Ok(image),
+        match depth {
+            1 => Ok(image),
             _ => Err(Error::Zarr {
                 path: path.to_owned(),
                 reason: format!("a volume of {depth} layers where an image was due"),
@@ -436,10 +432,14 @@ fn decode(
     }
 }
 
-/// A chunk of floats of 32 or 64 bits.
+/// A chunk of floats.
 fn read_floats(array: &ZarrArray, position: &[usize]) -> Result<Option<ArrayD<f32>>, BadChunk> {
     let fill = array.metadata.fill;
     match array.metadata.element {
+        ElementType::Float(2) => {
+            let chunk = array.read_unit(position, half::f16::from_f64(fill as f64))?;
+            Ok(chunk.map(|chunk| chunk.mapv(half::f16::to_f32)))
+        }
         ElementType::Float(8) => {
             let chunk = array.read_unit(position, fill as f64)?;
             Ok(chunk.map(|chunk| chunk.mapv(|value| value as f32)))

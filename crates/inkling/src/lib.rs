@@ -15,7 +15,7 @@ mod version;
 
 use std::ffi::OsString;
 
-pub use allocator::{Allocated, keep_free_memory};
+pub use allocator::{Allocated, give_back_when_idle, keep_free_memory};
 use clap::Parser;
 use clap::error::ErrorKind;
 pub use failure::{exit_code, fault, lines};

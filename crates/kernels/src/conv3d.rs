@@ -13,6 +13,11 @@ use crate::conv3x3::{
 use crate::matrix::{DotUnit, MulPrecision};
 use crate::padded::PaddedPlane;
 
+/// Words of padded layers that are in memory at once, about.
+const AT_ONCE: usize = 4 << 20;
+/// Fewest layers of the result that are computed from them.
+const FEWEST_AT_ONCE: usize = 8;
+
 /// What stands before the first and behind the last layer; around a layer's pixels are zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DepthBorder {
@@ -121,26 +126,35 @@ impl Sizes {
         packed: &Packed,
         bias: Option<&[f32]>,
     ) -> Vec<f32> {
-        let padded = self.frame().pad_each(unit, layers, self.inputs);
+        let frame = self.frame();
         let words = unit.words(self.inputs);
-        let image = |image: usize| {
-            let first = self.first_seen(image);
-            // Zeros stand before and behind the volumes' own layers, if at all.
-            let seen = &layers[first..][..self.deep];
-            let before = seen.iter().take_while(|layer| layer.is_none()).count();
-            let own = seen[before..].iter().flatten().count();
-            PaddedImage {
-                start: first * words,
-                inputs: before * words..(before + own) * words,
-            }
-        };
-        convolve_padded(
-            unit,
-            self.plane(unit),
-            (&padded, image),
-            packed,
-            (bias, None),
-        )
+        let at_once = (AT_ONCE / (words * frame.plane())).max(FEWEST_AT_ONCE);
+        let mut output = vec![0.0; self.batch * self.layers * self.outputs * frame.area()];
+        let parts = output.chunks_mut(at_once * self.outputs * frame.area());
+        for (part, output) in parts.enumerate() {
+            let images = output.len() / (self.outputs * frame.area());
+            let (first, last) = (part * at_once, part * at_once + images - 1);
+            let before = self.first_seen(first);
+            let layers = &layers[before..self.first_seen(last) + self.deep];
+            let padded = frame.pad_each(unit, layers, self.inputs);
+            let image = |image: usize| {
+                let first = self.first_seen(first + image) - before;
+                // Zeros stand before and behind the volumes' own layers, if at all.
+                let seen = &layers[first..][..self.deep];
+                let before = seen.iter().take_while(|layer| layer.is_none()).count();
+                let own = seen[before..].iter().flatten().count();
+                PaddedImage {
+                    start: first * words,
+                    inputs: before * words..(before + own) * words,
+                }
+            };
+            let plane = conv3x3::Sizes {
+                batch: images,
+                ..self.plane(unit)
+            };
+            convolve_padded(unit, plane, (&padded, image), packed, (bias, None), output);
+        }
+        output
     }
 
     /// The first of the layers, those beyond the ends included, that a layer of the result sees.

@@ -262,7 +262,9 @@ fn run(
         start: index * inputs,
         inputs: 0..inputs,
     };
-    convolve_padded(unit, sizes, (&padded, image), packed, after)
+    let mut output = vec![0.0; sizes.batch * sizes.outputs * frame.area()];
+    convolve_padded(unit, sizes, (&padded, image), packed, after, &mut output);
+    output
 }
 
 /// An image among padded planes.
@@ -273,15 +275,16 @@ pub(crate) struct PaddedImage {
     pub inputs: Range<usize>,
 }
 
-/// The convolution of padded images, which may overlap: `image` says where each lies.
-/// A task has one image and as many output channels as keep their weights in the cache.
+/// The convolution of padded images, which may overlap: `image` says where each lies. Writes `[batch, outputs,
+/// height, width]`. A task has one image and as many output channels as keep their weights in the cache.
 pub(crate) fn convolve_padded(
     unit: DotUnit,
     sizes: Sizes,
     (padded, image): (&[u32], impl Fn(usize) -> PaddedImage + Sync),
     Packed(packed): &Packed,
     (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
-) -> Vec<f32> {
+    output: &mut [f32],
+) {
     let frame = sizes.frame();
     let inputs = unit.words(sizes.inputs);
     let [rows, _] = unit.tile();
@@ -290,7 +293,6 @@ pub(crate) fn convolve_padded(
     let fitting = (CACHED_WEIGHTS / (4 * block)).clamp(1, blocks);
     // Fewer images than threads: finer tasks, or some threads idle.
     let per_task = fitting.min(blocks.div_ceil(TASKS / sizes.batch.min(TASKS)).max(1));
-    let mut output = vec![0.0; sizes.batch * sizes.outputs * frame.area()];
     let tasks: Vec<_> = output
         .chunks_mut(sizes.outputs * frame.area())
         .enumerate()
@@ -323,7 +325,6 @@ pub(crate) fn convolve_padded(
             }
         }
     });
-    output
 }
 
 /// Some output channels of one image.

@@ -34,7 +34,7 @@ const FEW_GROUPS: usize = 16;
 const CHANNELS: usize = 16;
 /// Fewest tiles of an image that pay for reading transformed kernels, which are four times as large as
 /// the kernels: small maps, which have the most channels, wait for memory.
-const FEWEST_TILES: usize = 8;
+const FEWEST_TILES: usize = 17;
 
 /// Whether these channels and this image make it faster than the direct convolution. Neither the batch
 /// nor the number of threads counts, so that an image's result does not depend on its company.
@@ -55,14 +55,24 @@ pub struct Packed(Vec<u32>);
 pub fn pack(sizes: Sizes, weights: &[f32]) -> Packed {
     let [rows, _] = DotUnit::of(MulPrecision::F32).tile();
     let blocks = sizes.outputs.div_ceil(rows);
-    let mut packed = vec![0; ELEMENTS * blocks * sizes.inputs * rows];
-    let kernels: Vec<[f32; ELEMENTS]> = weights.par_chunks_exact(9).map(transform_kernel).collect();
-    let tasks = packed.par_chunks_mut(sizes.inputs * rows).enumerate();
-    tasks.for_each(|(task, packed)| {
-        let (element, block) = (task / blocks, task % blocks);
-        for (input, words) in packed.chunks_exact_mut(rows).enumerate() {
-            for (word, output) in words.iter_mut().zip(block * rows..sizes.outputs) {
-                *word = kernels[output * sizes.inputs + input][element].to_bits();
+    let block = sizes.inputs * rows;
+    let mut packed = vec![0; ELEMENTS * blocks * block];
+    // The pieces of each block of outputs, one for each element.
+    let mut pieces: Vec<Vec<&mut [u32]>> = Vec::new();
+    pieces.resize_with(blocks, || Vec::with_capacity(ELEMENTS));
+    for element in packed.chunks_mut(blocks * block) {
+        for (pieces, piece) in pieces.iter_mut().zip(element.chunks_mut(block)) {
+            pieces.push(piece);
+        }
+    }
+    let tasks = pieces.into_par_iter().enumerate();
+    tasks.for_each(|(block, mut pieces)| {
+        for (row, output) in (block * rows..sizes.outputs).take(rows).enumerate() {
+            for input in 0..sizes.inputs {
+                let kernel = &weights[(output * sizes.inputs + input) * 9..][..9];
+                for (piece, value) in pieces.iter_mut().zip(transform_kernel(kernel)) {
+                    piece[input * rows + row] = value.to_bits();
+                }
             }
         }
     });

@@ -81,7 +81,9 @@ impl Network {
                 .set_require_grad(encoding.first_trained.is_some())
         };
         let features: Vec<_> = features.into_iter().map(tracked).collect();
-        let partial = self.staged().partial(features.clone(), batch);
+        let kept = features.iter().cloned().enumerate();
+        let kept = kept.map(|(stage, map)| self.staged().kept(stage, map));
+        let partial = self.staged().partial(kept.collect(), batch);
         let logits = self.finish(partial, [height, width]);
         let loss = loss(logits.clone());
         let mut gradients = loss.clone().backward();

@@ -108,7 +108,7 @@ pub use image_region::ImageRegion;
 pub use inputs::{Inputs, check_distinct};
 pub use learnt_areas::{LearntArea, LearntAreas, LearntOverlap};
 pub use limit::{CellLimit, DetectionLimit, LimitCheck, LimitSettings, detection_limit};
-pub use machine::Machine;
+pub use machine::{Machine, memory, peak_resident};
 pub use map_agreement::MapAgreement;
 pub use maps::{Maps, maps_to_read};
 pub use memory::{Budget, MemoryMeter, PROGRAM};

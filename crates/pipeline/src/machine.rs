@@ -1,7 +1,9 @@
 //! The machine that a command runs on: processors and memory.
 
 use serde::Serialize;
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{
+    CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
+};
 
 /// Where a system does not say how much memory it has, in bytes.
 const UNKNOWN_MEMORY: usize = 8 << 30;
@@ -43,6 +45,16 @@ impl Machine {
     }
 }
 
+/// The most bytes of memory that this process held at once, free ones that the allocator keeps included,
+/// where the system says so.
+pub fn peak_resident() -> Option<usize> {
+    // As Linux counts: "VmHWM:    123456 kB".
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let (_, peak) = status.split_once("VmHWM:")?;
+    let kilobytes: usize = peak.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes << 10)
+}
+
 /// Bytes of the machine's memory, or of the share of it that this process is confined to.
 pub fn memory() -> usize {
     let ram = MemoryRefreshKind::nothing().with_ram();
@@ -53,11 +65,18 @@ pub fn memory() -> usize {
 
 fn memory_of(system: &System) -> usize {
     let all = system.total_memory();
-    let own = system
-        .cgroup_limits()
-        .map_or(all, |group| group.total_memory);
+    let container = system.cgroup_limits();
+    // A job's own group, such as Slurm's, lies below the one that a container shows as its root.
+    let mut own = System::new();
+    let job = sysinfo::get_current_pid().ok().and_then(|pid| {
+        let kinds = ProcessRefreshKind::nothing();
+        own.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kinds);
+        own.process(pid)?.cgroup_limits()
+    });
+    let groups = container.into_iter().chain(job);
+    let limit = groups.map(|group| group.total_memory).fold(all, u64::min);
     // 0 where a system does not say.
-    match bytes(all.min(own)) {
+    match bytes(limit) {
         0 => UNKNOWN_MEMORY,
         bytes => bytes,
     }

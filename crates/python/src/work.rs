@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use inkling::give_back_when_idle;
 use inkling_fragment::{Panic, catch_panic, silence_panics};
 use inkling_pipeline::THREAD_STACK;
 use pyo3::prelude::*;
@@ -67,6 +68,7 @@ pub fn long<T: Send>(
             (worker.map(|worker| worker.join()), raised)
         })
     });
+    give_back_when_idle();
     messages::hand_over(py)?;
     if let Some(raised) = raised {
         return Err(raised);

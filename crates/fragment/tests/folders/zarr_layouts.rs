@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use half::f16;
 use inkling_fragment::{Error, Fragment, MissingChunks, ReadOptions, Region, Volume, write_gray};
 use ndarray::{Array2, Array3, ArrayD, Axis, Dimension, IxDyn, s};
 use serde_json::{Value, json};
@@ -498,6 +499,32 @@ fn floats_are_read_by_their_largest_value() {
             if kind.ends_with('4') { 32 } else { 64 }
         );
     }
+}
+
+#[test]
+fn floats_of_sixteen_bits_are_read_as_far_as_they_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.zarr");
+    let halves = truth().mapv(|voxel| f16::from_f64(f64::from(voxel) / 65_535.0));
+    for (kind, bytes) in [
+        ("<f2", f16::to_le_bytes as fn(f16) -> [u8; 2]),
+        (">f2", f16::to_be_bytes),
+    ] {
+        write_floats(
+            &path,
+            kind,
+            halves.iter().flat_map(|&half| bytes(half)).collect(),
+        );
+        let fragment = Fragment::open(&path).unwrap();
+        let expected = halves.mapv(|half| (half.to_f32() * 65_535.0).round() as u16);
+        assert_eq!(all(&fragment), expected, "{kind}");
+        assert_eq!(fragment.stored_bits(), 16);
+        assert!(fragment.remarks()[0].ends_with("from 0 to 1"));
+    }
+    let infinite = vec![f16::INFINITY; SHAPE.iter().product()];
+    let bytes = infinite.iter().flat_map(|half| half.to_le_bytes());
+    write_floats(&path, "<f2", bytes.collect());
+    assert!(refusal(&path).contains("floats up to inf"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, check_npy, write_whole};
 use inkling_model::{ModelSettings, Tensors, load_weights};
-use inkling_pipeline::{Context, Inputs, Recipe, Usage, check_precision};
+use inkling_pipeline::{Context, Inputs, Recipe, Usage, check_precision, peak_resident};
 use ndarray::{Array5, ArrayD};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
@@ -42,6 +42,7 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
         "output": flags.output,
         "seconds": seconds,
         "memory_bytes": context.memory.peak(),
+        "resident_bytes": peak_resident(),
     });
     if flags.profile {
         figures["profile"] = timing.figures();

@@ -2,7 +2,7 @@
 
 use inkling_pipeline::{
     Context, Inputs, PROGRAM, Recipe, ResumeOptions, best_epoch, choose_fold, folds,
-    open_fragments, train,
+    open_fragments, peak_resident, train,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +36,7 @@ pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
         "best_epoch": best.map(|(epoch, _)| epoch),
         "f05": best.map(|(_, validation)| validation.f05),
         "memory_bytes": PROGRAM + context.memory.peak(),
+        "resident_bytes": peak_resident(),
         "validation": best.map(|(_, validation)| validation),
     }))
 }

@@ -63,15 +63,21 @@ impl DepthAttention {
         }
     }
 
+    /// The map of a stage, narrowed.
+    ///
     /// # Shapes
-    /// - features: `[batch × layers, channels, rows, columns]`, finest first
+    /// - map: `[batch × layers, channels, rows, columns]`
+    /// - output: `[batch × layers, width, rows, columns]`
+    pub fn kept(&self, stage: usize, map: Tensor<4>) -> Tensor<4> {
+        let (conv, norm) = &self.channel_reduce[stage];
+        norm.apply(conv.forward(map), Some(Activation::Relu))
+    }
+
+    /// # Shapes
+    /// - features: `[batch × layers, width, rows, columns]`, what was [kept](Self::kept), finest first
     /// - output: `[batch, 1, rows, columns]` of the finest
     pub fn forward(&self, features: Vec<Tensor<4>>) -> Tensor<4> {
-        let reduced = features
-            .into_iter()
-            .zip(&self.channel_reduce)
-            .map(|(map, (conv, norm))| norm.apply(conv.forward(map), Some(Activation::Relu)));
-        let mut coarse_to_fine = reduced.zip(self.layers.iter().copied()).rev();
+        let mut coarse_to_fine = features.into_iter().zip(self.layers.iter().copied()).rev();
         let (mut x, mut layers) = coarse_to_fine.next().expect("an encoder has a map");
         for ((skip, target), block) in coarse_to_fine.zip(&self.decoder_blocks) {
             let [_, _, rows, columns] = skip.dims();

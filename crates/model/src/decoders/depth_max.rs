@@ -30,13 +30,20 @@ impl DepthMax {
         }
     }
 
+    /// The largest of each feature along depth, which is all that is needed of the map of a stage.
+    ///
     /// # Shapes
-    /// - features: `[batch × layers, channels, rows, columns]`, finest first
+    /// - map: `[batch × layers, channels, rows, columns]`
+    /// - output: `[batch, channels, rows, columns]`
+    pub fn kept(&self, stage: usize, map: Tensor<4>) -> Tensor<4> {
+        max_over_layers(unfolded(map, self.layers[stage]))
+    }
+
+    /// # Shapes
+    /// - features: `[batch, channels, rows, columns]`, what was [kept](Self::kept), finest first
     /// - output: `[batch, 1, rows, columns]` of the finest
     pub fn forward(&self, features: Vec<Tensor<4>>) -> Tensor<4> {
-        let flat = features.into_iter().zip(&self.layers);
-        let flat = flat.map(|(map, &layers)| max_over_layers(unfolded(map, layers)));
-        let mut coarse_to_fine = flat.rev();
+        let mut coarse_to_fine = features.into_iter().rev();
         let coarsest = coarse_to_fine.next().expect("an encoder has a map");
         let joins = self.convs.iter().rev().zip(coarse_to_fine);
         let finest = joins.fold(coarsest, |x, ((conv, norm), skip)| {

@@ -134,6 +134,10 @@ impl StagedNetwork for I3dNetwork {
         self
     }
 
+    fn kept(&self, stage: usize, map: Tensor<4>) -> Tensor<4> {
+        self.decoder.kept(stage, map)
+    }
+
     fn partial(&self, features: Vec<Tensor<4>>, _batch: usize) -> Tensor<4> {
         self.decoder.forward(features)
     }

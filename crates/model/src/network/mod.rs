@@ -90,8 +90,9 @@ impl Network {
     /// - output: `[batch, maps, rows, columns]`
     pub fn partial(&self, volume: Tensor<4>) -> Tensor<4> {
         let [batch, ..] = volume.dims();
-        let features = self.volume_features(volume);
-        self.staged().partial(features, batch)
+        let (staged, images) = (self.staged(), self.images(volume));
+        let kept = staged.pass(images, &|stage, map| staged.kept(stage, map));
+        staged.partial(kept, batch)
     }
 
     /// Makes one map of several, pixel by pixel; linear.
@@ -153,7 +154,7 @@ impl Network {
     /// # Shapes
     /// - images: `[images, inputs, height, width]`
     pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        self.staged().features(images)
+        self.staged().pass(images, &|_, map| map)
     }
 
     /// What the first block takes of a volume, its intensities as the network wants them.

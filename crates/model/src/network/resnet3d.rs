@@ -227,6 +227,13 @@ impl StagedNetwork for ResNet3dNetwork {
         self
     }
 
+    fn kept(&self, stage: usize, map: Tensor<4>) -> Tensor<4> {
+        match &self.decoder {
+            Decoder::Plane(decoder) => decoder.kept(stage, map),
+            Decoder::Volume(decoder) => decoder.kept(stage, map),
+        }
+    }
+
     fn partial(&self, features: Vec<Tensor<4>>, _batch: usize) -> Tensor<4> {
         match &self.decoder {
             Decoder::Plane(decoder) => decoder.forward(features),

@@ -25,8 +25,13 @@ pub(crate) trait StagedNetwork {
     /// What the stages are of.
     fn encoder(&self) -> &dyn Stages;
 
-    /// What the decoder makes of the feature maps of `batch` volumes: `[batch, maps, rows,
-    /// columns]`.
+    /// What the decoder keeps of the feature map of a stage: the map, unless something smaller will do.
+    fn kept(&self, _stage: usize, map: Tensor<4>) -> Tensor<4> {
+        map
+    }
+
+    /// What the decoder makes of what it [kept](Self::kept) of the feature maps of `batch` volumes: `[batch,
+    /// maps, rows, columns]`.
     fn partial(&self, features: Vec<Tensor<4>>, batch: usize) -> Tensor<4>;
 
     /// One map of those that [`partial`](Self::partial) gave, `[batch, 1, rows, columns]`; linear. Unless it
@@ -80,15 +85,19 @@ pub(crate) trait StagedNetwork {
         self.encoder().layers_are_stages()
     }
 
-    /// The feature maps of images, finest first.
-    fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+    /// What `of` makes of each stage's feature map of images, finest first, before the next stage begins.
+    fn pass(
+        &self,
+        images: Tensor<4>,
+        of: &dyn Fn(usize, Tensor<4>) -> Tensor<4>,
+    ) -> Vec<Tensor<4>> {
         let mut x = images;
         let mut features = Vec::new();
         for (stage, blocks) in self.blocks().into_iter().enumerate() {
             for block in 0..blocks {
                 x = self.block(stage, block, x);
             }
-            features.push(self.feature(x.clone()));
+            features.push(of(stage, self.feature(x.clone())));
         }
         features
     }

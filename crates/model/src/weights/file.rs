@@ -174,7 +174,7 @@ pub fn load_weights(network: Network, path: &Path, tensors: Tensors) -> Result<N
         true => tidied(tensors),
         false => spelled(tensors, &shapes(&network)),
     };
-    let (network, mismatch) = replace(network, &tensors);
+    let (network, mismatch) = replace(network, tensors);
     if mismatch == Mismatch::default() {
         return Ok(network);
     }
@@ -235,7 +235,7 @@ pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, EncoderRe
         .map(str::to_owned)
         .collect();
     let tensors = tensors.renamed(|name| (!strange(name)).then(|| name.to_owned()));
-    let (network, mut mismatch) = replace(network, &tensors);
+    let (network, mut mismatch) = replace(network, tensors);
     mismatch.missing.retain(|name| !strange(name));
     unused.extend(std::mem::take(&mut mismatch.unused));
     unused.retain(|name| !name.ends_with("num_batches_tracked"));

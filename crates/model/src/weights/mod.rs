@@ -13,6 +13,7 @@ mod pickle;
 mod pytorch;
 mod read;
 mod resample;
+mod safetensors_file;
 mod tensors;
 
 pub use export::Naming;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
@@ -211,27 +211,27 @@ impl fmt::Display for Mismatch {
 }
 
 /// Replaces a module's tensors by those of a file.
-struct Replacer<'a> {
-    tensors: &'a Tensors,
-    used: BTreeSet<String>,
+struct Replacer {
+    tensors: Tensors,
     mismatch: Mismatch,
 }
 
-impl NamedMapper for Replacer<'_> {
+impl NamedMapper for Replacer {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let expected = param.lazy_shape().to_vec();
         let Some(found) = self.tensors.shape(name) else {
             self.mismatch.missing.push(name.to_owned());
             return param;
         };
-        self.used.insert(name.to_owned());
         // Linear layers and 1 × 1 convolutions hold the same values; timm's files mix them.
         if unit_axes_removed(found) != unit_axes_removed(&expected) {
-            let reshaped = (name.to_owned(), found.to_vec(), expected);
+            let (found, _) = self.tensors.take(name).expect("it has a shape");
+            let reshaped = (name.to_owned(), found, expected);
             self.mismatch.reshaped.push(reshaped);
             return param;
         }
-        let data = TensorData::new(self.tensors.values(name), expected);
+        let (_, values) = self.tensors.take(name).expect("it has a shape");
+        let data = TensorData::new(values, expected);
         let device = param.lazy_device();
         let tensor = Tensor::from_data(data, &device);
         // Freezing is the trainer's business and comes after loading.
@@ -245,18 +245,15 @@ pub(super) fn unit_axes_removed(shape: &[usize]) -> Vec<usize> {
 
 /// Fills `module` from `tensors` and says what did not fit. Names under `prefix` that the module
 /// does not know are `unused`; PyTorch's batch counters are nobody's loss.
-pub(super) fn replace<M: Module>(module: M, tensors: &Tensors) -> (M, Mismatch) {
+pub(super) fn replace<M: Module>(module: M, tensors: Tensors) -> (M, Mismatch) {
     let mut replacer = Replacer {
         tensors,
-        used: BTreeSet::new(),
         mismatch: Mismatch::default(),
     };
     let module = map_named(module, &mut replacer);
     let mut mismatch = replacer.mismatch;
-    mismatch.unused = tensors
-        .names()
-        .filter(|name| !replacer.used.contains(*name) && !name.ends_with("num_batches_tracked"))
-        .map(str::to_owned)
-        .collect();
+    let left = replacer.tensors.names();
+    let left = left.filter(|name| !name.ends_with("num_batches_tracked"));
+    mismatch.unused = left.map(str::to_owned).collect();
     (module, mismatch)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Tensors;
 use super::pytorch;
+use super::safetensors_file::{Trouble, read_safetensors};
 use crate::Error;
 
 /// What a file begins with that `torch.save` wrote.
@@ -46,10 +47,14 @@ impl Tensors {
                 path: path.to_owned(),
             });
         }
-        let bytes = std::fs::read(path).map_err(io)?;
-        Self::parse(&bytes).map_err(|reason| Error::NotSafetensors {
-            path: path.to_owned(),
-            reason,
+        let file = std::fs::File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        read_safetensors(file, length).map_err(|trouble| match trouble {
+            Trouble::Io(source) => io(source),
+            Trouble::Format(reason) => Error::NotSafetensors {
+                path: path.to_owned(),
+                reason,
+            },
         })
     }
 }

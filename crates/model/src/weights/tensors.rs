@@ -3,7 +3,6 @@ use std::io::Write;
 use std::path::Path;
 
 use inkling_fragment::write_whole;
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::Error;
@@ -15,40 +14,7 @@ pub struct Tensors {
     metadata: BTreeMap<String, String>,
 }
 
-/// Most bytes of a safetensors header; it is parsed into many times as much. A thousand tensors
-/// and a run's settings take a fifth of one.
-const LONGEST_HEADER: u64 = 16 << 20;
-
 impl Tensors {
-    /// The tensors of a safetensors file's bytes.
-    ///
-    /// # Errors
-    /// What is wrong with a header that is hostile or damaged, or a file that is shorter than its
-    /// header says.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let length = bytes
-            .first_chunk()
-            .map_or(0, |&bytes| u64::from_le_bytes(bytes));
-        if length > LONGEST_HEADER {
-            return Err(format!(
-                "a header of {length} bytes; at most {LONGEST_HEADER}"
-            ));
-        }
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-        let mut entries = BTreeMap::new();
-        for (name, view) in file.iter() {
-            if let Some(values) = to_f32(view.dtype(), view.data()) {
-                entries.insert(name.to_owned(), (view.shape().to_vec(), values));
-            }
-        }
-        Ok(Self {
-            entries,
-            metadata: metadata.into_iter().collect(),
-        })
-    }
-
     /// Writes the tensors and the metadata as one safetensors file, whole.
     ///
     /// # Errors
@@ -122,6 +88,11 @@ impl Tensors {
             .unwrap_or_default()
     }
 
+    /// A tensor's shape and values, which are no longer among the tensors.
+    pub(super) fn take(&mut self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
+        self.entries.remove(name)
+    }
+
     /// Renames every tensor; those for which `rename` gives `None` are dropped.
     pub fn renamed(self, rename: impl Fn(&str) -> Option<String>) -> Self {
         let entries = self
@@ -143,8 +114,8 @@ impl Tensors {
     }
 }
 
-/// Values that are turned into bytes at a time: a training's file has three times the network's.
-const AT_ONCE: usize = 1 << 16;
+/// Values that are turned into bytes, or back, at a time: a training's file has three times the network's.
+pub(super) const AT_ONCE: usize = 1 << 16;
 
 /// Writes values as little-endian bytes.
 fn write_values(out: &mut impl Write, values: &[f32]) -> std::io::Result<()> {
@@ -197,6 +168,8 @@ pub(super) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::SafeTensors;
+
     use super::*;
 
     #[test]
