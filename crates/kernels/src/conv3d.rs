@@ -127,34 +127,46 @@ impl Sizes {
         bias: Option<&[f32]>,
     ) -> Vec<f32> {
         let frame = self.frame();
-        let words = unit.words(self.inputs);
-        let at_once = (AT_ONCE / (words * frame.plane())).max(FEWEST_AT_ONCE);
+        let padded_layer = unit.words(self.inputs) * frame.plane();
+        let at_once = (AT_ONCE / padded_layer).max(FEWEST_AT_ONCE);
         let mut output = vec![0.0; self.batch * self.layers * self.outputs * frame.area()];
         let parts = output.chunks_mut(at_once * self.outputs * frame.area());
         for (part, output) in parts.enumerate() {
-            let images = output.len() / (self.outputs * frame.area());
-            let (first, last) = (part * at_once, part * at_once + images - 1);
-            let before = self.first_seen(first);
-            let layers = &layers[before..self.first_seen(last) + self.deep];
-            let padded = frame.pad_each(unit, layers, self.inputs);
-            let image = |image: usize| {
-                let first = self.first_seen(first + image) - before;
-                // Zeros stand before and behind the volumes' own layers, if at all.
-                let seen = &layers[first..][..self.deep];
-                let before = seen.iter().take_while(|layer| layer.is_none()).count();
-                let own = seen[before..].iter().flatten().count();
-                PaddedImage {
-                    start: first * words,
-                    inputs: before * words..(before + own) * words,
-                }
-            };
-            let plane = conv3x3::Sizes {
-                batch: images,
-                ..self.plane(unit)
-            };
-            convolve_padded(unit, plane, (&padded, image), packed, (bias, None), output);
+            self.convolve_part(unit, layers, (packed, bias), (part * at_once, output));
         }
         output
+    }
+
+    /// [`convolve`](Self::convolve) for the layers of the result from `first` on that `output` has room for.
+    fn convolve_part(
+        self,
+        unit: DotUnit,
+        layers: &[Option<&[f32]>],
+        (packed, bias): (&Packed, Option<&[f32]>),
+        (first, output): (usize, &mut [f32]),
+    ) {
+        let frame = self.frame();
+        let words = unit.words(self.inputs);
+        let images = output.len() / (self.outputs * frame.area());
+        let start = self.first_seen(first);
+        let layers = &layers[start..self.first_seen(first + images - 1) + self.deep];
+        let padded = frame.pad_each(unit, layers, self.inputs);
+        let image = |image: usize| {
+            let first = self.first_seen(first + image) - start;
+            // Zeros stand before and behind the volumes' own layers, if at all.
+            let seen = &layers[first..][..self.deep];
+            let before = seen.iter().take_while(|layer| layer.is_none()).count();
+            let own = seen[before..].iter().flatten().count();
+            PaddedImage {
+                start: first * words,
+                inputs: before * words..(before + own) * words,
+            }
+        };
+        let sizes = conv3x3::Sizes {
+            batch: images,
+            ..self.plane(unit)
+        };
+        convolve_padded(unit, sizes, (&padded, image), packed, (bias, None), output);
     }
 
     /// The first of the layers, those beyond the ends included, that a layer of the result sees.

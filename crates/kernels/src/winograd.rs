@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use crate::channel_affine::ChannelAffine;
 use crate::conv3x3::Sizes;
 use crate::matrix::{Dot, DotUnit, MulPrecision, WithDot};
+use crate::simd::{SimdLevel, simd_level};
 use crate::vectors::vectorized;
 
 /// Side of an output tile.
@@ -35,12 +36,21 @@ const CHANNELS: usize = 16;
 /// Fewest tiles of an image that pay for reading transformed kernels, which are four times as large as
 /// the kernels: small maps, which have the most channels, wait for memory.
 const FEWEST_TILES: usize = 17;
+/// With vectors of 8, whose products take twice as long, fewer tiles pay, if not for kernels without end.
+const FEWEST_TILES_OF_EIGHTS: usize = 8;
+/// Most pairs of channels of such kernels: 72 MiB of them, transformed.
+const PAIRS: usize = 1 << 19;
 
 /// Whether these channels and this image make it faster than the direct convolution. Neither the batch
 /// nor the number of threads counts, so that an image's result does not depend on its company.
 pub fn pays(sizes: Sizes) -> bool {
     let tiles = sizes.height.div_ceil(OUT) * sizes.width.div_ceil(OUT);
-    sizes.inputs >= CHANNELS && sizes.outputs >= CHANNELS && tiles >= FEWEST_TILES
+    let is_wide = matches!(simd_level(), Ok(SimdLevel::Avx512));
+    let fewest = match !is_wide && sizes.inputs * sizes.outputs <= PAIRS {
+        true => FEWEST_TILES_OF_EIGHTS,
+        false => FEWEST_TILES,
+    };
+    sizes.inputs >= CHANNELS && sizes.outputs >= CHANNELS && tiles >= fewest
 }
 
 /// Transformed kernels, `[ELEMENTS, outputs / rows, inputs, rows]` with the rows of a register tile;
