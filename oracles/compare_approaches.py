@@ -85,7 +85,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=11)
     parser.add_argument("names", nargs="*", help=", ".join(map(repr, ROWS)))
-    flags = parser.parse_args()
+    flags = parser.parse_intermixed_args()
     text = PAGE.read_text()
     head, rest = text.split(START)
     table, tail = rest.split(END)
