@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use half::f16;
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewMut3, Axis, Ix3, IxDyn, Zip, s};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -437,8 +438,8 @@ fn read_floats(array: &ZarrArray, position: &[usize]) -> Result<Option<ArrayD<f3
     let fill = array.metadata.fill;
     match array.metadata.element {
         ElementType::Float(2) => {
-            let chunk = array.read_unit(position, half::f16::from_f64(fill as f64))?;
-            Ok(chunk.map(|chunk| chunk.mapv(half::f16::to_f32)))
+            let chunk = array.read_unit(position, f16::from_f64(fill as f64))?;
+            Ok(chunk.map(|chunk| chunk.mapv(f16::to_f32)))
         }
         ElementType::Float(8) => {
             let chunk = array.read_unit(position, fill as f64)?;

@@ -30,7 +30,6 @@ pub const VERSION: &str = env!("INKLING_VERSION");
 /// 1 failed, 2 wrong usage or settings. To be called once in a process, before anything else uses rayon's
 /// threads.
 pub fn run_command_line(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    keep_free_memory();
     silence_panics();
     match cli::Cli::try_parse_from(arguments) {
         Ok(cli) => run(&cli),
@@ -47,6 +46,7 @@ pub fn run_command_line(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn run(cli: &cli::Cli) -> u8 {
+    keep_free_memory();
     let (ranks, joined) = match ranks::launched(&cli.command) {
         Ok(launched) => launched,
         Err(error) => {

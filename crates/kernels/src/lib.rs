@@ -62,8 +62,9 @@ pub use adamw::{AdamWStep, adamw};
 pub use batch_norm::BatchNormStats;
 pub use compute::ops::ComputeOps;
 pub use compute::tensors::{
-    activate, affine, attention, conv_transpose2d, conv2d, conv2d_affine, conv2d_affine_onto,
-    conv2d_before_norm, conv3d, layer_norm, linear, plain_attention, plain_conv3d,
+    activate, add_activated, affine, attention, conv_transpose2d, conv2d, conv2d_affine,
+    conv2d_affine_onto, conv2d_before_norm, conv3d, layer_norm, linear, plain_attention,
+    plain_conv3d,
 };
 pub use conv_unfolded::Conv3dOptions;
 pub use conv3d::DepthBorder;

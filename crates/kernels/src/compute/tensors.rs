@@ -27,6 +27,18 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
     })
 }
 
+/// `activation(left + right)`: a shortcut, and what a residual block makes.
+///
+/// # Shapes
+/// - left, right and output: any, all the same
+pub fn add_activated<const D: usize>(
+    left: Tensor<D>,
+    right: Tensor<D>,
+    activation: Activation,
+) -> Tensor<D> {
+    activate(add(left, right), activation)
+}
+
 fn activate_optional<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
     match activation {
         None => x,
@@ -109,7 +121,7 @@ pub fn conv2d_affine_onto(
     if !is_pointwise || !is_final(&images) || !is_final(&weight) || !is_final(&shortcut) {
         let scales = [scale, shift];
         let x = conv2d_affine(images, weight, bias, options, scales, None);
-        return activate(add(shortcut, x), activation);
+        return add_activated(x, shortcut, activation);
     }
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);

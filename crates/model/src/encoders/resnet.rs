@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
-use inkling_kernels::{Activation, activate, add};
+use inkling_kernels::{Activation, add_activated};
 
 use crate::layers::{
     BatchNorm2d, BatchNorm2dConfig, Conv, Conv2dConfig, Depth, DropPath, drop_path_rates, max_pool,
@@ -273,17 +273,16 @@ impl Block {
         let rectified = Some(Activation::Relu);
         let x = self.conv1.forward_normed(input, &self.bn1, rectified);
         let x = match (&self.conv3, &self.bn3) {
-            // Nothing is dropped where nothing is recorded.
-            (Some(conv), Some(norm)) if !x.device().is_autodiff() => {
-                let x = self.conv2.forward_normed(x, &self.bn2, rectified);
-                return conv.forward_normed_onto(shortcut, x, norm, Activation::Relu);
-            }
             (Some(conv), Some(norm)) => {
                 let x = self.conv2.forward_normed(x, &self.bn2, rectified);
+                // Nothing is dropped where nothing is recorded.
+                if !x.device().is_autodiff() {
+                    return conv.forward_normed_onto(shortcut, x, norm, Activation::Relu);
+                }
                 conv.forward_normed(x, norm, None)
             }
             _ => self.conv2.forward_normed(x, &self.bn2, None),
         };
-        activate(add(self.drop_path.forward(x), shortcut), Activation::Relu)
+        add_activated(self.drop_path.forward(x), shortcut, Activation::Relu)
     }
 }

@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate, add};
+use inkling_kernels::{Activation, add_activated};
 
 use super::acs_conv::AcsConv;
 use super::conv3d::Conv3d;
@@ -68,6 +68,7 @@ impl Conv {
             Self::ThreePlanes(conv) => norm.apply(conv.forward(input), activation),
         }
     }
+
     /// `activation(norm(forward(input)) + shortcut)`, the end of a residual block.
     ///
     /// # Shapes
@@ -81,10 +82,9 @@ impl Conv {
     ) -> Tensor<4> {
         match self {
             Self::Plane(conv) => conv.forward_normed_onto(shortcut, input, norm, activation),
-            Self::Volume(_) | Self::ThreePlanes(_) => activate(
-                add(self.forward_normed(input, norm, None), shortcut),
-                activation,
-            ),
+            Self::Volume(_) | Self::ThreePlanes(_) => {
+                add_activated(self.forward_normed(input, norm, None), shortcut, activation)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{
-    Activation, activate, add, conv2d, conv2d_affine, conv2d_affine_onto, conv2d_before_norm,
+    Activation, add_activated, conv2d, conv2d_affine, conv2d_affine_onto, conv2d_before_norm,
     has_kernels,
 };
 
@@ -211,10 +211,7 @@ impl Conv2d {
                 let options = self.options();
                 conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
             }
-            _ => activate(
-                add(norm.apply(self.forward(input), None), shortcut),
-                activation,
-            ),
+            _ => add_activated(norm.apply(self.forward(input), None), shortcut, activation),
         }
     }
 

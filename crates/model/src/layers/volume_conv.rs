@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{
-    Activation, Conv3dOptions, DepthBorder, activate, add, conv2d, conv2d_affine,
+    Activation, Conv3dOptions, DepthBorder, add_activated, conv2d, conv2d_affine,
     conv2d_affine_onto, conv2d_before_norm, conv3d, has_kernels,
 };
 
@@ -215,16 +215,15 @@ impl VolumeConv {
         activation: Activation,
     ) -> Tensor<4> {
         let is_pointwise = self.weight.dims()[2..] == [1; 3] && self.stride == [1; 2];
-        match norm.running_scales(&input.device()) {
-            Some(scales) if is_pointwise && has_kernels(&input) => {
+        let fused = is_pointwise && has_kernels(&input);
+        let scales = fused.then(|| norm.running_scales(&input.device()));
+        match scales.flatten() {
+            Some(scales) => {
                 let bias = self.bias.as_ref().map(Param::val);
                 let (weight, options) = (self.plane_weight(), self.options());
                 conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
             }
-            _ => activate(
-                add(self.forward_normed(input, norm, None), shortcut),
-                activation,
-            ),
+            None => add_activated(self.forward_normed(input, norm, None), shortcut, activation),
         }
     }
 

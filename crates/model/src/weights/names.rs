@@ -219,18 +219,16 @@ struct Replacer {
 impl NamedMapper for Replacer {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let expected = param.lazy_shape().to_vec();
-        let Some(found) = self.tensors.shape(name) else {
+        let Some((found, values)) = self.tensors.take(name) else {
             self.mismatch.missing.push(name.to_owned());
             return param;
         };
         // Linear layers and 1 × 1 convolutions hold the same values; timm's files mix them.
-        if unit_axes_removed(found) != unit_axes_removed(&expected) {
-            let (found, _) = self.tensors.take(name).expect("it has a shape");
+        if unit_axes_removed(&found) != unit_axes_removed(&expected) {
             let reshaped = (name.to_owned(), found, expected);
             self.mismatch.reshaped.push(reshaped);
             return param;
         }
-        let (_, values) = self.tensors.take(name).expect("it has a shape");
         let data = TensorData::new(values, expected);
         let device = param.lazy_device();
         let tensor = Tensor::from_data(data, &device);

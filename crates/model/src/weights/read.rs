@@ -1,6 +1,6 @@
 //! Files of weights, told apart by their first bytes.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::Tensors;
@@ -30,15 +30,16 @@ impl Tensors {
             source,
         };
         let mut start = Vec::new();
-        let file = std::fs::File::open(path).map_err(io)?;
+        let mut file = std::fs::File::open(path).map_err(io)?;
+        let about = file.metadata().map_err(io)?;
         // A pipe or a device may never end.
-        if !file.metadata().map_err(io)?.is_file() {
+        if !about.is_file() {
             return Err(Error::NotSafetensors {
                 path: path.to_owned(),
                 reason: "no regular file".to_owned(),
             });
         }
-        file.take(9).read_to_end(&mut start).map_err(io)?;
+        (&file).take(9).read_to_end(&mut start).map_err(io)?;
         if start.starts_with(ZIP) {
             return pytorch::read(path);
         }
@@ -47,9 +48,8 @@ impl Tensors {
                 path: path.to_owned(),
             });
         }
-        let file = std::fs::File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        read_safetensors(file, length).map_err(|trouble| match trouble {
+        file.rewind().map_err(io)?;
+        read_safetensors(file, about.len()).map_err(|trouble| match trouble {
             Trouble::Io(source) => io(source),
             Trouble::Format(reason) => Error::NotSafetensors {
                 path: path.to_owned(),
