@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::exponential::{erf, exp, sigmoid};
-use crate::vectors::vectorized;
+use crate::vectors::{MulAdd, vectorized_sums};
 
 /// An elementwise function without weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,22 +69,22 @@ pub fn backward_serial(arguments: &[f32], gradients: &mut [f32], activation: Act
 }
 
 fn map<C: Function>(values: &mut [f32]) {
-    vectorized(
+    vectorized_sums(
         #[inline(always)]
-        || {
+        |mul_add| {
             for value in values.iter_mut() {
-                *value = C::value(*value);
+                *value = C::value(mul_add, *value);
             }
         },
     );
 }
 
 fn scale<C: Function>(arguments: &[f32], gradients: &mut [f32]) {
-    vectorized(
+    vectorized_sums(
         #[inline(always)]
-        || {
+        |mul_add| {
             for (gradient, &argument) in gradients.iter_mut().zip(arguments) {
-                *gradient *= C::derivative(argument);
+                *gradient *= C::derivative(mul_add, argument);
             }
         },
     );
@@ -92,8 +92,8 @@ fn scale<C: Function>(arguments: &[f32], gradients: &mut [f32]) {
 
 /// A function of one number and its derivative.
 trait Function {
-    fn value(x: f32) -> f32;
-    fn derivative(x: f32) -> f32;
+    fn value(mul_add: MulAdd, x: f32) -> f32;
+    fn derivative(mul_add: MulAdd, x: f32) -> f32;
 }
 
 struct Relu;
@@ -105,41 +105,41 @@ struct LeakyRelu;
 
 impl Function for Relu {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
+    fn value(_: MulAdd, x: f32) -> f32 {
         // Not-a-number passes, as in PyTorch.
         if x < 0.0 { 0.0 } else { x }
     }
 
     #[inline(always)]
-    fn derivative(x: f32) -> f32 {
+    fn derivative(_: MulAdd, x: f32) -> f32 {
         if x > 0.0 { 1.0 } else { 0.0 }
     }
 }
 
 impl Function for Silu {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
-        x / (1.0 + exp(-x))
+    fn value(mul_add: MulAdd, x: f32) -> f32 {
+        x / (1.0 + exp(mul_add, -x))
     }
 
     #[inline(always)]
-    fn derivative(x: f32) -> f32 {
-        let s = sigmoid(x);
+    fn derivative(mul_add: MulAdd, x: f32) -> f32 {
+        let s = sigmoid(mul_add, x);
         s * (1.0 + x * (1.0 - s))
     }
 }
 
 impl Function for Gelu {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
-        0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+    fn value(mul_add: MulAdd, x: f32) -> f32 {
+        0.5 * x * (1.0 + erf(mul_add, x * std::f32::consts::FRAC_1_SQRT_2))
     }
 
     #[inline(always)]
-    fn derivative(x: f32) -> f32 {
+    fn derivative(mul_add: MulAdd, x: f32) -> f32 {
         const DENSITY: f32 = 0.398_942_3;
-        let share = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
-        share + x * DENSITY * exp(-0.5 * x * x)
+        let share = 0.5 * (1.0 + erf(mul_add, x * std::f32::consts::FRAC_1_SQRT_2));
+        share + x * DENSITY * exp(mul_add, -0.5 * x * x)
     }
 }
 
@@ -149,12 +149,12 @@ impl LeakyRelu {
 
 impl Function for LeakyRelu {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
+    fn value(_: MulAdd, x: f32) -> f32 {
         if x < 0.0 { x * Self::SLOPE } else { x }
     }
 
     #[inline(always)]
-    fn derivative(x: f32) -> f32 {
+    fn derivative(_: MulAdd, x: f32) -> f32 {
         if x > 0.0 { 1.0 } else { Self::SLOPE }
     }
 }
@@ -165,20 +165,20 @@ impl GeluTanh {
 
     /// `0.5 · (1 + tanh(u))`, which is the sigmoid of `2u`.
     #[inline(always)]
-    fn share(x: f32) -> f32 {
-        sigmoid(2.0 * Self::SCALE * x * (1.0 + Self::CUBE * x * x))
+    fn share(mul_add: MulAdd, x: f32) -> f32 {
+        sigmoid(mul_add, 2.0 * Self::SCALE * x * (1.0 + Self::CUBE * x * x))
     }
 }
 
 impl Function for GeluTanh {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
-        x * Self::share(x)
+    fn value(mul_add: MulAdd, x: f32) -> f32 {
+        x * Self::share(mul_add, x)
     }
 
     #[inline(always)]
-    fn derivative(x: f32) -> f32 {
-        let share = Self::share(x);
+    fn derivative(mul_add: MulAdd, x: f32) -> f32 {
+        let share = Self::share(mul_add, x);
         let inner = 2.0 * Self::SCALE * (1.0 + 3.0 * Self::CUBE * x * x);
         share + x * share * (1.0 - share) * inner
     }
@@ -186,13 +186,13 @@ impl Function for GeluTanh {
 
 impl Function for Sigmoid {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
-        sigmoid(x)
+    fn value(mul_add: MulAdd, x: f32) -> f32 {
+        sigmoid(mul_add, x)
     }
 
     #[inline(always)]
-    fn derivative(x: f32) -> f32 {
-        let s = sigmoid(x);
+    fn derivative(mul_add: MulAdd, x: f32) -> f32 {
+        let s = sigmoid(mul_add, x);
         s * (1.0 - s)
     }
 }

@@ -3,12 +3,13 @@
 
 use rayon::prelude::*;
 
+use crate::computed::computed_with;
 use crate::exponential::exp;
 use crate::matrix::{
     Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
     multiply_into,
 };
-use crate::vectors::{reduce_lanes, sum, sum_lanes, vectorized};
+use crate::vectors::{MulAdd, reduce_lanes, sum, sum_pairs, vectorized, vectorized_sums};
 
 /// Sizes of the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,105 +93,119 @@ impl Inputs<'_> {
         }
     }
 
-    /// Writes the softmax of one head's scores `[queries, positions]`, from query `first` on.
-    fn probabilities(
+    /// Writes the exponentials of one head's scores `[queries, positions]`, from query `first` on, of which
+    /// `inverses · exponentials` are the probabilities.
+    fn exponentials(
         &self,
         sizes: Sizes,
         [group, head, first]: [usize; 3],
         keys: &RhsPanels,
-        probabilities: &mut [f32],
+        scores: &mut [f32],
+        inverses: &mut [f32],
     ) {
         let Sizes {
             positions, width, ..
         } = sizes;
-        let queries = probabilities.len() / positions;
+        let queries = scores.len() / positions;
         let (query, place) = self.query.head(group, head);
         let place = place.at(place.start + first * place.row);
         let query = Lhs::new(self.precision, [queries, width], (query, place));
-        let scores = &mut StridedRows::new(&mut *probabilities, positions);
-        multiply_into(self.precision, &query, keys, scores, Addend::Zero);
+        let rows = &mut StridedRows::new(&mut *scores, positions);
+        multiply_into(self.precision, &query, keys, rows, Addend::Zero);
         let bias = match group.checked_rem(sizes.biases) {
             Some(own) => {
                 let start = (own * sizes.heads + head) * sizes.area() + first * positions;
-                &self.bias[start..][..probabilities.len()]
+                &self.bias[start..][..scores.len()]
             }
             None => &[],
         };
-        softmax(probabilities, positions, self.scale, bias);
+        exponentials(scores, positions, self.scale, bias, inverses);
     }
 
     /// Writes one head's results for some queries: its columns of `output`, `[queries, heads, width]`.
     fn weighted_values(
         &self,
         sizes: Sizes,
-        [group, head, first]: [usize; 3],
+        place: [usize; 3],
         packed: &Packed,
-        probabilities: &mut [f32],
+        Scratch { scores, inverses }: &mut Scratch,
         output: &mut [f32],
     ) {
         let row = sizes.heads * sizes.width;
         let queries = output.len() / row;
-        let probabilities = &mut probabilities[..queries * sizes.positions];
-        self.probabilities(sizes, [group, head, first], &packed.keys, probabilities);
-        let place = MatrixLayout::rows(sizes.positions);
-        let probabilities = Lhs::new(
-            self.precision,
-            [queries, sizes.positions],
-            (probabilities, place),
-        );
-        let output = &mut StridedRows::new(&mut output[head * sizes.width..], row);
-        multiply_into(
-            self.precision,
-            &probabilities,
-            &packed.values,
-            output,
-            Addend::Zero,
-        );
+        let scores = &mut scores[..queries * sizes.positions];
+        self.exponentials(sizes, place, &packed.keys, scores, inverses);
+        let rows = MatrixLayout::rows(sizes.positions);
+        let weights = Lhs::new(self.precision, [queries, sizes.positions], (scores, rows));
+        let output = &mut output[place[1] * sizes.width..];
+        let sums = &mut StridedRows::new(&mut *output, row);
+        multiply_into(self.precision, &weights, &packed.values, sums, Addend::Zero);
+        // There are fewer results than weights to scale.
+        for (output, inverse) in output.chunks_mut(row).zip(inverses) {
+            for value in &mut output[..sizes.width] {
+                *value *= *inverse;
+            }
+        }
+    }
+}
+
+/// Space for some queries of one head.
+struct Scratch {
+    /// `[queries, positions]`.
+    scores: Vec<f32>,
+    /// Of the sums of exponentials, `[queries]`.
+    inverses: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(queries: usize, positions: usize) -> Self {
+        Self {
+            scores: vec![0.0; queries * positions],
+            inverses: vec![0.0; queries],
+        }
     }
 }
 
 /// With fewer groups than this, tasks are pieces of queries instead of groups.
 const FEW_GROUPS: usize = 8;
 /// Queries of a task, whose scores stay in the L2 cache.
-const QUERIES: usize = 64;
+const QUERIES: usize = 48;
 
 /// `softmax(scale · query · keyᵀ + bias) · value`.
 ///
 /// # Shapes
 /// - output: `[groups, positions, heads, width]`
 pub fn forward(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
-    let mut output = vec![0.0; sizes.len()];
     let row = sizes.heads * sizes.width;
     let (piece, group_size) = ((QUERIES * row).max(1), (sizes.positions * row).max(1));
-    let scratch = || vec![0.0; QUERIES.min(sizes.positions) * sizes.positions];
+    let scratch = || Scratch::new(QUERIES.min(sizes.positions), sizes.positions);
     if sizes.groups >= FEW_GROUPS {
-        let groups = output.par_chunks_mut(group_size).enumerate();
-        groups.for_each_init(scratch, |probabilities, (group, output)| {
-            for head in 0..sizes.heads {
-                let packed = inputs.packed(sizes, group, head);
-                for (index, output) in output.chunks_mut(piece).enumerate() {
-                    let place = [group, head, index * QUERIES];
-                    inputs.weighted_values(sizes, place, &packed, probabilities, output);
+        return computed_with(
+            sizes.len(),
+            group_size,
+            scratch,
+            |scratch, group, output| {
+                for head in 0..sizes.heads {
+                    let packed = inputs.packed(sizes, group, head);
+                    for (index, output) in output.chunks_mut(piece).enumerate() {
+                        let place = [group, head, index * QUERIES];
+                        inputs.weighted_values(sizes, place, &packed, scratch, output);
+                    }
                 }
-            }
-        });
-        return output;
+            },
+        );
     }
+    let mut output = vec![0.0; sizes.len()];
     for (group, output) in output.chunks_mut(group_size).enumerate() {
         let heads = (0..sizes.heads).into_par_iter();
         let packed: Vec<_> = heads
             .map(|head| inputs.packed(sizes, group, head))
             .collect();
         let pieces = output.par_chunks_mut(piece).enumerate();
-        pieces.for_each_init(scratch, |probabilities, (index, output)| {
+        pieces.for_each_init(scratch, |scratch, (index, output)| {
             for (head, packed) in packed.iter().enumerate() {
-                inputs.weighted_values(
-                    sizes,
-                    [group, head, index * QUERIES],
-                    packed,
-                    probabilities,
-                    output,
-                );
+                let place = [group, head, index * QUERIES];
+                inputs.weighted_values(sizes, place, packed, scratch, output);
             }
         });
     }
@@ -241,9 +256,11 @@ pub fn backward(sizes: Sizes, inputs: Inputs, gradient: View) -> Gradients {
         })
         .collect();
     tasks.into_par_iter().for_each(|(head, mut task)| {
-        let mut scratch = [vec![0.0; sizes.area()], vec![0.0; sizes.area()]];
+        let mut probabilities = Scratch::new(sizes.positions, sizes.positions);
+        let mut scores = vec![0.0; sizes.area()];
         for group in 0..sizes.groups {
-            task.group(sizes, inputs, gradient, [group, head], &mut scratch);
+            let scratch = (&mut probabilities, &mut *scores);
+            task.group(sizes, inputs, gradient, [group, head], scratch);
         }
     });
     gradients
@@ -264,13 +281,21 @@ impl HeadGradients<'_> {
         inputs: Inputs,
         gradient: View,
         [group, head]: [usize; 2],
-        [probabilities, scores]: &mut [Vec<f32>; 2],
+        (exponentials, scores): (&mut Scratch, &mut [f32]),
     ) {
         let Sizes {
             positions, width, ..
         } = sizes;
         let packed = inputs.packed(sizes, group, head);
-        inputs.probabilities(sizes, [group, head, 0], &packed.keys, probabilities);
+        let place = [group, head, 0];
+        let Scratch {
+            scores: probabilities,
+            inverses,
+        } = exponentials;
+        inputs.exponentials(sizes, place, &packed.keys, probabilities, inverses);
+        for (row, inverse) in probabilities.chunks_exact_mut(positions).zip(inverses) {
+            row.iter_mut().for_each(|weight| *weight *= *inverse);
+        }
         let square = MatrixLayout::rows(positions);
         let own = group * positions * width;
         let precision = inputs.precision;
@@ -329,55 +354,63 @@ impl HeadGradients<'_> {
     }
 }
 
-/// Replaces rows by `softmax(scale · row + bias)`; `bias` is `[rows, columns]`, or empty for none.
-fn softmax(rows: &mut [f32], columns: usize, scale: f32, bias: &[f32]) {
-    vectorized(
+/// Replaces rows by `exp(scale · row + bias − its maximum)`, of which `inverses · rows` is the softmax; `bias`
+/// is `[rows, columns]`, or empty for none.
+fn exponentials(rows: &mut [f32], columns: usize, scale: f32, bias: &[f32], inverses: &mut [f32]) {
+    vectorized_sums(
         #[inline(always)]
-        || {
-            for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
-                match bias {
-                    [] => row.iter_mut().for_each(|score| *score *= scale),
+        |mul_add| {
+            let lines = rows.chunks_exact_mut(columns).zip(&mut *inverses);
+            for (index, (row, inverse)) in lines.enumerate() {
+                let sum = match bias {
+                    [] => {
+                        row.iter_mut().for_each(|score| *score *= scale);
+                        exponentials_of_row(mul_add, row)
+                    }
                     _ => {
                         let bias = &bias[index * columns..][..columns];
-                        for (score, bias) in row.iter_mut().zip(bias) {
-                            *score = *score * scale + bias;
+                        for (score, &bias) in row.iter_mut().zip(bias) {
+                            *score = mul_add.of(*score, scale, bias);
                         }
+                        exponentials_of_row(mul_add, row)
                     }
-                }
-                softmax_row(row);
+                };
+                *inverse = 1.0 / sum;
             }
         },
     );
 }
 
 /// Interleaved maxima and sums, so that they are taken as vectors.
-const SUMS: usize = 32;
+const LANES: usize = 16;
 
+/// Replaces a row by `exp(row − its maximum)` and sums it.
 #[inline(always)]
-fn softmax_row(row: &mut [f32]) {
-    let mut highest = [f32::NEG_INFINITY; SUMS];
-    let (whole, rest) = row.as_chunks::<SUMS>();
-    for chunk in whole {
+fn exponentials_of_row(mul_add: MulAdd, row: &mut [f32]) -> f32 {
+    let (whole, rest) = row.as_chunks_mut::<LANES>();
+    // What is left over goes into lanes too: single values could not be worked on as vectors.
+    let mut last = [f32::NEG_INFINITY; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut highest = last;
+    for chunk in &*whole {
         for (highest, &score) in highest.iter_mut().zip(chunk) {
             *highest = larger(*highest, score);
         }
     }
-    // What is left over goes into lanes too: a single one could not be worked on as vectors.
-    for (highest, &score) in highest.iter_mut().zip(rest) {
-        *highest = larger(*highest, score);
-    }
     let high = reduce_lanes(highest, larger);
-    let mut sums = [0.0; SUMS];
-    for chunk in row.chunks_mut(SUMS) {
-        for (sum, score) in sums.iter_mut().zip(chunk) {
-            *score = exp(*score - high);
-            *sum += *score;
+    for chunk in &mut *whole {
+        for score in chunk {
+            *score = exp(mul_add, *score - high);
         }
     }
-    let inverse = 1.0 / sum_lanes(sums);
-    for score in row {
-        *score *= inverse;
+    if !rest.is_empty() {
+        for score in &mut last {
+            *score = exp(mul_add, *score - high);
+        }
+        rest.copy_from_slice(&last[..rest.len()]);
     }
+    // In a loop of its own: beside the exponentials, sums are put into memory at every step.
+    sum(row, |weight| weight)
 }
 
 #[inline(always)]
@@ -392,7 +425,9 @@ fn softmax_gradient(probabilities: &[f32], gradients: &mut [f32], columns: usize
         || {
             let rows = gradients.chunks_exact_mut(columns);
             for (gradients, probabilities) in rows.zip(probabilities.chunks_exact(columns)) {
-                let mean = sum(columns, |column| gradients[column] * probabilities[column]);
+                let mean = sum_pairs(gradients, probabilities, |gradient, probability| {
+                    gradient * probability
+                });
                 for (gradient, probability) in gradients.iter_mut().zip(probabilities) {
                     *gradient = probability * (*gradient - mean);
                 }

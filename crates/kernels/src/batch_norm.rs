@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::channels_first::by_channel;
-use crate::vectors::{sum, vectorized};
+use crate::vectors::{sum, sum_pairs, vectorized};
 
 /// A channel's mean and variance over a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ impl Moments {
             let mean = means[index % channels];
             vectorized(
                 #[inline(always)]
-                || sum(area, |i| (plane[i] - mean) * (plane[i] - mean)),
+                || sum(plane, |x| (x - mean) * (x - mean)),
             )
         });
         let variances = mean_of(squares.collect());
@@ -106,7 +106,7 @@ pub fn backward(
         let (mean, inverse) = (stats.means[channel], stats.inverse_deviations[channel]);
         vectorized(
             #[inline(always)]
-            || sum(area, |i| gradient[i] * (plane[i] - mean)) * inverse,
+            || sum_pairs(gradient, plane, |gradient, x| gradient * (x - mean)) * inverse,
         )
     });
     let by_weight = by_channel(&along.collect::<Vec<f32>>(), channels);

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::{sum, vectorized};
+use crate::vectors::{sum, sum_pairs, vectorized};
 
 /// `Σ` over each plane.
 ///
@@ -15,7 +15,7 @@ pub fn sums(planes: &[f32], area: usize) -> Vec<f32> {
         .map(|plane| {
             vectorized(
                 #[inline(always)]
-                || sum(plane.len(), |index| plane[index]),
+                || sum(plane, |x| x),
             )
         })
         .collect()
@@ -32,7 +32,7 @@ pub fn sum_products(left: &[f32], right: &[f32], area: usize) -> Vec<f32> {
         .map(|(left, right)| {
             vectorized(
                 #[inline(always)]
-                || sum(left.len(), |index| left[index] * right[index]),
+                || sum_pairs(left, right, |left, right| left * right),
             )
         })
         .collect()

@@ -62,13 +62,13 @@ pub fn sum_rows(rows: &[f32], features: usize) -> Vec<f32> {
 }
 
 fn sum_pieces(pieces: &[Vec<f32>], features: usize) -> Vec<f32> {
-    let mut sum_lanes = vec![0.0; features];
+    let mut total = vec![0.0; features];
     for piece in pieces {
-        for (sum, term) in sum_lanes.iter_mut().zip(piece) {
+        for (sum, term) in total.iter_mut().zip(piece) {
             *sum += term;
         }
     }
-    sum_lanes
+    total
 }
 
 /// `x = factor · x + summand`, in place.

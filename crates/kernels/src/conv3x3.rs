@@ -10,6 +10,7 @@ use pulp::bytemuck;
 use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
+use crate::computed::cleared;
 use crate::matrix::{
     Dot, DotUnit, MAX_TILE, MatrixLayout, MulPrecision, Threading, WithDot, multiply,
 };
@@ -262,7 +263,7 @@ fn run(
         start: index * inputs,
         inputs: 0..inputs,
     };
-    let mut output = vec![0.0; sizes.batch * sizes.outputs * frame.area()];
+    let mut output = cleared(sizes.batch * sizes.outputs * frame.area());
     convolve_padded(unit, sizes, (&padded, image), packed, after, &mut output);
     output
 }

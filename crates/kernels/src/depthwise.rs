@@ -4,6 +4,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
+use crate::computed::computed_with;
 use crate::padded::PaddedPlane;
 use crate::simd::arch;
 
@@ -76,30 +77,27 @@ fn run(
     kernel: impl Fn(usize) -> Vec<f32> + Sync,
 ) -> Vec<f32> {
     let frame = sizes.frame();
-    let mut output = vec![0.0; images.len()];
-    output
-        .par_chunks_mut(frame.area())
-        .zip(images.par_chunks(frame.area()))
-        .enumerate()
-        .for_each_init(
-            || vec![0.0; frame.plane()],
-            |padded, (index, (output, image))| {
-                let channel = index % sizes.channels;
-                frame.pad_into(image, padded);
-                let bias = bias.map_or(0.0, |bias| bias[channel]);
-                let kernel = kernel(channel);
-                match sizes.side {
-                    3 => plane::<3>(frame, padded, &kernel, bias, output),
-                    5 => plane::<5>(frame, padded, &kernel, bias, output),
-                    7 => plane::<7>(frame, padded, &kernel, bias, output),
-                    side => unreachable!("a kernel of side {side}"),
-                }
-                if let Some(epilogue) = epilogue {
-                    epilogue.apply(channel, output);
-                }
-            },
-        );
-    output
+    let padded = || vec![0.0; frame.plane()];
+    computed_with(
+        images.len(),
+        frame.area(),
+        padded,
+        |padded, index, output| {
+            let channel = index % sizes.channels;
+            frame.pad_into(&images[index * frame.area()..][..frame.area()], padded);
+            let bias = bias.map_or(0.0, |bias| bias[channel]);
+            let kernel = kernel(channel);
+            match sizes.side {
+                3 => plane::<3>(frame, padded, &kernel, bias, output),
+                5 => plane::<5>(frame, padded, &kernel, bias, output),
+                7 => plane::<7>(frame, padded, &kernel, bias, output),
+                side => unreachable!("a kernel of side {side}"),
+            }
+            if let Some(epilogue) = epilogue {
+                epilogue.apply(channel, output);
+            }
+        },
+    )
 }
 
 fn plane<const SIDE: usize>(

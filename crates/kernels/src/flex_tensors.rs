@@ -4,6 +4,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 
 use crate::attention::View;
+use crate::computed::cleared;
 use crate::strided_view::StridedView;
 
 /// The tensor in row-major order; copied only if it is not.
@@ -43,7 +44,7 @@ fn copied(tensor: &FlexTensor) -> FlexTensor {
         // Some stride is negative.
         return into_owned(tensor.to_contiguous());
     };
-    let mut values = vec![0.0; strided_view.len()];
+    let mut values = cleared(strided_view.len());
     strided_view.zip_into(&mut values, tensor.storage(), |target, value| {
         *target = value;
     });

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::activation::{Activation, apply_serial, backward_serial};
+use crate::computed::computed;
 
 /// Values of one task, about.
 const TASK: usize = 1 << 14;
@@ -17,23 +18,19 @@ fn rows_of_a_task(hidden: usize) -> usize {
 /// - both: `[rows, 2 × hidden]`, the gate first
 /// - output: `[rows, hidden]`
 pub fn forward(both: &[f32], hidden: usize, activation: Activation) -> Vec<f32> {
-    let mut output = vec![0.0; both.len() / 2];
-    let rows = rows_of_a_task(hidden);
-    output
-        .par_chunks_mut(rows * hidden)
-        .zip(both.par_chunks(rows * 2 * hidden))
-        .for_each(|(output, both)| {
-            let pairs = output.chunks_exact_mut(hidden);
-            for (output, both) in pairs.zip(both.chunks_exact(2 * hidden)) {
-                let (gate, value) = both.split_at(hidden);
-                output.copy_from_slice(gate);
-                apply_serial(output, activation);
-                for (output, value) in output.iter_mut().zip(value) {
-                    *output *= value;
-                }
+    let piece = rows_of_a_task(hidden) * hidden;
+    computed(both.len() / 2, piece, |task, output| {
+        let pairs = output.chunks_exact_mut(hidden);
+        let rows = both[task * 2 * piece..].chunks_exact(2 * hidden);
+        for (output, both) in pairs.zip(rows) {
+            let (gate, value) = both.split_at(hidden);
+            output.copy_from_slice(gate);
+            apply_serial(output, activation);
+            for (output, value) in output.iter_mut().zip(value) {
+                *output *= value;
             }
-        });
-    output
+        }
+    })
 }
 
 /// The gradient of both halves, given that of the output.

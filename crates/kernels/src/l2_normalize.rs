@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::{sum, vectorized};
+use crate::vectors::{sum, sum_pairs, vectorized};
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
@@ -61,13 +61,13 @@ pub fn backward(
             sums
         })
         .collect();
-    let mut sum_lanes = vec![0.0; lengths.len()];
+    let mut total = vec![0.0; lengths.len()];
     for piece in pieces {
-        for (sum, term) in sum_lanes.iter_mut().zip(piece) {
+        for (sum, term) in total.iter_mut().zip(piece) {
             *sum += term;
         }
     }
-    sum_lanes
+    total
 }
 
 #[inline(always)]
@@ -83,7 +83,7 @@ fn row_backward(
         .zip(row.chunks_exact(width));
     for ((gradient, vector), (length, sum)) in vectors.zip(lengths.iter().zip(sums)) {
         let own = length_of(vector);
-        let along = product(gradient, vector) / own;
+        let along = sum_pairs(gradient, vector, |gradient, x| gradient * x) / own;
         *sum += along;
         let (factor, pull) = (length / own, length * along / (own * own));
         for (gradient, x) in gradient.iter_mut().zip(vector) {
@@ -94,10 +94,5 @@ fn row_backward(
 
 #[inline(always)]
 fn length_of(vector: &[f32]) -> f32 {
-    product(vector, vector).sqrt().max(SHORTEST)
-}
-
-#[inline(always)]
-fn product(left: &[f32], right: &[f32]) -> f32 {
-    sum(left.len(), |index| left[index] * right[index])
+    sum(vector, |x| x * x).sqrt().max(SHORTEST)
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::vectors::{sum, vectorized};
+use crate::vectors::{sum, sum_pairs, vectorized};
 
 /// Rows of one task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
@@ -57,15 +57,15 @@ pub fn backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: f3
         .zip(rows.par_chunks(ROWS * features))
         .map(|(gradients, rows)| piece_backward(rows, weight, gradients, epsilon))
         .collect();
-    let mut sum_lanes = Gradients {
+    let mut total = Gradients {
         weight: vec![0.0; features],
         bias: vec![0.0; features],
     };
     for piece in pieces {
-        add(&mut sum_lanes.weight, &piece.weight);
-        add(&mut sum_lanes.bias, &piece.bias);
+        add(&mut total.weight, &piece.weight);
+        add(&mut total.bias, &piece.bias);
     }
-    sum_lanes
+    total
 }
 
 fn add(sums: &mut [f32], terms: &[f32]) {
@@ -93,10 +93,11 @@ fn piece_backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: 
                     sums.bias[lane] += gradient[lane];
                     gradient[lane] *= weight[lane];
                 }
-                let level = sum(features, |lane| gradient[lane]) / features as f32;
-                let tilt =
-                    sum(features, |lane| gradient[lane] * (row[lane] - mean)) * inverse * inverse
-                        / features as f32;
+                let level = sum(gradient, |gradient| gradient) / features as f32;
+                let tilt = sum_pairs(gradient, row, |gradient, x| gradient * (x - mean))
+                    * inverse
+                    * inverse
+                    / features as f32;
                 for (gradient, x) in gradient.iter_mut().zip(row) {
                     *gradient = (*gradient - level - (x - mean) * tilt) * inverse;
                 }
@@ -110,7 +111,7 @@ fn piece_backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: 
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let count = row.len() as f32;
-    let mean = sum(row.len(), |lane| row[lane]) / count;
-    let variance = sum(row.len(), |lane| (row[lane] - mean) * (row[lane] - mean)) / count;
+    let mean = sum(row, |x| x) / count;
+    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
     (mean, 1.0 / (variance + epsilon).sqrt())
 }

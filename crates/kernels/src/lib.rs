@@ -25,6 +25,7 @@ mod channel_affine;
 mod channels_first;
 mod channels_last;
 mod compute;
+mod computed;
 mod conv3d;
 mod conv3x3;
 mod conv_unfolded;

@@ -1,8 +1,7 @@
 //! Linear layers: products of rows with weights, bias and activation applied while rows are in the cache.
 
-use rayon::prelude::*;
-
 use crate::activation::{Activation, apply_serial};
+use crate::computed::computed;
 use crate::matrix::{
     Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
     multiply_into,
@@ -43,30 +42,21 @@ pub fn forward(
     activation: Option<Activation>,
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
-    let mut output = vec![0.0; count * outputs];
     let start = bias.map_or(Addend::Zero, Addend::PerColumn);
     let [tile_rows, _] = DotUnit::of(precision).tile();
     let per_task = (count / TASKS)
         .next_multiple_of(tile_rows)
         .clamp(tile_rows, ROWS);
-    output
-        .par_chunks_mut(per_task * outputs)
-        .zip(rows.par_chunks(per_task * inputs))
-        .for_each(|(output, rows)| {
-            let size = [rows.len() / inputs, inputs];
-            let rows = Lhs::new(precision, size, (rows, MatrixLayout::rows(inputs)));
-            multiply_into(
-                precision,
-                &rows,
-                weight,
-                &mut StridedRows::new(output, outputs),
-                start,
-            );
-            if let Some(activation) = activation {
-                apply_serial(output, activation);
-            }
-        });
-    output
+    computed(count * outputs, per_task * outputs, |task, output| {
+        let size = [output.len() / outputs, inputs];
+        let place = MatrixLayout::rows(inputs).at(task * per_task * inputs);
+        let rows = Lhs::new(precision, size, (rows, place));
+        let sums = &mut StridedRows::new(&mut *output, outputs);
+        multiply_into(precision, &rows, weight, sums, start);
+        if let Some(activation) = activation {
+            apply_serial(output, activation);
+        }
+    })
 }
 
 /// The gradient of the rows, given that of the output.

@@ -8,7 +8,7 @@ use crate::dispatch::{is_final, primitive};
 use crate::exponential::exp;
 use crate::flex_tensors::{contiguous, from_values, values};
 use crate::profile::timed;
-use crate::vectors::vectorized;
+use crate::vectors::{vectorized, vectorized_sums};
 
 /// Pixels that are weighted at once.
 const PIECE: usize = 1024;
@@ -120,9 +120,9 @@ fn softmax_of_layers<'a>(scores: impl Fn(usize) -> &'a [f32], weights: &mut [f32
     let mut largest = [f32::NEG_INFINITY; PIECE];
     let mut sums = [0.0; PIECE];
     let layers = weights.len() / PIECE;
-    vectorized(
+    vectorized_sums(
         #[inline(always)]
-        || {
+        |mul_add| {
             for layer in 0..layers {
                 for (largest, &score) in largest.iter_mut().zip(scores(layer)) {
                     *largest = largest.max(score);
@@ -133,7 +133,7 @@ fn softmax_of_layers<'a>(scores: impl Fn(usize) -> &'a [f32], weights: &mut [f32
                 for ((weight, sum), (score, largest)) in
                     terms.zip(scores(layer).iter().zip(&largest))
                 {
-                    *weight = exp(score - largest);
+                    *weight = exp(mul_add, score - largest);
                     *sum += *weight;
                 }
             }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
+use crate::computed::cleared;
 use crate::matrix::{
     Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
     multiply_into,
@@ -110,7 +111,7 @@ fn run(
     weights: (&[f32], MatrixLayout),
     (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
 ) -> Vec<f32> {
-    let mut output = vec![0.0; sizes.batch * sizes.outputs * sizes.area];
+    let mut output = cleared(sizes.batch * sizes.outputs * sizes.area);
     let weights = Lhs::new(precision, [sizes.outputs, sizes.inputs], weights);
     let start = bias.map_or(Addend::Zero, Addend::PerRow);
     for_strips(

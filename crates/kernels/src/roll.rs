@@ -1,6 +1,6 @@
 //! Cyclic shifts of maps.
 
-use rayon::prelude::*;
+use crate::computed::computed;
 
 /// Moves maps down by `rows` and right by `columns`, cyclically.
 ///
@@ -13,15 +13,12 @@ pub fn roll(
     [rows, columns]: [usize; 2],
 ) -> Vec<f32> {
     let line = width * channels;
-    let mut output = vec![0.0; maps.len()];
-    let tasks = output.par_chunks_mut(line).enumerate();
-    tasks.for_each(|(index, target)| {
+    computed(maps.len(), line, |index, target| {
         let (map, y) = (index / height, index % height);
         let from = map * height + (y + height - rows % height) % height;
         let source = &maps[from * line..][..line];
         let (kept, over) = source.split_at((width - columns % width) * channels);
         target[..over.len()].copy_from_slice(over);
         target[over.len()..].copy_from_slice(kept);
-    });
-    output
+    })
 }

@@ -1,4 +1,4 @@
-//! Bf16Dot of neighbouring features turned by angles.
+//! Rotary positions: pairs of neighbouring features, turned by angles.
 
 use rayon::prelude::*;
 

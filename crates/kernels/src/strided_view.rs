@@ -22,18 +22,18 @@ pub struct StridedView {
 impl StridedView {
     /// From `(size, stride)` of a tensor's axes, outermost first.
     pub fn new(start: usize, axes: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let mut reduce_lanes: Vec<(usize, usize)> = Vec::new();
+        let mut merged: Vec<(usize, usize)> = Vec::new();
         for (size, step) in axes.into_iter().filter(|&(size, _)| size != 1) {
-            match reduce_lanes.last_mut() {
+            match merged.last_mut() {
                 Some((outer, outer_step)) if *outer_step == size * step => {
                     (*outer, *outer_step) = (*outer * size, step);
                 }
-                _ => reduce_lanes.push((size, step)),
+                _ => merged.push((size, step)),
             }
         }
         Self {
             start,
-            axes: reduce_lanes,
+            axes: merged,
         }
     }
 

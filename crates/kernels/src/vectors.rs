@@ -1,6 +1,6 @@
 //! Plain loops, compiled for the processor's widest vectors.
 
-use pulp::NullaryFnOnce;
+use pulp::{NullaryFnOnce, Simd, WithSimd};
 
 use crate::simd::arch;
 
@@ -9,6 +9,40 @@ use crate::simd::arch;
 /// compiled for the oldest.
 pub fn vectorized<T>(work: impl FnMut() -> T) -> T {
     arch().dispatch(Loop(work))
+}
+
+/// [`vectorized`] for work that multiplies and adds.
+pub fn vectorized_sums<T>(work: impl FnMut(MulAdd) -> T) -> T {
+    struct Sums<F>(F);
+    impl<T, F: FnMut(MulAdd) -> T> WithSimd for Sums<F> {
+        type Output = T;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> T {
+            (self.0)(MulAdd {
+                fused: S::F32_LANES > 1,
+            })
+        }
+    }
+    arch().dispatch(Sums(work))
+}
+
+/// Multiplication and addition: one instruction that rounds once where the loop's vectors have it, two that
+/// round each where there are no vectors, whose one instruction would be a call of the C library.
+#[derive(Clone, Copy, Debug)]
+pub struct MulAdd {
+    fused: bool,
+}
+
+impl MulAdd {
+    /// `a · b + c`. Which way is known when the loop around it is compiled.
+    #[inline(always)]
+    pub fn of(self, a: f32, b: f32, c: f32) -> f32 {
+        match self.fused {
+            true => a.mul_add(b, c),
+            false => a * b + c,
+        }
+    }
 }
 
 /// A closure for `pulp`'s `vectorize` and `dispatch`. They take closures too, but call them through a
@@ -44,21 +78,49 @@ pub fn sum_lanes<const N: usize>(lanes: [f32; N]) -> f32 {
 }
 
 /// Interleaved sums, so that terms are added as vectors.
-const SUMS: usize = 32;
+const SUMS: usize = 16;
 
-/// `Σ term(i)` for `i < count`, in 32 interleaved sums that [`sum_lanes`] adds.
+/// Zeros of which the compiler does not know: it keeps sums that begin with them in a whole vector, and
+/// others in the pairs in which [`reduce_lanes`] joins them.
 #[inline(always)]
-pub fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut sums = [0.0; SUMS];
-    let whole = count / SUMS * SUMS;
-    for start in (0..whole).step_by(SUMS) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(start + lane);
+fn zeros() -> [f32; SUMS] {
+    std::hint::black_box([0.0; SUMS])
+}
+
+/// `Σ term(value)`, in interleaved sums that [`sum_lanes`] adds.
+#[inline(always)]
+pub fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let (whole, rest) = values.as_chunks::<SUMS>();
+    let mut sums = zeros();
+    for values in whole {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += term(value);
         }
     }
-    // Into lanes too: one sum could not be added as vectors.
-    for (sum, index) in sums.iter_mut().zip(whole..count) {
-        *sum += term(index);
+    if !rest.is_empty() {
+        // Into lanes too: one sum could not be added as vectors.
+        for (sum, &value) in sums.iter_mut().zip(rest) {
+            *sum += term(value);
+        }
+    }
+    sum_lanes(sums)
+}
+
+/// `Σ term(left, right)` over the pairs of two slices as long as one another, in interleaved sums.
+#[inline(always)]
+pub fn sum_pairs(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let (whole, rest) = left.as_chunks::<SUMS>();
+    let (whole_right, rest_right) = right.as_chunks::<SUMS>();
+    let mut sums = zeros();
+    for (left, right) in whole.iter().zip(whole_right) {
+        for ((sum, &left), &right) in sums.iter_mut().zip(left).zip(right) {
+            *sum += term(left, right);
+        }
+    }
+    if !rest.is_empty() {
+        for ((sum, &left), &right) in sums.iter_mut().zip(rest).zip(rest_right) {
+            *sum += term(left, right);
+        }
     }
     sum_lanes(sums)
 }

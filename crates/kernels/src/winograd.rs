@@ -14,10 +14,11 @@ use pulp::bytemuck;
 use rayon::prelude::*;
 
 use crate::channel_affine::ChannelAffine;
+use crate::computed::cleared;
 use crate::conv3x3::Sizes;
 use crate::matrix::{Dot, DotUnit, MulPrecision, WithDot};
 use crate::simd::{SimdLevel, simd_level};
-use crate::vectors::vectorized;
+use crate::vectors::{MulAdd, vectorized_sums};
 
 /// Side of an output tile.
 const OUT: usize = 4;
@@ -115,29 +116,35 @@ fn transform_kernel(kernel: &[f32]) -> [f32; ELEMENTS] {
 
 /// One line of `Bᵀ · d`: six input values become six elements.
 #[inline(always)]
-fn transform_input([a, b, c, d, e, f]: [f32; IN]) -> [f32; IN] {
-    let (even, odd) = (e - 2.0 * c, FRAC_1_SQRT_2 * d - SQRT_2 * b);
-    let (even2, odd2) = (e - 0.5 * c, SQRT_2 * d - FRAC_1_SQRT_2 * b);
+fn transform_input(mul_add: MulAdd, [a, b, c, d, e, f]: [f32; IN]) -> [f32; IN] {
+    let even = mul_add.of(c, -2.0, e);
+    let odd = mul_add.of(d, FRAC_1_SQRT_2, -SQRT_2 * b);
+    let even2 = mul_add.of(c, -0.5, e);
+    let odd2 = mul_add.of(d, SQRT_2, -FRAC_1_SQRT_2 * b);
     [
-        a - 2.5 * c + e,
+        mul_add.of(c, -2.5, a) + e,
         even + odd,
         even - odd,
         even2 + odd2,
         even2 - odd2,
-        b - 2.5 * d + f,
+        mul_add.of(d, -2.5, b) + f,
     ]
 }
 
 /// One line of `Aᵀ · m`: six elements become four output values.
 #[inline(always)]
-fn transform_output([a, b, c, d, e, f]: [f32; IN]) -> [f32; OUT] {
+fn transform_output(mul_add: MulAdd, [a, b, c, d, e, f]: [f32; IN]) -> [f32; OUT] {
     let (sum, difference) = (b + c, b - c);
     let (sum2, difference2) = (d + e, d - e);
     [
         a + sum + sum2,
-        FRAC_1_SQRT_2 * difference + SQRT_2 * difference2,
-        0.5 * sum + 2.0 * sum2,
-        FRAC_1_SQRT_2 * 0.5 * difference + SQRT_2 * 2.0 * difference2 + f,
+        mul_add.of(difference, FRAC_1_SQRT_2, SQRT_2 * difference2),
+        mul_add.of(sum, 0.5, 2.0 * sum2),
+        mul_add.of(
+            difference,
+            FRAC_1_SQRT_2 * 0.5,
+            mul_add.of(difference2, SQRT_2 * 2.0, f),
+        ),
     ]
 }
 
@@ -199,7 +206,7 @@ pub fn forward(
         vectors,
     };
     let groups = rows.div_ceil(whole);
-    let mut output = vec![0.0; sizes.batch * sizes.outputs * area];
+    let mut output = cleared(sizes.batch * sizes.outputs * area);
     let strips: Vec<_> = output
         .chunks_mut(sizes.outputs * area)
         .zip(images.chunks_exact(sizes.inputs * area))
@@ -219,9 +226,10 @@ pub fn forward(
     if groups >= FEW_GROUPS {
         strips
             .into_par_iter()
-            .for_each_init(Vec::new, |elements, (image, group, mut strip)| {
+            .for_each_init(Default::default, |own, (image, group, mut strip)| {
+                let (elements, space): &mut (Vec<f32>, Space) = own;
                 layer.transform_group(group, image, elements);
-                layer.run(group, elements, 0, &mut strip);
+                layer.run(group, elements, 0, &mut strip, space);
             });
         return output;
     }
@@ -237,8 +245,8 @@ pub fn forward(
         .into_par_iter()
         .for_each(|(group, elements, mut strip)| {
             let blocks = strip.par_chunks_mut(layer.block).enumerate();
-            blocks.for_each(|(index, strip)| {
-                layer.run(group, &elements, index * layer.block, strip);
+            blocks.for_each_init(Space::default, |space, (index, strip)| {
+                layer.run(group, &elements, index * layer.block, strip, space);
             });
         });
     output
@@ -273,7 +281,7 @@ impl Layer<'_> {
     fn transform_group(&self, group: Group, image: &[f32], elements: &mut Vec<f32>) {
         let inputs = self.sizes.inputs;
         let area = self.sizes.height * self.sizes.width;
-        elements.clear();
+        // What another group has left in them is written over, or belongs to no tile.
         elements.resize(ELEMENTS * inputs * group.padded(), 0.0);
         let mut scratch = Scratch::new(group, self.sizes);
         for (input, plane) in image.chunks_exact(area).enumerate() {
@@ -291,9 +299,16 @@ impl Layer<'_> {
     }
 
     /// Some output channels of a group, from channel `first` on; `strip` has the group's pixels of each.
-    fn run(&self, group: Group, elements: &[f32], first: usize, strip: &mut [&mut [f32]]) {
-        let mut products = vec![0.0; self.block.min(strip.len()) * ELEMENTS * group.padded()];
-        let mut scratch = vec![0.0; (OUT * IN + OUT * OUT) * group.tiles()];
+    fn run(
+        &self,
+        group: Group,
+        elements: &[f32],
+        first: usize,
+        strip: &mut [&mut [f32]],
+        Space { products, halves }: &mut Space,
+    ) {
+        products.resize(self.block.min(strip.len()) * ELEMENTS * group.padded(), 0.0);
+        halves.resize((OUT * IN + OUT * OUT) * group.tiles(), 0.0);
         for (block, strip) in strip.chunks_mut(self.block).enumerate() {
             let first = first + block * self.block;
             DotUnit::of(MulPrecision::F32).run(Products {
@@ -304,26 +319,28 @@ impl Layer<'_> {
                 weights: self.weights,
                 first,
                 count: strip.len(),
-                products: &mut products,
+                products,
             });
             let planes = products.chunks_exact(ELEMENTS * group.padded());
             for (index, (products, pixels)) in planes.zip(strip).enumerate() {
                 let channel = first + index;
                 let bias = self.bias.map_or(0.0, |bias| bias[channel]);
-                back(
-                    group,
-                    products,
-                    &mut scratch,
-                    bias,
-                    self.sizes.width,
-                    pixels,
-                );
+                back(group, products, halves, bias, self.sizes.width, pixels);
                 if let Some(epilogue) = self.epilogue {
                     epilogue.apply(channel, pixels);
                 }
             }
         }
     }
+}
+
+/// What a thread's tasks write over again and again.
+#[derive(Default)]
+struct Space {
+    /// `[output channels, ELEMENTS, padded tiles]`.
+    products: Vec<f32>,
+    /// One channel on its way back to pixels.
+    halves: Vec<f32>,
 }
 
 /// Lines of one channel on their way to elements.
@@ -351,9 +368,9 @@ impl Scratch {
 
     fn transform(&mut self, group: Group, sizes: Sizes, plane: &[f32]) {
         let phase = group.columns + 1;
-        vectorized(
+        vectorized_sums(
             #[inline(always)]
-            || {
+            |mul_add| {
                 for (index, phases) in self.pixels.chunks_exact_mut(OUT * phase).enumerate() {
                     // Padded by one row and column of zeros.
                     let y = (group.first * OUT + index).wrapping_sub(1);
@@ -367,11 +384,11 @@ impl Scratch {
                 }
                 for row in 0..group.rows {
                     let pixels = &self.pixels[row * OUT * OUT * phase..];
-                    along_columns(pixels, OUT * phase, &mut self.half);
+                    along_columns(mul_add, pixels, OUT * phase, &mut self.half);
                     for (y, line) in self.half.chunks_exact(OUT * phase).enumerate() {
                         let first = y * IN * group.tiles() + row * group.columns;
                         let lines = &mut self.lines[first..];
-                        along_rows(line, group.columns, group.tiles(), lines);
+                        along_rows(mul_add, line, group.columns, group.tiles(), lines);
                     }
                 }
             },
@@ -394,7 +411,7 @@ fn split_phases(row: &[f32], phase: usize, phases: &mut [f32]) {
 
 /// `Bᵀ · d` over [`IN`] lines of `length` values.
 #[inline(always)]
-fn along_columns(lines: &[f32], length: usize, half: &mut [f32]) {
+fn along_columns(mul_add: MulAdd, lines: &[f32], length: usize, half: &mut [f32]) {
     let lines: [&[f32]; IN] = std::array::from_fn(|line| &lines[line * length..][..length]);
     let mut rest = half;
     let half: [&mut [f32]; IN] = std::array::from_fn(|_| {
@@ -404,7 +421,7 @@ fn along_columns(lines: &[f32], length: usize, half: &mut [f32]) {
     });
     let [a, b, c, d, e, f] = half;
     for x in 0..length {
-        let element = transform_input(std::array::from_fn(|line| lines[line][x]));
+        let element = transform_input(mul_add, std::array::from_fn(|line| lines[line][x]));
         (a[x], b[x], c[x]) = (element[0], element[1], element[2]);
         (d[x], e[x], f[x]) = (element[3], element[4], element[5]);
     }
@@ -412,7 +429,7 @@ fn along_columns(lines: &[f32], length: usize, half: &mut [f32]) {
 
 /// `d · B` of one line of tiles in phases; element `x` of each goes to `lines[x · pitch..]`.
 #[inline(always)]
-fn along_rows(line: &[f32], columns: usize, pitch: usize, lines: &mut [f32]) {
+fn along_rows(mul_add: MulAdd, line: &[f32], columns: usize, pitch: usize, lines: &mut [f32]) {
     let phase = columns + 1;
     let pixels: [&[f32]; IN] =
         std::array::from_fn(|x| &line[x % OUT * phase + x / OUT..][..columns]);
@@ -425,7 +442,7 @@ fn along_rows(line: &[f32], columns: usize, pitch: usize, lines: &mut [f32]) {
     });
     let [a, b, c, d, e, f] = lines;
     for tile in 0..columns {
-        let element = transform_input(std::array::from_fn(|x| pixels[x][tile]));
+        let element = transform_input(mul_add, std::array::from_fn(|x| pixels[x][tile]));
         (a[tile], b[tile], c[tile]) = (element[0], element[1], element[2]);
         (d[tile], e[tile], f[tile]) = (element[3], element[4], element[5]);
     }
@@ -442,16 +459,16 @@ fn back(
 ) {
     let (tiles, padded) = (group.tiles(), group.padded());
     let (half, rows) = scratch.split_at_mut(OUT * IN * tiles);
-    vectorized(
+    vectorized_sums(
         #[inline(always)]
-        || {
+        |mul_add| {
             // Along columns: `[OUT, IN, tiles]`.
             for x in 0..IN {
                 let lines: [&[f32]; IN] =
                     std::array::from_fn(|y| &products[(y * IN + x) * padded..][..tiles]);
                 let [a, b, c, d] = quarters(half, x * tiles, IN * tiles, tiles);
                 for tile in 0..tiles {
-                    let value = transform_output(std::array::from_fn(|y| lines[y][tile]));
+                    let value = transform_output(mul_add, std::array::from_fn(|y| lines[y][tile]));
                     (a[tile], b[tile], c[tile], d[tile]) = (value[0], value[1], value[2], value[3]);
                 }
             }
@@ -461,7 +478,7 @@ fn back(
                 let lines: [&[f32]; IN] = std::array::from_fn(|x| &half[x * tiles..][..tiles]);
                 let (row, _) = row.as_chunks_mut::<OUT>();
                 for (tile, pixels) in row.iter_mut().enumerate() {
-                    let value = transform_output(std::array::from_fn(|x| lines[x][tile]));
+                    let value = transform_output(mul_add, std::array::from_fn(|x| lines[x][tile]));
                     *pixels = value.map(|value| value + bias);
                 }
             }

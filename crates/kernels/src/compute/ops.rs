@@ -382,6 +382,31 @@ pub fn linear_forward(
     from_values(output, shape)
 }
 
+/// The squares of a transposed convolution whose stride is its kernel's side, each beside the pixel that it comes
+/// from.
+///
+/// # Shapes
+/// - pixels: `[batch, height, width, inputs]`
+/// - weight: `[inputs, outputs, side, side]`, bias: `[side × side × outputs]`
+/// - output: `[batch, height, width, side × side × outputs]`
+pub fn squares_forward(
+    pixels: FlexTensor,
+    (weight, bias): (FlexTensor, FlexTensor),
+    precision: MulPrecision,
+) -> FlexTensor {
+    let (pixels, bias) = (contiguous(pixels), contiguous(bias));
+    let [batch, height, width, _]: [usize; 4] = dims(&pixels);
+    let [inputs, outputs, side, _]: [usize; 4] = dims(&weight);
+    let size = [inputs, side * side * outputs];
+    let packed = packed(&weight, precision, || {
+        let rows = contiguous(weight.permute(&[2, 3, 1, 0]));
+        linear::pack(precision, values(&rows), size)
+    });
+    let bias = Some(values(&bias));
+    let output = linear::forward(precision, values(&pixels), &packed, size, bias, None);
+    from_values(output, [batch, height, width, size[1]])
+}
+
 /// `activation(scale · x + shift)`.
 ///
 /// # Shapes

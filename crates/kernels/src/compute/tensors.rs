@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, activation as plain, module};
 
 use super::ops::{
     After, ComputeOps, ConvKind, WeightCache, affine_forward, conv_forward, conv_pointwise_onto,
-    conv3d_forward, linear_forward,
+    conv3d_forward, linear_forward, squares_forward,
 };
 use crate::conv_unfolded::Conv3dOptions;
 use crate::conv3d::DepthBorder;
@@ -575,10 +575,21 @@ pub fn conv_transpose2d(images: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -
             return module::conv_transpose2d(images, weight, Some(bias), options);
         }
         let area = side * side;
-        let weight = weight.permute([2, 3, 1, 0]);
-        let weight = weight.reshape([area * outputs, inputs]);
         let bias = bias.repeat_dim(0, area);
-        let squares = linear_then(images.permute([0, 2, 3, 1]), weight, Some(bias), None);
+        let pixels = images.permute([0, 2, 3, 1]);
+        let squares = if is_final(&pixels) && is_final(&weight) {
+            let kernel = (primitive(weight), primitive(bias));
+            let output = squares_forward(primitive(pixels), kernel, MulPrecision::current());
+            Tensor::from_primitive::<Flex>(output)
+        } else {
+            let weight = weight.permute([2, 3, 1, 0]);
+            linear_then(
+                pixels,
+                weight.reshape([area * outputs, inputs]),
+                Some(bias),
+                None,
+            )
+        };
         rearrange(
             squares,
             [batch, height, width, side, side * outputs],

@@ -21,6 +21,10 @@ pub trait Dot: Copy {
 
     /// A vector of zeros.
     fn zero(self) -> Self::Sums;
+    /// One value in every lane.
+    fn splat(self, value: f32) -> Self::Sums;
+    /// The sum of two vectors, lane by lane.
+    fn plus(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
     /// The slice as whole vectors; up to `LANES - 1` words at its end are left out.
     fn vectors(words: &[u32]) -> &[Self::Words];
     /// `sums + one · words`, lane by lane; with two bf16 per word, both products are added.
@@ -39,6 +43,16 @@ impl<S: Simd> Dot for F32Dot<S> {
     #[inline(always)]
     fn zero(self) -> S::f32s {
         self.0.splat_f32s(0.0)
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> S::f32s {
+        self.0.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn plus(self, left: S::f32s, right: S::f32s) -> S::f32s {
+        self.0.add_f32s(left, right)
     }
 
     #[inline(always)]
@@ -90,6 +104,19 @@ impl Dot for Bf16Dot {
     #[inline(always)]
     fn zero(self) -> pulp::f32x16 {
         bytemuck::Zeroable::zeroed()
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> pulp::f32x16 {
+        pulp::cast(self.foundation._mm512_set1_ps(value))
+    }
+
+    #[inline(always)]
+    fn plus(self, left: pulp::f32x16, right: pulp::f32x16) -> pulp::f32x16 {
+        let sum = self
+            .foundation
+            ._mm512_add_ps(pulp::cast(left), pulp::cast(right));
+        pulp::cast(sum)
     }
 
     #[inline(always)]

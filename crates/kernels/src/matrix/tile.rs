@@ -123,9 +123,47 @@ impl<R: OutputRows> Product<'_, R> {
             // Rows that are missing repeat the last; nobody takes their sums.
             let rows: [&[u32]; ROWS] =
                 std::array::from_fn(|row| self.left.row(first + row.min(count - 1), depth, deep));
-            accumulate::<D, ROWS, WIDE>(dot, rows, panel.words, &mut sums[..ROWS * width]);
+            let held = accumulate::<D, ROWS, WIDE>(dot, rows, panel.words);
+            if count == ROWS && panel.columns == width {
+                self.put_tile(dot, [first, panel.first], depth > 0, held);
+                continue;
+            }
+            sums[..ROWS * width].copy_from_slice(bytemuck::cast_slice(held.as_flattened()));
             for (row, sums) in sums.chunks_exact(width).take(count).enumerate() {
                 self.put(first + row, panel, depth > 0, sums);
+            }
+        }
+    }
+
+    /// Writes a whole tile from registers, from row `first[0]` and column `first[1]` on.
+    #[inline(always)]
+    fn put_tile<D: Dot, const ROWS: usize, const WIDE: usize>(
+        &mut self,
+        dot: D,
+        first: [usize; 2],
+        again: bool,
+        held: [[D::Sums; WIDE]; ROWS],
+    ) {
+        let width = WIDE * D::LANES;
+        for (row, held) in held.into_iter().enumerate() {
+            let row = first[0] + row;
+            let output = &mut self.output.row(row)[first[1]..][..width];
+            let output: &mut [D::Sums] = bytemuck::cast_slice_mut(output);
+            let pairs = output.iter_mut().zip(held);
+            match self.addend {
+                _ if again => pairs.for_each(|(output, sum)| *output = dot.plus(*output, sum)),
+                Addend::Zero => pairs.for_each(|(output, sum)| *output = sum),
+                Addend::Output => pairs.for_each(|(output, sum)| *output = dot.plus(*output, sum)),
+                Addend::PerColumn(bias) => {
+                    let bias: &[D::Sums] = bytemuck::cast_slice(&bias[first[1]..][..width]);
+                    for ((output, sum), &bias) in pairs.zip(bias) {
+                        *output = dot.plus(sum, bias);
+                    }
+                }
+                Addend::PerRow(bias) => {
+                    let bias = dot.splat(bias[row]);
+                    pairs.for_each(|(output, sum)| *output = dot.plus(sum, bias));
+                }
             }
         }
     }
@@ -167,8 +205,7 @@ fn accumulate<D: Dot, const ROWS: usize, const WIDE: usize>(
     dot: D,
     rows: [&[u32]; ROWS],
     panel: &[u32],
-    sums: &mut [f32],
-) {
+) -> [[D::Sums; WIDE]; ROWS] {
     let mut held = [[dot.zero(); WIDE]; ROWS];
     let (panel, _) = D::vectors(panel).as_chunks::<WIDE>();
     for (step, words) in panel.iter().enumerate() {
@@ -178,5 +215,5 @@ fn accumulate<D: Dot, const ROWS: usize, const WIDE: usize>(
             }
         }
     }
-    sums.copy_from_slice(bytemuck::cast_slice(held.as_flattened()));
+    held
 }

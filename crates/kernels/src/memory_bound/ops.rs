@@ -5,6 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use crate::batch_norm::BatchNormStats;
+use crate::computed::cleared;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, is_exclusive, reshaped, strided_view, values,
 };
@@ -159,15 +160,15 @@ impl MemoryBoundOps for Flex {
         let [_, others, _, _] = dims(&skip);
         let (x, area) = (contiguous(x), 4 * height * width);
         let all = channels + others;
-        let mut reduce_lanes = vec![0.0; batch * all * area];
-        let images = reduce_lanes.chunks_exact_mut(all * area);
+        let mut joined = cleared(batch * all * area);
+        let images = joined.chunks_exact_mut(all * area);
         let sources = values(&x).chunks_exact(channels * height * width);
         for (index, (image, source)) in images.zip(sources).enumerate() {
             let (upsampled, beside) = image.split_at_mut(channels * area);
             upsample::nearest2x(source, [height, width], upsampled);
             copy_image(&skip, index, beside);
         }
-        from_values(reduce_lanes, [batch, all, 2 * height, 2 * width])
+        from_values(joined, [batch, all, 2 * height, 2 * width])
     }
 
     fn roll(x: FlexTensor, by: [usize; 2]) -> FlexTensor {

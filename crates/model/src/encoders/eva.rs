@@ -11,7 +11,7 @@ use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Angles, Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear,
-    LinearConfig, Rotary, SwiGlu, SwiGluConfig, drop_path_rates,
+    LinearConfig, Rotary, SwiGlu, SwiGluConfig, drop_path_rates, split_heads,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -330,11 +330,7 @@ struct Attention {
 
 impl Attention {
     fn forward(&self, input: Tensor<3>, angles: &Angles) -> Tensor<3> {
-        let [batch, positions, _] = input.dims();
-        let [query, key, value] = self.project(input, angles).map(|x| {
-            x.reshape([batch, positions, self.heads, HEAD_WIDTH])
-                .swap_dims(1, 2)
-        });
+        let [query, key, value] = self.project(input, angles);
         let scale = (HEAD_WIDTH as f64).powf(-0.5);
         let attended = attention(query, key, value, None, scale);
         let attended = match &self.norm {
@@ -344,18 +340,20 @@ impl Attention {
         self.proj.forward(attended)
     }
 
-    /// Queries, keys (which have no bias) and values, `[batch, positions, channels]` each, the
+    /// Queries, keys (which have no bias) and values, `[batch, heads, positions, width]` each, the
     /// first two turned by their positions.
-    fn project(&self, input: Tensor<3>, angles: &Angles) -> [Tensor<3>; 3] {
+    fn project(&self, input: Tensor<3>, angles: &Angles) -> [Tensor<4>; 3] {
         let channels = input.dims()[2];
         if let (Some(query), Some(key), Some(value)) = (&self.q_proj, &self.k_proj, &self.v_proj) {
             let (query, key) = (query.forward(input.clone()), key.forward(input.clone()));
             let value = value.forward(input);
-            return [
-                angles.turn(query, channels),
-                angles.turn(key, channels),
-                value,
-            ];
+            let turned = [query, key].map(|x| angles.turn(x, channels));
+            let [query, key] = turned.map(|x| {
+                let [heads] = split_heads(x, self.heads);
+                heads
+            });
+            let [value] = split_heads(value, self.heads);
+            return [query, key, value];
         }
         let (Some(qkv), Some(query), Some(value)) = (&self.qkv, &self.q_bias, &self.v_bias) else {
             unreachable!("an EVA-02 has either kind of projection");
@@ -363,6 +361,6 @@ impl Attention {
         let none = Tensor::zeros([channels], &input.device());
         let bias = Tensor::cat(vec![query.val(), none, value.val()], 0);
         let packed = angles.turn(qkv.with_bias(input, Some(bias), None), 2 * channels);
-        [0, 1, 2].map(|part| packed.clone().narrow(2, part * channels, channels))
+        split_heads(packed, self.heads)
     }
 }

@@ -15,7 +15,7 @@ use crate::layers::{
     BatchNorm2d, BatchNorm2dConfig, Conv, Conv2d, Conv2dConfig, DropPath, LayerNorm,
     LayerNormConfig, LayerScale, LayerScaleConfig, Linear, LinearConfig, Mlp, MlpConfig, Partition,
     PartitionKind, RelativePositionMlp, RelativePositionMlpConfig, RelativePositionTable,
-    SqueezeExcite, SqueezeExciteConfig, drop_path_rates, mean_of_layers,
+    SqueezeExcite, SqueezeExciteConfig, drop_path_rates, mean_of_layers, split_heads,
 };
 use crate::{Approach, Error};
 
@@ -746,11 +746,6 @@ impl Attention {
                 .swap_dims(1, 2);
             return [0, 1, 2].map(|part| heads.clone().narrow(3, part * width, width));
         }
-        [0, 1, 2].map(|part| {
-            qkv.clone()
-                .narrow(2, part * channels, channels)
-                .reshape([groups, positions, self.heads, width])
-                .swap_dims(1, 2)
-        })
+        split_heads(qkv, self.heads)
     }
 }

@@ -10,7 +10,7 @@ use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
     Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-    Projection, StarRelu, drop_path_rates,
+    Projection, StarRelu, drop_path_rates, split_heads,
 };
 
 struct Variant {
@@ -377,15 +377,9 @@ impl Attention {
         let [batch, height, width, channels] = input.dims();
         let positions = height * width;
         let tokens = input.reshape([batch, positions, channels]);
-        let qkv = self.qkv.forward(tokens);
-        let part = |index: usize| {
-            qkv.clone()
-                .narrow(2, index * channels, channels)
-                .reshape([batch, positions, self.heads, HEAD_WIDTH])
-                .swap_dims(1, 2)
-        };
+        let [query, key, value] = split_heads(self.qkv.forward(tokens), self.heads);
         let scale = (HEAD_WIDTH as f64).powf(-0.5);
-        let attended = attention(part(0), part(1), part(2), None, scale);
+        let attended = attention(query, key, value, None, scale);
         self.proj
             .forward(attended)
             .reshape([batch, height, width, channels])

@@ -15,6 +15,7 @@ use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multi
 use crate::layers::{
     Conv, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
     Mlp, MlpConfig, Partition, PartitionKind, drop_path_rates, mean_of_layers, roll_layers,
+    split_heads,
 };
 use crate::{Approach, Error};
 
@@ -586,7 +587,7 @@ impl Attention {
     /// `[batch × windows, positions, channels]` in and out; the mask is `[windows, positions,
     /// positions]`.
     fn forward(&self, input: Tensor<3>, mask: Option<Tensor<3>>) -> Tensor<3> {
-        let [groups, positions, channels] = input.dims();
+        let [_, _, channels] = input.dims();
         let device = input.device();
         let none = Tensor::zeros([channels], &device);
         let bias = Tensor::cat(vec![self.q_bias.val(), none, self.v_bias.val()], 0);
@@ -596,18 +597,13 @@ impl Attention {
         let lengths = Tensor::cat(vec![scale.reshape([self.heads]), ones], 0);
         let qkv = self.qkv.with_bias(input, Some(bias), None);
         let qkv = l2_normalize(qkv, lengths, HEAD_WIDTH);
-        let part = |index: usize| {
-            qkv.clone()
-                .narrow(2, index * channels, channels)
-                .reshape([groups, positions, self.heads, HEAD_WIDTH])
-                .swap_dims(1, 2)
-        };
+        let [query, key, value] = split_heads(qkv, self.heads);
         let bias = self.position_bias(&device);
         let bias = match mask {
             Some(mask) => add_window_mask(bias, mask),
             None => bias.unsqueeze(),
         };
-        let attended = attention(part(0), part(1), part(2), Some(bias), 1.0);
+        let attended = attention(query, key, value, Some(bias), 1.0);
         self.proj.forward(attended)
     }
 

@@ -6,6 +6,7 @@
 
 mod acs_conv;
 mod batch_norm;
+mod constant;
 mod conv;
 mod conv2d;
 mod conv3d;
@@ -15,6 +16,7 @@ mod drop_path;
 mod dropout;
 mod folded;
 mod group_norm;
+mod heads;
 mod initializer;
 mod layer_norm;
 mod layer_scale;
@@ -34,6 +36,7 @@ mod swiglu;
 mod volume_conv;
 
 pub use batch_norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use constant::Constant;
 pub use conv::Conv;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
@@ -45,6 +48,7 @@ pub use folded::{
     roll_layers, unfolded,
 };
 pub use group_norm::GroupNorm;
+pub use heads::split_heads;
 pub use initializer::Initializer;
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use layer_scale::{LayerScale, LayerScaleConfig};

@@ -1,15 +1,18 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::rope;
 
+use super::Constant;
+
 /// Rotary positions (Su et al., *RoFormer*) over a square grid of patches: each pair of features
 /// is turned by an angle that grows with the row (first half of the pairs) or the column (second
 /// half). Distances are measured on a grid of pretraining, so that larger images turn no further
 /// than smaller ones (Fang et al., *EVA-02*).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rotary {
     grid: usize,
     reference: usize,
     width: usize,
+    angles: Constant<Device, Angles>,
 }
 
 /// Sines and cosines, each `[patches, width]`.
@@ -30,11 +33,16 @@ impl Rotary {
             grid,
             reference,
             width,
+            angles: Constant::default(),
         }
     }
 
     /// The angles of every patch, row by row.
     pub fn angles(&self, device: &Device) -> Angles {
+        self.angles.of(device.clone(), || self.tables(device))
+    }
+
+    fn tables(&self, device: &Device) -> Angles {
         let lines: Vec<Vec<[f32; 2]>> = (0..self.grid).map(|place| self.line(place)).collect();
         let table = |part: usize| {
             let patches =
