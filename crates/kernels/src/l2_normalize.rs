@@ -16,13 +16,21 @@ const SHORTEST: f32 = 1e-12;
 /// - lengths: `[vectors]`, at most `features / width`
 pub fn forward(rows: &mut [f32], features: usize, width: usize, lengths: &[f32]) {
     rows.par_chunks_mut(ROWS * features).for_each(|rows| {
+        let mut factors = vec![0.0; lengths.len()];
         vectorized(
             #[inline(always)]
             || {
                 for row in rows.chunks_exact_mut(features) {
-                    for (vector, length) in row.chunks_exact_mut(width).zip(lengths) {
-                        let factor = length / length_of(vector);
-                        for x in vector.iter_mut() {
+                    let vectors = row.chunks_exact(width);
+                    for (square, vector) in factors.iter_mut().zip(vectors) {
+                        *square = sum(vector, |x| x * x);
+                    }
+                    // Roots and quotients of many vectors at once: one at a time would wait for each.
+                    for (factor, length) in factors.iter_mut().zip(lengths) {
+                        *factor = length / factor.sqrt().max(SHORTEST);
+                    }
+                    for (vector, factor) in row.chunks_exact_mut(width).zip(&factors) {
+                        for x in vector {
                             *x *= factor;
                         }
                     }

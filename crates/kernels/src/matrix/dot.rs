@@ -249,7 +249,7 @@ impl DotUnit {
     pub fn convert(self, values: &[f32], words: &mut [u32]) {
         assert_eq!(self.words(values.len()), words.len());
         match self {
-            Self::F32(_) => words.copy_from_slice(bytemuck::cast_slice(values)),
+            Self::F32(_) => copy_words(bytemuck::cast_slice(values), words),
             Self::RoundedBf16(_) => vectorized(
                 #[inline(always)]
                 || {
@@ -302,6 +302,19 @@ impl DotUnit {
             }
             _ => self.convert(rows[0], words),
         }
+    }
+}
+
+/// Copies a row that may be short, of which there are many: without a call for each.
+#[inline(always)]
+fn copy_words(from: &[u32], to: &mut [u32]) {
+    let (whole, rest) = from.as_chunks::<16>();
+    let (whole_to, rest_to) = to.as_chunks_mut::<16>();
+    for (to, from) in whole_to.iter_mut().zip(whole) {
+        *to = *from;
+    }
+    for (to, from) in rest_to.iter_mut().zip(rest) {
+        *to = *from;
     }
 }
 
