@@ -15,6 +15,7 @@ use crate::matrix::{
     Dot, DotUnit, MAX_TILE, MatrixLayout, MulPrecision, Threading, WithDot, multiply,
 };
 use crate::padded::PaddedPlane;
+use crate::winograd;
 
 /// Side of the kernels.
 const SIDE: usize = 3;
@@ -106,7 +107,7 @@ pub fn forward(
 }
 
 /// The gradient of the images, given that of the output: a convolution with kernels rotated by 180° and
-/// inputs and outputs exchanged.
+/// inputs and outputs exchanged, by Winograd's transforms where they pay.
 ///
 /// # Shapes
 /// - gradient: `[batch, outputs, height, width]`
@@ -119,6 +120,10 @@ pub fn image_gradient(
     weights: &[f32],
 ) -> Vec<f32> {
     let (unit, reversed) = (DotUnit::of(precision), sizes.reversed());
+    if precision == MulPrecision::F32 && winograd::pays_in_training(reversed) {
+        let packed = winograd::pack(reversed, weights, TapOrder::Turned);
+        return winograd::forward(reversed, gradient, &packed, None, None);
+    }
     let kernel = |input, output| Some(output * sizes.inputs + input);
     let packed = pack_kernels(unit, reversed, (weights, TapOrder::Turned), kernel);
     run(unit, reversed, gradient, &packed, (None, None))
@@ -208,6 +213,17 @@ pub(crate) enum TapOrder {
     Turned,
 }
 
+impl TapOrder {
+    /// Where a tap is read.
+    #[inline(always)]
+    pub(crate) fn tap(self, tap: usize) -> usize {
+        match self {
+            Self::Forward => tap,
+            Self::Turned => TAPS - 1 - tap,
+        }
+    }
+}
+
 /// Packs weights, `[n, 3, 3]`; `kernel` says which of the `n` an output takes for an input, if any.
 pub(crate) fn pack_kernels(
     unit: DotUnit,
@@ -237,10 +253,7 @@ pub(crate) fn pack_kernels(
                     _ => taps(first + lane, input + 1),
                 };
                 for (tap, packed) in packed.chunks_exact_mut(rows).enumerate() {
-                    let tap = match order {
-                        TapOrder::Forward => tap,
-                        TapOrder::Turned => TAPS - 1 - tap,
-                    };
+                    let tap = order.tap(tap);
                     packed[lane] = unit.word(one[tap], other[tap]);
                 }
             }

@@ -7,14 +7,14 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
     Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, add_window_mask, affine,
     attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv2d_affine_onto,
-    conv3d, expand_position_bias, global_avg_pool, glu, grn, l2_normalize, layer_norm, linear,
-    plain_activation, plain_attention, plain_conv3d, plain_rope, profile, rearrange,
-    relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
+    conv2d_before_norm, conv3d, expand_position_bias, global_avg_pool, glu, grn, l2_normalize,
+    layer_norm, linear, plain_activation, plain_attention, plain_conv3d, plain_rope, profile,
+    rearrange, relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// MulPrecision in `[-3, 3)`, the same for the same seed.
+/// Values in `[-3, 3)`, the same for the same seed.
 fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product())
@@ -273,6 +273,9 @@ fn attentions_agree() {
         [6, 2, 49, 32, 3],
         [2, 1, 70, 16, 2],
         [1, 2, 1, 4, 1],
+        // More groups than tasks of a head, with one bias and with more biases than tasks.
+        [37, 2, 9, 8, 1],
+        [40, 3, 9, 8, 20],
     ] {
         // Heads and positions exchanged, as projections leave them.
         let part = |seed| random([groups, positions, heads, width], seed, &device);
@@ -305,16 +308,18 @@ fn attentions_agree() {
 #[test]
 fn attention_without_bias_agrees() {
     let device = Device::flex().autodiff();
-    let part = |seed| random([2, 3, 11, 8], seed, &device);
-    let (query, key, value) = (part(14), part(15), part(16));
-    check!(
-        "no bias",
-        [query, key, value],
-        attention(query.clone(), key.clone(), value.clone(), None, 0.3),
-        plain_attention(query.clone(), key.clone(), value.clone(), None, 0.3)
-            .swap_dims(1, 2)
-            .reshape([2, 11, 24])
-    );
+    for groups in [2, 37] {
+        let part = |seed| random([groups, 3, 11, 8], seed, &device);
+        let (query, key, value) = (part(14), part(15), part(16));
+        check!(
+            &format!("{groups} groups without bias"),
+            [query, key, value],
+            attention(query.clone(), key.clone(), value.clone(), None, 0.3),
+            plain_attention(query.clone(), key.clone(), value.clone(), None, 0.3)
+                .swap_dims(1, 2)
+                .reshape([groups, 11, 24])
+        );
+    }
 }
 
 #[test]
@@ -864,8 +869,13 @@ fn everything() -> Vec<f32> {
     let one = random([64, 48, 1, 1], 43, &device).require_grad();
     let square = random([96, 64], 44, &device).require_grad();
     let weight = random([64], 45, &device).require_grad();
-    let x = conv2d(images.clone(), three.clone(), None, options(3, 1, 1));
-    let x = conv2d(x, each.clone(), None, options(7, 1, 48));
+    let x = conv2d_before_norm(images.clone(), three.clone(), None, options(3, 1, 1));
+    let x = conv2d(
+        x.clone() + conv2d(images.clone(), three.clone(), None, options(3, 1, 1)),
+        each.clone(),
+        None,
+        options(7, 1, 48),
+    );
     let x = conv2d(x, one.clone(), None, options(1, 1, 1)) * 1e-3;
     let x = x.reshape([2, 64, 1240]).swap_dims(1, 2);
     let x = layer_norm(x, weight.clone(), None, 1e-6);
@@ -934,10 +944,10 @@ fn results_are_the_same_bits_on_any_number_of_threads() {
     }
 }
 
-/// A 3 × 3 convolution that records no gradients.
-fn inferred(images: &Tensor<4>, weight: &Tensor<4>, bias: &Tensor<1>) -> Tensor<4> {
+/// A 3 × 3 convolution by Winograd's transforms, where they pay.
+fn winograd(images: &Tensor<4>, weight: &Tensor<4>, bias: &Tensor<1>) -> Tensor<4> {
     let (images, weight) = (images.clone(), weight.clone());
-    conv2d(images, weight, Some(bias.clone()), options(3, 1, 1))
+    conv2d_before_norm(images, weight, Some(bias.clone()), options(3, 1, 1))
 }
 
 #[test]
@@ -956,7 +966,7 @@ fn winograd_s_convolutions_agree() {
         let what = format!("{batch} of {inputs} × {height} × {width}");
         let (plain, kernel) = (images.clone(), weight.clone());
         let expected = module::conv2d(plain, kernel, Some(bias.clone()), options(3, 1, 1));
-        let found = inferred(&images, &weight, &bias);
+        let found = winograd(&images, &weight, &bias);
         assert_close(found.clone(), expected, &what);
         // Nothing depends on the threads, nor on the other images.
         for threads in [1, 3] {
@@ -964,17 +974,41 @@ fn winograd_s_convolutions_agree() {
             let again = pool
                 .build()
                 .unwrap()
-                .install(|| inferred(&images, &weight, &bias));
+                .install(|| winograd(&images, &weight, &bias));
             assert!(
                 values(again) == values(found.clone()),
                 "{what}: {threads} threads"
             );
         }
         let last = batch - 1;
-        let alone = inferred(&images.narrow(0, last, 1), &weight, &bias);
+        let alone = winograd(&images.narrow(0, last, 1), &weight, &bias);
         assert!(
             values(alone) == values(found.narrow(0, last, 1)),
             "{what}: alone"
+        );
+    }
+}
+
+/// Images of few tiles, whose groups go on from image to image, and of many.
+#[test]
+fn winograd_s_gradients_agree() {
+    let device = Device::flex().autodiff();
+    for [batch, inputs, outputs, height, width] in
+        [[26, 17, 33, 7, 9], [25, 20, 16, 8, 8], [5, 24, 40, 35, 30]]
+    {
+        let images = random([batch, inputs, height, width], 85, &device);
+        let weight = random([outputs, inputs, 3, 3], 86, &device);
+        let bias = random([outputs], 87, &device);
+        check!(
+            &format!("{batch} of {inputs} × {height} × {width}"),
+            [images, weight, bias],
+            winograd(&images, &weight, &bias),
+            module::conv2d(
+                images.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                options(3, 1, 1)
+            )
         );
     }
 }
@@ -1006,16 +1040,14 @@ fn exact(
 #[test]
 fn winograd_rounds_little_more_than_the_direct_convolution() {
     let (inputs, outputs, side) = (128, 32, 24);
-    let mut errors = [0.0; 2];
-    for (way, device) in [Device::flex(), Device::flex().autodiff()]
-        .iter()
-        .enumerate()
-    {
-        let images = random([1, inputs, side, side], 83, device);
-        let weight = random([outputs, inputs, 3, 3], 84, device);
-        let zeros = Tensor::zeros([outputs], device);
-        let found = values(inferred(&images, &weight, &zeros));
-        let (images, weight) = (values(images), values(weight));
+    let device = Device::flex();
+    let images = random([1, inputs, side, side], 83, &device);
+    let weight = random([outputs, inputs, 3, 3], 84, &device);
+    let zeros = Tensor::zeros([outputs], &device);
+    let direct = conv2d(images.clone(), weight.clone(), None, options(3, 1, 1));
+    let ways = [winograd(&images, &weight, &zeros), direct].map(values);
+    let (images, weight) = (values(images), values(weight));
+    let errors = ways.map(|found| {
         let (mut worst, mut squares) = (0.0_f64, 0.0);
         for (index, found) in found.iter().enumerate() {
             let place = [index / (side * side), index / side % side, index % side];
@@ -1023,9 +1055,10 @@ fn winograd_rounds_little_more_than_the_direct_convolution() {
             worst = worst.max((f64::from(*found) - exact).abs());
             squares += exact * exact;
         }
-        errors[way] = worst / (squares / found.len() as f64).sqrt();
-    }
+        worst / (squares / found.len() as f64).sqrt()
+    });
     let [winograd, direct] = errors;
+    assert!(winograd != direct, "both took the same way");
     assert!(winograd < 1e-5, "{winograd:e}");
     assert!(winograd < 3.0 * direct, "{winograd:e}, direct {direct:e}");
 }

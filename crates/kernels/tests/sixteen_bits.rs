@@ -7,7 +7,7 @@ use inkling_kernels::{MulPrecision, attention, conv2d, linear};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// MulPrecision in `[-3, 3]` that fit into 16 bits, the same for the same seed.
+/// Values in `[-3, 3]` that fit into 16 bits, the same for the same seed.
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut number = || f32::from(random.random_range(-96i8..=96)) / 32.0;

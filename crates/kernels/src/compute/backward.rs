@@ -52,13 +52,14 @@ impl<C: CheckpointStrategy> ComputeOps for Autodiff<Flex, C> {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        norm_follows: bool,
         precision: MulPrecision,
     ) -> FloatTensor<Self> {
         differentiable!(
             Conv3x3,
             [images, weight, bias],
             (images.clone(), weight.clone(), precision),
-            Flex::conv3x3(images, weight, bias, precision)
+            Flex::conv3x3(images, weight, bias, norm_follows, precision)
         )
     }
 

@@ -10,6 +10,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 use crate::channel_affine::ChannelAffine;
 use crate::conv_unfolded::{self, Conv3dOptions};
 use crate::conv3d;
+use crate::conv3x3::TapOrder;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
@@ -28,11 +29,12 @@ pub trait ComputeOps: Backend {
     /// [`crate::activate`]
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 
-    /// [`crate::conv2d`] with 3 × 3 kernels.
+    /// [`crate::conv2d`] with 3 × 3 kernels, or [`crate::conv2d_normed`] if a norm follows.
     fn conv3x3(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        norm_follows: bool,
         precision: MulPrecision,
     ) -> FloatTensor<Self>;
 
@@ -100,16 +102,16 @@ impl ComputeOps for Flex {
         images: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
+        norm_follows: bool,
         precision: MulPrecision,
     ) -> FlexTensor {
         let kernel = (weight, bias);
-        conv_forward(
-            ConvKind::Conv3x3,
-            images,
-            kernel,
-            After::Nothing,
-            (precision, WeightCache::Skip),
-        )
+        let after = match norm_follows {
+            true => After::Norm,
+            false => After::Nothing,
+        };
+        let kept = (precision, WeightCache::Skip);
+        conv_forward(ConvKind::Conv3x3, images, kernel, after, kept)
     }
 
     fn conv_volumes(
@@ -276,8 +278,12 @@ pub fn conv_forward(
             // Not where no norm follows: that is MaxViT's stem, whose roundings its deepest networks
             // amplify a hundredfold.
             let fits = norm_follows && precision == MulPrecision::F32;
-            if fits && weights == WeightCache::Keep && winograd::pays(sizes) {
-                let pack = || winograd::pack(sizes, kernel);
+            let pays = match weights {
+                WeightCache::Keep => winograd::pays(sizes),
+                WeightCache::Skip => winograd::pays_in_training(sizes),
+            };
+            if fits && pays {
+                let pack = || winograd::pack(sizes, kernel, TapOrder::Forward);
                 let packed = weights.packed(&weight, precision, pack);
                 let output = winograd::forward(sizes, pixels, &packed, Some(bias), epilogue);
                 return from_values(output, [batch, outputs, height, width]);

@@ -65,8 +65,8 @@ pub fn conv2d(
     conv2d_then(images, weight, bias, options, After::Nothing)
 }
 
-/// [`conv2d`], where a norm follows that takes the statistics of this very output: where nothing records
-/// gradients it may be computed by Winograd's transforms, whose roundings norms forgive.
+/// [`conv2d`], where a norm follows that takes the statistics of this very output: it may be computed by Winograd's
+/// transforms, whose roundings norms forgive.
 ///
 /// # Shapes
 /// - as [`conv2d`]'s
@@ -197,9 +197,9 @@ fn convolve(
         return Tensor::from_primitive::<Flex>(output);
     }
     let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
-    let bias = bias.into_dispatch();
+    let (bias, norm_follows) = (bias.into_dispatch(), !matches!(after, After::Nothing));
     let output = Tensor::from_dispatch(match kind {
-        ConvKind::Conv3x3 => Dispatch::conv3x3(images, weight, bias, precision),
+        ConvKind::Conv3x3 => Dispatch::conv3x3(images, weight, bias, norm_follows, precision),
         ConvKind::Depthwise => Dispatch::conv_depthwise(images, weight, bias),
         ConvKind::Pointwise => Dispatch::conv_pointwise(images, weight, bias, precision),
     });

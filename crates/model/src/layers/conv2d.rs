@@ -188,7 +188,7 @@ impl Conv2d {
                 let (input, weight) = (self.padded(input), self.weight.val());
                 conv2d_affine(input, weight, bias, self.options(), scales, activation)
             }
-            _ => norm.apply(self.forward(input), activation),
+            _ => norm.apply(self.forward_before_norm(input), activation),
         }
     }
 
@@ -211,7 +211,10 @@ impl Conv2d {
                 let options = self.options();
                 conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
             }
-            _ => add_activated(norm.apply(self.forward(input), None), shortcut, activation),
+            _ => {
+                let normed = norm.apply(self.forward_before_norm(input), None);
+                add_activated(normed, shortcut, activation)
+            }
         }
     }
 

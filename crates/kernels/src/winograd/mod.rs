@@ -1,0 +1,232 @@
+//! Convolutions by 3 × 3 kernels, stride 1, padding 1, by Winograd's F(4 × 4, 3 × 3) (Lavin and Gray,
+//! *Fast algorithms for convolutional neural networks*).
+//!
+//! An output tile of 4 × 4 pixels takes 36 products per pair of channels instead of 144. Tiles of 6 × 6
+//! input pixels are transformed, multiplied by transformed kernels element by element — a matrix
+//! product over channels for each of the 36 elements — and transformed back. The polynomials are
+//! evaluated at 0, ±1/√2, ±√2 and ∞, whose transforms round less than those of 0, ±1, ±2 and ∞. Sums
+//! over channels run in one order, so that bits depend neither on the number of threads nor on the
+//! batch.
+
+mod groups;
+mod kernels;
+mod products;
+mod tiles;
+
+use pulp::bytemuck;
+use rayon::prelude::*;
+
+use crate::channel_affine::ChannelAffine;
+use crate::computed::cleared;
+use crate::conv3x3::Sizes;
+use crate::matrix::{DotUnit, MulPrecision};
+use crate::simd::{SimdLevel, simd_level};
+use groups::{Group, strips};
+use products::Products;
+use tiles::{Scratch, back};
+
+pub use kernels::{Packed, pack};
+
+/// Side of an output tile.
+const OUT: usize = 4;
+/// Side of an input tile.
+const IN: usize = OUT + 2;
+/// Elements of a transformed tile.
+const ELEMENTS: usize = IN * IN;
+/// Tiles of a task, about: three panels of AVX2's vectors, one of AVX-512's.
+const TILES: usize = 48;
+/// Most output channels whose products stay in the L2 cache until they are transformed back.
+const OUTPUTS: usize = 32;
+/// With fewer groups of tiles than this, tasks are blocks of output channels too.
+const FEW_GROUPS: usize = 16;
+/// Fewest input and output channels that pay for the transforms.
+const CHANNELS: usize = 16;
+/// Fewest tiles of an image that pay for reading transformed kernels, which are four times as large as
+/// the kernels: small maps, which have the most channels, wait for memory.
+const FEWEST_TILES: usize = 17;
+/// With vectors of 8, whose products take twice as long, fewer tiles pay, if not for kernels without end.
+const FEWEST_TILES_OF_EIGHTS: usize = 8;
+/// Most pairs of channels of such kernels: 72 MiB of them, transformed.
+const PAIRS: usize = 1 << 19;
+/// Fewest tiles of a batch that pay for transforming kernels for it alone, with vectors of 8.
+const FEWEST_TILES_OF_A_BATCH: usize = 48;
+
+/// Whether the transforms make inference faster for these channels and this image. Neither the batch nor the number
+/// of threads counts, so that an image's result does not depend on its company.
+pub fn pays(sizes: Sizes) -> bool {
+    let fewest = match !is_wide() && sizes.inputs * sizes.outputs <= PAIRS {
+        true => FEWEST_TILES_OF_EIGHTS,
+        false => FEWEST_TILES,
+    };
+    has_channels(sizes) && tiles(sizes) >= fewest
+}
+
+/// Whether they make training faster, where kernels are transformed for every batch.
+pub fn pays_in_training(sizes: Sizes) -> bool {
+    let fewest = match is_wide() {
+        true => 2 * FEWEST_TILES_OF_A_BATCH,
+        false => FEWEST_TILES_OF_A_BATCH,
+    };
+    has_channels(sizes) && sizes.batch * tiles(sizes) >= fewest
+}
+
+fn is_wide() -> bool {
+    matches!(simd_level(), Ok(SimdLevel::Avx512))
+}
+
+fn has_channels(sizes: Sizes) -> bool {
+    sizes.inputs >= CHANNELS && sizes.outputs >= CHANNELS
+}
+
+/// Tiles of an image.
+fn tiles(sizes: Sizes) -> usize {
+    sizes.height.div_ceil(OUT) * sizes.width.div_ceil(OUT)
+}
+
+/// The convolution, in f32.
+///
+/// # Shapes
+/// - images: `[batch, inputs, height, width]`
+/// - weights: `[outputs, inputs, 3, 3]`, [packed](pack)
+/// - bias: `[outputs]`
+/// - output: `[batch, outputs, height, width]`, after `epilogue`
+pub fn forward(
+    sizes: Sizes,
+    images: &[f32],
+    Packed(weights): &Packed,
+    bias: Option<&[f32]>,
+    epilogue: Option<ChannelAffine>,
+) -> Vec<f32> {
+    let groups = Group::all(sizes);
+    let mut output = cleared(sizes.batch * sizes.outputs * sizes.height * sizes.width);
+    let strips = strips(sizes, &groups, &mut output);
+    let [tile_rows, _] = DotUnit::of(MulPrecision::F32).tile();
+    let layer = Layer {
+        sizes,
+        block: OUTPUTS / tile_rows * tile_rows,
+        weights,
+        bias,
+        epilogue,
+    };
+    let few = groups.len() < FEW_GROUPS;
+    let tasks: Vec<_> = groups.into_iter().zip(strips).collect();
+    match few {
+        true => layer.by_blocks(images, tasks),
+        false => layer.by_groups(images, tasks),
+    }
+    output
+}
+
+/// A group and its pixels, as [`strips`] cuts them.
+type GroupStrip<'a> = (Group, Vec<&'a mut [f32]>);
+
+#[derive(Clone, Copy)]
+struct Layer<'a> {
+    sizes: Sizes,
+    /// Output channels whose products are made at once, in whole register tiles.
+    block: usize,
+    weights: &'a [u32],
+    bias: Option<&'a [f32]>,
+    epilogue: Option<ChannelAffine<'a>>,
+}
+
+impl Layer<'_> {
+    /// A task has all output channels of a group.
+    fn by_groups(&self, images: &[f32], tasks: Vec<GroupStrip>) {
+        let tasks = tasks.into_par_iter();
+        tasks.for_each_init(Default::default, |own, (group, mut strip)| {
+            let (elements, space): &mut (Vec<f32>, Space) = own;
+            self.transform_group(group, images, elements);
+            self.run(group, elements, 0, &mut strip, space);
+        });
+    }
+
+    /// A task has some output channels of a group, whose tiles are transformed before.
+    fn by_blocks(&self, images: &[f32], tasks: Vec<GroupStrip>) {
+        let tasks = tasks.into_par_iter().map(|(group, strip)| {
+            let mut elements = Vec::new();
+            self.transform_group(group, images, &mut elements);
+            (group, elements, strip)
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let tasks = tasks.into_par_iter();
+        tasks.for_each(|(group, elements, mut strip)| {
+            let pieces = self.block * group.runs().count();
+            let blocks = strip.par_chunks_mut(pieces).enumerate();
+            blocks.for_each_init(Space::default, |space, (index, strip)| {
+                self.run(group, &elements, index * self.block, strip, space);
+            });
+        });
+    }
+
+    /// Transforms a group's tiles of all channels of images `[batch, inputs, height, width]`:
+    /// `[ELEMENTS, panels, inputs, tiles of a panel]`, a panel having a register tile's vectors of tiles,
+    /// the last perhaps fewer.
+    fn transform_group(&self, group: Group, images: &[f32], elements: &mut Vec<f32>) {
+        let inputs = self.sizes.inputs;
+        // What another group has left in them is written over, or belongs to no tile.
+        elements.resize(ELEMENTS * inputs * group.padded(), 0.0);
+        let mut scratch = Scratch::new(group, self.sizes);
+        for input in 0..inputs {
+            scratch.transform(group, self.sizes, images, input);
+            let (tiles, whole) = (group.tiles(), group.vectors * group.lanes);
+            let lines = scratch.lines.chunks_exact(tiles);
+            for (line, elements) in lines.zip(elements.chunks_exact_mut(inputs * group.padded())) {
+                for first in (0..tiles).step_by(whole) {
+                    let width = whole.min(group.padded() - first);
+                    let line = &line[first..tiles.min(first + width)];
+                    elements[first * inputs + input * width..][..line.len()].copy_from_slice(line);
+                }
+            }
+        }
+    }
+
+    /// Some output channels of a group, from channel `first` on; `strip` has the pixels of each, run by run.
+    fn run(
+        &self,
+        group: Group,
+        elements: &[f32],
+        first: usize,
+        strip: &mut [&mut [f32]],
+        Space { products, halves }: &mut Space,
+    ) {
+        let runs = group.runs().count();
+        let block = self.block.min(strip.len() / runs);
+        products.resize(block * ELEMENTS * group.padded(), 0.0);
+        halves.resize((OUT * IN + OUT * OUT) * group.tiles(), 0.0);
+        for (index, strip) in strip.chunks_mut(block * runs).enumerate() {
+            let first = first + index * block;
+            DotUnit::of(MulPrecision::F32).run(Products {
+                group,
+                inputs: self.sizes.inputs,
+                outputs: self.sizes.outputs,
+                elements: bytemuck::cast_slice(elements),
+                weights: self.weights,
+                first,
+                count: strip.len() / runs,
+                products,
+            });
+            let planes = products.chunks_exact(ELEMENTS * group.padded());
+            let channels = planes.zip(strip.chunks_exact_mut(runs));
+            for (index, (products, pixels)) in channels.enumerate() {
+                let channel = first + index;
+                let bias = self.bias.map_or(0.0, |bias| bias[channel]);
+                back(group, products, halves, bias, self.sizes.width, pixels);
+                if let Some(epilogue) = self.epilogue {
+                    for pixels in pixels {
+                        epilogue.apply(channel, pixels);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a thread's tasks write over again and again.
+#[derive(Default)]
+struct Space {
+    /// `[output channels, ELEMENTS, padded tiles]`.
+    products: Vec<f32>,
+    /// One channel on its way back to pixels.
+    halves: Vec<f32>,
+}
