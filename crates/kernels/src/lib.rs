@@ -33,6 +33,7 @@ mod depthwise;
 mod dispatch;
 mod exponential;
 mod flex_tensors;
+mod from_weights;
 mod glu;
 mod grn;
 mod l2_normalize;
@@ -70,6 +71,7 @@ pub use compute::tensors::{
 pub use conv_unfolded::Conv3dOptions;
 pub use conv3d::DepthBorder;
 pub use dispatch::has_kernels;
+pub use from_weights::from_weights;
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{

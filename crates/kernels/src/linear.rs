@@ -1,7 +1,9 @@
 //! Linear layers: products of rows with weights, bias and activation applied while rows are in the cache.
 
+use rayon::prelude::*;
+
 use crate::activation::{Activation, apply_serial};
-use crate::computed::computed;
+use crate::computed::{cleared, computed};
 use crate::matrix::{
     Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
     multiply_into,
@@ -9,7 +11,7 @@ use crate::matrix::{
 
 /// Most rows of one task: whole register tiles of any kind.
 const ROWS: usize = 192;
-/// Fewest tasks, if there are rows enough.
+/// Fewest tasks, if there are rows enough; most of each thread, if there are few.
 const TASKS: usize = 16;
 
 /// Packs weights for [`forward`].
@@ -42,6 +44,9 @@ pub fn forward(
     activation: Option<Activation>,
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
+    if count < outputs {
+        return by_columns(precision, rows, weight, [inputs, outputs], bias, activation);
+    }
     let start = bias.map_or(Addend::Zero, Addend::PerColumn);
     let [tile_rows, _] = DotUnit::of(precision).tile();
     let per_task = (count / TASKS)
@@ -57,6 +62,46 @@ pub fn forward(
             apply_serial(output, activation);
         }
     })
+}
+
+/// [`forward`] of fewer rows than outputs, whose weights take longer to read than the rows: a task reads some of
+/// them, once.
+fn by_columns(
+    precision: MulPrecision,
+    rows: &[f32],
+    weight: &RhsPanels,
+    [inputs, outputs]: [usize; 2],
+    bias: Option<&[f32]>,
+    activation: Option<Activation>,
+) -> Vec<f32> {
+    let count = rows.len() / inputs;
+    let place = MatrixLayout::rows(inputs);
+    let rows = Lhs::new(precision, [count, inputs], (rows, place));
+    let panels = weight.len().div_ceil(TASKS * rayon::current_num_threads());
+    let mut output = cleared(count * outputs);
+    let mut strips: Vec<Vec<&mut [f32]>> = Vec::new();
+    strips.resize_with(weight.len().div_ceil(panels), || Vec::with_capacity(count));
+    for row in output.chunks_mut(outputs) {
+        let pieces = row.chunks_mut(panels * weight.width());
+        for (strip, piece) in strips.iter_mut().zip(pieces) {
+            strip.push(piece);
+        }
+    }
+    let tasks = strips.into_par_iter().enumerate();
+    tasks.for_each(|(task, mut strip)| {
+        let first = task * panels;
+        let part = weight.part(first..(first + panels).min(weight.len()));
+        let start = bias.map_or(Addend::Zero, |bias| {
+            Addend::PerColumn(&bias[first * weight.width()..])
+        });
+        multiply_into(precision, &rows, part, &mut strip, start);
+        if let Some(activation) = activation {
+            for piece in strip {
+                apply_serial(piece, activation);
+            }
+        }
+    });
+    output
 }
 
 /// The gradient of the rows, given that of the output.

@@ -1,6 +1,7 @@
 //! A product's factors in the order in which the inner loop reads them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use pulp::bytemuck;
 use rayon::prelude::*;
@@ -126,7 +127,7 @@ pub struct RhsPanels {
 pub struct RhsPanel<'a> {
     /// `[depth, vectors, lanes]`.
     pub words: &'a [u32],
-    /// Index of the first column.
+    /// Index of the first column among those of the part.
     pub first: usize,
     /// Columns, without the last vector's padding.
     pub columns: usize,
@@ -176,15 +177,59 @@ impl RhsPanels {
         }
     }
 
+    /// Number of panels.
+    pub fn len(&self) -> usize {
+        self.columns.div_ceil(self.width)
+    }
+
+    /// Columns of a whole panel.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Some of the panels, as a factor of its own.
+    ///
+    /// # Panics
+    /// When there are fewer panels.
+    pub fn part(&self, panels: Range<usize>) -> RhsPart<'_> {
+        let size = self.width * self.depth;
+        let end = self.words.len().min(panels.end * size);
+        RhsPart {
+            words: &self.words[panels.start * size..end],
+            lanes: self.lanes,
+            width: self.width,
+            columns: self.columns.min(panels.end * self.width) - panels.start * self.width,
+            depth: self.depth,
+        }
+    }
+}
+
+/// Neighbouring panels of a right factor.
+#[derive(Clone, Copy, Debug)]
+pub struct RhsPart<'a> {
+    words: &'a [u32],
+    lanes: usize,
+    width: usize,
+    columns: usize,
+    /// Words of a column.
+    pub depth: usize,
+}
+
+impl<'a> From<&'a RhsPanels> for RhsPart<'a> {
+    fn from(all: &'a RhsPanels) -> Self {
+        all.part(0..all.len())
+    }
+}
+
+impl<'a> RhsPart<'a> {
     /// All panels.
     #[inline(always)]
-    pub fn panels(&self) -> impl Iterator<Item = RhsPanel<'_>> {
-        let width = self.width;
-        let panels = self.words.chunks(width * self.depth).enumerate();
+    pub fn panels(self) -> impl Iterator<Item = RhsPanel<'a>> {
+        let panels = self.words.chunks(self.width * self.depth).enumerate();
         panels.map(move |(index, words)| RhsPanel {
             words,
-            first: index * width,
-            columns: width.min(self.columns - index * width),
+            first: index * self.width,
+            columns: self.width.min(self.columns - index * self.width),
             vectors: words.len() / (self.depth * self.lanes),
         })
     }

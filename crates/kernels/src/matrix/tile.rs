@@ -3,7 +3,7 @@
 use pulp::bytemuck;
 
 use super::dot::{Dot, DotUnit, MAX_TILE, WithDot};
-use super::packing::{Lhs, RhsPanel, RhsPanels};
+use super::packing::{Lhs, RhsPanel, RhsPart};
 use super::precision::MulPrecision;
 
 /// Words of depth that are summed before sums go to memory, so that a panel stays in the L2 cache.
@@ -64,13 +64,14 @@ impl OutputRows for Vec<&mut [f32]> {
 ///
 /// # Panics
 /// When the factors do not fit each other or the output.
-pub fn multiply_into(
+pub fn multiply_into<'a>(
     precision: MulPrecision,
     left: &Lhs,
-    right: &RhsPanels,
+    right: impl Into<RhsPart<'a>>,
     output: &mut impl OutputRows,
     addend: Addend,
 ) {
+    let right = right.into();
     assert_eq!(left.length, right.depth, "the factors' inner sizes differ");
     DotUnit::of(precision).run(Product {
         left,
@@ -82,7 +83,7 @@ pub fn multiply_into(
 
 struct Product<'a, R> {
     left: &'a Lhs<'a>,
-    right: &'a RhsPanels,
+    right: RhsPart<'a>,
     output: &'a mut R,
     addend: Addend<'a>,
 }

@@ -7,8 +7,8 @@ use burn::module::{Module, Param};
 use burn::nn::Relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::{
-    Activation, activate, add, add_window_mask, attention, expand_position_bias, l2_normalize,
-    rearrange, roll,
+    Activation, activate, add, add_window_mask, attention, expand_position_bias, from_weights,
+    l2_normalize, rearrange, roll,
 };
 
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, VolumeForm, multiply_adds};
@@ -610,8 +610,12 @@ impl Attention {
     /// `[heads, positions, positions]`, between 0 and 16.
     fn position_bias(&self, device: &Device) -> Tensor<3> {
         let (first, _, second) = &self.cpb_mlp;
-        let hidden = first.forward_activated(self.log_distances(device), Activation::Relu);
-        let table = activate(second.forward(hidden), Activation::Sigmoid) * 16.0;
+        let weights = [first.values(), second.values()].concat();
+        let settings = [self.window, self.depth.unwrap_or(0), self.pretrained];
+        let table = from_weights(weights, &settings, || {
+            let hidden = first.forward_activated(self.log_distances(device), Activation::Relu);
+            activate(second.forward(hidden), Activation::Sigmoid) * 16.0
+        });
         match self.depth {
             None => expand_position_bias(table, self.window),
             Some(depth) => expand_volume_bias(table, depth, self.window),

@@ -82,6 +82,14 @@ impl Linear {
         self.apply(input, Some(activation))
     }
 
+    /// The values of weight and bias, of which [`from_weights`](inkling_kernels::from_weights) makes what it keeps.
+    pub fn values(&self) -> Vec<Tensor<1>> {
+        let [outputs, inputs] = self.weight.dims();
+        let weight = self.weight.val().reshape([outputs * inputs]);
+        let bias = self.bias.as_ref().map(Param::val);
+        [weight].into_iter().chain(bias).collect()
+    }
+
     /// Both of the above.
     ///
     /// # Shapes

@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use inkling_kernels::{Activation, expand_position_bias};
+use inkling_kernels::{Activation, expand_position_bias, from_weights};
 
 use super::{Dropout, Linear, LinearConfig};
 
@@ -69,9 +69,12 @@ impl RelativePositionMlp {
     /// # Shapes
     /// - output: `[heads, size × size, size × size]` (query, key)
     pub fn forward(&self, device: &Device) -> Tensor<3> {
-        let fc1 = &self.mlp.fc1;
-        let hidden = fc1.forward_activated(self.log_distances(device), Activation::Relu);
-        let table = self.mlp.fc2.forward(self.mlp.drop.forward(hidden));
+        let RelativeMlp { fc1, fc2, drop } = &self.mlp;
+        let weights = [fc1.values(), fc2.values()].concat();
+        let table = from_weights(weights, &[self.size], || {
+            let hidden = fc1.forward_activated(self.log_distances(device), Activation::Relu);
+            fc2.forward(drop.forward(hidden))
+        });
         expand_position_bias(table, self.size)
     }
 
