@@ -306,7 +306,8 @@ pub(crate) fn convolve_padded(
     let blocks = sizes.outputs.div_ceil(rows);
     let fitting = (CACHED_WEIGHTS / (4 * block)).clamp(1, blocks);
     // Fewer images than threads: finer tasks, or some threads idle.
-    let per_task = fitting.min(blocks.div_ceil(TASKS / sizes.batch.min(TASKS)).max(1));
+    let tasks = TASKS.max(2 * rayon::current_num_threads());
+    let per_task = fitting.min(blocks.div_ceil(tasks.div_ceil(sizes.batch)));
     let tasks: Vec<_> = output
         .chunks_mut(sizes.outputs * frame.area())
         .enumerate()

@@ -6,7 +6,7 @@ use crate::activation::{Activation, apply_serial};
 use crate::computed::{cleared, computed};
 use crate::matrix::{
     Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
-    multiply_into,
+    multiply_into, strips,
 };
 
 /// Most rows of one task: whole register tiles of any kind.
@@ -49,7 +49,8 @@ pub fn forward(
     }
     let start = bias.map_or(Addend::Zero, Addend::PerColumn);
     let [tile_rows, _] = DotUnit::of(precision).tile();
-    let per_task = (count / TASKS)
+    let tasks = TASKS.max(4 * rayon::current_num_threads());
+    let per_task = (count / tasks)
         .next_multiple_of(tile_rows)
         .clamp(tile_rows, ROWS);
     computed(count * outputs, per_task * outputs, |task, output| {
@@ -79,14 +80,11 @@ fn by_columns(
     let rows = Lhs::new(precision, [count, inputs], (rows, place));
     let panels = weight.len().div_ceil(TASKS * rayon::current_num_threads());
     let mut output = cleared(count * outputs);
-    let mut strips: Vec<Vec<&mut [f32]>> = Vec::new();
-    strips.resize_with(weight.len().div_ceil(panels), || Vec::with_capacity(count));
-    for row in output.chunks_mut(outputs) {
-        let pieces = row.chunks_mut(panels * weight.width());
-        for (strip, piece) in strips.iter_mut().zip(pieces) {
-            strip.push(piece);
-        }
-    }
+    let strips = strips(&mut output, outputs, outputs, panels * weight.width());
+    // With more threads than strips, the rows are shared out too.
+    let [tile_rows, _] = DotUnit::of(precision).tile();
+    let parts = rayon::current_num_threads().div_ceil(strips.len());
+    let some_rows = count.div_ceil(parts).next_multiple_of(tile_rows);
     let tasks = strips.into_par_iter().enumerate();
     tasks.for_each(|(task, mut strip)| {
         let first = task * panels;
@@ -94,12 +92,17 @@ fn by_columns(
         let start = bias.map_or(Addend::Zero, |bias| {
             Addend::PerColumn(&bias[first * weight.width()..])
         });
-        multiply_into(precision, &rows, part, &mut strip, start);
-        if let Some(activation) = activation {
-            for piece in strip {
-                apply_serial(piece, activation);
+        let pieces = strip.par_chunks_mut(some_rows).enumerate();
+        pieces.for_each(|(piece, mut strip)| {
+            let first = piece * some_rows;
+            let rows = rows.part(first..first + strip.len());
+            multiply_into(precision, &rows, part, &mut strip, start);
+            if let Some(activation) = activation {
+                for piece in strip {
+                    apply_serial(piece, activation);
+                }
             }
-        }
+        });
     });
     output
 }

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use crate::channel_affine::ChannelAffine;
 use crate::computed::cleared;
 use crate::matrix::{
-    Addend, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
-    multiply_into,
+    Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
+    multiply_into, strips,
 };
 
 /// Sizes of a pointwise convolution.
@@ -113,23 +113,46 @@ fn run(
 ) -> Vec<f32> {
     let mut output = cleared(sizes.batch * sizes.outputs * sizes.area);
     let weights = Lhs::new(precision, [sizes.outputs, sizes.inputs], weights);
-    let start = bias.map_or(Addend::Zero, Addend::PerRow);
+    let channels = channels_of_a_task(precision, sizes);
     for_strips(
         precision,
         sizes,
         images,
         &mut output,
         |pixels, mut strip| {
-            multiply_into(precision, &weights, pixels, &mut strip, start);
-            if let Some(epilogue) = epilogue {
-                // While the strip is in the cache.
-                for (channel, pixels) in strip.into_iter().enumerate() {
-                    epilogue.apply(channel, pixels);
+            let pieces = strip.par_chunks_mut(channels).enumerate();
+            pieces.for_each(|(piece, mut strip)| {
+                let first = piece * channels;
+                let weights = weights.part(first..first + strip.len());
+                let start = bias.map_or(Addend::Zero, |bias| Addend::PerRow(&bias[first..]));
+                multiply_into(precision, &weights, pixels, &mut strip, start);
+                if let Some(epilogue) = epilogue {
+                    // While the strip is in the cache.
+                    for (channel, pixels) in strip.iter_mut().enumerate() {
+                        epilogue.apply(first + channel, pixels);
+                    }
                 }
-            }
+            });
         },
     );
     output
+}
+
+/// [`PIXELS`], or whole panels of fewer where threads would go without a task; sums do not depend on it.
+fn pixels_of_a_task(precision: MulPrecision, sizes: Sizes) -> usize {
+    let unit = DotUnit::of(precision);
+    let [_, vectors] = unit.tile();
+    let share = sizes.batch * sizes.area / (2 * rayon::current_num_threads());
+    let panel = vectors * unit.lanes();
+    share.next_multiple_of(panel).clamp(panel, PIXELS)
+}
+
+/// All output channels, or whole register tiles of fewer where threads would still go without a task.
+fn channels_of_a_task(precision: MulPrecision, sizes: Sizes) -> usize {
+    let [tile_rows, _] = DotUnit::of(precision).tile();
+    let strips = sizes.batch * sizes.area.div_ceil(pixels_of_a_task(precision, sizes));
+    let parts = rayon::current_num_threads().div_ceil(strips.max(1));
+    sizes.outputs.div_ceil(parts).next_multiple_of(tile_rows)
 }
 
 /// Calls `each`, on all threads, with every strip of an image's pixels as a right factor `[inputs, pixels]`
@@ -147,32 +170,21 @@ fn for_strips(
         area,
         ..
     } = sizes;
+    let pixels = pixels_of_a_task(precision, sizes);
     let tasks: Vec<_> = output
         .chunks_mut(outputs * area)
         .zip(images.chunks(inputs * area))
         .flat_map(|(planes, image)| {
-            let strips = strips(planes, area).into_iter().enumerate();
-            strips.map(move |(index, strip)| (image, index * PIXELS, strip))
+            let strips = strips(planes, area, area, pixels).into_iter().enumerate();
+            strips.map(move |(index, strip)| (image, index * pixels, strip))
         })
         .collect();
     tasks.into_par_iter().for_each(|(image, first, strip)| {
-        let size = [inputs, PIXELS.min(area - first)];
+        let size = [inputs, pixels.min(area - first)];
         let pixels = (image, MatrixLayout::rows(area).at(first));
         let pixels = RhsPanels::new(precision, size, pixels, Threading::Caller);
         each(&pixels, strip);
     });
-}
-
-/// Cuts planes `[n, area]` into strips of [`PIXELS`] pixels: each strip has one piece of every plane.
-fn strips(planes: &mut [f32], area: usize) -> Vec<Vec<&mut [f32]>> {
-    let mut strips: Vec<Vec<_>> = Vec::new();
-    strips.resize_with(area.div_ceil(PIXELS), Vec::new);
-    for plane in planes.chunks_mut(area) {
-        for (strip, piece) in strips.iter_mut().zip(plane.chunks_mut(PIXELS)) {
-            strip.push(piece);
-        }
-    }
-    strips
 }
 
 /// The gradient of the weights, given that of the output.

@@ -886,8 +886,17 @@ fn everything() -> Vec<f32> {
     });
     let [query, key, value] = parts;
     let y = attention(query, key, value, None, 0.1);
-    let mut all = values(y.clone());
-    let gradients = weighted(y).backward();
+    // Fewer rows than outputs, and few groups.
+    let wide = random([300, 96], 46, &device).require_grad();
+    let few = linear(
+        x.narrow(1, 3, 20),
+        wide.clone(),
+        None,
+        Some(Activation::Silu),
+    );
+    let mut all = [values(y.clone()), values(few.clone())].concat();
+    let gradients = (weighted(y) + weighted(few)).backward();
+    all.extend(values(wide.grad(&gradients).unwrap()));
     all.extend(values(images.grad(&gradients).unwrap()));
     for weights in [three, each, one] {
         all.extend(values(weights.grad(&gradients).unwrap()));
@@ -938,7 +947,7 @@ fn results_are_the_same_bits_on_any_number_of_threads() {
         };
         let alone = on(1);
         assert!(alone.iter().all(|value| value.is_finite()));
-        for threads in [2, 3, 7] {
+        for threads in [2, 3, 7, 64] {
             assert!(on(threads) == alone, "{threads} threads");
         }
     }

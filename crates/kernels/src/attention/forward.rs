@@ -50,8 +50,8 @@ fn by_queries(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
     let queries = queries_of_a_task(sizes, inputs);
     let scratch = || Scratch::new(queries, sizes.positions);
     let mut output = vec![0.0; sizes.len()];
-    let groups = output.chunks_mut((sizes.positions * row).max(1));
-    for (group, output) in groups.enumerate() {
+    let groups = output.par_chunks_mut((sizes.positions * row).max(1));
+    groups.enumerate().for_each(|(group, output)| {
         let heads = (0..sizes.heads).into_par_iter();
         let packed: Vec<_> = heads
             .map(|head| inputs.packed(sizes, group, head))
@@ -63,7 +63,7 @@ fn by_queries(sizes: Sizes, inputs: Inputs) -> Vec<f32> {
                 inputs.weighted_values(sizes, place, packed, scratch, output);
             }
         });
-    }
+    });
     output
 }
 

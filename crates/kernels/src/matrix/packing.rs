@@ -67,6 +67,16 @@ impl<'a> Lhs<'a> {
         }
     }
 
+    /// Some of the rows, as a factor of its own.
+    pub fn part(&self, rows: Range<usize>) -> Lhs<'_> {
+        Lhs {
+            words: Cow::Borrowed(&self.words),
+            start: self.start + rows.start * self.pitch,
+            rows: rows.len(),
+            ..*self
+        }
+    }
+
     /// Words `[depth, depth + count)` of a row.
     #[inline(always)]
     pub fn row(&self, row: usize, depth: usize, count: usize) -> &[u32] {

@@ -6,6 +6,7 @@ use super::dot::DotUnit;
 use super::layout::MatrixLayout;
 use super::packing::{Lhs, RhsPanels};
 use super::precision::MulPrecision;
+use super::strips::strips;
 use super::threading::Threading;
 use super::tile::{Addend, StridedRows, multiply_into};
 
@@ -34,28 +35,44 @@ pub fn multiply(
     }
     let right = RhsPanels::new(precision, [k, n], right, threads);
     let start = if add { Addend::Output } else { Addend::Zero };
-    let piece = |first: usize, c: &mut [f32]| {
-        let rows = c.len().div_ceil(pitch);
+    let rows_of_left = |first: usize, rows: usize| {
         let place = left.1.at(left.1.start + first * left.1.row);
-        let left = Lhs::new(precision, [rows, k], (left.0, place));
-        multiply_into(
+        Lhs::new(precision, [rows, k], (left.0, place))
+    };
+    let c = &mut c[..(m - 1) * pitch + n];
+    if let Threading::Caller = threads {
+        let left = rows_of_left(0, m);
+        return multiply_into(
             precision,
             &left,
             &right,
             &mut StridedRows::new(c, pitch),
             start,
         );
-    };
-    let c = &mut c[..(m - 1) * pitch + n];
-    match threads {
-        Threading::Caller => piece(0, c),
-        Threading::Pool => {
-            let [tile_rows, _] = DotUnit::of(precision).tile();
-            // Fewer where threads would go without a task; sums do not depend on it.
-            let tiles = m.div_ceil(tile_rows).div_ceil(rayon::current_num_threads());
-            let rows = tiles.clamp(1, TASK_TILES) * tile_rows;
-            let tasks = c.par_chunks_mut(rows * pitch).enumerate();
-            tasks.for_each(|(index, c)| piece(index * rows, c));
-        }
     }
+    // Smaller pieces where threads would go without a task; sums do not depend on it.
+    let [tile_rows, _] = DotUnit::of(precision).tile();
+    let (tiles, pool) = (m.div_ceil(tile_rows), rayon::current_num_threads());
+    let rows = tiles.div_ceil(pool).clamp(1, TASK_TILES) * tile_rows;
+    let parts = pool.div_ceil(m.div_ceil(rows));
+    let panels = right.len().div_ceil(parts);
+    let tasks = c.par_chunks_mut(rows * pitch).enumerate();
+    tasks.for_each(|(index, c)| {
+        let left = rows_of_left(index * rows, c.len().div_ceil(pitch));
+        if parts == 1 {
+            return multiply_into(
+                precision,
+                &left,
+                &right,
+                &mut StridedRows::new(c, pitch),
+                start,
+            );
+        }
+        let strips = strips(c, pitch, n, panels * right.width()).into_par_iter();
+        strips.enumerate().for_each(|(part, mut strip)| {
+            let first = part * panels;
+            let right = right.part(first..right.len().min(first + panels));
+            multiply_into(precision, &left, right, &mut strip, start);
+        });
+    });
 }

@@ -49,6 +49,13 @@ impl OutputRows for StridedRows<'_> {
     }
 }
 
+impl OutputRows for &mut [&mut [f32]] {
+    #[inline(always)]
+    fn row(&mut self, index: usize) -> &mut [f32] {
+        self[index]
+    }
+}
+
 impl OutputRows for Vec<&mut [f32]> {
     #[inline(always)]
     fn row(&mut self, index: usize) -> &mut [f32] {

@@ -100,21 +100,33 @@ pub fn forward(
     let groups = Group::all(sizes);
     let mut output = cleared(sizes.batch * sizes.outputs * sizes.height * sizes.width);
     let strips = strips(sizes, &groups, &mut output);
-    let [tile_rows, _] = DotUnit::of(MulPrecision::F32).tile();
+    let few = groups.len() < FEW_GROUPS;
     let layer = Layer {
         sizes,
-        block: OUTPUTS / tile_rows * tile_rows,
+        block: outputs_at_once(sizes, few.then_some(groups.len())),
         weights,
         bias,
         epilogue,
     };
-    let few = groups.len() < FEW_GROUPS;
     let tasks: Vec<_> = groups.into_iter().zip(strips).collect();
     match few {
         true => layer.by_blocks(images, tasks),
         false => layer.by_groups(images, tasks),
     }
     output
+}
+
+/// Whole register tiles of output channels: as many as [`OUTPUTS`] has, or fewer where groups are few, so that no
+/// thread goes without a task.
+fn outputs_at_once(sizes: Sizes, few_groups: Option<usize>) -> usize {
+    let [tile_rows, _] = DotUnit::of(MulPrecision::F32).tile();
+    let most = OUTPUTS / tile_rows * tile_rows;
+    let Some(groups) = few_groups else {
+        return most;
+    };
+    let tasks = (2 * rayon::current_num_threads()).div_ceil(groups);
+    let share = sizes.outputs.div_ceil(tasks);
+    share.next_multiple_of(tile_rows).min(most)
 }
 
 /// A group and its pixels, as [`strips`] cuts them.
