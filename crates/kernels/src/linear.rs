@@ -44,7 +44,7 @@ pub fn forward(
     activation: Option<Activation>,
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
-    if count < outputs {
+    if (1..outputs).contains(&count) {
         return by_columns(precision, rows, weight, [inputs, outputs], bias, activation);
     }
     let start = bias.map_or(Addend::Zero, Addend::PerColumn);

@@ -347,23 +347,34 @@ fn norms_agree() {
 #[test]
 fn linear_layers_agree() {
     let device = Device::flex().autodiff();
-    let x = random([2, 150, 24], 20, &device);
-    let weight = random([40, 24], 21, &device);
-    let bias = random([40], 22, &device);
-    check!(
-        "linear",
-        [x, weight, bias],
-        linear(
-            x.clone(),
-            weight.clone(),
-            Some(bias.clone()),
-            Some(Activation::Gelu)
-        ),
-        plain_activation(
-            module::linear(x.clone(), weight.clone().transpose(), Some(bias.clone())),
-            Activation::Gelu
-        )
-    );
+    // More rows than outputs, and fewer.
+    for [rows, outputs] in [[150, 40], [11, 300], [1, 70]] {
+        let x = random([2, rows, 24], 20, &device);
+        let weight = random([outputs, 24], 21, &device);
+        let bias = random([outputs], 22, &device);
+        check!(
+            &format!("linear, {rows} rows"),
+            [x, weight, bias],
+            linear(
+                x.clone(),
+                weight.clone(),
+                Some(bias.clone()),
+                Some(Activation::Gelu)
+            ),
+            plain_activation(
+                module::linear(x.clone(), weight.clone().transpose(), Some(bias.clone())),
+                Activation::Gelu
+            )
+        );
+    }
+}
+
+#[test]
+fn no_rows_give_no_rows() {
+    let device = Device::flex();
+    let none = Tensor::<2>::zeros([0, 24], &device);
+    let output = linear(none, random([40, 24], 21, &device), None, None);
+    assert_eq!(output.dims(), [0, 40]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub trait ComputeOps: Backend {
     /// [`crate::activate`]
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 
-    /// [`crate::conv2d`] with 3 × 3 kernels, or [`crate::conv2d_normed`] if a norm follows.
+    /// [`crate::conv2d`] with 3 × 3 kernels, or [`crate::conv2d_before_norm`].
     fn conv3x3(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,

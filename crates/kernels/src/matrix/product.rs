@@ -35,20 +35,18 @@ pub fn multiply(
     }
     let right = RhsPanels::new(precision, [k, n], right, threads);
     let start = if add { Addend::Output } else { Addend::Zero };
-    let rows_of_left = |first: usize, rows: usize| {
+    let some_rows = |first: usize, c: &[f32]| {
         let place = left.1.at(left.1.start + first * left.1.row);
-        Lhs::new(precision, [rows, k], (left.0, place))
+        Lhs::new(precision, [c.len().div_ceil(pitch), k], (left.0, place))
+    };
+    let all_columns = |first: usize, c: &mut [f32]| {
+        let left = some_rows(first, c);
+        let rows = &mut StridedRows::new(c, pitch);
+        multiply_into(precision, &left, &right, rows, start);
     };
     let c = &mut c[..(m - 1) * pitch + n];
     if let Threading::Caller = threads {
-        let left = rows_of_left(0, m);
-        return multiply_into(
-            precision,
-            &left,
-            &right,
-            &mut StridedRows::new(c, pitch),
-            start,
-        );
+        return all_columns(0, c);
     }
     // Smaller pieces where threads would go without a task; sums do not depend on it.
     let [tile_rows, _] = DotUnit::of(precision).tile();
@@ -58,16 +56,10 @@ pub fn multiply(
     let panels = right.len().div_ceil(parts);
     let tasks = c.par_chunks_mut(rows * pitch).enumerate();
     tasks.for_each(|(index, c)| {
-        let left = rows_of_left(index * rows, c.len().div_ceil(pitch));
         if parts == 1 {
-            return multiply_into(
-                precision,
-                &left,
-                &right,
-                &mut StridedRows::new(c, pitch),
-                start,
-            );
+            return all_columns(index * rows, c);
         }
+        let left = some_rows(index * rows, c);
         let strips = strips(c, pitch, n, panels * right.width()).into_par_iter();
         strips.enumerate().for_each(|(part, mut strip)| {
             let first = part * panels;
