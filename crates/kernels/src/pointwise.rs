@@ -64,17 +64,23 @@ pub fn forward_onto(
     } = sizes;
     let weights = (weights, MatrixLayout::rows(inputs));
     let weights = Lhs::new(precision, [outputs, inputs], weights);
-    for_strips(precision, sizes, images, output, |pixels, strip| {
-        let width = strip[0].len();
-        let mut products = vec![0.0; outputs * width];
-        let mut rows = StridedRows::new(&mut products, width);
-        let start = Addend::PerRow(bias);
-        multiply_into(precision, &weights, pixels, &mut rows, start);
-        let channels = products.chunks_exact(width).zip(strip).enumerate();
-        for (channel, (products, sum)) in channels {
-            epilogue.apply_onto(channel, products, sum);
-        }
-    });
+    for_strips(
+        precision,
+        sizes,
+        images,
+        output,
+        |products, pixels, strip| {
+            let width = strip[0].len();
+            products.resize(outputs * width, 0.0);
+            let mut rows = StridedRows::new(products, width);
+            let start = Addend::PerRow(bias);
+            multiply_into(precision, &weights, pixels, &mut rows, start);
+            let channels = products.chunks_exact(width).zip(strip).enumerate();
+            for (channel, (products, sum)) in channels {
+                epilogue.apply_onto(channel, products, sum);
+            }
+        },
+    );
 }
 
 /// The gradient of the images, given that of the output.
@@ -119,7 +125,7 @@ fn run(
         sizes,
         images,
         &mut output,
-        |pixels, mut strip| {
+        |_, pixels, mut strip| {
             let pieces = strip.par_chunks_mut(channels).enumerate();
             pieces.for_each(|(piece, mut strip)| {
                 let first = piece * channels;
@@ -155,14 +161,14 @@ fn channels_of_a_task(precision: MulPrecision, sizes: Sizes) -> usize {
     sizes.outputs.div_ceil(parts).next_multiple_of(tile_rows)
 }
 
-/// Calls `each`, on all threads, with every strip of an image's pixels as a right factor `[inputs, pixels]`
-/// and the strip of the output's planes that it belongs to.
+/// Calls `each`, on all threads, with space that a thread's strips share, every strip of an image's pixels as a right
+/// factor `[inputs, pixels]`, and the strip of the output's planes that it belongs to.
 fn for_strips(
     precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
     output: &mut [f32],
-    each: impl Fn(&RhsPanels, Vec<&mut [f32]>) + Sync,
+    each: impl Fn(&mut Vec<f32>, &RhsPanels, Vec<&mut [f32]>) + Sync,
 ) {
     let Sizes {
         inputs,
@@ -179,11 +185,12 @@ fn for_strips(
             strips.map(move |(index, strip)| (image, index * pixels, strip))
         })
         .collect();
-    tasks.into_par_iter().for_each(|(image, first, strip)| {
+    let tasks = tasks.into_par_iter();
+    tasks.for_each_init(Vec::new, |space, (image, first, strip)| {
         let size = [inputs, pixels.min(area - first)];
         let pixels = (image, MatrixLayout::rows(area).at(first));
         let pixels = RhsPanels::new(precision, size, pixels, Threading::Caller);
-        each(&pixels, strip);
+        each(space, &pixels, strip);
     });
 }
 
