@@ -409,7 +409,7 @@ fn accumulate<D: Dot, const ROWS: usize, const WIDE: usize>(
     sums: &mut [f32],
 ) {
     let lanes = D::LANES;
-    let mut held = [[dot.zero(); WIDE]; ROWS];
+    let mut held = [[dot.splat(0.0); WIDE]; ROWS];
     let reach = taps[TAPS - 1] + WIDE * lanes;
     let weights = packed.chunks(TAPS * ROWS);
     for (input, weights) in padded.chunks_exact(plane).zip(weights) {

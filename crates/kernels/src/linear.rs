@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use crate::activation::{Activation, apply_serial};
 use crate::computed::{cleared, computed};
 use crate::matrix::{
-    Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
-    multiply_into, strips,
+    Addend, Block, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading,
+    blocks, multiply, multiply_into,
 };
 
 /// Most rows of one task: whole register tiles of any kind.
@@ -45,7 +45,12 @@ pub fn forward(
 ) -> Vec<f32> {
     let count = rows.len() / inputs;
     if (1..outputs).contains(&count) {
-        return by_columns(precision, rows, weight, [inputs, outputs], bias, activation);
+        let rows = Lhs::new(
+            precision,
+            [count, inputs],
+            (rows, MatrixLayout::rows(inputs)),
+        );
+        return by_columns(precision, &rows, weight, bias, activation);
     }
     let start = bias.map_or(Addend::Zero, Addend::PerColumn);
     let [tile_rows, _] = DotUnit::of(precision).tile();
@@ -69,40 +74,36 @@ pub fn forward(
 /// them, once.
 fn by_columns(
     precision: MulPrecision,
-    rows: &[f32],
+    rows: &Lhs,
     weight: &RhsPanels,
-    [inputs, outputs]: [usize; 2],
     bias: Option<&[f32]>,
     activation: Option<Activation>,
 ) -> Vec<f32> {
-    let count = rows.len() / inputs;
-    let place = MatrixLayout::rows(inputs);
-    let rows = Lhs::new(precision, [count, inputs], (rows, place));
-    let panels = weight.len().div_ceil(TASKS * rayon::current_num_threads());
-    let mut output = cleared(count * outputs);
-    let strips = strips(&mut output, outputs, outputs, panels * weight.width());
-    // With more threads than strips, the rows are shared out too.
+    let (count, outputs) = (rows.rows, weight.columns);
+    let threads = rayon::current_num_threads();
+    let panels = weight.len().div_ceil(TASKS * threads);
+    // With more threads than groups of panels, the rows are shared out too.
     let [tile_rows, _] = DotUnit::of(precision).tile();
-    let parts = rayon::current_num_threads().div_ceil(strips.len());
-    let some_rows = count.div_ceil(parts).next_multiple_of(tile_rows);
-    let tasks = strips.into_par_iter().enumerate();
-    tasks.for_each(|(task, mut strip)| {
-        let first = task * panels;
-        let part = weight.part(first..(first + panels).min(weight.len()));
-        let start = bias.map_or(Addend::Zero, |bias| {
-            Addend::PerColumn(&bias[first * weight.width()..])
-        });
-        let pieces = strip.par_chunks_mut(some_rows).enumerate();
-        pieces.for_each(|(piece, mut strip)| {
-            let first = piece * some_rows;
-            let rows = rows.part(first..first + strip.len());
-            multiply_into(precision, &rows, part, &mut strip, start);
-            if let Some(activation) = activation {
-                for piece in strip {
-                    apply_serial(piece, activation);
-                }
+    let parts = threads.div_ceil(weight.len().div_ceil(panels));
+    let height = count.div_ceil(parts).next_multiple_of(tile_rows);
+    let mut output = cleared(count * outputs);
+    let size = [height, panels * weight.width()];
+    let tasks = blocks(&mut output, outputs, outputs, size).into_par_iter();
+    tasks.for_each(|block| {
+        let Block {
+            row,
+            column,
+            rows: mut sums,
+        } = block;
+        let rows = rows.part(row..row + sums.len());
+        let weight = weight.part(column, sums[0].len());
+        let start = bias.map_or(Addend::Zero, |bias| Addend::PerColumn(&bias[column..]));
+        multiply_into(precision, &rows, weight, &mut sums, start);
+        if let Some(activation) = activation {
+            for sums in sums {
+                apply_serial(sums, activation);
             }
-        });
+        }
     });
     output
 }

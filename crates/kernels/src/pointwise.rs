@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use crate::channel_affine::ChannelAffine;
 use crate::computed::cleared;
 use crate::matrix::{
-    Addend, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading, multiply,
-    multiply_into, strips,
+    Addend, Block, DotUnit, Lhs, MatrixLayout, MulPrecision, RhsPanels, StridedRows, Threading,
+    blocks, multiply, multiply_into,
 };
 
 /// Sizes of a pointwise convolution.
@@ -64,20 +64,29 @@ pub fn forward_onto(
     } = sizes;
     let weights = (weights, MatrixLayout::rows(inputs));
     let weights = Lhs::new(precision, [outputs, inputs], weights);
-    for_strips(
+    for_blocks(
         precision,
         sizes,
         images,
         output,
-        |products, pixels, strip| {
-            let width = strip[0].len();
-            products.resize(outputs * width, 0.0);
-            let mut rows = StridedRows::new(products, width);
-            let start = Addend::PerRow(bias);
-            multiply_into(precision, &weights, pixels, &mut rows, start);
-            let channels = products.chunks_exact(width).zip(strip).enumerate();
+        |products, pixels, block| {
+            let Block {
+                row: first, rows, ..
+            } = block;
+            let (channels, width) = (rows.len(), rows[0].len());
+            products.resize(channels * width, 0.0);
+            let weights = weights.part(first..first + channels);
+            let sums = &mut StridedRows::new(products, width);
+            multiply_into(
+                precision,
+                &weights,
+                pixels,
+                sums,
+                Addend::PerRow(&bias[first..]),
+            );
+            let channels = products.chunks_exact(width).zip(rows).enumerate();
             for (channel, (products, sum)) in channels {
-                epilogue.apply_onto(channel, products, sum);
+                epilogue.apply_onto(first + channel, products, sum);
             }
         },
     );
@@ -119,56 +128,47 @@ fn run(
 ) -> Vec<f32> {
     let mut output = cleared(sizes.batch * sizes.outputs * sizes.area);
     let weights = Lhs::new(precision, [sizes.outputs, sizes.inputs], weights);
-    let channels = channels_of_a_task(precision, sizes);
-    for_strips(
-        precision,
-        sizes,
-        images,
-        &mut output,
-        |_, pixels, mut strip| {
-            let pieces = strip.par_chunks_mut(channels).enumerate();
-            pieces.for_each(|(piece, mut strip)| {
-                let first = piece * channels;
-                let weights = weights.part(first..first + strip.len());
-                let start = bias.map_or(Addend::Zero, |bias| Addend::PerRow(&bias[first..]));
-                multiply_into(precision, &weights, pixels, &mut strip, start);
-                if let Some(epilogue) = epilogue {
-                    // While the strip is in the cache.
-                    for (channel, pixels) in strip.iter_mut().enumerate() {
-                        epilogue.apply(first + channel, pixels);
-                    }
-                }
-            });
-        },
-    );
+    for_blocks(precision, sizes, images, &mut output, |_, pixels, block| {
+        let Block {
+            row: first,
+            mut rows,
+            ..
+        } = block;
+        let weights = weights.part(first..first + rows.len());
+        let start = bias.map_or(Addend::Zero, |bias| Addend::PerRow(&bias[first..]));
+        multiply_into(precision, &weights, pixels, &mut rows, start);
+        if let Some(epilogue) = epilogue {
+            // While the block is in the cache.
+            for (channel, pixels) in rows.into_iter().enumerate() {
+                epilogue.apply(first + channel, pixels);
+            }
+        }
+    });
     output
 }
 
-/// [`PIXELS`], or whole panels of fewer where threads would go without a task; sums do not depend on it.
-fn pixels_of_a_task(precision: MulPrecision, sizes: Sizes) -> usize {
-    let unit = DotUnit::of(precision);
-    let [_, vectors] = unit.tile();
-    let share = sizes.batch * sizes.area / (2 * rayon::current_num_threads());
+/// Output channels and pixels of a task: all, and [`PIXELS`]; or whole panels of fewer pixels, then whole register
+/// tiles of fewer channels where threads would go without a task. Sums do not depend on it.
+fn task_size(precision: MulPrecision, sizes: Sizes) -> [usize; 2] {
+    let (unit, threads) = (DotUnit::of(precision), rayon::current_num_threads());
+    let [tile_rows, vectors] = unit.tile();
     let panel = vectors * unit.lanes();
-    share.next_multiple_of(panel).clamp(panel, PIXELS)
+    let share = sizes.batch * sizes.area / (2 * threads);
+    let pixels = share.next_multiple_of(panel).clamp(panel, PIXELS);
+    let strips = sizes.batch * sizes.area.div_ceil(pixels);
+    let parts = threads.div_ceil(strips.max(1));
+    let channels = sizes.outputs.div_ceil(parts);
+    [channels.next_multiple_of(tile_rows), pixels]
 }
 
-/// All output channels, or whole register tiles of fewer where threads would still go without a task.
-fn channels_of_a_task(precision: MulPrecision, sizes: Sizes) -> usize {
-    let [tile_rows, _] = DotUnit::of(precision).tile();
-    let strips = sizes.batch * sizes.area.div_ceil(pixels_of_a_task(precision, sizes));
-    let parts = rayon::current_num_threads().div_ceil(strips.max(1));
-    sizes.outputs.div_ceil(parts).next_multiple_of(tile_rows)
-}
-
-/// Calls `each`, on all threads, with space that a thread's strips share, every strip of an image's pixels as a right
-/// factor `[inputs, pixels]`, and the strip of the output's planes that it belongs to.
-fn for_strips(
+/// Calls `each`, on all threads, with space that a thread's tasks share, some pixels of an image as a right factor
+/// `[inputs, pixels]`, and a block of the image's output `[outputs, area]` at these pixels.
+fn for_blocks(
     precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
     output: &mut [f32],
-    each: impl Fn(&mut Vec<f32>, &RhsPanels, Vec<&mut [f32]>) + Sync,
+    each: impl Fn(&mut Vec<f32>, &RhsPanels, Block) + Sync,
 ) {
     let Sizes {
         inputs,
@@ -176,21 +176,21 @@ fn for_strips(
         area,
         ..
     } = sizes;
-    let pixels = pixels_of_a_task(precision, sizes);
+    let size = task_size(precision, sizes);
     let tasks: Vec<_> = output
         .chunks_mut(outputs * area)
         .zip(images.chunks(inputs * area))
         .flat_map(|(planes, image)| {
-            let strips = strips(planes, area, area, pixels).into_iter().enumerate();
-            strips.map(move |(index, strip)| (image, index * pixels, strip))
+            let blocks = blocks(planes, area, area, size).into_iter();
+            blocks.map(move |block| (image, block))
         })
         .collect();
     let tasks = tasks.into_par_iter();
-    tasks.for_each_init(Vec::new, |space, (image, first, strip)| {
-        let size = [inputs, pixels.min(area - first)];
-        let pixels = (image, MatrixLayout::rows(area).at(first));
+    tasks.for_each_init(Vec::new, |space, (image, block)| {
+        let size = [inputs, block.rows[0].len()];
+        let pixels = (image, MatrixLayout::rows(area).at(block.column));
         let pixels = RhsPanels::new(precision, size, pixels, Threading::Caller);
-        each(space, &pixels, strip);
+        each(space, &pixels, block);
     });
 }
 

@@ -19,8 +19,6 @@ pub trait Dot: Copy {
     /// A vector register of f32 sums.
     type Sums: Copy + bytemuck::Pod;
 
-    /// A vector of zeros.
-    fn zero(self) -> Self::Sums;
     /// One value in every lane.
     fn splat(self, value: f32) -> Self::Sums;
     /// The sum of two vectors, lane by lane.
@@ -39,11 +37,6 @@ impl<S: Simd> Dot for F32Dot<S> {
     const LANES: usize = S::F32_LANES;
     type Words = S::f32s;
     type Sums = S::f32s;
-
-    #[inline(always)]
-    fn zero(self) -> S::f32s {
-        self.0.splat_f32s(0.0)
-    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> S::f32s {
@@ -100,11 +93,6 @@ impl Dot for Bf16Dot {
     const LANES: usize = 16;
     type Words = pulp::u32x16;
     type Sums = pulp::f32x16;
-
-    #[inline(always)]
-    fn zero(self) -> pulp::f32x16 {
-        bytemuck::Zeroable::zeroed()
-    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> pulp::f32x16 {

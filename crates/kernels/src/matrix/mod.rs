@@ -5,21 +5,21 @@
 //! number of threads.
 
 mod bf16;
+mod blocks;
 mod dot;
 mod layout;
 mod packing;
 mod precision;
 mod product;
-mod strips;
 mod threading;
 mod tile;
 mod transpose;
 
+pub use blocks::{Block, blocks};
 pub use dot::{Dot, DotUnit, MAX_TILE, WithDot};
 pub use layout::MatrixLayout;
 pub use packing::{Lhs, RhsPanels};
 pub use precision::MulPrecision;
 pub use product::multiply;
-pub use strips::strips;
 pub use threading::Threading;
 pub use tile::{Addend, StridedRows, multiply_into};

@@ -197,18 +197,18 @@ impl RhsPanels {
         self.width
     }
 
-    /// Some of the panels, as a factor of its own.
+    /// `columns` columns from `first` on, as a factor of its own: whole panels, or up to the last column.
     ///
     /// # Panics
-    /// When there are fewer panels.
-    pub fn part(&self, panels: Range<usize>) -> RhsPart<'_> {
-        let size = self.width * self.depth;
-        let end = self.words.len().min(panels.end * size);
+    /// When no panel begins with `first`, or there are fewer columns.
+    pub fn part(&self, first: usize, columns: usize) -> RhsPart<'_> {
+        assert!(first.is_multiple_of(self.width), "a panel's first column");
+        let size = columns.next_multiple_of(self.lanes) * self.depth;
         RhsPart {
-            words: &self.words[panels.start * size..end],
+            words: &self.words[first * self.depth..][..size],
             lanes: self.lanes,
             width: self.width,
-            columns: self.columns.min(panels.end * self.width) - panels.start * self.width,
+            columns,
             depth: self.depth,
         }
     }
@@ -227,7 +227,7 @@ pub struct RhsPart<'a> {
 
 impl<'a> From<&'a RhsPanels> for RhsPart<'a> {
     fn from(all: &'a RhsPanels) -> Self {
-        all.part(0..all.len())
+        all.part(0, all.columns)
     }
 }
 

@@ -49,13 +49,6 @@ impl OutputRows for StridedRows<'_> {
     }
 }
 
-impl OutputRows for &mut [&mut [f32]] {
-    #[inline(always)]
-    fn row(&mut self, index: usize) -> &mut [f32] {
-        self[index]
-    }
-}
-
 impl OutputRows for Vec<&mut [f32]> {
     #[inline(always)]
     fn row(&mut self, index: usize) -> &mut [f32] {
@@ -214,7 +207,7 @@ fn accumulate<D: Dot, const ROWS: usize, const WIDE: usize>(
     rows: [&[u32]; ROWS],
     panel: &[u32],
 ) -> [[D::Sums; WIDE]; ROWS] {
-    let mut held = [[dot.zero(); WIDE]; ROWS];
+    let mut held = [[dot.splat(0.0); WIDE]; ROWS];
     let (panel, _) = D::vectors(panel).as_chunks::<WIDE>();
     for (step, words) in panel.iter().enumerate() {
         for (held, row) in held.iter_mut().zip(rows) {

@@ -54,7 +54,7 @@ impl Products<'_> {
             let block = element * blocks + (self.first + start) / ROWS;
             let weights = &self.weights[block * inputs * ROWS..][..inputs * ROWS];
             let (weights, _) = weights.as_chunks::<ROWS>();
-            let mut held = [[dot.zero(); WIDE]; ROWS];
+            let mut held = [[dot.splat(0.0); WIDE]; ROWS];
             for (words, weights) in panel.iter().zip(weights) {
                 for (held, &weight) in held.iter_mut().zip(weights) {
                     for (sum, &words) in held.iter_mut().zip(words) {
