@@ -90,6 +90,9 @@ def arrays():
     data = io.BytesIO()
     np.lib.format.write_array(data, np.ones((2, 2), "<f4"), (3, 0))
     put("npy/version3.npy", data.getvalue())
+    # What the parser of headers took longer than its patience for.
+    header = b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3," + b"{" * 14 + b"\n"
+    put("npy/brackets.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
 
 
 def array2(compressor, shape=(4, 4, 4)):

@@ -84,12 +84,16 @@ impl NpyFile {
 
 /// Most bytes of a header, as in numpy.
 const LONGEST_HEADER: usize = 10_000;
-/// Most brackets within one another; the parser goes deeper with each.
-const DEEPEST_HEADER: usize = 16;
+/// Most brackets, where a header of numbers has two and one of a named field four. The parser reads what
+/// stands in a bracket up to four times when no comma follows, so that each that stands in another one
+/// takes it four times as long.
+const MOST_BRACKETS: usize = 4;
+/// A header as it should be, for messages.
+const EXPECTED_HEADER: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (height, width)}";
 /// Magic string, version and the longest length.
 const PREFIX: usize = 12;
 
-/// Reads a header, once its length and its brackets are found to be those of a header.
+/// Reads a header, once its length and the number of its brackets are found to be those of a header.
 fn read_header(file: &mut (impl Read + Seek)) -> Result<Header, String> {
     let mut prefix = Vec::new();
     let mut read = |most: usize, into: &mut Vec<u8>| {
@@ -113,18 +117,12 @@ fn read_header(file: &mut (impl Read + Seek)) -> Result<Header, String> {
     }
     let mut text = Vec::new();
     read(length, &mut text)?;
-    let mut depth = 0_usize;
-    for byte in text {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEEPEST_HEADER {
-            return Err(format!(
-                "more than {DEEPEST_HEADER} brackets in one another"
-            ));
-        }
+    // All that open, not those that are open: a string may hold one that closes.
+    let brackets = text.iter().filter(|byte| b"([{".contains(byte)).count();
+    if brackets > MOST_BRACKETS {
+        return Err(format!(
+            "a header with {brackets} brackets; expected one like {EXPECTED_HEADER}"
+        ));
     }
     let rewound = file.seek(SeekFrom::Start(0));
     rewound.map_err(|error| error.to_string())?;
@@ -243,7 +241,14 @@ mod tests {
             (1, None, header("[('a', '<f4')]", "False", "(2, 4)")),
             (1, None, header("'|O'", "False", "(2, 4)")),
             (1, None, header(&"(".repeat(9_000), "False", "(2, 4)")),
-            (1, None, "{".repeat(9_000)),
+            (1, None, "{".repeat(9_000) + "\n"),
+            (1, None, shape(&format!("(3, {}", "{".repeat(14)))),
+            (1, None, shape(&format!("(3, {}", "{'}':".repeat(14)))),
+            (
+                1,
+                None,
+                shape(&format!("(3, {}{}", "[".repeat(6), "1".repeat(9_000))),
+            ),
             (1, None, "nonsense\n".to_owned()),
         ] {
             let path = file(folder.path(), version, length, &text);
