@@ -489,7 +489,8 @@ pub struct Predict {
     #[arg(long, value_name = "WINDOW")]
     pub blend: Option<String>,
     /// Precision of products: f32 (the default), bf16 or f16. Graphics cards, and
-    /// processors with AVX-512 BF16, are faster in bf16; probabilities change in the third digit.
+    /// processors with AVX-512 BF16 or Armv8.6's, are faster in bf16; probabilities change in the third
+    /// digit.
     #[arg(long, value_name = "NAME", value_parser = precision)]
     pub precision: Option<Precision>,
     /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use pulp::Arch;
 
-/// The environment variable that holds the kernels down: `scalar`, `avx2` or `avx512`.
+/// The environment variable that holds the kernels down: `scalar`, `avx2`, `avx512` or `neon`.
 pub const SIMD_VARIABLE: &str = "INKLING_SIMD";
 
 /// Vector instructions that the kernels are compiled for.
@@ -17,8 +17,8 @@ pub enum SimdLevel {
     Avx2,
     /// Sixteen f32 at a time; with bf16 products where the processor has AVX-512 BF16.
     Avx512,
-    /// The processor's own, on others than x86-64.
-    Native,
+    /// Four f32 at a time, on Arm; with bf16 products where the processor has Armv8.6's.
+    Neon,
 }
 
 /// A value of [`SIMD_VARIABLE`] that cannot be obeyed.
@@ -38,7 +38,8 @@ impl fmt::Display for SimdError {
             )?,
             false => write!(
                 f,
-                "{SIMD_VARIABLE} is \"{found}\", expected \"scalar\", \"avx2\" or \"avx512\""
+                "{SIMD_VARIABLE} is \"{found}\", expected \"scalar\", \"avx2\", \"avx512\" or \
+                 \"neon\""
             )?,
         }
         write!(f, "\nhint: unset it for the best that this processor has")
@@ -48,21 +49,23 @@ impl fmt::Display for SimdError {
 impl std::error::Error for SimdError {}
 
 impl SimdLevel {
-    const NAMED: [(&str, Self); 3] = [
+    const NAMED: [(&str, Self); 4] = [
         ("scalar", Self::Scalar),
         ("avx2", Self::Avx2),
         ("avx512", Self::Avx512),
+        ("neon", Self::Neon),
     ];
 
     /// The level of an [`Arch`].
     fn of(arch: Arch) -> Self {
         match arch {
-            Arch::Scalar => Self::Scalar,
             #[cfg(target_arch = "x86_64")]
             Arch::V3(_) => Self::Avx2,
             #[cfg(target_arch = "x86_64")]
             Arch::V4(_) => Self::Avx512,
-            _ => Self::Native,
+            #[cfg(target_arch = "aarch64")]
+            Arch::Neon(_) => Self::Neon,
+            _ => Self::Scalar,
         }
     }
 
@@ -74,6 +77,8 @@ impl SimdLevel {
             Self::Avx2 => pulp::x86::V3::try_new().map(Arch::V3),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => pulp::x86::V4::try_new().map(Arch::V4),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().map(Arch::Neon),
             _ => None,
         }
     }
@@ -112,11 +117,11 @@ pub(crate) fn arch() -> Arch {
     }
 }
 
-/// Whether instructions beyond AVX-512's foundation may be used, where the processor has them.
+/// Whether instructions beyond AVX-512's foundation, or beyond NEON's, may be used where the processor has
+/// them.
 #[inline]
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn allows_avx512() -> bool {
-    matches!(arch(), Arch::V4(_))
+pub(crate) fn allows_extensions() -> bool {
+    matches!(SimdLevel::of(arch()), SimdLevel::Avx512 | SimdLevel::Neon)
 }
 
 #[cfg(test)]

@@ -88,7 +88,11 @@ fn every_level_gives_the_same_to_rounding() {
     let (_, expected) = under("scalar").unwrap();
     assert!(expected.len() > 1000);
     let best = under("").unwrap().0;
-    for (name, level) in [("avx2", SimdLevel::Avx2), ("avx512", SimdLevel::Avx512)] {
+    for (name, level) in [
+        ("avx2", SimdLevel::Avx2),
+        ("avx512", SimdLevel::Avx512),
+        ("neon", SimdLevel::Neon),
+    ] {
         match under(name) {
             Ok((found, values)) => {
                 assert_eq!(found, format!("{level:?}"));
@@ -105,7 +109,7 @@ fn every_level_gives_the_same_to_rounding() {
     }
     let said = under("sse9").unwrap_err();
     assert!(
-        said.contains("expected \"scalar\", \"avx2\" or \"avx512\""),
+        said.contains("expected \"scalar\", \"avx2\", \"avx512\" or \"neon\""),
         "{said}"
     );
 }

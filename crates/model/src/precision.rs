@@ -15,8 +15,8 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of 32; NVIDIA from Ampere on, processors with AVX-512 BF16 (others
-    /// take it at the pace of 32 bits).
+    /// 16 bits with the range of 32; NVIDIA from Ampere on, processors with AVX-512 BF16 or
+    /// Armv8.6's (others take it at the pace of 32 bits).
     Bf16,
     /// 16 bits with more digits and less range, which losses are scaled to.
     F16,

@@ -86,27 +86,35 @@ fn bytes(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// Vector instructions that Inkling has code for, the widest last, and whether this processor has them.
 #[cfg(target_arch = "x86_64")]
-fn simd() -> Vec<&'static str> {
-    let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-    let found = [
+fn known_simd() -> [(&'static str, bool); 4] {
+    use std::is_x86_feature_detected;
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    [
         ("SSE2", true),
         ("AVX2", avx2),
-        ("AVX-512", std::is_x86_feature_detected!("avx512f")),
-        ("AVX-512 BF16", std::is_x86_feature_detected!("avx512bf16")),
-    ];
-    let found = found.into_iter().filter(|(_, found)| *found);
-    found.map(|(name, _)| name).collect()
+        ("AVX-512", is_x86_feature_detected!("avx512f")),
+        ("AVX-512 BF16", is_x86_feature_detected!("avx512bf16")),
+    ]
 }
 
+/// As above.
 #[cfg(target_arch = "aarch64")]
-fn simd() -> Vec<&'static str> {
-    vec!["NEON"]
+fn known_simd() -> [(&'static str, bool); 2] {
+    let bf16 = std::arch::is_aarch64_feature_detected!("bf16");
+    [("NEON", true), ("Armv8.6 BF16", bf16)]
 }
 
+/// None.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn known_simd() -> [(&'static str, bool); 0] {
+    []
+}
+
 fn simd() -> Vec<&'static str> {
-    Vec::new()
+    let found = known_simd().into_iter().filter(|(_, found)| *found);
+    found.map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
 use super::bf16::{pack_pair, round_to_bf16};
+use super::bf16_dot::Bf16Dot;
 use super::precision::MulPrecision;
 
 use crate::simd::arch;
-use crate::vectors::{Loop, vectorized};
+use crate::vectors::vectorized;
 
 /// Instructions that multiply words and add the products to f32 sums in registers.
 pub trait Dot: Copy {
@@ -60,75 +61,6 @@ impl<S: Simd> Dot for F32Dot<S> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-pulp::simd_type! {
-    /// Two bf16 per word: `vdpbf16ps` of AVX-512 BF16.
-    pub struct Bf16Dot {
-        foundation: "avx512f",
-        bytes: "avx512bw",
-        lengths: "avx512vl",
-        conversions: "avx512bf16",
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Bf16Dot {
-    /// The instructions, where the processor has them and [`crate::simd_level`] allows them.
-    fn allowed() -> Option<Self> {
-        Self::try_new().filter(|_| crate::simd::allows_avx512())
-    }
-
-    /// Rounds sixteen f32 to bf16, packed in eight words.
-    #[inline(always)]
-    fn narrow(self, values: [f32; 16]) -> [u32; 8] {
-        #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]
-        // SAFETY: a value of this type exists only where the processor has the instruction.
-        let words = unsafe { std::arch::x86_64::_mm512_cvtneps_pbh(pulp::cast(values)) };
-        pulp::cast(words)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Dot for Bf16Dot {
-    const LANES: usize = 16;
-    type Words = pulp::u32x16;
-    type Sums = pulp::f32x16;
-
-    #[inline(always)]
-    fn splat(self, value: f32) -> pulp::f32x16 {
-        pulp::cast(self.foundation._mm512_set1_ps(value))
-    }
-
-    #[inline(always)]
-    fn plus(self, left: pulp::f32x16, right: pulp::f32x16) -> pulp::f32x16 {
-        let sum = self
-            .foundation
-            ._mm512_add_ps(pulp::cast(left), pulp::cast(right));
-        pulp::cast(sum)
-    }
-
-    #[inline(always)]
-    fn vectors(words: &[u32]) -> &[pulp::u32x16] {
-        let whole = words.len() / Self::LANES * Self::LANES;
-        bytemuck::cast_slice(&words[..whole])
-    }
-
-    #[inline(always)]
-    fn add(self, one: u32, words: pulp::u32x16, sums: pulp::f32x16) -> pulp::f32x16 {
-        let one = self.foundation._mm512_set1_epi32(one.cast_signed());
-        #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]
-        // SAFETY: a value of this type exists only where the processor has the instruction.
-        let sums = unsafe {
-            std::arch::x86_64::_mm512_dpbf16_ps(
-                pulp::cast(sums),
-                pulp::cast(one),
-                pulp::cast(words),
-            )
-        };
-        pulp::cast(sums)
-    }
-}
-
 /// The multiply-add instructions to use, of those that this processor has.
 #[derive(Clone, Copy, Debug)]
 pub enum DotUnit {
@@ -137,7 +69,6 @@ pub enum DotUnit {
     /// Factors rounded to bf16 and multiplied as f32.
     RoundedBf16(Arch),
     /// Pairs of bf16.
-    #[cfg(target_arch = "x86_64")]
     Bf16(Bf16Dot),
 }
 
@@ -147,12 +78,19 @@ pub trait WithDot {
     fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(self, dot: D);
 }
 
-/// Rows and vectors of a register tile where there are 32 vector registers (AVX-512): 24 sums, three
+/// Rows and vectors of a register tile where there are 32 vector registers (AVX-512, NEON): 24 sums, three
 /// vectors of the right factor, and words of the left one that are broadcast as they are multiplied.
-const LARGE_TILE: [usize; 2] = [8, 3];
+pub const LARGE_TILE: [usize; 2] = [8, 3];
 /// Where there are 16 vector registers: 12 sums, two vectors and a broadcast word. A tile that filled the
 /// last register too, 4 × 3, took up to twice as long: compilers put a sum into memory at every step.
 const SMALL_TILE: [usize; 2] = [6, 2];
+
+/// Whether instructions whose vectors have so many f32 have 32 registers for them: those of AVX-512 and
+/// NEON. AVX2 has 16, and so have plain instructions on x86-64.
+const fn has_32_registers(lanes: usize) -> bool {
+    matches!(lanes, 4 | 16)
+}
+
 /// Sums of the larger tile.
 pub const MAX_TILE: usize = LARGE_TILE[0] * LARGE_TILE[1] * 16;
 
@@ -161,9 +99,10 @@ impl DotUnit {
     pub fn of(precision: MulPrecision) -> Self {
         match precision {
             MulPrecision::F32 => Self::F32(arch()),
-            #[cfg(target_arch = "x86_64")]
-            MulPrecision::Bf16 if let Some(pairs) = Bf16Dot::allowed() => Self::Bf16(pairs),
-            MulPrecision::Bf16 => Self::RoundedBf16(arch()),
+            MulPrecision::Bf16 => match Bf16Dot::allowed() {
+                Some(pairs) => Self::Bf16(pairs),
+                None => Self::RoundedBf16(arch()),
+            },
         }
     }
 
@@ -176,7 +115,6 @@ impl DotUnit {
     pub fn values_per_word(self) -> usize {
         match self {
             Self::F32(_) | Self::RoundedBf16(_) => 1,
-            #[cfg(target_arch = "x86_64")]
             Self::Bf16(_) => 2,
         }
     }
@@ -194,16 +132,15 @@ impl DotUnit {
         }
         match self {
             Self::F32(arch) | Self::RoundedBf16(arch) => arch.dispatch(Lanes),
-            #[cfg(target_arch = "x86_64")]
-            Self::Bf16(_) => Bf16Dot::LANES,
+            Self::Bf16(pairs) => pairs.lanes(),
         }
     }
 
     /// Rows and vectors of a register tile.
     pub fn tile(self) -> [usize; 2] {
-        match self.lanes() {
-            16 => LARGE_TILE,
-            _ => SMALL_TILE,
+        match has_32_registers(self.lanes()) {
+            true => LARGE_TILE,
+            false => SMALL_TILE,
         }
     }
 
@@ -211,11 +148,7 @@ impl DotUnit {
     pub fn run(self, work: impl WithDot) {
         match self {
             Self::F32(arch) | Self::RoundedBf16(arch) => arch.dispatch(OnF32(work)),
-            #[cfg(target_arch = "x86_64")]
-            Self::Bf16(pairs) => pairs.vectorize(
-                #[inline(always)]
-                || work.with_dot::<_, { LARGE_TILE[0] }, { LARGE_TILE[1] }>(pairs),
-            ),
+            Self::Bf16(pairs) => pairs.run(work),
         }
     }
 
@@ -225,7 +158,6 @@ impl DotUnit {
         match self {
             Self::F32(_) => first.to_bits(),
             Self::RoundedBf16(_) => round_to_bf16(first),
-            #[cfg(target_arch = "x86_64")]
             Self::Bf16(_) => pack_pair(first, second),
         }
     }
@@ -246,23 +178,7 @@ impl DotUnit {
                     }
                 },
             ),
-            #[cfg(target_arch = "x86_64")]
-            Self::Bf16(pairs) => pairs.vectorize(Loop(
-                #[inline(always)]
-                || {
-                    let (vectors, rest) = values.as_chunks::<16>();
-                    let (whole, last) = words.as_chunks_mut::<8>();
-                    for (words, &vector) in whole.iter_mut().zip(vectors) {
-                        *words = pairs.narrow(vector);
-                    }
-                    let last = whole.as_flattened_mut()[8 * vectors.len()..]
-                        .iter_mut()
-                        .chain(last);
-                    for (word, values) in last.zip(rest.chunks(2)) {
-                        *word = pack_pair(values[0], values.get(1).copied().unwrap_or(0.0));
-                    }
-                },
-            )),
+            Self::Bf16(pairs) => pairs.convert(values, words),
         }
     }
 
@@ -273,16 +189,7 @@ impl DotUnit {
     /// When there is no row.
     pub fn stack(self, rows: &[&[f32]], words: &mut [u32]) {
         match (self, rows) {
-            #[cfg(target_arch = "x86_64")]
-            (Self::Bf16(pairs), [first, second]) => pairs.vectorize(Loop(
-                #[inline(always)]
-                || {
-                    for ((word, &first), &second) in words.iter_mut().zip(*first).zip(*second) {
-                        *word = pack_pair(first, second);
-                    }
-                },
-            )),
-            #[cfg(target_arch = "x86_64")]
+            (Self::Bf16(pairs), [first, second]) => pairs.stack(first, second, words),
             (Self::Bf16(_), [only]) => {
                 for (word, &only) in words.iter_mut().zip(*only) {
                     *word = pack_pair(only, 0.0);
@@ -312,10 +219,7 @@ impl MulPrecision {
     pub fn is_native(self) -> bool {
         match self {
             Self::F32 => true,
-            #[cfg(target_arch = "x86_64")]
             Self::Bf16 => Bf16Dot::allowed().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Bf16 => false,
         }
     }
 }
@@ -328,20 +232,15 @@ impl<W: WithDot> WithSimd for OnF32<W> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => {
-                let work = self.0;
-                work.with_dot::<_, { LARGE_TILE[0] }, { LARGE_TILE[1] }>(F32Dot(simd));
-            }
-            _ => {
-                let work = self.0;
-                work.with_dot::<_, { SMALL_TILE[0] }, { SMALL_TILE[1] }>(F32Dot(simd));
-            }
+        let work = self.0;
+        match has_32_registers(S::F32_LANES) {
+            true => work.with_dot::<_, { LARGE_TILE[0] }, { LARGE_TILE[1] }>(F32Dot(simd)),
+            false => work.with_dot::<_, { SMALL_TILE[0] }, { SMALL_TILE[1] }>(F32Dot(simd)),
         }
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

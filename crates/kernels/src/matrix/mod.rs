@@ -5,6 +5,7 @@
 //! number of threads.
 
 mod bf16;
+mod bf16_dot;
 mod blocks;
 mod dot;
 mod layout;

@@ -9,8 +9,8 @@ pub enum MulPrecision {
     /// IEEE single precision: factors are used as they are.
     #[default]
     F32,
-    /// bfloat16: factors are rounded to 8 significant bits. A processor with AVX-512 BF16 multiplies
-    /// twice as many at once; any other gives the same results at the speed of f32.
+    /// bfloat16: factors are rounded to 8 significant bits. A processor with AVX-512 BF16 or
+    /// Armv8.6's multiplies twice as many at once; any other gives the same results at the speed of f32.
     Bf16,
 }
 
