@@ -733,7 +733,16 @@ fn convolutions_onto_a_shortcut_agree() {
             let plain = plain_activation(plain * scale + summand + shortcut(), Activation::Relu);
             let held = shortcut();
             let before = values(held.clone());
-            for (shortcut, case) in [(shortcut(), "own"), (held.clone(), "held")] {
+            // A shortcut of more images, of which the others stay.
+            let longer = random([5, 7, 15, 14], 102, &device);
+            let [first, last] = [0..2, 4..5].map(|part| longer.clone().slice([part]));
+            let longer = || Tensor::cat(vec![first.clone(), shortcut(), last.clone()], 0);
+            let among = Tensor::cat(vec![first.clone(), plain.clone(), last.clone()], 0);
+            for (shortcut, plain, case) in [
+                ((shortcut(), 0), &plain, "own"),
+                ((held.clone(), 0), &plain, "held"),
+                ((longer(), 2), &among, "longer"),
+            ] {
                 let found = conv2d_affine_onto(
                     shortcut,
                     images.clone(),

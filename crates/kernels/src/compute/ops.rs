@@ -304,15 +304,15 @@ pub fn conv_forward(
     from_values(output, [batch, outputs, height, width])
 }
 
-/// `activation(scale · convolution + shift + shortcut)` by 1 × 1 kernels, in place of the shortcut where
-/// nobody else has it.
+/// `activation(scale · convolution + shift + shortcut)` by 1 × 1 kernels for the images of the shortcut from `first`
+/// on, in place where nobody else has it.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, height, width]`
 /// - weight: `[outputs, inputs, 1, 1]`, bias: `[outputs]`
-/// - shortcut and output: `[batch, outputs, height, width]`
+/// - shortcut and output: `[first + batch or more, outputs, height, width]`
 pub fn conv_pointwise_onto(
-    shortcut: FlexTensor,
+    (shortcut, first): (FlexTensor, usize),
     images: FlexTensor,
     (weight, bias): (FlexTensor, FlexTensor),
     (scale, shift, activation): Epilogue,
@@ -327,8 +327,9 @@ pub fn conv_pointwise_onto(
     };
     let sizes = pointwise_sizes(&images, &weight);
     let mut output = into_owned(shortcut);
-    let onto = (output.storage_mut::<f32>(), epilogue);
-    let (pixels, kernel) = (values(&images), values(&weight));
+    let image = sizes.outputs * sizes.area;
+    let onto = &mut output.storage_mut::<f32>()[first * image..][..sizes.batch * image];
+    let (pixels, kernel, onto) = (values(&images), values(&weight), (onto, epilogue));
     pointwise::forward_onto(precision, sizes, pixels, kernel, values(&bias), onto);
     output
 }

@@ -99,14 +99,14 @@ pub fn conv2d_affine(
     conv2d_then(images, weight, bias, options, after)
 }
 
-/// [`conv2d_affine`] added to a shortcut before the activation, the end of a residual block:
-/// `activation(scale · x + shift + shortcut)`. By 1 × 1 kernels it is one pass, in place of the shortcut
+/// [`conv2d_affine`] added to the images of a shortcut from `first` on before the activation, the end of a residual
+/// block: `activation(scale · x + shift + shortcut)`. By 1 × 1 kernels it is one pass, in place of the shortcut
 /// where nobody else has it.
 ///
 /// # Shapes
-/// - as [`conv2d_affine`]'s; shortcut: as the output
+/// - as [`conv2d_affine`]'s; shortcut and output: as its output, with as many images or more, which stay
 pub fn conv2d_affine_onto(
-    shortcut: Tensor<4>,
+    (shortcut, first): (Tensor<4>, usize),
     images: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
@@ -121,7 +121,12 @@ pub fn conv2d_affine_onto(
     if !is_pointwise || !is_final(&images) || !is_final(&weight) || !is_final(&shortcut) {
         let scales = [scale, shift];
         let x = conv2d_affine(images, weight, bias, options, scales, None);
-        return add_activated(x, shortcut, activation);
+        let ([all, ..], [count, ..]) = (shortcut.dims(), x.dims());
+        if count == all {
+            return add_activated(x, shortcut, activation);
+        }
+        let sum = add_activated(x, shortcut.clone().narrow(0, first, count), activation);
+        return shortcut.slice_assign([first..first + count], sum);
     }
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);
@@ -130,7 +135,7 @@ pub fn conv2d_affine_onto(
         let bias = or_zeros(bias, outputs, &images.device());
         let kernel = (primitive(weight), primitive(bias));
         let epilogue = (primitive(scale), primitive(shift), Some(activation));
-        let (shortcut, images) = (primitive(shortcut), primitive(images));
+        let (shortcut, images) = ((primitive(shortcut), first), primitive(images));
         let precision = MulPrecision::current();
         let output = conv_pointwise_onto(shortcut, images, kernel, epilogue, precision);
         Tensor::from_primitive::<Flex>(output)

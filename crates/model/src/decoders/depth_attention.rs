@@ -3,7 +3,8 @@ use burn::tensor::{Device, Tensor};
 use inkling_kernels::{Activation, activate, attend_over_layers};
 
 use crate::layers::{
-    Conv2d, Conv2dConfig, GroupNorm, Resize, VolumeConv, VolumeConvConfig, resize_layers, unfolded,
+    Conv2d, Conv2dConfig, GroupNorm, Resize, VolumeConv, VolumeConvConfig, in_parts, resize_layers,
+    unfolded,
 };
 
 /// The decoder of `scrollprize/ink_canonical_2um`: a 3D pyramid from the coarsest map to the finest,
@@ -80,15 +81,30 @@ impl DepthAttention {
         let mut coarse_to_fine = features.into_iter().zip(self.layers.iter().copied()).rev();
         let (mut x, mut layers) = coarse_to_fine.next().expect("an encoder has a map");
         for ((skip, target), block) in coarse_to_fine.zip(&self.decoder_blocks) {
-            let [_, _, rows, columns] = skip.dims();
-            let enlarged = Resize::Bilinear.to(resize_layers(x, layers, target), [rows, columns]);
-            x = block.forward(Tensor::cat(vec![enlarged, skip], 1));
+            x = block.forward(beside(resize_layers(x, layers, target), skip));
             layers = target;
         }
         let scores = unfolded(self.depth_collapse.attn_conv.forward(x.clone()), layers);
         let sum = attend_over_layers(unfolded(x, layers), scores);
         self.logit.forward(sum)
     }
+}
+
+/// Images at once where nothing is recorded.
+const AT_ONCE: usize = 8;
+
+/// `coarse`, enlarged to the size of `skip`, and then the channels of `skip`.
+fn beside(coarse: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
+    let [images, _, rows, columns] = skip.dims();
+    let at_once = match skip.device().is_autodiff() {
+        true => images,
+        false => AT_ONCE,
+    };
+    in_parts(0, images, at_once, |range| {
+        let part = |x: &Tensor<4>| x.clone().narrow(0, range.start, range.len());
+        let enlarged = Resize::Bilinear.to(part(&coarse), [rows, columns]);
+        Tensor::cat(vec![enlarged, part(&skip)], 1)
+    })
 }
 
 #[derive(Module, Debug)]

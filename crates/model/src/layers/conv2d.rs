@@ -208,7 +208,7 @@ impl Conv2d {
             Some(scales) if has_kernels(&input) => {
                 let bias = self.bias.as_ref().map(Param::val);
                 let (input, weight) = (self.padded(input), self.weight.val());
-                let options = self.options();
+                let (shortcut, options) = ((shortcut, 0), self.options());
                 conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
             }
             _ => {

@@ -1,6 +1,8 @@
 //! Volumes as batches of their layers: `[batch × layers, …]`, so that whatever looks at a layer by
 //! itself need not know of volumes.
 
+use std::ops::Range;
+
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -86,6 +88,36 @@ pub fn every(x: Tensor<5>, first: usize, step: usize, count: usize) -> Tensor<5>
         .map(|index| x.clone().narrow(1, first + index * step, 1))
         .collect();
     Tensor::cat(layers, 1)
+}
+
+/// A tensor of `count` slices along an axis, `at_once` of which are made at a time and put in place: no more than that is
+/// there twice.
+pub fn in_parts<const D: usize>(
+    axis: usize,
+    count: usize,
+    at_once: usize,
+    make: impl Fn(Range<usize>) -> Tensor<D>,
+) -> Tensor<D> {
+    let first = make(0..at_once.min(count));
+    if at_once >= count {
+        return first;
+    }
+    let mut shape = first.dims();
+    shape[axis] = count;
+    // Not `zeros`: flex makes those of bytes, and copies them before it writes floats.
+    let whole = Tensor::full(shape, 0.0, &first.device());
+    let put = |whole: Tensor<D>, range: Range<usize>, part| {
+        let mut place = shape.map(|size| 0..size);
+        place[axis] = range;
+        whole.slice_assign(place, part)
+    };
+    (at_once..count)
+        .step_by(at_once)
+        .map(|first| first..(first + at_once).min(count))
+        .fold(put(whole, 0..at_once, first), |whole, range| {
+            let part = make(range.clone());
+            put(whole, range, part)
+        })
 }
 
 /// Max-pooling by 3 × 3 with a stride of 2 in the plane; along depth by 3 with `stride`, unless that
@@ -218,6 +250,18 @@ mod tests {
             [1.5, 6.75]
         );
         assert_eq!(values(resize_layers(x, 2, 2)), [1.0, 3.0]);
+    }
+
+    #[test]
+    fn parts_are_put_in_place() {
+        let x = Tensor::cat(vec![column(&[1.0, 2.0, 3.0]), column(&[4.0, 5.0, 6.0])], 1);
+        for (axis, count) in [(0, 3), (1, 2)] {
+            for at_once in 1..5 {
+                let part = |range: Range<usize>| x.clone().narrow(axis, range.start, range.len());
+                let whole = in_parts(axis, count, at_once, part);
+                assert_eq!(values(whole), values(x.clone()), "{axis} {at_once}");
+            }
+        }
     }
 
     #[test]

@@ -20,8 +20,10 @@ mod heads;
 mod initializer;
 mod layer_norm;
 mod layer_scale;
+mod layer_window;
 mod linear;
 mod mlp;
+mod normed_volume_conv;
 mod partition;
 mod projection;
 mod relative_position;
@@ -44,7 +46,7 @@ pub use depth::Depth;
 pub use drop_path::{DropPath, drop_path_rates};
 pub use dropout::Dropout;
 pub use folded::{
-    DepthPadding, every, folded, max_pool, mean_of_layers, repeat_layers, resize_layers,
+    DepthPadding, every, folded, in_parts, max_pool, mean_of_layers, repeat_layers, resize_layers,
     roll_layers, unfolded,
 };
 pub use group_norm::GroupNorm;
@@ -52,8 +54,10 @@ pub use heads::split_heads;
 pub use initializer::Initializer;
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use layer_scale::{LayerScale, LayerScaleConfig};
+pub use layer_window::LayerWindow;
 pub use linear::{Linear, LinearConfig};
 pub use mlp::{Mlp, MlpConfig};
+pub use normed_volume_conv::NormedVolumeConv;
 pub use partition::{Partition, PartitionKind};
 pub use projection::Projection;
 pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};

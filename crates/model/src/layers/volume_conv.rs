@@ -4,12 +4,12 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::{
-    Activation, Conv3dOptions, DepthBorder, add_activated, conv2d, conv2d_affine,
-    conv2d_affine_onto, conv2d_before_norm, conv3d, has_kernels,
+    Activation, Conv3dOptions, DepthBorder, conv2d, conv2d_before_norm, conv3d, has_kernels,
 };
 
 use super::conv2d::{Convolution, pad_same};
-use super::folded::{every, folded, unfolded};
+use super::folded::{every, folded, in_parts, unfolded};
+use super::normed_volume_conv::NormedVolumeConv;
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
 
@@ -188,43 +188,28 @@ impl VolumeConv {
         activation: Option<Activation>,
         then: impl Fn(Tensor<4>) -> Tensor<4>,
     ) -> Tensor<4> {
-        match norm.running_scales(&input.device()) {
-            Some(scales) if has_kernels(&input) => {
-                let bias = self.bias.as_ref().map(Param::val);
-                let weight = self.plane_weight();
-                self.by_layers(input, |x| {
-                    let (weight, bias, scales) = (weight.clone(), bias.clone(), scales.clone());
-                    let options = self.options();
-                    then(conv2d_affine(x, weight, bias, options, scales, activation))
-                })
-            }
-            _ => then(norm.apply(self.forward(input), activation)),
+        match self.with_norm(norm, activation, &input) {
+            Some(normed) => self.by_layers(input, |seen| then(normed.plane(seen))),
+            None => then(norm.apply(self.forward(input), activation)),
         }
     }
 
-    /// `activation(norm(forward(input)) + shortcut)`, the end of a residual block, in one pass for kernels of one
-    /// voxel where the norm takes its running statistics.
-    ///
-    /// # Shapes
-    /// - as [`forward`](Self::forward)'s; shortcut: as the output
-    pub fn forward_normed_onto(
+    /// With a norm that takes its running statistics, for one pass; none where it takes the batch's, or where
+    /// no kernels are for what `input` is.
+    pub fn with_norm(
         &self,
-        shortcut: Tensor<4>,
-        input: Tensor<4>,
         norm: &BatchNorm2d,
-        activation: Activation,
-    ) -> Tensor<4> {
-        let is_pointwise = self.weight.dims()[2..] == [1; 3] && self.stride == [1; 2];
-        let fused = is_pointwise && has_kernels(&input);
-        let scales = fused.then(|| norm.running_scales(&input.device()));
-        match scales.flatten() {
-            Some(scales) => {
-                let bias = self.bias.as_ref().map(Param::val);
-                let (weight, options) = (self.plane_weight(), self.options());
-                conv2d_affine_onto(shortcut, input, weight, bias, options, scales, activation)
-            }
-            None => add_activated(self.forward_normed(input, norm, None), shortcut, activation),
-        }
+        activation: Option<Activation>,
+        input: &Tensor<4>,
+    ) -> Option<NormedVolumeConv<'_>> {
+        let scales = has_kernels(input).then(|| norm.running_scales(&input.device()));
+        Some(NormedVolumeConv {
+            scales: scales.flatten()?,
+            weight: self.plane_weight(),
+            bias: self.bias.as_ref().map(Param::val),
+            activation,
+            conv: self,
+        })
     }
 
     /// The kernels with their layers as input channels, `[outputs, depth × inputs, kernel, kernel]`.
@@ -238,72 +223,99 @@ impl VolumeConv {
         weight.reshape([outputs, deep * inputs, height, width])
     }
 
-    fn options(&self) -> ConvOptions<2> {
+    pub(super) fn options(&self) -> ConvOptions<2> {
         ConvOptions::new([self.stride[1]; 2], [self.padding; 2], [1, 1], 1)
     }
 
     /// Passes what the kernels see, `[batch × some layers, depth × inputs, height, width]`, through
     /// `conv`, and gives all layers of its outputs.
     fn by_layers(&self, input: Tensor<4>, conv: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
-        let [_, _, deep, ..] = self.weight.dims();
         let input = self.padded(input);
-        if deep == 1 && self.stride[0] == 1 {
+        if self.sees_layers_alone() {
             return conv(input);
         }
-        let recorded = input.device().is_autodiff();
         let [_, _, height, width] = input.dims();
-        let x = unfolded(input, self.layers);
-        let count = self.layers.div_ceil(self.stride[0]);
-        let at_once = match recorded {
-            true => count,
-            false => (PIXELS / (height * width).max(1)).clamp(1, count),
+        let at_once = match input.device().is_autodiff() {
+            true => self.count(),
+            false => self.at_once([height, width]),
         };
-        let parts: Vec<Tensor<5>> = (0..count)
-            .step_by(at_once)
-            .map(|first| {
-                let range = first..(first + at_once).min(count);
-                let layers = range.len();
-                unfolded(conv(self.seen(&x, range)), layers)
-            })
-            .collect();
-        folded(Tensor::cat(parts, 1))
+        let x = unfolded(input, self.layers);
+        folded(in_parts(1, self.count(), at_once, |range| {
+            let (reach, layers) = (self.reach(&range), range.len());
+            let seen = self.seen(x.clone().narrow(1, reach.start, reach.len()), &range);
+            unfolded(conv(seen), layers)
+        }))
     }
 
-    /// What the kernels of the outputs `range` see.
-    fn seen(&self, x: &Tensor<5>, range: Range<usize>) -> Tensor<4> {
+    fn sees_layers_alone(&self) -> bool {
+        let [_, _, deep, ..] = self.weight.dims();
+        deep == 1 && self.stride[0] == 1
+    }
+
+    /// Layers of the output.
+    fn count(&self) -> usize {
+        self.layers.div_ceil(self.stride[0])
+    }
+
+    /// Layers of the input.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Layers of the output, of so many pixels, that are computed at once where nothing is recorded.
+    pub fn at_once(&self, [height, width]: [usize; 2]) -> usize {
+        (PIXELS / (height * width).max(1)).clamp(1, self.count())
+    }
+
+    /// The layers of the output, `at_once` after `at_once`.
+    pub fn steps(&self, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+        let count = self.count();
+        let firsts = (0..count).step_by(at_once);
+        firsts.map(move |first| first..(first + at_once).min(count))
+    }
+
+    /// The input's layers that the kernels see for some layers of the output. There is always one: a border is
+    /// thinner than the kernel.
+    pub fn reach(&self, range: &Range<usize>) -> Range<usize> {
+        let [first, end] = self.reach_between_zeros(range);
+        let [before, _] = self.border;
+        first.saturating_sub(before)..(end - before).min(self.layers)
+    }
+
+    /// [`reach`](Self::reach), begin and end, counted from the first of the border's zeros.
+    fn reach_between_zeros(&self, range: &Range<usize>) -> [usize; 2] {
+        let ([_, _, deep, ..], stride) = (self.weight.dims(), self.stride[0]);
+        [range.start * stride, (range.end - 1) * stride + deep]
+    }
+
+    /// What the kernels see for the layers `range` of the output, given the layers of their
+    /// [`reach`](Self::reach): `[batch × range, depth × inputs, height, width]`.
+    pub fn seen(&self, layers: Tensor<5>, range: &Range<usize>) -> Tensor<4> {
         let [_, _, deep, _, _] = self.weight.dims();
-        let (stride, count) = (self.stride[0], range.len());
-        let reach = (count - 1) * stride + deep;
-        let reached = self.between_zeros(x, range.start * stride, reach);
-        if count == 1 {
+        let reached = self.between_zeros(layers, range);
+        if range.len() == 1 {
             let [batch, _, inputs, height, width] = reached.dims();
             return reached.reshape([batch, deep * inputs, height, width]);
         }
-        let taps = (0..deep).map(|tap| every(reached.clone(), tap, stride, count));
+        let taps = (0..deep).map(|tap| every(reached.clone(), tap, self.stride[0], range.len()));
         folded(Tensor::cat(taps.collect(), 2))
     }
 
-    /// `count` layers of the volume between its zeros, from `first` on.
-    fn between_zeros(&self, x: &Tensor<5>, first: usize, count: usize) -> Tensor<5> {
-        let ([before, _], end) = (self.border, first + count);
-        let own = first.max(before)..end.min(before + self.layers).max(first.max(before));
+    /// The layers of a [`reach`](Self::reach), with the zeros before and behind them.
+    fn between_zeros(&self, layers: Tensor<5>, range: &Range<usize>) -> Tensor<5> {
+        let [first, end] = self.reach_between_zeros(range);
+        let [before, _] = self.border;
         let zeros = |count: usize| {
-            let [batch, _, inputs, height, width] = x.dims();
-            Tensor::zeros([batch, count, inputs, height, width], &x.device())
+            let [batch, _, inputs, height, width] = layers.dims();
+            let shape = [batch, count, inputs, height, width];
+            (count > 0).then(|| Tensor::zeros(shape, &layers.device()))
         };
-        let mut parts = Vec::new();
-        if own.start > first {
-            parts.push(zeros(own.start - first));
+        let in_front = zeros(before.saturating_sub(first));
+        let behind = zeros(end.saturating_sub(before + self.layers));
+        if in_front.is_none() && behind.is_none() {
+            return layers;
         }
-        if !own.is_empty() {
-            parts.push(x.clone().narrow(1, own.start - before, own.len()));
-        }
-        if end > own.end {
-            parts.push(zeros(end - own.end));
-        }
-        match parts.len() {
-            1 => parts.swap_remove(0),
-            _ => Tensor::cat(parts, 1),
-        }
+        let parts = in_front.into_iter().chain([layers]).chain(behind);
+        Tensor::cat(parts.collect(), 1)
     }
 }

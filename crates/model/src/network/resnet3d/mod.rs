@@ -2,10 +2,14 @@
 //! spatiotemporal 3D CNNs retrace the history of 2D CNNs and ImageNet?*, 2018) under the decoder of the
 //! Vesuvius Grand Prize, or that of `scrollprize/ink_canonical_2um`.
 
+mod block;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use inkling_kernels::Activation;
 use serde::{Deserialize, Serialize};
+
+use block::Block;
 
 use super::StagedNetwork;
 use crate::decoders::{DepthAttention, DepthMax};
@@ -318,52 +322,5 @@ impl Backbone {
         let pool = |x| max_pool(x, 1, 1);
         self.conv1
             .forward_normed_then(patch, &self.bn1, rectified, pool)
-    }
-}
-
-#[derive(Module, Debug)]
-struct Block {
-    conv1: VolumeConv,
-    bn1: BatchNorm2d,
-    conv2: VolumeConv,
-    bn2: BatchNorm2d,
-    conv3: VolumeConv,
-    bn3: BatchNorm2d,
-    downsample: Option<(VolumeConv, BatchNorm2d)>,
-}
-
-impl Block {
-    fn new([inputs, inner]: [usize; 2], stride: usize, layers: usize, device: &Device) -> Self {
-        let outputs = inner * WIDENING;
-        let conv = |channels, kernel, stride, layers| {
-            VolumeConvConfig::new(channels, kernel, layers)
-                .with_stride([stride; 2])
-                .init(device)
-        };
-        let norm = |channels| BatchNorm2dConfig::new(channels).init(device);
-        let projects = stride > 1 || inputs != outputs;
-        Self {
-            conv1: conv([inputs, inner], 1, 1, layers),
-            bn1: norm(inner),
-            conv2: conv([inner, inner], 3, stride, layers),
-            bn2: norm(inner),
-            conv3: conv([inner, outputs], 1, 1, layers.div_ceil(stride)),
-            bn3: norm(outputs),
-            downsample: projects
-                .then(|| (conv([inputs, outputs], 1, stride, layers), norm(outputs))),
-        }
-    }
-
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let shortcut = match &self.downsample {
-            Some((conv, norm)) => conv.forward_normed(input.clone(), norm, None),
-            None => input.clone(),
-        };
-        let rectified = Some(Activation::Relu);
-        let x = self.conv1.forward_normed(input, &self.bn1, rectified);
-        let x = self.conv2.forward_normed(x, &self.bn2, rectified);
-        let rectified = Activation::Relu;
-        self.conv3
-            .forward_normed_onto(shortcut, x, &self.bn3, rectified)
     }
 }
