@@ -6,7 +6,7 @@ use inkling_fragment::{
     DepthMaps, Error as ReadError, Fragment, FragmentWriter, Maps, Part, Provenance, Region,
     Volume, WriteOptions,
 };
-use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
+use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -159,18 +159,39 @@ impl WarpPlan {
             .zip(input.axis_iter(Axis(1)))
             .zip(self.maps.z_shift.axis_iter(Axis(0)))
             .zip(self.maps.z_scale.axis_iter(Axis(0)))
-            .for_each_init(Vec::new, |columns, (((out, input), shifts), scales)| {
-                columns.clear();
-                let pairs = shifts.iter().zip(scales);
-                columns.extend(pairs.map(|(&shift, &scale)| Column::new(shift, scale)));
-                Arch::new().dispatch(WarpedRow {
-                    input,
-                    base,
-                    columns,
-                    z: self.z.clone(),
-                    out,
-                });
-            });
+            .for_each_init(
+                Columns::default,
+                |columns, (((out, input), shifts), scales)| {
+                    columns.fill(shifts, scales);
+                    Arch::new().dispatch(WarpedRow {
+                        input,
+                        base,
+                        columns,
+                        z: self.z.clone(),
+                        out,
+                    });
+                },
+            );
+    }
+}
+
+/// A row's [`Column`]s, field by field, for vectors of them.
+#[derive(Default)]
+struct Columns {
+    starts: Vec<f32>,
+    steps: Vec<f32>,
+}
+
+impl Columns {
+    fn fill(&mut self, shifts: ArrayView1<f32>, scales: ArrayView1<f32>) {
+        let columns = || {
+            let pairs = shifts.iter().zip(scales);
+            pairs.map(|(&shift, &scale)| Column::new(shift, scale))
+        };
+        self.starts.clear();
+        self.starts.extend(columns().map(|column| column.start));
+        self.steps.clear();
+        self.steps.extend(columns().map(|column| column.step));
     }
 }
 
@@ -178,7 +199,7 @@ impl WarpPlan {
 struct WarpedRow<'a> {
     input: ArrayView2<'a, u16>,
     base: f32,
-    columns: &'a [Column],
+    columns: &'a Columns,
     z: Range<usize>,
     /// (z, x).
     out: ArrayViewMut2<'a, u16>,
@@ -202,75 +223,111 @@ impl WarpedRow<'_> {
     /// Target layer `z.start + k`.
     #[inline(always)]
     fn layer(&mut self, k: usize) {
-        let z = (self.z.start + k) as f32;
-        let width = self.columns.len();
-        let whole = width - width % LANES;
-        for begin in (0..whole).step_by(LANES) {
+        let Columns { starts, steps } = self.columns;
+        let (z, last) = ((self.z.start + k) as f32, (self.input.nrows() - 1) as f32);
+        let base = self.base;
+        // Where it lies in the input, in layers.
+        let place = |start: f32, step: f32| (start + z * step - base).clamp(0.0, last);
+        let out = self.out.index_axis_mut(Axis(0), k);
+        let out = out.into_slice().expect("rows lie together");
+        let (starts, starts_left) = starts.as_chunks::<LANES>();
+        let (steps, steps_left) = steps.as_chunks::<LANES>();
+        let (out, out_left) = out.as_chunks_mut::<LANES>();
+        let input = self.input;
+        for (index, ((out, starts), steps)) in out.iter_mut().zip(starts).zip(steps).enumerate() {
             let mut places = [0.0; LANES];
-            for (lane, place) in places.iter_mut().enumerate() {
-                *place = self.place(begin + lane, z);
+            for ((place_of, &start), &step) in places.iter_mut().zip(starts).zip(steps) {
+                *place_of = place(start, step);
             }
-            let below = places[0] as usize;
-            let (floor, mut outside) = (below as f32, 0);
-            for place in places {
-                outside |= u32::from(place < floor) | u32::from(place >= floor + 1.0);
-            }
-            let mut values = [0; LANES];
-            if outside == 0 {
-                // Neighbours mostly read the same two layers.
-                let (lower, upper) = (self.input_row(below), self.input_row(below + 1));
-                let (lower, upper) = (&lower[begin..][..LANES], &upper[begin..][..LANES]);
-                let neighbours = lower.iter().zip(upper).zip(places);
-                for (value, ((&a, &b), place)) in values.iter_mut().zip(neighbours) {
-                    *value = between(a, b, place - floor);
-                }
-            } else {
-                for (lane, (value, place)) in values.iter_mut().zip(places).enumerate() {
-                    *value = self.value(begin + lane, place);
-                }
-            }
-            self.out_row(k)[begin..begin + LANES].copy_from_slice(&values);
+            neighbours(input, index * LANES, &places, out);
         }
-        for x in whole..width {
-            self.out_row(k)[x] = self.value(x, self.place(x, z));
+        let begin = out.len() * LANES;
+        let left = out_left.iter_mut().zip(starts_left).zip(steps_left);
+        for (x, ((out, &start), &step)) in left.enumerate() {
+            *out = value(input, begin + x, place(start, step));
         }
-    }
-
-    /// Where target layer `z` of a column lies in the input, in layers.
-    #[inline(always)]
-    fn place(&self, x: usize, z: f32) -> f32 {
-        let (column, last) = (self.columns[x], (self.input.nrows() - 1) as f32);
-        (column.start + z * column.step - self.base).clamp(0.0, last)
-    }
-
-    /// The input at one place.
-    #[inline(always)]
-    fn value(&self, x: usize, place: f32) -> u16 {
-        let below = place as usize;
-        let (a, b) = (self.input_row(below)[x], self.input_row(below + 1)[x]);
-        between(a, b, place - below as f32)
-    }
-
-    /// A layer of the input, the last one for those beyond it.
-    #[inline(always)]
-    fn input_row(&self, layer: usize) -> &[u16] {
-        let layer = layer.min(self.input.nrows() - 1);
-        let row = self.input.index_axis(Axis(0), layer);
-        row.to_slice().expect("rows lie together")
-    }
-
-    #[inline(always)]
-    fn out_row(&mut self, k: usize) -> &mut [u16] {
-        let row = self.out.index_axis_mut(Axis(0), k);
-        row.into_slice().expect("rows lie together")
     }
 }
 
-/// Linear from `a` to `b`, rounded half up.
+/// The input at the places of columns `begin` and the next ones, which mostly lie between the same two layers, or on both
+/// sides of one.
 #[inline(always)]
-fn between(a: u16, b: u16, weight: f32) -> u16 {
-    let (a, b) = (f32::from(a), f32::from(b));
-    (a + (b - a) * weight + 0.5) as i32 as u16
+fn neighbours(input: ArrayView2<u16>, begin: usize, places: &[f32; LANES], out: &mut [u16; LANES]) {
+    let below = least(*places) as usize;
+    let floor = below as f32;
+    // Without a branch for each.
+    let beyond = |end: f32| {
+        let reached = places.iter().map(|&place| u32::from(place >= end));
+        reached.fold(0, |some, reached| some | reached)
+    };
+    let layer = |layer: usize| -> &[u16; LANES] {
+        row(input, layer)[begin..]
+            .first_chunk()
+            .expect("a whole vector")
+    };
+    if beyond(floor + 1.0) == 0 {
+        let (lower, upper) = (layer(below), layer(below + 1));
+        for lane in 0..LANES {
+            out[lane] = between(lower[lane], upper[lane], places[lane] - floor);
+        }
+    } else if beyond(floor + 2.0) == 0 {
+        let [first, second, third] = [below, below + 1, below + 2].map(layer);
+        for lane in 0..LANES {
+            let height = places[lane] - floor;
+            let is_low = height < 1.0;
+            let lower = if is_low { first[lane] } else { second[lane] };
+            let upper = if is_low { second[lane] } else { third[lane] };
+            let weight = if is_low { height } else { height - 1.0 };
+            out[lane] = between(lower, upper, weight);
+        }
+    } else {
+        for lane in 0..LANES {
+            out[lane] = value(input, begin + lane, places[lane]);
+        }
+    }
+}
+
+/// The input at one place.
+#[inline(always)]
+fn value(input: ArrayView2<u16>, x: usize, place: f32) -> u16 {
+    let below = place as usize;
+    let (lower, upper) = (row(input, below)[x], row(input, below + 1)[x]);
+    between(lower, upper, place - below as f32)
+}
+
+/// A layer of the input, the last one for those beyond it.
+#[inline(always)]
+fn row(input: ArrayView2<u16>, layer: usize) -> &[u16] {
+    let layer = layer.min(input.nrows() - 1);
+    let row = input.index_axis_move(Axis(0), layer);
+    row.to_slice().expect("rows lie together")
+}
+
+/// Linear from `lower` to `upper`, rounded half up.
+#[inline(always)]
+fn between(lower: u16, upper: u16, weight: f32) -> u16 {
+    /// 2²³: the bits of its sum with a whole number end in that number's. Conversions of vectors by `as` are slow.
+    const WHOLE: f32 = 8_388_608.0;
+    let (lower, upper) = (f32::from(lower), f32::from(upper));
+    let rounded = (lower + (upper - lower) * weight + 0.5).floor();
+    (rounded + WHOLE).to_bits() as u16
+}
+
+/// The least of the values, halves against halves.
+#[inline(always)]
+fn least(mut values: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            values[lane] = if values[lane] < values[lane + half] {
+                values[lane]
+            } else {
+                values[lane + half]
+            };
+        }
+        half /= 2;
+    }
+    values[0]
 }
 
 /// Where the time of a warp went, in seconds.
@@ -404,6 +461,53 @@ mod tests {
         let whole = warped.read(&Region::new(0..20, 0..3, 0..4)).unwrap();
         let part = warped.read(&Region::new(6..13, 1..3, 2..4)).unwrap();
         assert_eq!(part, whole.slice(s![6..13, 1..3, 2..4]));
+    }
+
+    /// Columns together are what each is by itself: between two layers, around one, and further apart.
+    #[test]
+    fn columns_together_are_what_each_is_alone() {
+        let (depth, width) = (30, 2 * LANES + 5);
+        let volume = Array3::from_shape_fn((depth, 1, width), |(z, _, x)| {
+            ((z * 7919 + x * 104_729) % 65_536) as u16
+        });
+        for slope in [0.0, 0.01, 0.05, 0.4, -0.07] {
+            let maps = DepthMaps {
+                z_shift: Array2::from_shape_fn((1, width), |(_, x)| 0.3 - slope * x as f32),
+                z_scale: Array2::from_shape_fn((1, width), |(_, x)| 1.0 + 0.1 * slope * x as f32),
+            };
+            let columns = maps.z_shift.iter().zip(&maps.z_scale);
+            let columns: Vec<_> = columns
+                .map(|(&shift, &scale)| Column::new(shift, scale))
+                .collect();
+            let warped = Warped::new(volume.clone(), Arc::new(maps), depth).unwrap();
+            let found = warped.read(&Region::new(0..depth, 0..1, 0..width)).unwrap();
+            let input = volume.index_axis(Axis(1), 0);
+            for ((z, _, x), &found) in found.indexed_iter() {
+                let Column { start, step } = columns[x];
+                let place = (start + z as f32 * step).clamp(0.0, (depth - 1) as f32);
+                assert_eq!(found, value(input, x, place), "{slope} {z} {x}");
+            }
+        }
+    }
+
+    /// Half up, at the ends of the range too.
+    #[test]
+    fn values_are_rounded_half_up() {
+        for (lower, upper, weight, expected) in [
+            (0, 1, 0.5, 1),
+            (1, 2, 0.5, 2),
+            (2, 3, 0.49, 2),
+            (3, 2, 0.5, 3),
+            (0, 0, 0.9, 0),
+            (u16::MAX, u16::MAX, 0.7, u16::MAX),
+            (0, u16::MAX, 0.999_999_9, u16::MAX),
+        ] {
+            assert_eq!(
+                between(lower, upper, weight),
+                expected,
+                "{lower} {upper} {weight}"
+            );
+        }
     }
 
     #[test]
