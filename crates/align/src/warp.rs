@@ -297,7 +297,7 @@ fn value(input: ArrayView2<u16>, x: usize, place: f32) -> u16 {
 
 /// A layer of the input, the last one for those beyond it.
 #[inline(always)]
-fn row(input: ArrayView2<u16>, layer: usize) -> &[u16] {
+fn row(input: ArrayView2<'_, u16>, layer: usize) -> &[u16] {
     let layer = layer.min(input.nrows() - 1);
     let row = input.index_axis_move(Axis(0), layer);
     row.to_slice().expect("rows lie together")

@@ -1,7 +1,8 @@
-//! Batch normalisation by the batch's own statistics, as in training.
+//! Normalisation of channels, or groups of them, by the batch's own statistics.
 
 use rayon::prelude::*;
 
+use crate::activation::{Activation, apply_serial};
 use crate::channels_first::by_channel;
 use crate::vectors::{sum, sum_pairs, vectorized};
 
@@ -34,10 +35,14 @@ impl Moments {
         Self { means, variances }
     }
 
-    /// `1 / sqrt(variance + epsilon)`, `[channels]`.
-    pub fn inverse_deviations(&self, epsilon: f32) -> Vec<f32> {
+    /// What normalises by them.
+    pub fn stats(&self, epsilon: f32) -> BatchNormStats {
         let variances = self.variances.iter();
-        variances.map(|v| 1.0 / (v + epsilon).sqrt()).collect()
+        let inverse_deviations = variances.map(|v| 1.0 / (v + epsilon).sqrt());
+        BatchNormStats {
+            means: self.means.clone(),
+            inverse_deviations: inverse_deviations.collect(),
+        }
     }
 }
 
@@ -50,7 +55,11 @@ pub struct BatchNormStats {
     pub inverse_deviations: Vec<f32>,
 }
 
-/// `(x − mean) · inverse deviation · weight + bias`, in place.
+/// Values that stay in the L1 cache between the norm and the activation.
+const PIECE: usize = 4096;
+
+/// `activation((x − mean) · inverse deviation · weight + bias)`, in place. Where there are fewer statistics than
+/// channels, neighbouring channels share them.
 ///
 /// # Shapes
 /// - planes: `[batch, channels, area]`
@@ -59,22 +68,29 @@ pub fn forward(
     planes: &mut [f32],
     area: usize,
     stats: &BatchNormStats,
-    weight: &[f32],
-    bias: &[f32],
+    (weight, bias): (&[f32], &[f32]),
+    activation: Option<Activation>,
 ) {
+    let sharing = weight.len() / stats.means.len();
     let tasks = planes.par_chunks_mut(area).enumerate();
     tasks.for_each(|(index, plane)| {
         let channel = index % weight.len();
-        let factor = stats.inverse_deviations[channel] * weight[channel];
-        let (mean, bias) = (stats.means[channel], bias[channel]);
-        vectorized(
-            #[inline(always)]
-            || {
-                for x in plane.iter_mut() {
-                    *x = (*x - mean) * factor + bias;
-                }
-            },
-        );
+        let group = channel / sharing;
+        let factor = stats.inverse_deviations[group] * weight[channel];
+        let (mean, bias) = (stats.means[group], bias[channel]);
+        for piece in plane.chunks_mut(PIECE) {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for x in piece.iter_mut() {
+                        *x = (*x - mean) * factor + bias;
+                    }
+                },
+            );
+            if let Some(activation) = activation {
+                apply_serial(piece, activation);
+            }
+        }
     });
 }
 

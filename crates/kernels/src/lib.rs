@@ -70,12 +70,12 @@ pub use compute::tensors::{
 };
 pub use conv_unfolded::Conv3dOptions;
 pub use conv3d::DepthBorder;
-pub use dispatch::has_kernels;
+pub use dispatch::{has_kernels, is_final};
 pub use from_weights::from_weights;
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{
-    add, add_scaled, batch_norm_train, expand_position_bias, global_avg_pool, glu, grn,
+    add, add_scaled, batch_norm_train, expand_position_bias, global_avg_pool, glu, grn, group_norm,
     l2_normalize, plain_rope, rearrange, roll, rope, scale_channels, star_relu, upsample2x_concat,
 };
 pub use over_layers::{attend_over_layers, max_over_layers};

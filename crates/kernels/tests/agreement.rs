@@ -7,9 +7,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
     Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, add_window_mask, affine,
     attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv2d_affine_onto,
-    conv2d_before_norm, conv3d, expand_position_bias, global_avg_pool, glu, grn, l2_normalize,
-    layer_norm, linear, plain_activation, plain_attention, plain_conv3d, plain_rope, profile,
-    rearrange, relative_position_index, roll, rope, scale_channels, star_relu, upsample2x_concat,
+    conv2d_before_norm, conv3d, expand_position_bias, global_avg_pool, glu, grn, group_norm,
+    l2_normalize, layer_norm, linear, plain_activation, plain_attention, plain_conv3d, plain_rope,
+    profile, rearrange, relative_position_index, roll, rope, scale_channels, star_relu,
+    upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -677,6 +678,32 @@ fn batch_norms_agree() {
     let expected = module::batch_norm_train(x, weight, bias, 0.1);
     assert_close(mean, expected.mean, "mean");
     assert_close(variance, expected.variance, "variance");
+}
+
+#[test]
+fn group_norms_agree() {
+    let device = Device::flex();
+    let x = random([3, 12, 9, 11], 84, &device) + 4.0;
+    let scales = [random([12], 85, &device), random([12], 86, &device)];
+    for groups in [1, 4, 12] {
+        for activation in [None, Some(Activation::Relu)] {
+            let held = x.clone();
+            let found = group_norm(x.clone(), groups, scales.clone(), 0.1, activation);
+            let rows = x.clone().reshape([3, groups, 12 / groups * 99]);
+            let mean = |x: Tensor<3>| x.mean_dim(2).mean_dim(0);
+            let centred = rows.clone() - mean(rows);
+            let deviation = (mean(centred.clone().square()) + 0.1).sqrt();
+            let normed = (centred / deviation).reshape([3, 12, 9, 11]);
+            let [weight, bias] = scales.clone().map(|values| values.reshape([1, 12, 1, 1]));
+            let plain = normed * weight + bias;
+            let plain = match activation {
+                Some(activation) => plain_activation(plain, activation),
+                None => plain,
+            };
+            assert_close(found, plain, &format!("{groups}"));
+            assert_eq!(values(held), values(x.clone()));
+        }
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ pub fn conv2d_affine_onto(
             return add_activated(x, shortcut, activation);
         }
         let sum = add_activated(x, shortcut.clone().narrow(0, first, count), activation);
-        return shortcut.slice_assign([first..first + count], sum);
+        return shortcut.slice_assign(first..first + count, sum);
     }
     let device = images.device();
     let label = profile_label(images.dims(), weight.dims(), &options);

@@ -218,8 +218,8 @@ impl MemoryBoundOps for Flex {
     ) -> FlexTensor {
         let [_, _, height, width] = dims(&x);
         let (mut x, weight, bias) = (into_owned(x), contiguous(weight), contiguous(bias));
-        let (weight, bias) = (values(&weight), values(&bias));
-        batch_norm::forward(x.storage_mut(), height * width, &stats, weight, bias);
+        let scales = (values(&weight), values(&bias));
+        batch_norm::forward(x.storage_mut(), height * width, &stats, scales, None);
         x
     }
 }

@@ -1,15 +1,15 @@
 //! Operations bound by memory on burn's tensors: by the kernels on flex, else by burn.
 
-use burn::backend::Dispatch;
+use burn::backend::{Dispatch, Flex};
 use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, TensorData, activation as plain};
 
 use super::ops::MemoryBoundOps;
 use crate::Activation;
-use crate::batch_norm::{BatchNormStats, Moments};
+use crate::batch_norm::{self, Moments};
 use crate::dispatch::{has_kernels, primitive};
-use crate::flex_tensors::{contiguous, values};
+use crate::flex_tensors::{contiguous, into_owned, values};
 use crate::plain::plain_activation;
 use crate::position_bias::relative_position_index;
 use crate::profile::timed;
@@ -299,6 +299,37 @@ pub fn scale_channels(x: Tensor<4>, factors: Tensor<4>) -> Tensor<4> {
     })
 }
 
+/// Normalisation of `groups` groups of neighbouring channels by mean and biased variance over their channels, all
+/// pixels and the whole batch, then an activation; in place where nobody else has `x`. `torch.nn.GroupNorm` of one
+/// volume whose layers are the batch, where nothing records gradients.
+///
+/// # Shapes
+/// - x and output: `[batch, channels, height, width]`
+/// - weight, bias: `[channels]`
+///
+/// # Panics
+/// When tensors are not f32 on flex, or record gradients ([`is_final`](crate::is_final)).
+pub fn group_norm(
+    x: Tensor<4>,
+    groups: usize,
+    [weight, bias]: [Tensor<1>; 2],
+    epsilon: f64,
+    activation: Option<Activation>,
+) -> Tensor<4> {
+    let device = x.device();
+    timed("group norm", &device, move || {
+        let [_, channels, height, width] = x.dims();
+        let area = height * width;
+        let (weight, bias) = (contiguous(primitive(weight)), contiguous(primitive(bias)));
+        let mut x = into_owned(primitive(x));
+        let planes = x.storage_mut();
+        let stats = Moments::new(planes, groups, channels / groups * area).stats(epsilon as f32);
+        let scales = (values(&weight), values(&bias));
+        batch_norm::forward(planes, area, &stats, scales, activation);
+        Tensor::from_primitive::<Flex>(x)
+    })
+}
+
 /// Batch normalisation by the batch's own mean and biased variance of each channel, both returned
 /// without gradient; `torch.nn.functional.batch_norm(..., training=True)`.
 ///
@@ -321,10 +352,7 @@ pub fn batch_norm_train(
         let seen = contiguous(primitive(x.clone().without_autodiff()));
         let moments = Moments::new(values(&seen), channels, height * width);
         drop(seen);
-        let stats = BatchNormStats {
-            inverse_deviations: moments.inverse_deviations(epsilon as f32),
-            means: moments.means.clone(),
-        };
+        let stats = moments.stats(epsilon as f32);
         let statistics = [moments.means, moments.variances].map(|values| {
             let data = TensorData::new(values, [channels]);
             Tensor::from_data(data, &x.device())

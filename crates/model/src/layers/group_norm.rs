@@ -1,6 +1,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, activate, affine, batch_norm_train, has_kernels, layer_norm};
+use inkling_kernels::{
+    Activation, activate, affine, batch_norm_train, group_norm, has_kernels, is_final, layer_norm,
+};
 
 use super::Initializer;
 
@@ -48,8 +50,13 @@ impl GroupNorm {
     pub fn apply(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
         let [images, channels, ..] = x.dims();
         let is_by_channel = self.groups == channels;
-        if is_by_channel && has_kernels(&x) && (self.layers == 1 || self.layers == images) {
-            return self.by_channel(x, activation);
+        if has_kernels(&x) && (self.layers == 1 || self.layers == images) {
+            if is_final(&x) {
+                return self.in_place(x, activation);
+            }
+            if is_by_channel {
+                return self.by_channel(x, activation);
+            }
         }
         affine(
             self.standardized(x),
@@ -59,23 +66,37 @@ impl GroupNorm {
         )
     }
 
-    /// Each channel by itself, of images or of one volume: a batch norm of one batch, whose channels are
-    /// those of all images or whose images are the volume's layers.
+    /// Groups of channels of images or of one volume, where nothing is recorded.
+    fn in_place(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
+        let shape = x.dims();
+        let groups = self.groups * shape[0] / self.layers;
+        let (batch, scales) = self.as_one_batch(x);
+        group_norm(batch, groups, scales, EPSILON, activation).reshape(shape)
+    }
+
+    /// Each channel by itself, of images or of one volume: a batch norm of one batch.
     fn by_channel(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
-        let [images, channels, height, width] = x.dims();
-        let volumes = images / self.layers;
-        let by_volume = |values: Tensor<1>| match volumes {
-            1 => values,
-            _ => values.repeat_dim(0, volumes),
-        };
-        let [weight, bias] = [&self.weight, &self.bias].map(|param| by_volume(param.val()));
-        let batch = x.reshape([self.layers, volumes * channels, height, width]);
+        let shape = x.dims();
+        let (batch, [weight, bias]) = self.as_one_batch(x);
         let (normed, _) = batch_norm_train(batch, weight, bias, EPSILON);
-        let normed = normed.reshape([images, channels, height, width]);
+        let normed = normed.reshape(shape);
         match activation {
             Some(activation) => activate(normed, activation),
             None => normed,
         }
+    }
+
+    /// Images, or one volume, as a batch over all of which statistics go: its channels are those of all images, or its
+    /// images are the volume's layers; with weight and bias of these channels.
+    fn as_one_batch(&self, x: Tensor<4>) -> (Tensor<4>, [Tensor<1>; 2]) {
+        let [images, channels, height, width] = x.dims();
+        let volumes = images / self.layers;
+        let scales = [&self.weight, &self.bias].map(|param| match volumes {
+            1 => param.val(),
+            _ => param.val().repeat_dim(0, volumes),
+        });
+        let batch = x.reshape([self.layers, volumes * channels, height, width]);
+        (batch, scales)
     }
 
     fn standardized(&self, x: Tensor<4>) -> Tensor<4> {
