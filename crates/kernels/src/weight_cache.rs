@@ -19,22 +19,17 @@ struct Entry {
     packed: Arc<dyn Any + Send + Sync>,
 }
 
-/// Bytes of the largest weights that are kept packed: larger ones are packed by every call, which takes a
-/// hundredth of its time and saves their size again.
-const LARGEST: usize = 16 << 20;
-
 static PACKED: LazyLock<Mutex<HashMap<Key, Entry>>> = LazyLock::new(Mutex::default);
 
 /// `weights` packed by `pack`, from the cache if the same storage was packed before. A tensor that
-/// nobody else holds, a part of one, or one of more than [`LARGEST`] is packed by every call.
+/// nobody else holds, or a part of one, is packed by every call.
 pub fn packed<T: Any + Send + Sync>(
     weights: &FlexTensor,
     precision: MulPrecision,
     pack: impl FnOnce() -> T,
 ) -> Arc<T> {
-    let size = weights.layout().num_elements() * size_of::<f32>();
-    let whole = size == weights.bytes().len();
-    if weights.is_unique() || !whole || !weights.is_contiguous() || size > LARGEST {
+    let whole = weights.layout().num_elements() * size_of::<f32>() == weights.bytes().len();
+    if weights.is_unique() || !whole || !weights.is_contiguous() {
         return Arc::new(pack());
     }
     let storage = weights.data_arc();

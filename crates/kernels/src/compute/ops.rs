@@ -200,7 +200,22 @@ pub enum WeightCache {
     Keep,
 }
 
+/// Bytes from which on weights are large.
+const LARGE: usize = 16 << 20;
+/// Pixels beside whose products packing takes little.
+const MANY_PIXELS: usize = 256;
+
 impl WeightCache {
+    /// Large weights are packed by every convolution of many pixels: that takes a few hundredths of its time, and to
+    /// keep them would take their memory again.
+    fn for_pixels(self, weight: &FlexTensor, pixels: usize) -> Self {
+        let size = weight.layout().num_elements() * size_of::<f32>();
+        match size > LARGE && pixels >= MANY_PIXELS {
+            true => Self::Skip,
+            false => self,
+        }
+    }
+
     fn packed<T: Any + Send + Sync>(
         self,
         weight: &FlexTensor,
@@ -282,6 +297,7 @@ pub fn conv_forward(
                 WeightCache::Keep => winograd::pays(sizes),
                 WeightCache::Skip => winograd::pays_in_training(sizes),
             };
+            let weights = weights.for_pixels(&weight, batch * height * width);
             if fits && pays {
                 let pack = || winograd::pack(sizes, kernel, TapOrder::Forward);
                 let packed = weights.packed(&weight, precision, pack);
