@@ -19,8 +19,8 @@ pub struct ProbabilityWriter {
 enum Sink {
     Tiff(FloatTiff),
     Zarr {
-        folder: WholeFolder,
         image: Box<ZarrWriter>,
+        folder: WholeFolder,
     },
 }
 

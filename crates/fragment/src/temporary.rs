@@ -57,8 +57,9 @@ pub(crate) fn file_beside(target: &Path) -> Result<(File, TempPath), Error> {
 
 /// A hidden folder in which a folder is made before it gets its name.
 pub(crate) struct TemporaryFolder {
-    folder: TempDir,
+    // Before the folder, for fields are dropped in this order, and Windows removes no open file.
     _lock: File,
+    folder: TempDir,
 }
 
 impl TemporaryFolder {
@@ -80,8 +81,8 @@ impl TemporaryFolder {
                 let new = folder.path().join(NEW);
                 std::fs::create_dir(&new).map_err(Error::io(&new))?;
                 return Ok(Self {
-                    folder,
                     _lock: lock,
+                    folder,
                 });
             }
         }

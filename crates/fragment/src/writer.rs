@@ -27,8 +27,9 @@ pub struct WriteOptions {
 /// Writes a fragment's layers together, from the top row to the bottom one. The folder appears
 /// under its name when all of it is there; dropped before, it leaves nothing.
 pub struct FragmentWriter {
-    folder: WholeFolder,
+    // Before the folder, which is removed when it is dropped: Windows removes no open file.
     sink: Sink,
+    folder: WholeFolder,
     shape: [usize; 3],
     rows: usize,
     pending: Option<ndarray::Array3<u16>>,

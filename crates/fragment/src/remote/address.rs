@@ -13,7 +13,8 @@ pub(crate) enum Address {
 impl Address {
     /// Of a path that begins as addresses do.
     pub fn of(path: &Path) -> Option<Self> {
-        let text = path.to_str()?;
+        // Paths are joined by the system's own separator, which need not be a slash.
+        let text = path.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
             return Some(Self::S3 {

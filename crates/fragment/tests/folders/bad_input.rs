@@ -22,8 +22,15 @@ fn reading_mask(scrap: &TestFragment, file: &Path) -> Error {
 }
 
 fn told(error: Error, file: &Path) -> Error {
-    let said = error.to_string();
-    for part in [file.to_str().unwrap(), "expected", "found", "hint: "] {
+    // Paths of Windows may have both separators.
+    let plain = |text: &str| text.replace('\\', "/");
+    let said = plain(&error.to_string());
+    for part in [
+        &plain(file.to_str().unwrap()),
+        "expected",
+        "found",
+        "hint: ",
+    ] {
         assert!(said.contains(part), "\"{part}\" is missing in: {said}");
     }
     error
