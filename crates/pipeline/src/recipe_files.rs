@@ -185,7 +185,8 @@ fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
     values
 }
 
-/// `train.epochs=3` or `model.encoder=maxvit…`; the value is TOML, or else a plain string.
+/// `train.epochs=3` or `model.encoder=maxvit…`; the value is TOML, or else a plain string, unless it begins as lists,
+/// tables and quoted strings do.
 fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
     let Some((key, value)) = entry.split_once('=') else {
         let message = format!("--set {entry}: expected key=value, such as train.epochs=3");
@@ -196,10 +197,25 @@ fn parse_override(entry: &str) -> anyhow::Result<(String, toml::Value)> {
         let message = format!("--set {shown}…: expected a key such as train.epochs");
         return Err(Usage(message).into());
     }
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"));
-    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
+    let value = match parsed.map(|mut table| table.remove("value")) {
+        Ok(Some(parsed)) => parsed,
+        Err(error) if value.trim_start().starts_with(['[', '{', '"', '\'']) => {
+            let hint = match value.contains('\\') {
+                true => {
+                    "a backslash in double quotes begins an escape: put paths in single quotes, ['C:\\scans\\1']"
+                }
+                false => "strings within a list or a table are quoted, as in [\"a\", \"b\"]",
+            };
+            let reason = error.message();
+            let message = format!(
+                "--set {entry}: found a value that is no TOML ({reason}); expected a list, a table or a quoted \
+                 string. hint: {hint}"
+            );
+            return Err(Usage(message).into());
+        }
+        _ => toml::Value::String(value.to_owned()),
+    };
     Ok((key.trim().to_owned(), value))
 }
 
@@ -278,6 +294,29 @@ mod tests {
         );
         assert!(text.contains("repeat, centre, acs"), "{text}");
         assert!(text.contains("did you mean \"centre\"?"), "{text}");
+    }
+
+    #[test]
+    fn lists_that_are_no_toml_are_told_from_strings() {
+        for (value, hint) in [
+            ("data.fragments=[1, b]", "quoted, as in [\"a\", \"b\"]"),
+            ("data.fragments=[\"a\"", "quoted, as in"),
+            (
+                r#"data.fragments=["C:\users\1"]"#,
+                "put paths in single quotes",
+            ),
+        ] {
+            let text = refusal("", &[value]);
+            assert!(
+                text.contains(&format!("--set {value}: found a value that is no TOML")),
+                "{text}"
+            );
+            assert!(text.contains(hint), "{text}");
+        }
+        let (_, plain) = parse_override(r"train.out=C:\users\1").unwrap();
+        assert_eq!(plain.as_str(), Some(r"C:\users\1"));
+        let (_, list) = parse_override(r"data.fragments=['C:\users\1']").unwrap();
+        assert_eq!(list.as_array().unwrap()[0].as_str(), Some(r"C:\users\1"));
     }
 
     #[test]

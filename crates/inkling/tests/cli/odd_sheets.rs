@@ -231,7 +231,7 @@ fn reversed_sheets_and_other_layers_can_be_trained_on() {
     };
     let (plain, _) = losses("plain", &[]);
     let fragments = format!(
-        "data.fragments=[\"1={}\", {:?}]",
+        "data.fragments=['1={}', {:?}]",
         word(&reversed),
         scrap.path("2")
     );

@@ -114,6 +114,9 @@ fn an_output_lies_apart_from_every_input() {
     let before = contents(&one);
     let (mask, labels) = (one.join("mask.png"), one.join("inklabels.png"));
     for target in [&one, &inner, &link, scrap.folder.path()] {
+        if target == link && cfg!(not(unix)) {
+            continue;
+        }
         let target = word(target);
         for words in [
             vec!["downscale", word(&one), "--out", target],

@@ -66,7 +66,7 @@ fn cross_validation_goes_on_and_sums_up() {
         scrap.phantom(&seed.to_string(), seed);
     }
     let (recipe, out) = (scrap.recipe(""), scrap.path("cv"));
-    let all = "data.fragments=[\"@/1\", \"@/2\", \"@/3\", \"@/4\", \"@/5\"]";
+    let all = "data.fragments=['@/1', '@/2', '@/3', '@/4', '@/5']";
     let all = all.replace('@', word(scrap.folder.path()));
     let words = [
         "cv",
