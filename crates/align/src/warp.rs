@@ -184,14 +184,13 @@ struct Columns {
 
 impl Columns {
     fn fill(&mut self, shifts: ArrayView1<f32>, scales: ArrayView1<f32>) {
-        let columns = || {
-            let pairs = shifts.iter().zip(scales);
-            pairs.map(|(&shift, &scale)| Column::new(shift, scale))
-        };
         self.starts.clear();
-        self.starts.extend(columns().map(|column| column.start));
         self.steps.clear();
-        self.steps.extend(columns().map(|column| column.step));
+        for (&shift, &scale) in shifts.iter().zip(scales) {
+            let Column { start, step } = Column::new(shift, scale);
+            self.starts.push(start);
+            self.steps.push(step);
+        }
     }
 }
 

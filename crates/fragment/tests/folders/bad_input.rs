@@ -23,7 +23,7 @@ fn reading_mask(scrap: &TestFragment, file: &Path) -> Error {
 
 fn told(error: Error, file: &Path) -> Error {
     // Paths of Windows may have both separators.
-    let plain = |text: &str| text.replace('\\', "/");
+    let plain = |text: &str| text.replace(std::path::MAIN_SEPARATOR, "/");
     let said = plain(&error.to_string());
     for part in [
         &plain(file.to_str().unwrap()),

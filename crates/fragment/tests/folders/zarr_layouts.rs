@@ -334,7 +334,8 @@ fn a_damaged_chunk_is_named() {
         let fragment = Fragment::open(&path).unwrap();
         let [depth, height, width] = SHAPE;
         let read = fragment.read(&Region::new(0..depth, 0..height, 0..width));
-        let message = read.unwrap_err().to_string().replace('\\', "/");
+        let message = read.unwrap_err().to_string();
+        let message = message.replace(std::path::MAIN_SEPARATOR, "/");
         assert!(message.contains("segment.zarr/0/1/1"), "{message}");
         // The others are read all the same.
         fragment

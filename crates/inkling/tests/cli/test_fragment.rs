@@ -127,7 +127,7 @@ pub fn refused(words: &[&str], code: i32, parts: &[&str]) {
     assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
     assert!(!said.contains("panicked"), "{said}");
     // Paths of Windows may have both separators.
-    let plain = |text: &str| text.replace('\\', "/");
+    let plain = |text: &str| text.replace(std::path::MAIN_SEPARATOR, "/");
     for part in parts {
         assert!(
             plain(&said).contains(&plain(part)),

@@ -132,7 +132,7 @@ impl DotUnit {
         }
         match self {
             Self::F32(arch) | Self::RoundedBf16(arch) => arch.dispatch(Lanes),
-            Self::Bf16(pairs) => pairs.lanes(),
+            Self::Bf16(_) => Bf16Dot::LANES,
         }
     }
 

@@ -90,6 +90,12 @@ pub fn every(x: Tensor<5>, first: usize, step: usize, count: usize) -> Tensor<5>
     Tensor::cat(layers, 1)
 }
 
+/// `0..count` in ranges of `at_once`, the last of what is left.
+pub fn parts(count: usize, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+    let firsts = (0..count).step_by(at_once);
+    firsts.map(move |first| first..(first + at_once).min(count))
+}
+
 /// A tensor of `count` slices along an axis, `at_once` of which are made at a time and put in place: no more than that is
 /// there twice.
 pub fn in_parts<const D: usize>(
@@ -111,13 +117,11 @@ pub fn in_parts<const D: usize>(
         place[axis] = range;
         whole.slice_assign(place, part)
     };
-    (at_once..count)
-        .step_by(at_once)
-        .map(|first| first..(first + at_once).min(count))
-        .fold(put(whole, 0..at_once, first), |whole, range| {
-            let part = make(range.clone());
-            put(whole, range, part)
-        })
+    let others = parts(count, at_once).skip(1);
+    others.fold(put(whole, 0..at_once, first), |whole, range| {
+        let part = make(range.clone());
+        put(whole, range, part)
+    })
 }
 
 /// Max-pooling by 3 × 3 with a stride of 2 in the plane; along depth by 3 with `stride`, unless that

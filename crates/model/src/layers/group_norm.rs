@@ -49,14 +49,12 @@ impl GroupNorm {
     /// - x and output: `[batch × layers, channels, height, width]`
     pub fn apply(&self, x: Tensor<4>, activation: Option<Activation>) -> Tensor<4> {
         let [images, channels, ..] = x.dims();
-        let is_by_channel = self.groups == channels;
-        if has_kernels(&x) && (self.layers == 1 || self.layers == images) {
-            if is_final(&x) {
-                return self.in_place(x, activation);
-            }
-            if is_by_channel {
-                return self.by_channel(x, activation);
-            }
+        let is_one_batch = self.layers == 1 || self.layers == images;
+        if is_one_batch && is_final(&x) {
+            return self.in_place(x, activation);
+        }
+        if is_one_batch && has_kernels(&x) && self.groups == channels {
+            return self.by_channel(x, activation);
         }
         affine(
             self.standardized(x),

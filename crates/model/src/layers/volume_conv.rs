@@ -8,7 +8,7 @@ use inkling_kernels::{
 };
 
 use super::conv2d::{Convolution, pad_same};
-use super::folded::{every, folded, in_parts, unfolded};
+use super::folded::{every, folded, in_parts, parts, unfolded};
 use super::normed_volume_conv::NormedVolumeConv;
 use super::{BatchNorm2d, Initializer};
 use crate::precision::{narrowed, widened};
@@ -269,9 +269,7 @@ impl VolumeConv {
 
     /// The layers of the output, `at_once` after `at_once`.
     pub fn steps(&self, at_once: usize) -> impl Iterator<Item = Range<usize>> {
-        let count = self.count();
-        let firsts = (0..count).step_by(at_once);
-        firsts.map(move |first| first..(first + at_once).min(count))
+        parts(self.count(), at_once)
     }
 
     /// The input's layers that the kernels see for some layers of the output. There is always one: a border is

@@ -16,7 +16,7 @@ pub use none::Bf16Dot;
 pub use x86::Bf16Dot;
 
 use super::bf16::pack_pair;
-use super::dot::{Dot, LARGE_TILE, WithDot};
+use super::dot::{LARGE_TILE, WithDot};
 
 use crate::vectors::Loop;
 
@@ -32,11 +32,6 @@ impl Bf16Dot {
             #[inline(always)]
             || work.with_dot::<_, { LARGE_TILE[0] }, { LARGE_TILE[1] }>(self),
         );
-    }
-
-    /// Words of a vector register.
-    pub fn lanes(self) -> usize {
-        <Self as Dot>::LANES
     }
 
     /// Rounds a run of values into words of two; an odd last value is paired with 0.
