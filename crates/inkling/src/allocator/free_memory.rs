@@ -1,99 +1,12 @@
-//! The allocator. Networks ask for megabytes and give them back thousands of times a second; the
-//! system's hands each piece back to the kernel, which fills the next one with zeros. This one keeps
-//! them, offers them to the kernel where memory is short, gives them back when nothing has been done for a
-//! while, and counts what is in use, which no two systems tell alike.
+//! What becomes of memory that is free: kept for what is asked for next, offered to the kernel where memory is
+//! short, given back when nothing has been done for a while.
 
-use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_long;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use inkling_pipeline::{MemoryMeter, memory};
+use inkling_pipeline::memory;
 use libmimalloc_sys::{mi_collect, mi_option_set, mi_option_set_default, mi_option_t};
-use mimalloc::MiMalloc;
-
-/// mimalloc, for the whole process.
-#[global_allocator]
-static ALLOCATOR: Counted = Counted;
-
-/// mimalloc, and how many bytes are in use.
-struct Counted;
-
-/// Pieces below this size are not counted: they are many, and together nothing beside tensors.
-const COUNTED_FROM: usize = 1 << 12;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-/// What the allocator counts.
-pub struct Allocated;
-
-impl MemoryMeter for Allocated {
-    fn in_use(&self) -> usize {
-        IN_USE.load(Ordering::Relaxed)
-    }
-
-    fn peak(&self) -> usize {
-        PEAK.load(Ordering::Relaxed)
-    }
-
-    fn forget_peak(&self) {
-        PEAK.store(self.in_use(), Ordering::Relaxed);
-    }
-}
-
-fn count_in(bytes: usize) {
-    if bytes >= COUNTED_FROM {
-        let in_use = IN_USE.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        PEAK.fetch_max(in_use, Ordering::Relaxed);
-        if in_use > SHORT_FROM.load(Ordering::Relaxed) {
-            offer_at_once();
-        }
-    }
-}
-
-fn count_out(bytes: usize) {
-    if bytes >= COUNTED_FROM {
-        IN_USE.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-#[allow(
-    unsafe_code,
-    reason = "an allocator is an unsafe trait; every call is handed on as it is"
-)]
-// SAFETY: mimalloc does all of the work, with the arguments as they are.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let piece = unsafe { MiMalloc.alloc(layout) };
-        if !piece.is_null() {
-            count_in(layout.size());
-        }
-        piece
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let piece = unsafe { MiMalloc.alloc_zeroed(layout) };
-        if !piece.is_null() {
-            count_in(layout.size());
-        }
-        piece
-    }
-
-    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
-        count_out(layout.size());
-        unsafe { MiMalloc.dealloc(piece, layout) };
-    }
-
-    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let other = unsafe { MiMalloc.realloc(piece, layout, size) };
-        if !other.is_null() {
-            count_out(layout.size());
-            count_in(size);
-        }
-        other
-    }
-}
 
 /// `mi_option_purge_decommits` of mimalloc.h, which the crate has no name for: 1 where free memory is given
 /// back (`MADV_DONTNEED`), 0 where it is offered (`MADV_FREE`): it stays ours until the kernel needs it.
@@ -129,6 +42,13 @@ pub fn keep_free_memory() {
     set_option(mi_option_set_default, PURGE_DELAY, LONG);
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
         SHORT_FROM.store(memory() / 2, Ordering::Relaxed);
+    }
+}
+
+/// Has free memory offered soon from now on, if `in_use` bytes are so many that memory is short.
+pub fn watch(in_use: usize) {
+    if in_use > SHORT_FROM.load(Ordering::Relaxed) {
+        offer_at_once();
     }
 }
 
@@ -172,6 +92,8 @@ pub fn give_back_when_idle() {
 fn give_back() {
     // A thread that never asked for memory has nothing to collect by, and collects nothing.
     drop(std::hint::black_box(Box::new(0_u8)));
+    #[cfg(unix)]
+    super::large_pieces::give_back();
     set_option(mi_option_set, PURGE_DECOMMITS, 1);
     #[allow(unsafe_code, reason = "a function in C")]
     // SAFETY: any thread may collect what is free.
@@ -182,10 +104,13 @@ fn give_back() {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::sync::{Mutex, PoisonError};
 
+    use inkling_pipeline::MemoryMeter;
+
     use super::*;
+    use crate::allocator::Allocated;
 
     /// Bytes of memory that the process holds, as Linux counts.
     #[cfg(target_os = "linux")]
@@ -196,7 +121,7 @@ mod tests {
     }
 
     /// One of those tests at a time: each counts all that the process has.
-    static ALONE: Mutex<()> = Mutex::new(());
+    pub static ALONE: Mutex<()> = Mutex::new(());
 
     #[cfg(target_os = "linux")]
     #[test]
@@ -223,21 +148,5 @@ mod tests {
         // SAFETY: reads a word.
         let delay = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
         assert_eq!(delay, SHORT);
-    }
-
-    #[test]
-    fn the_peak_is_that_of_what_was_in_use_at_once() {
-        const PIECE: usize = 64 << 20;
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = Allocated.in_use();
-        for _ in 0..3 {
-            Allocated.forget_peak();
-            let piece = vec![1_u8; PIECE];
-            assert!(Allocated.in_use() >= before + PIECE, "{}", piece[PIECE / 2]);
-            drop(piece);
-            // Other tests allocate meanwhile, though not as much.
-            let most = Allocated.peak() - before;
-            assert!((PIECE..PIECE + PIECE / 2).contains(&most), "{most}");
-        }
     }
 }
