@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Times `inkling forward` on the processor, in f32 and bf16, beside PyTorch (eager f32, compiled f32 and
-eager bf16 autocast), ONNX Runtime and OpenVINO: the same weights, one window, the same number of threads, in
-turn within one run.
+"""Times `inkling forward` on the processor, in f32, bf16 and int8, beside PyTorch (eager f32, compiled f32 and
+eager bf16 autocast), ONNX Runtime (f32, and int8 by its dynamic quantisation of matrix products) and OpenVINO: the same
+weights, one window, the same number of threads, in turn within one run.
 
     oracles/bench_forward.py target/release/inkling [--threads 2] [--rounds 5] [--hold avx2] [ENCODER:SIZE ...]
 
-Prints three Markdown tables: medians and ratios, our time by theirs; errors by the spread of PyTorch's
+Prints four Markdown tables: medians and ratios in f32, our time by theirs; in bf16 and int8; errors by the spread of PyTorch's
 f32 logits, and the most memory that a process of its own ever held; and, of our f32 passes, the share of the time
 that each operation took and the share of the processor's peak that its products reached. A peer that is not installed or does not take
 the network has an empty column. `--hold` keeps our kernels, PyTorch's and oneDNN's to the instructions of older
 processors; ONNX Runtime and OpenVINO cannot be held and are then left out, as is bf16, which those processors do
-not have.
+not have. Our int8 is then AVX-VNNI's, which the newer of them have.
 """
 import argparse
 import os
@@ -65,6 +65,19 @@ def onnx_runtime(network, volume, folder, threads):
     return lambda: made.run(None, {name: volume.numpy()})
 
 
+def onnx_runtime_int8(network, volume, folder, threads):
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    rounded = folder / "int8.onnx"
+    quantize_dynamic(exported(network, volume, folder), rounded, ["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    made = onnxruntime.InferenceSession(str(rounded), options, providers=["CPUExecutionProvider"])
+    name = made.get_inputs()[0].name
+    return lambda: made.run(None, {name: volume.numpy()})
+
+
 def openvino(network, volume, folder, threads):
     import openvino
 
@@ -77,6 +90,7 @@ def openvino(network, volume, folder, threads):
 
 # What a network is timed with in f32, beside PyTorch as it is.
 PEERS = {"compiled": compiled, "ONNX Runtime": onnx_runtime, "OpenVINO": openvino}
+OTHERS = {"ONNX Runtime int8": onnx_runtime_int8}
 
 
 def peer(name, *arguments):
@@ -84,7 +98,7 @@ def peer(name, *arguments):
     if flags.hold and name != "compiled":
         return None
     try:
-        return PEERS[name](*arguments)
+        return (PEERS | OTHERS)[name](*arguments)
     except Exception as problem:
         print(f"no {name}: {str(problem).splitlines()[0][:150]}", file=sys.stderr, flush=True)
         return None
@@ -134,18 +148,18 @@ def print_peak(folder, case):
 
 
 def bench(binary, encoder, size, threads, rounds):
-    """The rows of the three tables, the first of which is printed."""
+    """The rows of the four tables, the first of which is printed."""
     network = Network(encoder, size, WINDOW, WINDOW, decoder=DECODER).eval()
     volume = torch.randn(1, WINDOW, size, size, generator=torch.Generator().manual_seed(1))
     network = randomise(network, volume)
-    times = {name: [] for name in ("f32", "bf16", "our f32", "our bf16", *PEERS)}
-    precisions = ("f32",) if flags.hold else ("f32", "bf16")
+    times = {name: [] for name in ("f32", "bf16", "our f32", "our bf16", "our int8", *PEERS, *OTHERS)}
+    precisions = ("f32", "int8") if flags.hold else ("f32", "int8", "bf16")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder = pathlib.Path(folder)
         model = dict(encoder=encoder, image_size=size, depth=WINDOW, window=WINDOW, decoder=DECODER)
         write_patch(folder, model, network, volume)
         expected = network(volume)
-        peers = {name: peer(name, network, volume, folder, threads) for name in PEERS}
+        peers = {name: peer(name, network, volume, folder, threads) for name in PEERS | OTHERS}
         memory = 0
         for _ in range(rounds):
             for precision in precisions:
@@ -175,12 +189,14 @@ def bench(binary, encoder, size, threads, rounds):
         return f"{medians[name]:.3f} s ({medians[own] / medians[name]:.2f})" if times[name] else "–"
 
     cells = [f"{medians['our f32']:.3f} s", *(beside(name, "our f32") for name in ("f32", *PEERS))]
-    cells += [f"{medians['our bf16']:.3f} s" if times["our bf16"] else "–", beside("bf16", "our bf16")]
     first = f"| {encoder} | {size} | " + " | ".join(cells) + " |"
-    errors = " | ".join([f"{value:.0e}" for value in error] + ["–"] * (3 - len(error)))
+    cells = [f"{medians['our bf16']:.3f} s" if times["our bf16"] else "–", beside("bf16", "our bf16")]
+    cells += [f"{medians['our int8']:.3f} s ({medians['our int8'] / medians['our f32']:.2f})", beside("ONNX Runtime int8", "our int8")]
+    narrow = f"| {encoder} | " + " | ".join(cells) + " |"
+    errors = " | ".join([f"{value:.0e}" for value in error] + ["–"] * (4 - len(error)))
     second = f"| {encoder} | {errors} | {memory / 2**20:.0f} | {theirs / 2**20:.0f} ({memory / theirs:.2f}) |"
     print(first, flush=True)
-    return second, third
+    return narrow, second, third
 
 
 if __name__ == "__main__":
@@ -201,14 +217,17 @@ if __name__ == "__main__":
     # Of tracing for ONNX.
     warnings.simplefilter("ignore")
     names = " | ".join(f"{name} f32" for name in PEERS)
-    print(f"| encoder | px | ours, f32 | PyTorch f32 | {names} | ours, bf16 | PyTorch bf16 |")
-    print("| --- " * (7 + len(PEERS)) + "|", flush=True)
+    print(f"| encoder | px | ours, f32 | PyTorch f32 | {names} |")
+    print("| --- " * (4 + len(PEERS)) + "|", flush=True)
     rows = []
     for case in flags.cases or CASES:
         encoder, size = case.split(":")
         rows.append(bench(flags.binary, encoder, int(size), flags.threads, flags.rounds))
-    print("\n| encoder | error, ours f32 | ours bf16 | PyTorch bf16 | peak memory, MiB | PyTorch's |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    print("\n".join(second for second, _ in rows))
+    print("\n| encoder | ours, bf16 | PyTorch bf16 | ours, int8 (by our f32) | ONNX Runtime int8 |")
+    print("| --- | --- | --- | --- | --- |")
+    print("\n".join(narrow for narrow, _, _ in rows))
+    print("\n| encoder | error, ours f32 | ours int8 | ours bf16 | PyTorch bf16 | peak memory, MiB | PyTorch's |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("\n".join(second for _, second, _ in rows))
     print("\n| encoder | share of the time, and of the peak that products reached |\n| --- | --- |")
-    print("\n".join(third for _, third in rows))
+    print("\n".join(third for _, _, third in rows))

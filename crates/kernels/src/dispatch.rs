@@ -7,8 +7,13 @@ use burn::tensor::{DType, Device, Tensor};
 
 /// Whether the kernels take a tensor: f32 on flex, with or without autodiff.
 pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device().without_autodiff();
-    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && tensor.dtype() == DType::F32
+    are_on(&tensor.device()) && tensor.dtype() == DType::F32
+}
+
+/// Whether a device is the processor's, flex, with or without autodiff.
+pub fn are_on(device: &Device) -> bool {
+    let device = device.clone().without_autodiff();
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Whether the kernels take a tensor and no gradients are recorded, so that operations may be fused.

@@ -117,11 +117,17 @@ pub(crate) fn arch() -> Arch {
     }
 }
 
+/// The instructions that loops are dispatched by.
+#[inline]
+pub(crate) fn level() -> SimdLevel {
+    SimdLevel::of(arch())
+}
+
 /// Whether instructions beyond AVX-512's foundation, or beyond NEON's, may be used where the processor has
 /// them.
 #[inline]
 pub(crate) fn allows_extensions() -> bool {
-    matches!(SimdLevel::of(arch()), SimdLevel::Avx512 | SimdLevel::Neon)
+    matches!(level(), SimdLevel::Avx512 | SimdLevel::Neon)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::process::Command;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_kernels::{
-    Activation, SIMD_VARIABLE, SimdLevel, attention, conv2d, layer_norm, linear, simd_level,
+    Activation, MulPrecision, SIMD_VARIABLE, SimdLevel, attention, conv2d, layer_norm, linear,
+    simd_level,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -52,6 +53,11 @@ fn results() -> Vec<f32> {
     let rows = random([70, 65], 6);
     let gelu = Some(Activation::Gelu);
     all.push(linear(rows.clone(), random([50, 65], 7), None, gelu).flatten(0, 1));
+    // Twice: of fewer rows than outputs, and of more.
+    for outputs in [50, 130] {
+        let rounded = || linear(rows.clone(), random([outputs, 65], 12), None, None);
+        all.push(MulPrecision::Int8.within(rounded).flatten(0, 1));
+    }
     all.push(layer_norm(rows, random([65], 8), None, 1e-6).flatten(0, 1));
     let part = |seed| random([2, 3, 40, 16], seed);
     all.push(attention(part(9), part(10), part(11), None, 0.3).flatten(0, 2));

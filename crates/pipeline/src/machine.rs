@@ -88,22 +88,30 @@ fn bytes(number: u64) -> usize {
 
 /// Vector instructions that Inkling has code for, the widest last, and whether this processor has them.
 #[cfg(target_arch = "x86_64")]
-fn known_simd() -> [(&'static str, bool); 4] {
+fn known_simd() -> [(&'static str, bool); 6] {
     use std::is_x86_feature_detected;
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     [
         ("SSE2", true),
         ("AVX2", avx2),
+        ("AVX-VNNI", is_x86_feature_detected!("avxvnni")),
         ("AVX-512", is_x86_feature_detected!("avx512f")),
+        ("AVX-512 VNNI", is_x86_feature_detected!("avx512vnni")),
         ("AVX-512 BF16", is_x86_feature_detected!("avx512bf16")),
     ]
 }
 
 /// As above.
 #[cfg(target_arch = "aarch64")]
-fn known_simd() -> [(&'static str, bool); 2] {
-    let bf16 = std::arch::is_aarch64_feature_detected!("bf16");
-    [("NEON", true), ("Armv8.6 BF16", bf16)]
+fn known_simd() -> [(&'static str, bool); 3] {
+    use std::arch::is_aarch64_feature_detected;
+    let bf16 = is_aarch64_feature_detected!("bf16");
+    let products = is_aarch64_feature_detected!("dotprod");
+    [
+        ("NEON", true),
+        ("Armv8.2 dot products", products),
+        ("Armv8.6 BF16", bf16),
+    ]
 }
 
 /// None.

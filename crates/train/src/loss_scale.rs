@@ -35,7 +35,7 @@ impl LossScale {
                 steady: 0,
                 moves: true,
             },
-            Precision::F32 | Precision::Bf16 => Self::default(),
+            Precision::F32 | Precision::Bf16 | Precision::Int8 => Self::default(),
         }
     }
 

@@ -35,7 +35,7 @@ pub struct TrainSettings {
     /// and kept; 0 keeps none.
     pub ema: f64,
     /// How exactly convolutions and linear layers multiply: "f32", "bf16" or "f16", where the
-    /// device has it. Weights and optimiser stay in 32 bits; with "f16" losses are scaled.
+    /// device has it ("int8" is for predictions). Weights and optimiser stay in 32 bits; with "f16" losses are scaled.
     pub precision: Precision,
     /// How many of the threads may prepare samples at once; 0 takes all but one.
     pub loaders: usize,
@@ -125,6 +125,11 @@ impl TrainSettings {
         if !(0.0..1.0).contains(&self.ema) {
             return Err(Error::setting("ema", self.ema, "a number in [0, 1)"));
         }
+        if self.precision == Precision::Int8 {
+            let expected =
+                "\"f32\", \"bf16\" or \"f16\": int8 has no gradients, and is for predictions";
+            return Err(Error::setting("precision", "\"int8\"", expected));
+        }
         self.optimizer.check()?;
         self.schedule.check()?;
         self.loss.check()
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn counts_beyond_reason_are_refused_by_name() {
         type Change = fn(&mut TrainSettings);
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 11] = [
             ("epochs", |s| s.epochs = 1_000_000_000),
             ("epochs", |s| s.epochs = 0),
             ("batch", |s| s.batch = 1_000_000_000),
@@ -169,6 +174,7 @@ mod tests {
             ("keep", |s| s.keep = 1_000_000_000),
             ("loaders", |s| s.loaders = 1_000_000_000),
             ("ema", |s| s.ema = f64::NAN),
+            ("precision", |s| s.precision = Precision::Int8),
             ("optimizer.epsilon", |s| s.optimizer.epsilon = f64::INFINITY),
         ];
         for (key, change) in changes {

@@ -158,10 +158,16 @@ fn kill_once(words: &[&str], file: &Path, bytes: u64) {
 }
 
 #[test]
-fn sixteen_bits_paint_nearly_the_same_and_do_not_mix_with_others() {
+fn fewer_bits_paint_nearly_the_same_and_do_not_mix_with_others() {
     let setting = Setting::new();
     let [exact, rough, fragment] = ["exact", "rough", "2"].map(|name| setting.scrap.path(name));
     figures(&setting.words(&fragment, &exact));
+    let furthest = |painted: &Path| {
+        let [exact, painted] = [&exact, painted]
+            .map(|folder| inkling_fragment::read_gray(folder.join("2.png")).unwrap());
+        let pairs = exact.iter().zip(&painted);
+        pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+    };
     let words = setting.words(&fragment, &rough);
     let narrow = [&words[..], &["--precision", "bf16"]].concat();
     figures(&[&narrow[..], &["--part", "1/2"]].concat());
@@ -172,17 +178,19 @@ fn sixteen_bits_paint_nearly_the_same_and_do_not_mix_with_others() {
     let said = std::fs::read_to_string(rough.join("predict.json")).unwrap();
     assert!(said.contains("\"precision\": \"bf16\""), "{said}");
 
-    let [exact, painted] =
-        [&exact, &rough].map(|folder| inkling_fragment::read_gray(folder.join("2.png")).unwrap());
-    let pairs = exact.iter().zip(&painted);
-    let furthest = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-    assert!(furthest <= 8, "{furthest} of 255");
+    assert!(furthest(&rough) <= 8, "{} of 255", furthest(&rough));
+
+    let rougher = setting.scrap.path("rougher");
+    let words_of_it = setting.words(&fragment, &rougher);
+    figures(&[&words_of_it[..], &["--precision", "int8"]].concat());
+    let off = furthest(&rougher);
+    assert!((1..=24).contains(&off), "{off} of 255");
 
     let wrong = [&words[..], &["--precision", "f64"]].concat();
     let output = inkling(&wrong);
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("expected f32, bf16 or f16"), "{text}");
+    assert!(text.contains("expected f32, bf16, f16 or int8"), "{text}");
 }
 
 #[test]

@@ -395,10 +395,10 @@ pub fn linear_forward(
     let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
     let [outputs, inputs] = dims(&weight);
     let size = [inputs, outputs];
-    let pack = || linear::pack(precision, values(&weight), size);
+    let pack = || linear::Weights::pack(precision, values(&weight), size);
     let packed = weights.packed(&weight, precision, pack);
     let bias = bias.as_ref().map(values);
-    let output = linear::forward(precision, values(&x), &packed, size, bias, activation);
+    let output = linear::forward(values(&x), &packed, size, bias, activation);
     let mut shape = x.layout().shape().clone();
     let last = shape.num_dims() - 1;
     shape[last] = outputs;
@@ -423,10 +423,10 @@ pub fn squares_forward(
     let size = [inputs, side * side * outputs];
     let packed = packed(&weight, precision, || {
         let rows = contiguous(weight.permute(&[2, 3, 1, 0]));
-        linear::pack(precision, values(&rows), size)
+        linear::Weights::pack(precision, values(&rows), size)
     });
     let bias = Some(values(&bias));
-    let output = linear::forward(precision, values(&pixels), &packed, size, bias, None);
+    let output = linear::forward(values(&pixels), &packed, size, bias, None);
     from_values(output, [batch, height, width, size[1]])
 }
 

@@ -511,7 +511,7 @@ fn linear_then<const D: usize>(
             weight,
             bias,
             activation,
-            (MulPrecision::current(), WeightCache::Keep),
+            (MulPrecision::of_linear_layers(), WeightCache::Keep),
         );
         return Tensor::from_primitive::<Flex>(output);
     }

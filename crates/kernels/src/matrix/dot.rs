@@ -1,23 +1,26 @@
 //! Multiply-add of a broadcast word and a vector of words, for each kind of instruction.
 //!
-//! A word has 32 bits: one f32, or two bf16 that are neighbours along the axis that is summed.
+//! A word has 32 bits: one f32, or two bf16 or four whole numbers that are neighbours along the axis that is summed.
 
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
 use super::bf16::{pack_pair, round_to_bf16};
 use super::bf16_dot::Bf16Dot;
+use super::int8_dot::Int8Dot;
 use super::precision::MulPrecision;
 
 use crate::simd::arch;
 use crate::vectors::vectorized;
 
-/// Instructions that multiply words and add the products to f32 sums in registers.
+/// Instructions that multiply words and add the products to sums in registers.
 pub trait Dot: Copy {
     /// Words, and sums, of a vector.
     const LANES: usize;
+    /// Words of depth that are summed before sums go to memory, so that a panel stays in the L2 cache.
+    const DEPTH: usize = 512;
     /// A vector register of words.
     type Words: Copy;
-    /// A vector register of f32 sums.
+    /// A vector register of sums: f32, or whole numbers of 32 bits.
     type Sums: Copy + bytemuck::Pod;
 
     /// One value in every lane.
@@ -26,7 +29,7 @@ pub trait Dot: Copy {
     fn plus(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
     /// The slice as whole vectors; up to `LANES - 1` words at its end are left out.
     fn vectors(words: &[u32]) -> &[Self::Words];
-    /// `sums + one · words`, lane by lane; with two bf16 per word, both products are added.
+    /// `sums + one · words`, lane by lane; with several numbers per word, all products are added.
     fn add(self, one: u32, words: Self::Words, sums: Self::Sums) -> Self::Sums;
 }
 
@@ -83,7 +86,7 @@ pub trait WithDot {
 pub const LARGE_TILE: [usize; 2] = [8, 3];
 /// Where there are 16 vector registers: 12 sums, two vectors and a broadcast word. A tile that filled the
 /// last register too, 4 × 3, took up to twice as long: compilers put a sum into memory at every step.
-const SMALL_TILE: [usize; 2] = [6, 2];
+pub const SMALL_TILE: [usize; 2] = [6, 2];
 
 /// Whether instructions whose vectors have so many f32 have 32 registers for them: those of AVX-512 and
 /// NEON. AVX2 has 16, and so have plain instructions on x86-64.
@@ -98,7 +101,7 @@ impl DotUnit {
     /// The fastest that this processor has for a precision.
     pub fn of(precision: MulPrecision) -> Self {
         match precision {
-            MulPrecision::F32 => Self::F32(arch()),
+            MulPrecision::F32 | MulPrecision::Int8 => Self::F32(arch()),
             MulPrecision::Bf16 => match Bf16Dot::allowed() {
                 Some(pairs) => Self::Bf16(pairs),
                 None => Self::RoundedBf16(arch()),
@@ -220,6 +223,7 @@ impl MulPrecision {
         match self {
             Self::F32 => true,
             Self::Bf16 => Bf16Dot::allowed().is_some(),
+            Self::Int8 => Int8Dot::allowed().is_some(),
         }
     }
 }

@@ -67,6 +67,17 @@ impl<'a> Lhs<'a> {
         }
     }
 
+    /// From rows of `length` words.
+    pub fn from_words(words: Vec<u32>, length: usize) -> Self {
+        Self {
+            start: 0,
+            pitch: length,
+            rows: words.len() / length,
+            length,
+            words: Cow::Owned(words),
+        }
+    }
+
     /// Some of the rows, as a factor of its own.
     pub fn part(&self, rows: Range<usize>) -> Lhs<'_> {
         Lhs {
@@ -187,6 +198,29 @@ impl RhsPanels {
         }
     }
 
+    /// From columns of `length` words, which `fill` writes, for tiles of `vectors` vectors of `lanes` words.
+    pub fn from_columns(
+        lanes: usize,
+        vectors: usize,
+        [length, columns]: [usize; 2],
+        fill: impl Fn(usize, &mut [u32]) + Sync,
+    ) -> Self {
+        let width = vectors * lanes;
+        let mut words = vec![0; columns.div_ceil(lanes) * lanes * length];
+        let panels = words.par_chunks_mut(width * length).enumerate();
+        panels.for_each(|(index, words)| {
+            let first = index * width;
+            put_columns([first, columns.min(first + width)], length, &fill, words);
+        });
+        Self {
+            words,
+            lanes,
+            width,
+            columns,
+            depth: length,
+        }
+    }
+
     /// Number of panels.
     pub fn len(&self) -> usize {
         self.columns.div_ceil(self.width)
@@ -275,14 +309,27 @@ fn pack_columns(
     words: &mut [u32],
 ) {
     let length = unit.words(depth);
+    let fill = |index: usize, column: &mut [u32]| {
+        let start = place.start + index * place.column;
+        let mut line = Vec::new();
+        unit.convert(gather(values, start, place.row, depth, &mut line), column);
+    };
+    put_columns([first, end], length, &fill, words);
+}
+
+/// Puts columns `[first, end)` of `length` words, which `fill` writes, side by side, by transposing blocks of them.
+fn put_columns(
+    [first, end]: [usize; 2],
+    length: usize,
+    fill: &impl Fn(usize, &mut [u32]),
+    words: &mut [u32],
+) {
     let width = words.len() / length;
-    let mut line = Vec::new();
     let mut columns = vec![0; BLOCK * length];
     for some in (first..end).step_by(BLOCK) {
         let count = BLOCK.min(end - some);
         for (index, column) in columns.chunks_exact_mut(length).take(count).enumerate() {
-            let start = place.start + (some + index) * place.column;
-            unit.convert(gather(values, start, place.row, depth, &mut line), column);
+            fill(some + index, column);
         }
         transpose(&columns, length, count, &mut words[some - first..], width);
     }

@@ -3,11 +3,9 @@
 use pulp::bytemuck;
 
 use super::dot::{Dot, DotUnit, MAX_TILE, WithDot};
+use super::int8_dot::Int8Dot;
 use super::packing::{Lhs, RhsPanel, RhsPart};
 use super::precision::MulPrecision;
-
-/// Words of depth that are summed before sums go to memory, so that a panel stays in the L2 cache.
-const DEPTH: usize = 512;
 
 /// What a product's sums are added to before they are written.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +79,23 @@ pub fn multiply_into<'a>(
     });
 }
 
+/// `output = left · right` of whole numbers of 8 bits, on this thread: the bits of sums of 32 bits.
+///
+/// # Shapes
+/// As of [`multiply_into`], four numbers in a word; those of the left factor without a sign.
+///
+/// # Panics
+/// When the factors do not fit each other or the output.
+pub fn multiply_bytes(unit: Int8Dot, left: &Lhs, right: RhsPart, output: &mut impl OutputRows) {
+    assert_eq!(left.length, right.depth, "the factors' inner sizes differ");
+    unit.run(Product {
+        left,
+        right,
+        output,
+        addend: Addend::Zero,
+    });
+}
+
 struct Product<'a, R> {
     left: &'a Lhs<'a>,
     right: RhsPart<'a>,
@@ -91,8 +106,8 @@ struct Product<'a, R> {
 impl<R: OutputRows> WithDot for Product<'_, R> {
     #[inline(always)]
     fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(mut self, dot: D) {
-        for depth in (0..self.left.length).step_by(DEPTH) {
-            let deep = DEPTH.min(self.left.length - depth);
+        for depth in (0..self.left.length).step_by(D::DEPTH) {
+            let deep = D::DEPTH.min(self.left.length - depth);
             for panel in self.right.panels() {
                 let size = panel.vectors * D::LANES;
                 let words = &panel.words[depth * size..][..deep * size];

@@ -1,13 +1,14 @@
 //! Transposition of blocks of words, sixteen rows at a time.
 
 #[cfg(target_arch = "x86_64")]
-use pulp::Arch;
-use pulp::bytemuck;
+use pulp::{Arch, bytemuck};
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::arch;
 
-use crate::vectors::{Loop, vectorized};
+#[cfg(target_arch = "x86_64")]
+use crate::vectors::Loop;
+use crate::vectors::vectorized;
 
 /// Rows of a block.
 pub const BLOCK: usize = 16;
@@ -19,28 +20,7 @@ pub const BLOCK: usize = 16;
 /// - rows: `[BLOCK, length]`, of which `count` count
 /// - transposed: `[length, width]`, of which the first `count` of the second axis are written
 pub fn transpose(rows: &[u32], length: usize, count: usize, transposed: &mut [u32], width: usize) {
-    let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
-    if let (BLOCK, Arch::V4(wide)) = (count, arch()) {
-        done = length / BLOCK * BLOCK;
-        wide.vectorize(Loop(
-            #[inline(always)]
-            || {
-                for start in (0..done).step_by(BLOCK) {
-                    let block = std::array::from_fn(|row| {
-                        let words: &[u32; BLOCK] = rows[row * length + start..]
-                            .first_chunk()
-                            .expect("a whole block");
-                        pulp::cast(*words)
-                    });
-                    let lines = transposed[start * width..].chunks_mut(width);
-                    for (line, column) in lines.zip(transpose_block(wide, block)) {
-                        line[..BLOCK].copy_from_slice(bytemuck::cast_slice(&[column]));
-                    }
-                }
-            },
-        ));
-    }
+    let done = transpose_whole_blocks(rows, length, count, transposed, width);
     vectorized(
         #[inline(always)]
         || {
@@ -52,6 +32,45 @@ pub fn transpose(rows: &[u32], length: usize, count: usize, transposed: &mut [u3
             }
         },
     );
+}
+
+/// Words of each row that were transposed with whole vectors: those of whole blocks, where the processor has them.
+#[cfg(target_arch = "x86_64")]
+fn transpose_whole_blocks(
+    rows: &[u32],
+    length: usize,
+    count: usize,
+    transposed: &mut [u32],
+    width: usize,
+) -> usize {
+    let (BLOCK, Arch::V4(wide)) = (count, arch()) else {
+        return 0;
+    };
+    let done = length / BLOCK * BLOCK;
+    wide.vectorize(Loop(
+        #[inline(always)]
+        || {
+            for start in (0..done).step_by(BLOCK) {
+                let block = std::array::from_fn(|row| {
+                    let words: &[u32; BLOCK] = rows[row * length + start..]
+                        .first_chunk()
+                        .expect("a whole block");
+                    pulp::cast(*words)
+                });
+                let lines = transposed[start * width..].chunks_mut(width);
+                for (line, column) in lines.zip(transpose_block(wide, block)) {
+                    line[..BLOCK].copy_from_slice(bytemuck::cast_slice(&[column]));
+                }
+            }
+        },
+    ));
+    done
+}
+
+/// None.
+#[cfg(not(target_arch = "x86_64"))]
+fn transpose_whole_blocks(_: &[u32], _: usize, _: usize, _: &mut [u32], _: usize) -> usize {
+    0
 }
 
 #[cfg(target_arch = "x86_64")]
