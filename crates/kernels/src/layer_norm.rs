@@ -4,8 +4,14 @@ use rayon::prelude::*;
 
 use crate::vectors::{sum, sum_pairs, vectorized};
 
-/// Rows of one task; fixed, so that sums do not depend on the number of threads.
+/// Most rows of one task, and values of those of fewer.
 const ROWS: usize = 64;
+const VALUES: usize = 16_384;
+
+/// Rows of one task; by their length alone, so that sums do not depend on the number of threads.
+fn rows_at_once(features: usize) -> usize {
+    (VALUES / features).clamp(1, ROWS)
+}
 
 /// `(x − mean) / sqrt(variance + epsilon) · weight + bias` of every row, in place.
 ///
@@ -14,7 +20,8 @@ const ROWS: usize = 64;
 /// - weight, bias: `[features]`
 pub fn forward(rows: &mut [f32], weight: &[f32], bias: Option<&[f32]>, epsilon: f32) {
     let features = weight.len();
-    rows.par_chunks_mut(ROWS * features).for_each(|rows| {
+    let piece = rows_at_once(features) * features;
+    rows.par_chunks_mut(piece).for_each(|rows| {
         vectorized(
             #[inline(always)]
             || {
@@ -52,9 +59,10 @@ pub struct Gradients {
 /// - rows, gradients: `[n, features]`
 pub fn backward(rows: &[f32], weight: &[f32], gradients: &mut [f32], epsilon: f32) -> Gradients {
     let features = weight.len();
+    let piece = rows_at_once(features) * features;
     let pieces: Vec<Gradients> = gradients
-        .par_chunks_mut(ROWS * features)
-        .zip(rows.par_chunks(ROWS * features))
+        .par_chunks_mut(piece)
+        .zip(rows.par_chunks(piece))
         .map(|(gradients, rows)| piece_backward(rows, weight, gradients, epsilon))
         .collect();
     let mut total = Gradients {

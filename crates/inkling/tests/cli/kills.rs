@@ -9,7 +9,9 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::parts::Setting;
-use crate::test_fragment::{self, TestFragment, figures, kills, word};
+#[cfg(unix)]
+use crate::test_fragment;
+use crate::test_fragment::{TestFragment, figures, kills, word};
 
 /// How often each command is killed in a plain test run.
 const KILLS: u32 = 4;

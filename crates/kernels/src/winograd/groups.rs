@@ -62,6 +62,14 @@ impl Group {
         self.tiles().next_multiple_of(self.lanes)
     }
 
+    /// The tiles of each panel, filled up to whole vectors.
+    pub fn panels(self) -> impl Iterator<Item = usize> {
+        let (whole, padded) = (self.vectors * self.lanes, self.padded());
+        (0..padded)
+            .step_by(whole)
+            .map(move |first| whole.min(padded - first))
+    }
+
     /// Its rows, image by image.
     pub fn runs(self) -> impl Iterator<Item = Run> {
         let end = self.first + self.rows;

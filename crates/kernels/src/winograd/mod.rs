@@ -13,6 +13,8 @@ mod kernels;
 mod products;
 mod tiles;
 
+use std::ops::Range;
+
 use pulp::bytemuck;
 use rayon::prelude::*;
 
@@ -148,16 +150,17 @@ impl Layer<'_> {
         let tasks = tasks.into_par_iter();
         tasks.for_each_init(Default::default, |own, (group, mut strip)| {
             let (elements, space): &mut (Vec<f32>, Space) = own;
-            self.transform_group(group, images, elements);
+            self.transform_group(group, images, elements, 1);
             self.run(group, elements, 0, &mut strip, space);
         });
     }
 
     /// A task has some output channels of a group, whose tiles are transformed before.
     fn by_blocks(&self, images: &[f32], tasks: Vec<GroupStrip>) {
+        let shares = (2 * rayon::current_num_threads()).div_ceil(tasks.len());
         let tasks = tasks.into_par_iter().map(|(group, strip)| {
             let mut elements = Vec::new();
-            self.transform_group(group, images, &mut elements);
+            self.transform_group(group, images, &mut elements, shares);
             (group, elements, strip)
         });
         let tasks: Vec<_> = tasks.collect();
@@ -173,21 +176,51 @@ impl Layer<'_> {
 
     /// Transforms a group's tiles of all channels of images `[batch, inputs, height, width]`:
     /// `[ELEMENTS, panels, inputs, tiles of a panel]`, a panel having a register tile's vectors of tiles,
-    /// the last perhaps fewer.
-    fn transform_group(&self, group: Group, images: &[f32], elements: &mut Vec<f32>) {
+    /// the last perhaps fewer. Channels are shared out between `tasks`.
+    fn transform_group(&self, group: Group, images: &[f32], elements: &mut Vec<f32>, tasks: usize) {
         let inputs = self.sizes.inputs;
         // What another group has left in them is written over, or belongs to no tile.
         elements.resize(ELEMENTS * inputs * group.padded(), 0.0);
+        let channels = inputs.div_ceil(tasks);
+        let mut shares: Vec<Vec<&mut [f32]>> = Vec::new();
+        shares.resize_with(inputs.div_ceil(channels), Vec::new);
+        for panels in elements.chunks_exact_mut(inputs * group.padded()) {
+            let mut rest = panels;
+            for width in group.panels() {
+                let (panel, others) = std::mem::take(&mut rest).split_at_mut(inputs * width);
+                rest = others;
+                for (share, piece) in shares.iter_mut().zip(panel.chunks_mut(channels * width)) {
+                    share.push(piece);
+                }
+            }
+        }
+        let shares = shares.into_par_iter().enumerate();
+        shares.for_each(|(index, mut share)| {
+            let first = index * channels;
+            let end = inputs.min(first + channels);
+            self.transform_channels(group, images, first..end, &mut share);
+        });
+    }
+
+    /// Some channels of a group; `pieces` has theirs of each element, panel by panel.
+    fn transform_channels(
+        &self,
+        group: Group,
+        images: &[f32],
+        channels: Range<usize>,
+        pieces: &mut [&mut [f32]],
+    ) {
         let mut scratch = Scratch::new(group, self.sizes);
-        for input in 0..inputs {
+        let panels = group.panels().count();
+        for (index, input) in channels.enumerate() {
             scratch.transform(group, self.sizes, images, input);
-            let (tiles, whole) = (group.tiles(), group.vectors * group.lanes);
-            let lines = scratch.lines.chunks_exact(tiles);
-            for (line, elements) in lines.zip(elements.chunks_exact_mut(inputs * group.padded())) {
-                for first in (0..tiles).step_by(whole) {
-                    let width = whole.min(group.padded() - first);
-                    let line = &line[first..tiles.min(first + width)];
-                    elements[first * inputs + input * width..][..line.len()].copy_from_slice(line);
+            let lines = scratch.lines.chunks_exact(group.tiles());
+            for (line, pieces) in lines.zip(pieces.chunks_mut(panels)) {
+                let mut rest = line;
+                for (piece, width) in pieces.iter_mut().zip(group.panels()) {
+                    let (line, others) = rest.split_at(width.min(rest.len()));
+                    rest = others;
+                    piece[index * width..][..line.len()].copy_from_slice(line);
                 }
             }
         }
