@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inkling_align::Warped;
-use inkling_fragment::{DepthMaps, Region, Volume as _};
+use inkling_fragment::{DepthMaps, Region};
 use ndarray::{Array2, Array3, s};
 
 /// Layers of the volume, and its sides in pixels.
