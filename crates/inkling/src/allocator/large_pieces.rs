@@ -218,6 +218,7 @@ fn survive_forks() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::PoisonError;
     use std::time::{Duration, Instant};
 
     use rand::{RngExt, SeedableRng};
@@ -255,6 +256,7 @@ mod tests {
 
     #[test]
     fn pieces_of_several_threads_do_not_overlap() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         std::thread::scope(|scope| {
             for seed in 1..=4 {
                 scope.spawn(move || work(seed, 1000));
@@ -264,9 +266,7 @@ mod tests {
 
     #[test]
     fn little_more_is_held_than_was_in_use_at_once() {
-        let _alone = ALONE
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         give_back();
         // Ever longer pieces, none of which fits where the last was.
         for length in (64..96).map(|length| length * LARGE) {
@@ -302,6 +302,7 @@ mod tests {
     #[test]
     #[allow(unsafe_code, reason = "processes are forked by functions in C")]
     fn a_forked_process_allocates() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let end = Instant::now() + Duration::from_secs(2);
         std::thread::scope(|scope| {
             for _ in 0..2 {
