@@ -19,7 +19,7 @@ pub trait Dot: Copy {
     /// Words of depth that are summed before sums go to memory, so that a panel stays in the L2 cache.
     const DEPTH: usize = 512;
     /// A vector register of words.
-    type Words: Copy;
+    type Words: Copy + bytemuck::Pod;
     /// A vector register of sums: f32, or whole numbers of 32 bits.
     type Sums: Copy + bytemuck::Pod;
 
@@ -28,7 +28,12 @@ pub trait Dot: Copy {
     /// The sum of two vectors, lane by lane.
     fn plus(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
     /// The slice as whole vectors; up to `LANES - 1` words at its end are left out.
-    fn vectors(words: &[u32]) -> &[Self::Words];
+    #[inline(always)]
+    fn vectors(words: &[u32]) -> &[Self::Words] {
+        let whole = words.len() / Self::LANES * Self::LANES;
+        bytemuck::cast_slice(&words[..whole])
+    }
+
     /// `sums + one · words`, lane by lane; with several numbers per word, all products are added.
     fn add(self, one: u32, words: Self::Words, sums: Self::Sums) -> Self::Sums;
 }
@@ -50,11 +55,6 @@ impl<S: Simd> Dot for F32Dot<S> {
     #[inline(always)]
     fn plus(self, left: S::f32s, right: S::f32s) -> S::f32s {
         self.0.add_f32s(left, right)
-    }
-
-    #[inline(always)]
-    fn vectors(words: &[u32]) -> &[S::f32s] {
-        S::as_simd_f32s(bytemuck::cast_slice(words)).0
     }
 
     #[inline(always)]

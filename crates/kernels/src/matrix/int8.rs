@@ -63,29 +63,22 @@ impl Int8Panels {
     pub fn new(columns: &[f32], depth: usize) -> Self {
         assert!(depth <= DEEPEST, "sums of {depth} products could overflow");
         let unit = Int8Dot::allowed();
-        let plain = DotUnit::of(MulPrecision::F32);
-        let (lanes, [_, vectors]) = match unit {
-            Some(unit) => (unit.lanes(), unit.tile()),
-            None => (plain.lanes(), plain.tile()),
+        let (lanes, [_, vectors]) = lanes_and_tile(unit);
+        let length = words_of(unit, depth);
+        let columns = columns.par_chunks_exact(depth);
+        let mut words = vec![0; columns.len() * length];
+        let rounded = columns.zip(words.par_chunks_exact_mut(length));
+        let (scales, offsets): (Vec<f32>, Vec<i32>) = rounded
+            .map(|(column, words)| {
+                let scale = scale_of(column);
+                round(unit, column, scale, 0, words);
+                (scale, unit.map_or(0, |_| offset_of(words)))
+            })
+            .unzip();
+        let fill = |index: usize, column: &mut [u32]| {
+            column.copy_from_slice(&words[index * length..][..length]);
         };
-        let columns: Vec<&[f32]> = columns.chunks_exact(depth).collect();
-        let scales: Vec<f32> = columns.par_iter().map(|column| scale_of(column)).collect();
-        let size = [words_of(unit, depth), columns.len()];
-        let fill = |index: usize, words: &mut [u32]| {
-            round(unit, columns[index], scales[index], 0, words);
-        };
-        let panels = RhsPanels::from_columns(lanes, vectors, size, fill);
-        let offset_of = |(column, &scale): (&&[f32], &f32)| {
-            let mut words = vec![0; words_of(unit, depth)];
-            round(unit, column, scale, 0, &mut words);
-            let numbers: &[i8] = bytemuck::cast_slice(&words);
-            let sum: i32 = numbers.iter().map(|&number| i32::from(number)).sum();
-            sum * i32::from(Int8Dot::OFFSET)
-        };
-        let offsets = match unit {
-            Some(_) => columns.par_iter().zip(&scales).map(offset_of).collect(),
-            None => Vec::new(),
-        };
+        let panels = RhsPanels::from_columns(lanes, vectors, [length, scales.len()], fill);
         Self {
             unit,
             panels,
@@ -112,10 +105,7 @@ impl Int8Panels {
 
     /// Rows of a register tile.
     pub fn tile_rows(&self) -> usize {
-        let [rows, _] = match self.unit {
-            Some(unit) => unit.tile(),
-            None => DotUnit::of(MulPrecision::F32).tile(),
-        };
+        let (_, [rows, _]) = lanes_and_tile(self.unit);
         rows
     }
 
@@ -166,6 +156,24 @@ impl Int8Panels {
             }
         }
     }
+}
+
+/// Words of a vector, and rows and vectors of a register tile.
+fn lanes_and_tile(unit: Option<Int8Dot>) -> (usize, [usize; 2]) {
+    match unit {
+        Some(unit) => (unit.lanes(), unit.tile()),
+        None => {
+            let plain = DotUnit::of(MulPrecision::F32);
+            (plain.lanes(), plain.tile())
+        }
+    }
+}
+
+/// What [`Int8Dot::OFFSET`] adds to the sums of a column of bytes.
+fn offset_of(column: &[u32]) -> i32 {
+    let numbers: &[i8] = bytemuck::cast_slice(column);
+    let sum: i32 = numbers.iter().map(|&number| i32::from(number)).sum();
+    sum * i32::from(Int8Dot::OFFSET)
 }
 
 /// Words of `depth` numbers.

@@ -59,12 +59,6 @@ impl Dot for Bf16Dot {
     }
 
     #[inline(always)]
-    fn vectors(words: &[u32]) -> &[pulp::u32x4] {
-        let whole = words.len() / Self::LANES * Self::LANES;
-        pulp::bytemuck::cast_slice(&words[..whole])
-    }
-
-    #[inline(always)]
     fn add(self, one: u32, words: pulp::u32x4, sums: pulp::f32x4) -> pulp::f32x4 {
         let one = self.vectors.vdupq_n_u32(one);
         let words: uint32x4_t = pulp::cast(words);

@@ -31,10 +31,6 @@ impl Dot for Bf16Dot {
         match self {}
     }
 
-    fn vectors(words: &[u32]) -> &[u32] {
-        words
-    }
-
     fn add(self, _one: u32, _words: u32, _sums: f32) -> f32 {
         match self {}
     }

@@ -42,12 +42,6 @@ impl Dot for Bf16Dot {
     }
 
     #[inline(always)]
-    fn vectors(words: &[u32]) -> &[pulp::u32x16] {
-        let whole = words.len() / Self::LANES * Self::LANES;
-        pulp::bytemuck::cast_slice(&words[..whole])
-    }
-
-    #[inline(always)]
     fn add(self, one: u32, words: pulp::u32x16, sums: pulp::f32x16) -> pulp::f32x16 {
         let one = self.foundation._mm512_set1_epi32(one.cast_signed());
         #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]

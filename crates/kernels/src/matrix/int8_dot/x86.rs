@@ -88,12 +88,6 @@ impl Dot for SixteenLanes {
     }
 
     #[inline(always)]
-    fn vectors(words: &[u32]) -> &[pulp::u32x16] {
-        let whole = words.len() / Self::LANES * Self::LANES;
-        pulp::bytemuck::cast_slice(&words[..whole])
-    }
-
-    #[inline(always)]
     fn add(self, one: u32, words: pulp::u32x16, sums: pulp::i32x16) -> pulp::i32x16 {
         let one = self.foundation._mm512_set1_epi32(one.cast_signed());
         #[allow(unsafe_code, reason = "`pulp` does not wrap this instruction")]
@@ -149,12 +143,6 @@ impl Dot for EightLanes {
             .avx2
             ._mm256_add_epi32(pulp::cast(left), pulp::cast(right));
         pulp::cast(sum)
-    }
-
-    #[inline(always)]
-    fn vectors(words: &[u32]) -> &[pulp::u32x8] {
-        let whole = words.len() / Self::LANES * Self::LANES;
-        pulp::bytemuck::cast_slice(&words[..whole])
     }
 
     #[inline(always)]
