@@ -13,7 +13,6 @@ processors; ONNX Runtime and OpenVINO cannot be held and are then left out, as i
 not have. Our int8 is then AVX-VNNI's, which the newer of them have.
 """
 import argparse
-import os
 import pathlib
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from safetensors.torch import load_file
 
 from check_networks import randomise
 from model_reference import Network
-from program import forward, median_seconds, own_peak, write_patch
+from program import forward, hold, median_seconds, own_peak, write_patch
 
 CASES = [
     "maxvit_rmlp_base_rw_384:384",
@@ -102,13 +101,6 @@ def peer(name, *arguments):
     except Exception as problem:
         print(f"no {name}: {str(problem).splitlines()[0][:150]}", file=sys.stderr, flush=True)
         return None
-
-
-def hold(level):
-    """Starts this script again with libraries held to a level, which they read when they are loaded."""
-    held = dict(INKLING_SIMD=level, ATEN_CPU_CAPABILITY=level, ONEDNN_MAX_CPU_ISA=level.upper())
-    if any(os.environ.get(key) != value for key, value in held.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | held)
 
 
 def ours(binary, folder, threads, repeat, precision):

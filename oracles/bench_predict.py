@@ -3,7 +3,7 @@
 weights, tiles, twelve passes and blending; compares times and images.
 
     oracles/bench_predict.py target/release/inkling [--encoder convnextv2_atto] [--side 128]
-                             [--size 768x640] [--batch 4] [--threads 2]
+                             [--size 768x640] [--batch 4] [--threads 2] [--hold avx2]
 
 PyTorch makes all twelve passes, batch by batch, as people write it. Exit code 1 when the images lie
 further apart than 1e-4, or Python reads another OME-Zarr than the TIFF says.
@@ -18,13 +18,12 @@ import time
 import numpy as np
 import tifffile
 import torch
-import zarr
 from PIL import Image
 from safetensors.torch import load_file
 
 from model_reference import Network
 from predict_reference import window
-from program import call, figures, recipe
+from program import call, figures, hold, recipe
 
 DEPTH, WINDOW, LAYERS = 18, 3, (20, 44)
 
@@ -59,7 +58,9 @@ def twelve(network, batch):
     return total / 12
 
 
-def theirs(network, fragment, out, flags):
+def theirs(network, fragment, out, flags, device="cpu", autocast=False):
+    """The map, and how many tiles it took."""
+    network = network.to(device)
     volume, mask = read(fragment)
     side, step = flags.side, flags.side // 2
     height, width = mask.shape
@@ -73,7 +74,9 @@ def theirs(network, fragment, out, flags):
         for first in range(0, len(places), flags.batch):
             some = places[first : first + flags.batch]
             batch = torch.from_numpy(np.stack([padded[:, y : y + side, x : x + side] for y, x in some]))
-            for (y, x), map in zip(some, twelve(network, batch).numpy()):
+            with torch.autocast(device, torch.bfloat16, autocast):
+                maps = twelve(network, batch.to(device)).float().cpu().numpy()
+            for (y, x), map in zip(some, maps):
                 sums[y : y + side, x : x + side] += weights * map
                 total[y : y + side, x : x + side] += weights
     sheet = np.where(mask, sums[:height, :width] / np.maximum(total[:height, :width], 1e-12), 0)
@@ -82,6 +85,8 @@ def theirs(network, fragment, out, flags):
 
 
 def check_zarr(folder, sheet):
+    import zarr
+
     group = zarr.open_group(folder, mode="r")
     scales = group.attrs["multiscales"][0]
     levels = [group[level["path"]] for level in scales["datasets"]]
@@ -91,7 +96,18 @@ def check_zarr(folder, sheet):
     for finer, coarser in zip(levels, levels[1:]):
         assert [-(-size // 2) for size in finer.shape[1:]] == list(coarser.shape[1:]), (finer.shape, coarser.shape)
         assert abs(float(np.mean(finer[0])) - float(np.mean(coarser[0]))) < 700
-    return len(levels)
+    return f"{len(levels)} levels read by zarr {zarr.__version__}"
+
+
+def prepare(binary, work, flags):
+    """Phantoms and a run in `work`, and PyTorch's network with the run's weights."""
+    call(binary, "synth", work / "fragments", "--fragments", 2, "--size", flags.size, "--seed", 3)
+    (work / "recipe.toml").write_text(settings(flags))
+    call(binary, "train", "--config", work / "recipe.toml", "--out", work / "run", "--device", "flex")
+    network = Network(flags.encoder, flags.side, DEPTH, WINDOW).eval()
+    missing, unknown = network.load_state_dict(load_file(work / "run/best.safetensors"), strict=False)
+    assert not unknown, unknown
+    return network
 
 
 def clocks(who):
@@ -107,18 +123,15 @@ def main():
     flags.add_argument("--size", default="768x640")
     flags.add_argument("--batch", type=int, default=4)
     flags.add_argument("--threads", type=int, default=2)
+    flags.add_argument("--hold", choices=["avx2"])
     flags = flags.parse_args()
+    if flags.hold:
+        hold(flags.hold)
     binary = flags.inkling.resolve()
     torch.set_num_threads(flags.threads)
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        call(binary, "synth", work / "fragments", "--fragments", 2, "--size", flags.size, "--seed", 3)
-        (work / "recipe.toml").write_text(settings(flags))
-        call(binary, "train", "--config", work / "recipe.toml", "--out", work / "run")
-        network = Network(flags.encoder, flags.side, DEPTH, WINDOW).eval()
-        missing, unknown = network.load_state_dict(load_file(work / "run/best.safetensors"), strict=False)
-        assert not unknown, unknown
-
+        network = prepare(binary, work, flags)
         began = clocks(resource.RUSAGE_CHILDREN)
         words = ["--model", work / "run", "--out", work / "out", "--float", "--zarr", "--threads", flags.threads]
         found = figures(binary, "predict", work / "fragments/2", *words)["fragments"][0]
@@ -135,7 +148,7 @@ def main():
         for name, one, two in zip(["whole time", "processor time"], ours, other):
             print(f"{name}: ours {one:.1f} s, PyTorch {two:.1f} s, ratio {one / two:.2f}")
         print(f"everything but the network {100 * (1 - timings['network_share']):.1f} %", timings)
-        print(f"largest difference {error:.1e}; OME-Zarr of {levels} levels read by zarr {zarr.__version__}")
+        print(f"largest difference {error:.1e}; OME-Zarr of {levels}")
         sys.exit(0 if error < 1e-4 else 1)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times a training step of ConvNeXt V2 atto with a U-Net beside PyTorch's, in one run.
 
-    oracles/bench_train.py target/release/inkling [--steps 12] [--rounds 3] [--no-operations]
+    oracles/bench_train.py target/release/inkling [--steps 12] [--rounds 3] [--no-operations] [--hold avx2]
 
 A step is the reference solution's: a batch of two patches of 18 layers of 128 × 128 px, six windows of three
 layers each through the network, a linear mixture of their logits, binary cross-entropy, gradients,
@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from model_reference import Network
-from program import bench, call, recipe
+from program import bench, call, hold, recipe
 
 SIDE, DEPTH, BATCH, WINDOW = 128, 18, 2, 3
 
@@ -39,29 +39,34 @@ RECIPE = dict(
 )
 
 
-def their_steps(steps):
-    model = Network("convnextv2_atto", SIDE, DEPTH, WINDOW).train()
+def their_steps(steps, device="cpu", autocast=False):
+    """Seconds of a step, the median."""
+    model = Network("convnextv2_atto", SIDE, DEPTH, WINDOW).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-6)
-    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(0.5))
-    volume = torch.randn(BATCH, DEPTH, SIDE, SIDE)
-    labels = (torch.rand(BATCH, SIDE, SIDE) > 0.8).float()
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(0.5, device=device))
+    volume = torch.randn(BATCH, DEPTH, SIDE, SIDE, device=device)
+    labels = (torch.rand(BATCH, SIDE, SIDE, device=device) > 0.8).float()
     times = []
     for _ in range(steps + 2):
         began = time.perf_counter()
         optimizer.zero_grad()
-        loss(model(volume), labels).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        with torch.autocast(device, torch.bfloat16, autocast):
+            logits = model(volume)
+        loss(logits.float(), labels).backward()
+        # Reads the norm, and so waits for the device.
+        float(nn.utils.clip_grad_norm_(model.parameters(), 5.0))
         optimizer.step()
         times.append(time.perf_counter() - began)
     return statistics.median(times[2:])
 
 
-def our_steps(inkling, folder, steps):
+def our_steps(inkling, folder, steps, *words):
+    """Seconds of a step of the last epoch, and that epoch's loss; recipe.toml and phantoms are in `folder`."""
     run = folder / "run"
-    words = ["--config", folder / "recipe.toml", "--out", run, "--force"]
+    words = ["--config", folder / "recipe.toml", "--out", run, "--force", *words]
     call(inkling, "train", *words, "--set", f"train.samples_per_epoch={BATCH * steps}")
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return epochs[-1]["train_seconds"] / steps
+    return epochs[-1]["train_seconds"] / steps, epochs[-1]["loss"]
 
 
 def torch_operation(name):
@@ -139,7 +144,10 @@ def main():
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-operations", action="store_true")
+    parser.add_argument("--hold", choices=["avx2"])
     flags = parser.parse_args()
+    if flags.hold:
+        hold(flags.hold)
     torch.set_num_threads(2)
     torch.manual_seed(0)
     inkling = flags.inkling.resolve()
@@ -150,7 +158,7 @@ def main():
         (folder / "recipe.toml").write_text(recipe(**RECIPE))
         pairs = []
         for _ in range(flags.rounds):
-            pairs.append((our_steps(inkling, folder, flags.steps), their_steps(flags.steps)))
+            pairs.append((our_steps(inkling, folder, flags.steps)[0], their_steps(flags.steps)))
             print(f"ours {pairs[-1][0]:.3f} s, PyTorch {pairs[-1][1]:.3f} s a step", flush=True)
     ours, theirs = (statistics.median(times) for times in zip(*pairs))
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)

@@ -79,12 +79,12 @@ def settings(encoder, size, architecture="unet", decoder=()):
     )
 
 
-def ours(binary, network, volume, model):
-    """Every feature map, then the logits."""
+def ours(binary, network, volume, model, *words):
+    """Every feature map, then the logits; `words` go to `inkling forward`."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         write_patch(folder, model, network, volume)
-        forward(binary, folder, "--features", folder / "maps")
+        forward(binary, folder, "--features", folder / "maps", *words)
         maps = sorted((folder / "maps").glob("*.npy"), key=lambda path: int(path.stem))
         return [torch.from_numpy(np.load(path)) for path in [*maps, folder / "out.npy"]]
 

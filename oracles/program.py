@@ -4,10 +4,20 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def hold(level):
+    """Starts the script again with our kernels, PyTorch's, oneDNN's and MKL's held to the instructions of older
+    processors, which libraries look up when they are loaded."""
+    held = dict(INKLING_SIMD=level, ATEN_CPU_CAPABILITY=level, ONEDNN_MAX_CPU_ISA=level.upper(), MKL_ENABLE_INSTRUCTIONS=level.upper())
+    if any(os.environ.get(key) != value for key, value in held.items()):
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | held)
 
 
 def call(binary, *words):

@@ -8,19 +8,24 @@
     oracles/.venv/bin/python oracles/run.py --list
 
 Checks compare the binary with the field's own libraries, and fail when they disagree. Benches time it
-beside its peers, on a quiet machine. References write the small files that `cargo test` compares with,
+beside its peers, on a quiet machine: `--only bench_forward bench_train bench_predict` prints the tables of a processor,
+as it is and held to AVX2. References write the small files that `cargo test` compares with,
 into the crates' tests/data; `git diff` then shows what another version of a library computes otherwise.
 `--quick` takes the small cases: minutes instead of hours. `--only NAME …` runs some of them. Every
 script also runs by itself; its first lines say how.
 """
 import argparse
+import contextlib
 import importlib.metadata
+import os
 import pathlib
+import platform
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import date
 
 from program import ROOT, call, recipe
 
@@ -29,13 +34,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 @dataclass
 class Job:
-    """A script: what it does, its arguments, those that make it quick, and what it needs beforehand."""
+    """A script: what it does, its arguments, those that make it quick, what it needs beforehand, and whether it
+    runs once more with everything held to AVX2."""
 
     script: str
     about: str
     words: list = field(default_factory=lambda: ["{binary}"])
     quick: list = field(default_factory=list)
     needs: str = ""
+    held: bool = False
 
 
 CHECKS = [
@@ -50,10 +57,10 @@ CHECKS = [
     Job("check_zarr", "OME-Zarr of a warped fragment by zarr-python", ["{work}/warped/surface_volume.zarr"], needs="warped"),
 ]
 BENCHES = [
-    Job("bench_forward", "networks beside PyTorch and ONNX Runtime", quick=["convnextv2_atto:128", "--rounds", "1"]),
+    Job("bench_forward", "networks beside PyTorch, ONNX Runtime and OpenVINO", ["{binary}", "--rounds", "3"], ["convnextv2_atto:128", "--rounds", "1"], held=True),
     Job("bench_approaches", "approaches and published networks beside PyTorch", quick=["2d", "hybrid", "--rounds", "1"]),
-    Job("bench_train", "a training step beside PyTorch's", quick=["--no-operations", "--rounds", "1", "--steps", "2"]),
-    Job("bench_predict", "a prediction beside PyTorch's", quick=["--size", "256x256"]),
+    Job("bench_train", "a training step beside PyTorch's", ["{binary}", "--no-operations"], ["--rounds", "1", "--steps", "2"], held=True),
+    Job("bench_predict", "a prediction beside PyTorch's", ["{binary}", "--size", "384x384"], ["--size", "256x256"], held=True),
     Job("bench_align", "fits and warps beside scipy's", quick=["--size", "1536", "--large", "0"]),
     Job("bench_augment", "training transforms beside albumentations'", ["--rounds", "1"]),
     Job("bench_python", "the Python package beside the command line, scipy and albumentations", ["--rounds", "1"]),
@@ -124,13 +131,24 @@ def prepare(binary, need, work):
 
 
 def run(job, binary, quick, work):
-    """Whether the script ends well, and its seconds."""
+    """A row for each run of the script: its name, whether it ends well, and its seconds."""
     prepare(binary, job.needs, work)
     words = [word.format(binary=binary, work=work) for word in job.words + (job.quick if quick else [])]
-    print(f"\n== {job.script} {' '.join(words)}", flush=True)
-    began = time.monotonic()
-    done = subprocess.run([sys.executable, HERE / f"{job.script}.py", *words], cwd=ROOT)
-    return done.returncode == 0, time.monotonic() - began
+    for hold in [[], ["--hold", "avx2"]] if job.held else [[]]:
+        print(f"\n== {' '.join([job.script, *words, *hold])}", flush=True)
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, HERE / f"{job.script}.py", *words, *hold], cwd=ROOT)
+        yield " ".join([job.script, *hold]), done.returncode == 0, time.monotonic() - began
+
+
+def machine(binary):
+    """The date, the processor and its vector instructions, as a table's head."""
+    found = {"model name": platform.processor()}
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        found |= {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    simd = next(line for line in call(binary, "--version").splitlines() if line.startswith("simd"))
+    return f"{date.today()}, {os.cpu_count()} processors, {found['model name']}; {simd.split(None, 1)[1]}"
 
 
 def show(kinds):
@@ -162,8 +180,10 @@ def main():
     if not check_environment() and not flags.any_version:
         raise SystemExit("hint: pip install -r oracles/requirements.txt, or --any-version")
     binary = flags.binary.resolve() if needs_binary else None
+    if any(job in BENCHES for job in jobs):
+        print(machine(binary), flush=True)
     with tempfile.TemporaryDirectory() as work:
-        results = [(job.script, *run(job, binary, flags.quick, pathlib.Path(work))) for job in jobs]
+        results = [row for job in jobs for row in run(job, binary, flags.quick, pathlib.Path(work))]
     print("\n| script | passes | seconds |\n| --- | --- | --- |")
     for script, passes, seconds in results:
         print(f"| {script} | {'yes' if passes else 'NO'} | {seconds:.0f} |")

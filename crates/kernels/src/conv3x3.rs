@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use crate::channel_affine::ChannelAffine;
 use crate::computed::cleared;
 use crate::matrix::{
-    Dot, DotUnit, MAX_TILE, MatrixLayout, MulPrecision, Threading, WithDot, multiply,
+    Dot, DotUnit, MAX_TILE, MatrixLayout, MulPrecision, TILE_SIDE, Threading, TileRows, Tiles,
+    WIDEST_TILES, WithDot, multiply,
 };
 use crate::padded::PaddedPlane;
 use crate::winograd;
@@ -64,7 +65,8 @@ impl Sizes {
 }
 
 /// Weights in the order of the inner loop: `[outputs / rows, words of inputs, taps, rows]` with the rows of a
-/// register tile; zeros beyond the last output.
+/// register tile, or `[outputs / rows, taps, rows, words of inputs]` where registers hold whole tiles; zeros beyond the
+/// last output.
 #[derive(Debug)]
 pub struct Packed(Vec<u32>);
 
@@ -224,6 +226,15 @@ impl TapOrder {
     }
 }
 
+/// Output channels whose weights lie in one block.
+fn block_rows(unit: DotUnit, outputs: usize) -> usize {
+    let [rows, _] = unit.tile();
+    match unit.tiles() {
+        Some(_) => rows.min(outputs),
+        None => rows,
+    }
+}
+
 /// Packs weights, `[n, 3, 3]`; `kernel` says which of the `n` an output takes for an input, if any.
 pub(crate) fn pack_kernels(
     unit: DotUnit,
@@ -231,20 +242,24 @@ pub(crate) fn pack_kernels(
     (weights, order): (&[f32], TapOrder),
     kernel: impl Fn(usize, usize) -> Option<usize> + Sync,
 ) -> Packed {
-    let [rows, _] = unit.tile();
+    let rows = block_rows(unit, sizes.outputs);
     let blocks = sizes.outputs.div_ceil(rows);
-    let per_word = unit.values_per_word();
-    let size = unit.words(sizes.inputs) * TAPS * rows;
+    let (words, per_word) = (unit.words(sizes.inputs), unit.values_per_word());
     let taps = |output, input| match kernel(output, input).filter(|_| input < sizes.inputs) {
         Some(kernel) => &weights[kernel * TAPS..][..TAPS],
         None => &[0.0; TAPS],
     };
-    let mut packed = vec![0; blocks * size];
-    let tasks = packed.par_chunks_mut(size).enumerate();
+    let in_tiles = unit.tiles().is_some();
+    let place = |word: usize, tap: usize, lane: usize| match in_tiles {
+        true => (tap * rows + lane) * words + word,
+        false => (word * TAPS + tap) * rows + lane,
+    };
+    let mut packed = vec![0; blocks * words * TAPS * rows];
+    let tasks = packed.par_chunks_mut(words * TAPS * rows).enumerate();
     tasks.for_each(|(block, packed)| {
         let first = block * rows;
         let outputs = rows.min(sizes.outputs - first);
-        for (word, packed) in packed.chunks_exact_mut(TAPS * rows).enumerate() {
+        for word in 0..words {
             let input = word * per_word;
             for lane in 0..outputs {
                 let one = taps(first + lane, input);
@@ -252,9 +267,9 @@ pub(crate) fn pack_kernels(
                     1 => &[0.0; TAPS],
                     _ => taps(first + lane, input + 1),
                 };
-                for (tap, packed) in packed.chunks_exact_mut(rows).enumerate() {
-                    let tap = order.tap(tap);
-                    packed[lane] = unit.word(one[tap], other[tap]);
+                for tap in 0..TAPS {
+                    let read = order.tap(tap);
+                    packed[place(word, tap, lane)] = unit.word(one[read], other[read]);
                 }
             }
         }
@@ -301,7 +316,7 @@ pub(crate) fn convolve_padded(
 ) {
     let frame = sizes.frame();
     let inputs = unit.words(sizes.inputs);
-    let [rows, _] = unit.tile();
+    let rows = block_rows(unit, sizes.outputs);
     let block = inputs * TAPS * rows;
     let blocks = sizes.outputs.div_ceil(rows);
     let fitting = (CACHED_WEIGHTS / (4 * block)).clamp(1, blocks);
@@ -326,6 +341,7 @@ pub(crate) fn convolve_padded(
         let seen_planes = (start + seen.start) * frame.plane()..(start + seen.end) * frame.plane();
         unit.run(Task {
             frame,
+            rows,
             inputs,
             padded: &padded[seen_planes],
             seen,
@@ -345,6 +361,8 @@ pub(crate) fn convolve_padded(
 /// Some output channels of one image.
 struct Task<'a> {
     frame: PaddedPlane,
+    /// Output channels of a block of weights.
+    rows: usize,
     /// Words of the input channels.
     inputs: usize,
     /// Those of them that `padded` holds, the others being zeros.
@@ -360,6 +378,9 @@ impl WithDot for Task<'_> {
     fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(self, dot: D) {
         let (places, lanes) = (self.frame.places(), D::LANES);
         let mut task = self;
+        if let Some(tiles) = dot.tiles() {
+            return task.in_tiles(tiles);
+        }
         let mut first = 0;
         while first < places {
             // The last tile is no wider than it must be.
@@ -373,6 +394,40 @@ impl WithDot for Task<'_> {
 }
 
 impl Task<'_> {
+    /// Computes all outputs in registers that hold whole tiles: weights of some outputs times pixels, tap by tap.
+    #[inline(always)]
+    fn in_tiles(&mut self, tiles: Tiles) {
+        let (frame, area, inputs, rows) = (self.frame, self.frame.area(), self.inputs, self.rows);
+        let taps = frame.taps(SIDE);
+        let shaped = tiles.shaped(rows, self.seen.len());
+        let weights = TileRows {
+            words: self.packed,
+            pitch: inputs,
+        };
+        let pixels = TileRows {
+            words: self.padded,
+            pitch: frame.plane(),
+        };
+        let mut sums = [0.0; TILE_SIDE * WIDEST_TILES * TILE_SIDE];
+        for first in (0..frame.places()).step_by(WIDEST_TILES * TILE_SIDE) {
+            let wide = (frame.places() - first).div_ceil(TILE_SIDE);
+            let wide = wide.min(WIDEST_TILES);
+            for (index, planes) in self.planes.chunks_mut(rows * area).enumerate() {
+                let places: [_; TAPS] = std::array::from_fn(|tap| {
+                    let kernels = (index * TAPS + tap) * rows * inputs;
+                    [kernels + self.seen.start, taps[tap] + first]
+                });
+                shaped.multiply(weights, pixels, &places, wide, &mut sums);
+                let sums = sums.chunks_exact(wide * TILE_SIDE);
+                let lanes = planes.chunks_exact_mut(area).zip(sums).enumerate();
+                for (lane, (plane, sums)) in lanes {
+                    let bias = self.bias.map_or(0.0, |bias| bias[index * rows + lane]);
+                    frame.unpad(sums, first, bias, plane);
+                }
+            }
+        }
+    }
+
     /// Computes all outputs at `WIDE` vectors of places from `first` on, and returns the number of places.
     #[inline(always)]
     fn tile<D: Dot, const ROWS: usize, const WIDE: usize>(

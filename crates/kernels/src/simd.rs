@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use pulp::Arch;
 
-/// The environment variable that holds the kernels down: `scalar`, `avx2`, `avx512` or `neon`.
+use crate::matrix::amx_found;
+
+/// The environment variable that holds the kernels down: `scalar`, `avx2`, `avx512`, `amx` or `neon`.
 pub const SIMD_VARIABLE: &str = "INKLING_SIMD";
 
 /// Vector instructions that the kernels are compiled for.
@@ -17,6 +19,8 @@ pub enum SimdLevel {
     Avx2,
     /// Sixteen f32 at a time; with bf16 products where the processor has AVX-512 BF16.
     Avx512,
+    /// The same, with bf16 and 8-bit products in tile registers (AMX; on Linux).
+    Amx,
     /// Four f32 at a time, on Arm; with bf16 products where the processor has Armv8.6's.
     Neon,
 }
@@ -38,8 +42,8 @@ impl fmt::Display for SimdError {
             )?,
             false => write!(
                 f,
-                "{SIMD_VARIABLE} is \"{found}\", expected \"scalar\", \"avx2\", \"avx512\" or \
-                 \"neon\""
+                "{SIMD_VARIABLE} is \"{found}\", expected \"scalar\", \"avx2\", \"avx512\", \
+                 \"amx\" or \"neon\""
             )?,
         }
         write!(f, "\nhint: unset it for the best that this processor has")
@@ -49,14 +53,28 @@ impl fmt::Display for SimdError {
 impl std::error::Error for SimdError {}
 
 impl SimdLevel {
-    const NAMED: [(&str, Self); 4] = [
+    const NAMED: [(&str, Self); 5] = [
         ("scalar", Self::Scalar),
         ("avx2", Self::Avx2),
         ("avx512", Self::Avx512),
+        ("amx", Self::Amx),
         ("neon", Self::Neon),
     ];
 
-    /// The level of an [`Arch`].
+    /// Whether this processor, and the system, have them.
+    pub fn is_found(self) -> bool {
+        self.arch().is_some()
+    }
+
+    /// The processor's best.
+    fn best() -> Self {
+        if let Some(Self::Avx512) = Self::Amx.arch().map(Self::of) {
+            return Self::Amx;
+        }
+        Self::of(Arch::new())
+    }
+
+    /// The level of an [`Arch`], which knows of no tiles.
     fn of(arch: Arch) -> Self {
         match arch {
             #[cfg(target_arch = "x86_64")]
@@ -77,6 +95,8 @@ impl SimdLevel {
             Self::Avx2 => pulp::x86::V3::try_new().map(Arch::V3),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => pulp::x86::V4::try_new().map(Arch::V4),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512.arch().filter(|_| amx_found()),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => pulp::aarch64::Neon::try_new().map(Arch::Neon),
             _ => None,
@@ -84,20 +104,36 @@ impl SimdLevel {
     }
 }
 
-/// What a value of the variable asks for; none, or an empty one, for the best.
-fn chosen(value: Option<String>) -> Result<Arch, SimdError> {
-    let Some(found) = value.filter(|value| !value.is_empty()) else {
-        return Ok(Arch::new());
-    };
-    let level = SimdLevel::NAMED.iter().find(|(name, _)| *name == found);
-    let arch = level.and_then(|(_, level)| level.arch());
-    arch.ok_or(SimdError { found })
+/// The instructions of a process, and how `pulp` calls them.
+type Chosen = (SimdLevel, Arch);
+
+/// The best that this processor has.
+fn best() -> Chosen {
+    let level = SimdLevel::best();
+    (level, level.arch().unwrap_or(Arch::Scalar))
 }
 
-static CHOSEN: LazyLock<Result<Arch, SimdError>> = LazyLock::new(|| {
+/// What a value of the variable asks for; none, or an empty one, for the best.
+fn chosen(value: Option<String>) -> Result<Chosen, SimdError> {
+    let Some(found) = value.filter(|value| !value.is_empty()) else {
+        return Ok(best());
+    };
+    let level = SimdLevel::NAMED.iter().find(|(name, _)| *name == found);
+    let chosen = level.and_then(|&(_, level)| Some((level, level.arch()?)));
+    chosen.ok_or(SimdError { found })
+}
+
+static CHOSEN: LazyLock<Result<Chosen, SimdError>> = LazyLock::new(|| {
     let value = std::env::var_os(SIMD_VARIABLE);
     chosen(value.map(|value| value.to_string_lossy().into_owned()))
 });
+
+/// What kernels run with, be the variable obeyed or not.
+#[inline]
+fn used() -> Chosen {
+    static USED: LazyLock<Chosen> = LazyLock::new(|| CHOSEN.clone().unwrap_or_else(|_| best()));
+    *USED
+}
 
 /// The instructions that all kernels of this process use.
 ///
@@ -105,29 +141,27 @@ static CHOSEN: LazyLock<Result<Arch, SimdError>> = LazyLock::new(|| {
 /// When `INKLING_SIMD` names none, or some that this processor does not have. Programs ask before they
 /// compute; kernels that run all the same use the processor's best.
 pub fn simd_level() -> Result<SimdLevel, SimdError> {
-    CHOSEN.clone().map(SimdLevel::of)
+    CHOSEN.clone().map(|(level, _)| level)
 }
 
 /// What loops are dispatched by.
 #[inline]
 pub(crate) fn arch() -> Arch {
-    match &*CHOSEN {
-        Ok(arch) => *arch,
-        Err(_) => Arch::new(),
-    }
+    used().1
 }
 
 /// The instructions that loops are dispatched by.
 #[inline]
 pub(crate) fn level() -> SimdLevel {
-    SimdLevel::of(arch())
+    used().0
 }
 
 /// Whether instructions beyond AVX-512's foundation, or beyond NEON's, may be used where the processor has
 /// them.
 #[inline]
 pub(crate) fn allows_extensions() -> bool {
-    matches!(level(), SimdLevel::Avx512 | SimdLevel::Neon)
+    use SimdLevel::{Amx, Avx512, Neon};
+    matches!(level(), Avx512 | Amx | Neon)
 }
 
 #[cfg(test)]
@@ -136,9 +170,9 @@ mod tests {
 
     #[test]
     fn values_that_cannot_be_obeyed_are_errors() {
-        let ask = |value: &str| chosen(Some(value.to_owned())).map(SimdLevel::of);
+        let ask = |value: &str| chosen(Some(value.to_owned())).map(|(level, _)| level);
         assert_eq!(ask("scalar"), Ok(SimdLevel::Scalar));
-        assert_eq!(ask(""), chosen(None).map(SimdLevel::of));
+        assert_eq!(ask(""), Ok(SimdLevel::best()));
         let text = ask("sse9").unwrap_err().to_string();
         assert!(
             text.contains("\"sse9\"") && text.contains("hint: unset it"),

@@ -58,6 +58,14 @@ fn results() -> Vec<f32> {
         let rounded = || linear(rows.clone(), random([outputs, 65], 12), None, None);
         all.push(MulPrecision::Int8.within(rounded).flatten(0, 1));
     }
+    let rounded = || linear(rows.clone(), random([50, 65], 7), None, None);
+    all.push(MulPrecision::Bf16.within(rounded).flatten(0, 1));
+    for (outputs, inputs) in [(3, 20), (18, 20), (50, 70)] {
+        let images = random([1, inputs, 13, 22], 13);
+        let kernels = random([outputs, inputs, 3, 3], 14);
+        let rounded = || conv2d(images, kernels, None, keeping(3, 1));
+        all.push(MulPrecision::Bf16.within(rounded).flatten(0, 3));
+    }
     all.push(layer_norm(rows, random([65], 8), None, 1e-6).flatten(0, 1));
     let part = |seed| random([2, 3, 40, 16], seed);
     all.push(attention(part(9), part(10), part(11), None, 0.3).flatten(0, 2));
@@ -97,6 +105,7 @@ fn every_level_gives_the_same_to_rounding() {
     for (name, level) in [
         ("avx2", SimdLevel::Avx2),
         ("avx512", SimdLevel::Avx512),
+        ("amx", SimdLevel::Amx),
         ("neon", SimdLevel::Neon),
     ] {
         match under(name) {
@@ -115,7 +124,7 @@ fn every_level_gives_the_same_to_rounding() {
     }
     let said = under("sse9").unwrap_err();
     assert!(
-        said.contains("expected \"scalar\", \"avx2\", \"avx512\" or \"neon\""),
+        said.contains("expected \"scalar\", \"avx2\", \"avx512\", \"amx\" or \"neon\""),
         "{said}"
     );
 }

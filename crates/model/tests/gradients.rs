@@ -1,7 +1,9 @@
 //! Every parameter's gradient against PyTorch's (`oracles/gradient_reference.py`), one small
-//! network per family, in training mode: to 1e-3 of the gradient's own root mean square.
+//! network per family, in training mode: to 1e-3 of the gradient's own root mean square. On
+//! the device that `INKLING_TEST_DEVICE` names, or the processor.
 
 mod case;
+mod chosen_device;
 mod seeded;
 
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use chosen_device::chosen_device;
 use inkling_model::weights::{NamedVisitor, visit_named};
 use inkling_model::{EncoderConfig, MaxVitShape, ModelSettings, Tensors, load_weights};
 use serde::Deserialize;
@@ -96,7 +99,7 @@ fn check(name: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     let reference: Reference = serde_json::from_str(&text).unwrap();
     let settings = settings(&reference.case);
-    let device = Device::flex().autodiff();
+    let device = chosen_device(Device::flex()).autodiff();
     let network = settings.init(&device, 0).unwrap();
     let tensors = lifted(seeded::tensors(&network), reference.lift);
     let network = load_weights(network, Path::new("seeded weights"), tensors).unwrap();

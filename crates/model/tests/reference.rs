@@ -1,12 +1,15 @@
 //! Networks against what PyTorch + timm compute with the same weights on the same input
-//! (`oracles/model_reference.py`): every value within 1e-4 of the map's spread.
+//! (`oracles/model_reference.py`): every value within 1e-4 of the map's spread. On the
+//! device that `INKLING_TEST_DEVICE` names, or the processor.
 
 mod case;
+mod chosen_device;
 mod seeded;
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use chosen_device::chosen_device;
 use inkling_model::weights::parameter_count;
 use inkling_model::{ModelSettings, Network, load_weights};
 use serde::Deserialize;
@@ -70,7 +73,7 @@ fn check(name: &str) {
         .with_extension("json");
     let reference: Reference =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let device = Device::flex();
+    let device = chosen_device(Device::flex());
     let settings = case::settings(&reference.case);
     let network = network(&settings, &device);
     assert_eq!(parameter_count(&network), reference.parameters);

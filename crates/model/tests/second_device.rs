@@ -1,12 +1,14 @@
 //! Every family and approach on burn's own processor backend, `ndarray`, which takes the path of all
-//! devices but `flex`.
+//! devices but `flex`, or on the device that `INKLING_TEST_DEVICE` names.
 
+mod chosen_device;
 mod seeded;
 
 use std::path::Path;
 
 use burn::module::{Module as _, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use chosen_device::chosen_device;
 use inkling_model::weights::{NamedVisitor, visit_named};
 use inkling_model::{
     Approach, Architecture, MaxVitShape, ModelSettings, Network, Recompute, load_weights,
@@ -21,7 +23,7 @@ const BATCH: usize = 2;
     reason = "deprecated in favour of flex, from which it has to differ"
 )]
 fn other() -> Device {
-    Device::ndarray()
+    chosen_device(Device::ndarray())
 }
 
 fn settings(encoder: &str, image_size: usize, architecture: Architecture) -> ModelSettings {

@@ -1,5 +1,6 @@
 //! The machine that a command runs on: processors and memory.
 
+use inkling_kernels::SimdLevel;
 use serde::Serialize;
 use sysinfo::{
     CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
@@ -88,7 +89,7 @@ fn bytes(number: u64) -> usize {
 
 /// Vector instructions that Inkling has code for, the widest last, and whether this processor has them.
 #[cfg(target_arch = "x86_64")]
-fn known_simd() -> [(&'static str, bool); 6] {
+fn known_simd() -> [(&'static str, bool); 7] {
     use std::is_x86_feature_detected;
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     [
@@ -98,6 +99,7 @@ fn known_simd() -> [(&'static str, bool); 6] {
         ("AVX-512", is_x86_feature_detected!("avx512f")),
         ("AVX-512 VNNI", is_x86_feature_detected!("avx512vnni")),
         ("AVX-512 BF16", is_x86_feature_detected!("avx512bf16")),
+        ("AMX", SimdLevel::Amx.is_found()),
     ]
 }
 

@@ -4,6 +4,7 @@
 
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
+use super::amx::{SIDE as TILE_SIDE, Tiles, WIDEST};
 use super::bf16::{pack_pair, round_to_bf16};
 use super::bf16_dot::Bf16Dot;
 use super::int8_dot::Int8Dot;
@@ -22,6 +23,12 @@ pub trait Dot: Copy {
     type Words: Copy + bytemuck::Pod;
     /// A vector register of sums: f32, or whole numbers of 32 bits.
     type Sums: Copy + bytemuck::Pod;
+
+    /// Registers that hold whole tiles of the same words, in which a product of tiles is one instruction.
+    #[inline(always)]
+    fn tiles(self) -> Option<Tiles> {
+        None
+    }
 
     /// One value in every lane.
     fn splat(self, value: f32) -> Self::Sums;
@@ -141,9 +148,20 @@ impl DotUnit {
 
     /// Rows and vectors of a register tile.
     pub fn tile(self) -> [usize; 2] {
+        if self.tiles().is_some() {
+            return [TILE_SIDE, WIDEST];
+        }
         match has_32_registers(self.lanes()) {
             true => LARGE_TILE,
             false => SMALL_TILE,
+        }
+    }
+
+    /// Registers for whole tiles, where products use them.
+    pub fn tiles(self) -> Option<Tiles> {
+        match self {
+            Self::F32(_) | Self::RoundedBf16(_) => None,
+            Self::Bf16(pairs) => pairs.tiles(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! up along the whole depth and writes each sum once. The order of additions does not depend on the
 //! number of threads.
 
+mod amx;
 mod bf16;
 mod bf16_dot;
 mod blocks;
@@ -18,6 +19,7 @@ mod threading;
 mod tile;
 mod transpose;
 
+pub use amx::{SIDE as TILE_SIDE, TileRows, Tiles, WIDEST as WIDEST_TILES, found as amx_found};
 pub use blocks::{Block, blocks};
 pub use dot::{Dot, DotUnit, MAX_TILE, WithDot};
 pub use int8::{DEEPEST, Int8Panels, Int8Rows};

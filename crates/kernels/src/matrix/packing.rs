@@ -6,6 +6,7 @@ use std::ops::Range;
 use pulp::bytemuck;
 use rayon::prelude::*;
 
+use super::amx::TileRows;
 use super::dot::DotUnit;
 use super::layout::MatrixLayout;
 use super::precision::MulPrecision;
@@ -85,6 +86,14 @@ impl<'a> Lhs<'a> {
             start: self.start + rows.start * self.pitch,
             rows: rows.len(),
             ..*self
+        }
+    }
+
+    /// Words `[depth, length)` of the rows from `first` on.
+    pub fn rows_from(&self, first: usize, depth: usize) -> TileRows<'_> {
+        TileRows {
+            words: &self.words[self.start + first * self.pitch + depth..],
+            pitch: self.pitch,
         }
     }
 

@@ -1,7 +1,10 @@
 //! The inner loop of products: tiles of sums in registers.
 
+use std::ops::Range;
+
 use pulp::bytemuck;
 
+use super::amx::{SIDE as TILE_ROWS, ShapedTiles, TileRows, Tiles, WIDEST};
 use super::dot::{Dot, DotUnit, MAX_TILE, WithDot};
 use super::int8_dot::Int8Dot;
 use super::packing::{Lhs, RhsPanel, RhsPart};
@@ -106,6 +109,9 @@ struct Product<'a, R> {
 impl<R: OutputRows> WithDot for Product<'_, R> {
     #[inline(always)]
     fn with_dot<D: Dot, const ROWS: usize, const VECTORS: usize>(mut self, dot: D) {
+        if let Some(tiles) = dot.tiles() {
+            return self.in_tiles(tiles, D::DEPTH);
+        }
         for depth in (0..self.left.length).step_by(D::DEPTH) {
             let deep = D::DEPTH.min(self.left.length - depth);
             for panel in self.right.panels() {
@@ -123,6 +129,51 @@ impl<R: OutputRows> WithDot for Product<'_, R> {
 }
 
 impl<R: OutputRows> Product<'_, R> {
+    /// The product in tile registers: whole tiles of rows, then the rows that are left.
+    #[inline(always)]
+    fn in_tiles(&mut self, tiles: Tiles, most: usize) {
+        let (length, rows) = (self.left.length, self.left.rows);
+        let whole = rows - rows % TILE_ROWS;
+        for depth in (0..length).step_by(most) {
+            let deep = most.min(length - depth);
+            for rows in [0..whole, whole..rows]
+                .into_iter()
+                .filter(|rows| !rows.is_empty())
+            {
+                let shaped = tiles.shaped(rows.len().min(TILE_ROWS), deep);
+                for panel in self.right.panels() {
+                    for first in rows.clone().step_by(TILE_ROWS) {
+                        let count = TILE_ROWS.min(rows.len());
+                        self.put_tiles(&shaped, panel, first..first + count, depth);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Some rows times one panel, from the word `depth` on.
+    #[inline(always)]
+    fn put_tiles(
+        &mut self,
+        shaped: &ShapedTiles,
+        panel: RhsPanel,
+        rows: Range<usize>,
+        depth: usize,
+    ) {
+        let width = panel.vectors * TILE_ROWS;
+        let left = self.left.rows_from(rows.start, depth);
+        let right = TileRows {
+            words: &panel.words[depth * width..],
+            pitch: width,
+        };
+        let mut sums = [0.0; TILE_ROWS * WIDEST * TILE_ROWS];
+        let sums = &mut sums[..rows.len() * width];
+        shaped.multiply(left, right, &[[0, 0]], panel.vectors, sums);
+        for (row, sums) in rows.zip(sums.chunks_exact(width)) {
+            self.put(row, panel, depth > 0, sums);
+        }
+    }
+
     /// All rows times one panel.
     #[inline(always)]
     fn panel<D: Dot, const ROWS: usize, const WIDE: usize>(

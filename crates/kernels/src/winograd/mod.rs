@@ -22,7 +22,7 @@ use crate::channel_affine::ChannelAffine;
 use crate::computed::cleared;
 use crate::conv3x3::Sizes;
 use crate::matrix::{DotUnit, MulPrecision};
-use crate::simd::{SimdLevel, simd_level};
+use crate::simd::{SimdLevel, level};
 use groups::{Group, strips};
 use products::Products;
 use tiles::{Scratch, back};
@@ -73,7 +73,7 @@ pub fn pays_in_training(sizes: Sizes) -> bool {
 }
 
 fn is_wide() -> bool {
-    matches!(simd_level(), Ok(SimdLevel::Avx512))
+    matches!(level(), SimdLevel::Avx512 | SimdLevel::Amx)
 }
 
 fn has_channels(sizes: Sizes) -> bool {

@@ -1,5 +1,6 @@
 use std::arch::x86_64::{_mm512_cvtneps_pbh, _mm512_dpbf16_ps};
 
+use crate::matrix::amx::{TileNumbers, Tiles};
 use crate::matrix::dot::Dot;
 
 pulp::simd_type! {
@@ -27,6 +28,11 @@ impl Dot for Bf16Dot {
     const LANES: usize = 16;
     type Words = pulp::u32x16;
     type Sums = pulp::f32x16;
+
+    #[inline(always)]
+    fn tiles(self) -> Option<Tiles> {
+        Tiles::allowed(TileNumbers::Bf16)
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> pulp::f32x16 {

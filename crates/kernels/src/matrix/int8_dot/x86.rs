@@ -1,6 +1,7 @@
 use std::arch::x86_64::{_mm256_dpbusd_avx_epi32, _mm512_dpbusd_epi32};
 use std::sync::LazyLock;
 
+use crate::matrix::amx::{SIDE as TILE_SIDE, TileNumbers, Tiles, WIDEST};
 use crate::matrix::dot::{Dot, LARGE_TILE, SMALL_TILE, WithDot};
 use crate::simd::{SimdLevel, level};
 
@@ -21,7 +22,7 @@ impl Int8Dot {
     /// The instructions, where the processor has them and [`crate::simd_level`] allows vectors of their length.
     pub fn allowed() -> Option<Self> {
         match level() {
-            SimdLevel::Avx512 => SixteenLanes::try_new().map(Self::Sixteen),
+            SimdLevel::Avx512 | SimdLevel::Amx => SixteenLanes::try_new().map(Self::Sixteen),
             SimdLevel::Avx2 => EightLanes::try_new().map(Self::Eight),
             _ => None,
         }
@@ -38,6 +39,7 @@ impl Int8Dot {
     /// Rows and vectors of a register tile.
     pub fn tile(self) -> [usize; 2] {
         match self {
+            Self::Sixteen(dot) if dot.tiles().is_some() => [TILE_SIDE, WIDEST],
             Self::Sixteen(_) => LARGE_TILE,
             Self::Eight(_) => SMALL_TILE,
         }
@@ -73,6 +75,11 @@ impl Dot for SixteenLanes {
     const DEPTH: usize = usize::MAX;
     type Words = pulp::u32x16;
     type Sums = pulp::i32x16;
+
+    #[inline(always)]
+    fn tiles(self) -> Option<Tiles> {
+        Tiles::allowed(TileNumbers::Int8)
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> pulp::i32x16 {
