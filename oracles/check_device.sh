@@ -4,8 +4,8 @@
 #
 #     oracles/check_device.sh [--devices "libtorch:cuda vulkan"] [--minutes 8] [--wheels DIR] BINARY [WORD ...]
 #
-# BINARY is `inkling`, built elsewhere with `--features libtorch,vulkan` (and `strip`ped, if it has to travel). The
-# device `libtorch…` needs a LibTorch of the version that it was built with: python3's PyTorch is taken, or the one
+# BINARY is `inkling`, built elsewhere with `--features libtorch,vulkan`; what has to travel may be `strip`ped and packed
+# by `xz`. The device `libtorch…` needs a LibTorch of the version that it was built with: python3's PyTorch is taken, or the one
 # that INKLING_LIBTORCH names by its folder `lib`. `vulkan` needs libvulkan.so.1 where the loader of libraries looks.
 # DIR holds wheels of Python packages that the machine lacks: `pip download --no-deps segmentation_models_pytorch`.
 # Other words go to check_device.py, which does the work and says what they are.
@@ -31,6 +31,15 @@ python=${INKLING_PYTHON:-python3}
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+if [ "${binary##*.}" = xz ]; then
+    "$python" - "$binary" "$scratch/inkling" <<'END'
+import lzma, pathlib, sys
+packed, binary = map(pathlib.Path, sys.argv[1:])
+binary.write_bytes(lzma.decompress(packed.read_bytes()))
+binary.chmod(0o755)
+END
+    binary=$scratch/inkling
+fi
 if [ -n "$wheels" ]; then
     "$python" -m pip install -q --no-index --no-deps --target "$scratch/site" "$wheels"/*.whl
     export PYTHONPATH=$scratch/site${PYTHONPATH:+:$PYTHONPATH}

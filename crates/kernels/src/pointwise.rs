@@ -25,22 +25,27 @@ pub struct Sizes {
 /// Pixels of one task: a few panels of the product's right factor.
 const PIXELS: usize = 192;
 
+/// Weights `[outputs, inputs]` in words; those of f32 are not copied.
+pub fn pack(precision: MulPrecision, sizes: Sizes, weights: &[f32]) -> Lhs<'_> {
+    let size = [sizes.outputs, sizes.inputs];
+    Lhs::new(precision, size, (weights, MatrixLayout::rows(sizes.inputs)))
+}
+
 /// The convolution.
 ///
 /// # Shapes
 /// - images: `[batch, inputs, area]`
-/// - weights: `[outputs, inputs]`
+/// - weights: `[outputs, inputs]`, [packed](pack) for the same precision
 /// - bias: `[outputs]`
 /// - output: `[batch, outputs, area]`, after `epilogue`
 pub fn forward(
     precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
-    weights: &[f32],
+    weights: &Lhs,
     bias: &[f32],
     epilogue: Option<ChannelAffine>,
 ) -> Vec<f32> {
-    let weights = (weights, MatrixLayout::rows(sizes.inputs));
     run(precision, sizes, images, weights, (Some(bias), epilogue))
 }
 
@@ -48,22 +53,17 @@ pub fn forward(
 ///
 /// # Shapes
 /// - images: `[batch, inputs, area]`
-/// - weights: `[outputs, inputs]`
+/// - weights: `[outputs, inputs]`, [packed](pack) for the same precision
 /// - bias: `[outputs]`
 /// - output: `[batch, outputs, area]`
 pub fn forward_onto(
     precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
-    weights: &[f32],
+    weights: &Lhs,
     bias: &[f32],
     (output, epilogue): (&mut [f32], ChannelAffine),
 ) {
-    let Sizes {
-        inputs, outputs, ..
-    } = sizes;
-    let weights = (weights, MatrixLayout::rows(inputs));
-    let weights = Lhs::new(precision, [outputs, inputs], weights);
     for_blocks(
         precision,
         sizes,
@@ -110,24 +110,19 @@ pub fn image_gradient(
         ..sizes
     };
     let transposed = MatrixLayout::rows(sizes.inputs).transposed();
-    run(
-        precision,
-        reversed,
-        gradient,
-        (weights, transposed),
-        (None, None),
-    )
+    let size = [reversed.outputs, reversed.inputs];
+    let weights = Lhs::new(precision, size, (weights, transposed));
+    run(precision, reversed, gradient, &weights, (None, None))
 }
 
 fn run(
     precision: MulPrecision,
     sizes: Sizes,
     images: &[f32],
-    weights: (&[f32], MatrixLayout),
+    weights: &Lhs,
     (bias, epilogue): (Option<&[f32]>, Option<ChannelAffine>),
 ) -> Vec<f32> {
     let mut output = cleared(sizes.batch * sizes.outputs * sizes.area);
-    let weights = Lhs::new(precision, [sizes.outputs, sizes.inputs], weights);
     for_blocks(precision, sizes, images, &mut output, |_, pixels, block| {
         let Block {
             row: first,

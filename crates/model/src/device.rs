@@ -36,6 +36,9 @@ pub struct FoundDevice {
     pub silent: Vec<(DeviceName, String)>,
 }
 
+/// Rows and columns of the matrices that a device multiplies to show that it can.
+const PROBED: usize = 48;
+
 /// Numbers that are tried when devices of a kind are to be named.
 const MOST_NUMBERED: usize = 8;
 
@@ -159,22 +162,27 @@ impl DeviceName {
         (0..MOST_NUMBERED).map(number).collect()
     }
 
-    /// Adds a few numbers on the device; backends say by panics that there is none.
+    /// Multiplies two small matrices on the device; backends say by panics that there is none. Products are what drivers
+    /// fail at: burn 0.22 takes Vulkan drivers without `VK_KHR_workgroup_memory_explicit_layout` for ones that have it.
     fn probe(self) -> Result<(), String> {
         if self == Self::Flex {
             return Ok(());
         }
-        let sum = catch_panic(|| {
+        let products = catch_panic(|| {
             let device = self.open().map_err(|error| error.to_string())?;
-            Ok((Tensor::<1>::ones([4], &device) + 1.0)
-                .sum()
-                .into_scalar::<f32>())
+            let ones = Tensor::<2>::ones([PROBED, PROBED], &device);
+            let products = ones.clone().matmul(ones).into_data().try_into_vec::<f32>();
+            products.map_err(|error| format!("{error:?}"))
         });
-        match sum {
-            Ok(Ok(8.0)) => Ok(()),
-            Ok(Ok(sum)) => Err(format!("four times 2 are {sum} there")),
-            Ok(Err(reason)) => Err(reason),
-            Err(panic) => Err(first_line(panic.text())),
+        let products = match products {
+            Ok(products) => products?,
+            Err(panic) => return Err(first_line(panic.text())),
+        };
+        match products.iter().find(|&&sum| sum != PROBED as f32) {
+            None => Ok(()),
+            Some(sum) => Err(format!(
+                "a sum of {PROBED} ones is {sum} there; some Vulkan drivers lack what products of matrices need"
+            )),
         }
     }
 
@@ -243,8 +251,11 @@ impl DeviceName {
     }
 }
 
+/// The first line of what a backend said. LibTorch's words come as Rust prints a string, with the stack behind them.
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    let words = text.split_once("Torch(\"").map_or(text, |(_, words)| words);
+    let ends = ["\n", "\\n"].into_iter().filter_map(|end| words.find(end));
+    words[..ends.min().unwrap_or(words.len())].to_owned()
 }
 
 #[cfg(test)]
@@ -294,6 +305,15 @@ mod tests {
         }
         let found = DeviceName::Cuda(1).find_among(&BUILT, &mut machine(&there));
         assert_eq!(found.unwrap().name, DeviceName::Cuda(1));
+    }
+
+    #[test]
+    fn a_backends_first_line_is_enough() {
+        assert_eq!(first_line("no such card\nat frame 0"), "no such card");
+        let torch =
+            r#"called `Result::unwrap()` on an `Err` value: Torch("No driver.\nat frame 0")"#;
+        assert_eq!(first_line(torch), "No driver.");
+        assert_eq!(first_line(""), "");
     }
 
     #[test]

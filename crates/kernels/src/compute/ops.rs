@@ -14,6 +14,7 @@ use crate::conv3x3::TapOrder;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, values, view, with_positive_strides,
 };
+use crate::matrix::Lhs;
 use crate::weight_cache::packed;
 use crate::{
     Activation, MulPrecision, activation, attention, conv3x3, depthwise, layer_norm, linear,
@@ -314,7 +315,9 @@ pub fn conv_forward(
         }
         ConvKind::Pointwise => {
             let sizes = pointwise_sizes(&images, &weight);
-            pointwise::forward(precision, sizes, pixels, kernel, bias, epilogue)
+            with_pointwise(&weight, sizes, (precision, weights), |weights| {
+                pointwise::forward(precision, sizes, pixels, weights, bias, epilogue)
+            })
         }
     };
     from_values(output, [batch, outputs, height, width])
@@ -345,9 +348,27 @@ pub fn conv_pointwise_onto(
     let mut output = into_owned(shortcut);
     let image = sizes.outputs * sizes.area;
     let onto = &mut output.storage_mut::<f32>()[first * image..][..sizes.batch * image];
-    let (pixels, kernel, onto) = (values(&images), values(&weight), (onto, epilogue));
-    pointwise::forward_onto(precision, sizes, pixels, kernel, values(&bias), onto);
+    let (pixels, bias, onto) = (values(&images), values(&bias), (onto, epilogue));
+    with_pointwise(&weight, sizes, (precision, WeightCache::Keep), |weights| {
+        pointwise::forward_onto(precision, sizes, pixels, weights, bias, onto);
+    });
     output
+}
+
+/// Does `work` with the weights of a 1 × 1 convolution: as they lie for f32, else rounded and kept like packed ones.
+fn with_pointwise<T>(
+    weight: &FlexTensor,
+    sizes: pointwise::Sizes,
+    (precision, weights): (MulPrecision, WeightCache),
+    work: impl FnOnce(&Lhs) -> T,
+) -> T {
+    let pack = || pointwise::pack(precision, sizes, values(weight));
+    match precision {
+        MulPrecision::F32 => work(&pack()),
+        MulPrecision::Bf16 | MulPrecision::Int8 => {
+            work(&*weights.packed(weight, precision, || pack().into_owned()))
+        }
+    }
 }
 
 /// A 3D convolution with bias.

@@ -79,6 +79,17 @@ impl<'a> Lhs<'a> {
         }
     }
 
+    /// The same, with words of its own.
+    pub fn into_owned(self) -> Lhs<'static> {
+        Lhs {
+            words: Cow::Owned(self.words.into_owned()),
+            start: self.start,
+            pitch: self.pitch,
+            rows: self.rows,
+            length: self.length,
+        }
+    }
+
     /// Some of the rows, as a factor of its own.
     pub fn part(&self, rows: Range<usize>) -> Lhs<'_> {
         Lhs {
