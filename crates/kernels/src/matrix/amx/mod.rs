@@ -10,6 +10,7 @@ use none as processor;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use x86 as processor;
 
+#[cfg(target_arch = "x86_64")]
 use crate::simd::{SimdLevel, level};
 
 pub use processor::{ShapedTiles, found};
@@ -20,6 +21,10 @@ pub const SIDE: usize = 16;
 pub const WIDEST: usize = 3;
 
 /// What a word of the factors holds.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "no other processor has tiles")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TileNumbers {
     /// Two bf16; sums are f32.
@@ -34,6 +39,7 @@ pub struct Tiles(TileNumbers);
 
 impl Tiles {
     /// The tile registers for such numbers.
+    #[cfg(target_arch = "x86_64")]
     pub fn allowed(numbers: TileNumbers) -> Option<Self> {
         (level() == SimdLevel::Amx).then_some(Self(numbers))
     }
@@ -45,6 +51,10 @@ impl Tiles {
 }
 
 /// Words of a factor from its first element on, and the words from one row to the next.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "no other processor or system has tiles")
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct TileRows<'a> {
     /// All of them.

@@ -2,7 +2,7 @@ use super::{TileNumbers, TileRows};
 
 /// Registers that no processor of this kind has, or that this system does not let programs use.
 #[derive(Debug)]
-pub enum ShapedTiles {}
+pub struct ShapedTiles;
 
 /// Whether processor and system have them.
 pub fn found() -> bool {
@@ -16,12 +16,12 @@ impl ShapedTiles {
 
     pub fn multiply(
         &self,
-        _left: TileRows,
-        _right: TileRows,
+        left: TileRows,
+        right: TileRows,
         _places: &[[usize; 2]],
         _tiles: usize,
         _sums: &mut [f32],
     ) {
-        match *self {}
+        unreachable!("no tiles were made for {left:?} and {right:?}")
     }
 }
