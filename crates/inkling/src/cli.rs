@@ -489,7 +489,7 @@ pub struct Predict {
     #[arg(long, value_name = "WINDOW")]
     pub blend: Option<String>,
     /// Precision of products: f32 (the default), bf16, f16 or int8. Graphics cards, and
-    /// processors with AVX-512 BF16 or Armv8.6's, are faster in bf16; probabilities change in the third
+    /// processors with AMX, AVX-512 BF16 or Armv8.6's, are faster in bf16; probabilities change in the third
     /// digit. int8 rounds linear layers to 8 bits: faster still where the network is mostly linear layers and the processor
     /// has AVX-512 VNNI, AVX-VNNI or Armv8.2's dot products; probabilities change in the third digit, or in the second.
     #[arg(long, value_name = "NAME", value_parser = precision)]

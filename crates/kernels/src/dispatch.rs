@@ -7,11 +7,11 @@ use burn::tensor::{DType, Device, Tensor};
 
 /// Whether the kernels take a tensor: f32 on flex, with or without autodiff.
 pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
-    are_on(&tensor.device()) && tensor.dtype() == DType::F32
+    is_flex(&tensor.device()) && tensor.dtype() == DType::F32
 }
 
 /// Whether a device is the processor's, flex, with or without autodiff.
-pub fn are_on(device: &Device) -> bool {
+pub fn is_flex(device: &Device) -> bool {
     let device = device.clone().without_autodiff();
     matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }

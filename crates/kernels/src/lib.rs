@@ -70,7 +70,7 @@ pub use compute::tensors::{
 };
 pub use conv_unfolded::Conv3dOptions;
 pub use conv3d::DepthBorder;
-pub use dispatch::{are_on, has_kernels, is_final};
+pub use dispatch::{has_kernels, is_final, is_flex};
 pub use from_weights::from_weights;
 pub use matrix::MulPrecision;
 pub use memory_bound::ops::MemoryBoundOps;

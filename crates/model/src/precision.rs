@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
 use burn::tensor::{Device, FloatDType, Tensor};
-use inkling_kernels::{MulPrecision, are_on, has_kernels};
+use inkling_kernels::{MulPrecision, has_kernels, is_flex};
 use serde::{Deserialize, Serialize};
 
 /// How exactly convolutions and linear layers multiply. Weights, sums, norms, attention's softmax,
@@ -15,7 +15,7 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of 32; NVIDIA from Ampere on, processors with AVX-512 BF16 or
+    /// 16 bits with the range of 32; NVIDIA from Ampere on, processors with AMX, AVX-512 BF16 or
     /// Armv8.6's (others take it at the pace of 32 bits).
     Bf16,
     /// 16 bits with more digits and less range, which losses are scaled to.
@@ -34,7 +34,7 @@ impl Precision {
     pub fn is_on(self, device: &Device) -> bool {
         match self.kind() {
             Some(kind) => device.supports_dtype(kind),
-            None => are_on(device),
+            None => is_flex(device),
         }
     }
 

@@ -9,7 +9,7 @@ pub enum MulPrecision {
     /// IEEE single precision: factors are used as they are.
     #[default]
     F32,
-    /// bfloat16: factors are rounded to 8 significant bits. A processor with AVX-512 BF16 or
+    /// bfloat16: factors are rounded to 8 significant bits. A processor with AMX, AVX-512 BF16 or
     /// Armv8.6's multiplies twice as many at once; any other gives the same results at the speed of f32.
     Bf16,
     /// Whole numbers of 8 bits for linear layers where no gradients are recorded, with a scale for each row of
