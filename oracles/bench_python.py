@@ -4,8 +4,8 @@
     oracles/bench_python.py [--size 1024] [--rounds 5]
 
 Needs the wheel installed (`pip install ./crates/python`), and PyTorch for the loader.
-- `align` and `warp` of arrays in memory from Python, beside the command line's own figures for the same work
-  (fitting and summing; warping), and scipy's warp;
+- `align` of an array in memory from Python, beside the command line's own figures for the same work (fitting and
+  summing); `warp` beside the same library without Python on the same array, and scipy's warp;
 - `Augment` in PyTorch loaders beside albumentations in the same loader of two worker processes: `SampleBatches`,
   which makes batches on two threads, and `SampleDataset` in two worker processes;
 - how long the import takes.
@@ -29,7 +29,7 @@ except ImportError:
     sys.exit()
 
 from bench_augment import CROP, DEPTH, SIDE, pipeline, sheet
-from program import figures
+from program import bench, figures
 
 
 def least(work, rounds):
@@ -51,25 +51,36 @@ def alignment(size, rounds):
         inkling.write_phantom(folder / "1", size=(size, size), seed=3)
         fragment = inkling.open(folder / "1")
         volume, mask = np.asarray(fragment), fragment.mask
-        fits, warps, python, warped, again = [], [], [], [], []
-        out = np.zeros((31, size, size), np.uint16)
+        fits, python, warps = [], [], []
         for _ in range(rounds):
             found = figures(program, "align", folder / "1", "--out", folder / "maps", "--force")["1"]["seconds"]
             fits.append(found["summing"] + found["fitting"])
             python.append(least(lambda: inkling.align(volume, mask), 1))
-            found = figures(program, "warp", folder / "1", "--maps", folder / "maps", "--z", "17..48", "--out",
-                            folder / "warped", "--force")
-            warps.append(found["seconds"]["warping"])
             fitted = inkling.align(volume, mask)
-            warp = partial(inkling.warp, volume, fitted.z_shift, fitted.z_scale, z=(17, 48))
-            warped.append(least(warp, 1))
-            again.append(least(lambda: warp(out=out), 1))
+            warps.append(least(lambda: inkling.warp(volume, fitted.z_shift, fitted.z_scale, z=(17, 48)), 1))
         print(f"align of {volume.shape}: Python {min(python):.3f} s, command line without reading {min(fits):.3f} s, "
               f"ratio {min(python) / min(fits):.2f}")
         _, theirs = scipy_warp(volume, (fitted.z_shift, fitted.z_scale), 17, 31, folder)
-        print(f"warp of 31 layers: Python {min(warped):.3f} s, into memory that is there {min(again):.3f} s, command "
-              f"line without files {min(warps):.3f} s, ratios {min(warped) / min(warps):.2f} and "
-              f"{min(again) / min(warps):.2f}; scipy {theirs:.2f} s, {theirs / min(warped):.0f} times as long")
+        print(f"warp of {volume.shape} to 31 layers: Python {min(warps):.3f} s, scipy {theirs:.2f} s, "
+              f"{theirs / min(warps):.0f} times as long")
+
+
+def warped_in_memory():
+    """The volume and the maps of the library's own bench, in turn with it."""
+    z, y, x = np.ogrid[:65, :1024, :1024]
+    volume = (((z * 73_856_093) ^ (y * 19_349_663) ^ (x * 83_492_791)) % 60_000).astype(np.uint16)
+    shift = (3 * (np.sin(y[0] / 90) + np.cos(x[0] / 130))).astype(np.float32)
+    warp = partial(inkling.warp, volume, shift, np.full(shift.shape, 1.02, np.float32), z=(17, 48))
+    out = np.zeros((31, *shift.shape), np.uint16)
+    ours, allocating, library = [], [], []
+    for _ in range(3):
+        library.append(bench("inkling-align", "warp"))
+        ours.append(least(lambda: warp(out=out), 40))
+        allocating.append(least(warp, 40))
+    for what, found, key in (("memory that is there", ours, "seconds"), ("new memory", allocating, "allocating_seconds")):
+        expected = min(round[key] for round in library)
+        print(f"warp of {volume.shape} to 31 layers, into {what}: Python {min(found):.4f} s, the library without Python "
+              f"{expected:.4f} s, ratio {min(found) / expected:.2f}")
 
 
 class Theirs:
@@ -134,6 +145,7 @@ def main():
     print(json.dumps({"build": inkling.build, "threads": os.cpu_count()}))
     imports()
     alignment(flags.size, flags.rounds)
+    warped_in_memory()
     loaders(flags.rounds)
 
 

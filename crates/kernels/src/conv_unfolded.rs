@@ -12,8 +12,10 @@ use rayon::prelude::*;
 use crate::conv3d::DepthBorder;
 use crate::matrix::{MatrixLayout, MulPrecision, Threading, multiply};
 
-/// Pixels of the output that are computed at once, about.
-const PIXELS: usize = 512;
+/// Pixels of the output that are computed at once: as many as have about so many values in their columns, which is
+/// 2 MiB for each thread, but neither fewer nor more than these.
+const COLUMN_VALUES: usize = 1 << 19;
+const PIXELS: [usize; 2] = [128, 512];
 /// Rows of columns that one task of a gradient has, about: channels times taps.
 const TASK_TAPS: usize = 432;
 /// Tasks that a gradient of weights is split into, about; each has its own sums.
@@ -162,9 +164,11 @@ impl Sizes {
         self.rows() * self.columns()
     }
 
-    /// Lines of the result, so many that they have about [`PIXELS`].
+    /// Lines of the result, so many that their columns have about [`COLUMN_VALUES`].
     fn blocks(self, lines: Range<usize>) -> Vec<Range<usize>> {
-        let step = (PIXELS / self.columns()).max(1);
+        let [fewest, most] = PIXELS;
+        let pixels = (COLUMN_VALUES / self.kernel()).clamp(fewest, most);
+        let step = (pixels / self.columns()).max(1);
         let starts = lines.clone().step_by(step);
         starts
             .map(|first| first..lines.end.min(first + step))

@@ -205,6 +205,8 @@ pub enum WeightCache {
 const LARGE: usize = 16 << 20;
 /// Pixels beside whose products packing takes little.
 const MANY_PIXELS: usize = 256;
+/// Pixels of a volume beside whose products packing 3D kernels takes a hundredth.
+const VOLUME_PIXELS: usize = 4096;
 
 impl WeightCache {
     /// Large weights are packed by every convolution of many pixels: that takes a few hundredths of its time, and to
@@ -386,6 +388,12 @@ pub fn conv3d_forward(
     let (images, weight) = (contiguous(images), contiguous(weight));
     let bias = contiguous(bias);
     let sizes = conv3d_sizes(&images, &weight, places);
+    let outputs = sizes.batch * sizes.output_layers();
+    let [rows, columns] = [sizes.rows(), sizes.columns()];
+    let weights = match outputs * rows * columns >= VOLUME_PIXELS {
+        true => WeightCache::Skip,
+        false => weights,
+    };
     let (volumes, bias) = (values(&images), Some(values(&bias)));
     let output = match conv3d::Sizes::direct(sizes) {
         Some(direct) => {
@@ -395,9 +403,7 @@ pub fn conv3d_forward(
         }
         None => conv_unfolded::forward(precision, sizes, volumes, values(&weight), bias),
     };
-    let images = sizes.batch * sizes.output_layers();
-    let [rows, columns] = [sizes.rows(), sizes.columns()];
-    from_values(output, [images, sizes.outputs, rows, columns])
+    from_values(output, [outputs, sizes.outputs, rows, columns])
 }
 
 /// `activation(x · weightᵀ + bias)`.
