@@ -40,6 +40,7 @@ mod l2_normalize;
 mod layer_norm;
 mod linear;
 mod matrix;
+mod max_pool;
 mod memory_bound;
 mod over_layers;
 mod padded;
@@ -72,7 +73,9 @@ pub use conv_unfolded::Conv3dOptions;
 pub use conv3d::DepthBorder;
 pub use dispatch::{has_kernels, is_final, is_flex};
 pub use from_weights::from_weights;
+pub use glu::GateHalf;
 pub use matrix::MulPrecision;
+pub use max_pool::{PoolAxis, max_pool3d, plain_max_pool3d};
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{
     add, add_scaled, batch_norm_train, expand_position_bias, global_avg_pool, glu, grn, group_norm,

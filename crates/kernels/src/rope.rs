@@ -16,12 +16,13 @@ pub struct RopeAngles<'a> {
     pub features: usize,
     /// Features of a head.
     pub width: usize,
-    /// `[patches, width]`, the same for both of a pair.
+    /// `[patches, width]`: of each feature, for the two of a pair may differ.
     pub sines: &'a [f32],
     /// `[patches, width]`.
     pub cosines: &'a [f32],
-    /// Whether to rotate by the negative angles, as gradients do.
-    pub inverse: bool,
+    /// Whether to apply the transposed matrix of each pair, as gradients do: where both features have one angle,
+    /// the rotation back.
+    pub transposed: bool,
 }
 
 /// Rotates the pairs in place.
@@ -54,14 +55,16 @@ pub fn rotate(rows: &mut [f32], features: usize, angles: RopeAngles<'_>) {
 fn rotate_row(row: &mut [f32], patch: usize, angles: RopeAngles<'_>) {
     let place = patch * angles.width..(patch + 1) * angles.width;
     let (sines, cosines) = (&angles.sines[place.clone()], &angles.cosines[place]);
-    let sign = if angles.inverse { -1.0 } else { 1.0 };
     for head in row.chunks_exact_mut(angles.width) {
         let pairs = sines.chunks_exact(2).zip(cosines.chunks_exact(2));
         for (pair, (sine, cosine)) in head.chunks_exact_mut(2).zip(pairs) {
-            let (sine, cosine) = (sine[0] * sign, cosine[0]);
             let (first, second) = (pair[0], pair[1]);
-            pair[0] = first * cosine - second * sine;
-            pair[1] = second * cosine + first * sine;
+            let of_other = match angles.transposed {
+                true => [-sine[1], -sine[0]],
+                false => [sine[0], sine[1]],
+            };
+            pair[0] = first * cosine[0] - second * of_other[0];
+            pair[1] = second * cosine[1] + first * of_other[1];
         }
     }
 }

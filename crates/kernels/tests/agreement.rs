@@ -5,12 +5,12 @@ use burn::tensor::module::{self, interpolate};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use inkling_kernels::{
-    Activation, Conv3dOptions, DepthBorder, activate, add, add_scaled, add_window_mask, affine,
-    attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine, conv2d_affine_onto,
-    conv2d_before_norm, conv3d, expand_position_bias, global_avg_pool, glu, grn, group_norm,
-    l2_normalize, layer_norm, linear, plain_activation, plain_attention, plain_conv3d, plain_rope,
-    profile, rearrange, relative_position_index, roll, rope, scale_channels, star_relu,
-    upsample2x_concat,
+    Activation, Conv3dOptions, DepthBorder, GateHalf, activate, add, add_scaled, add_window_mask,
+    affine, attention, batch_norm_train, conv_transpose2d, conv2d, conv2d_affine,
+    conv2d_affine_onto, conv2d_before_norm, conv3d, expand_position_bias, global_avg_pool, glu,
+    grn, group_norm, l2_normalize, layer_norm, linear, plain_activation, plain_attention,
+    plain_conv3d, plain_rope, profile, rearrange, relative_position_index, roll, rope,
+    scale_channels, star_relu, upsample2x_concat,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -528,35 +528,36 @@ fn sums_in_place_agree() {
 fn rotary_turns_agree() {
     let device = Device::flex().autodiff();
     let x = random([2, 37, 30], 57, &device);
-    let angles = random([35, 4], 58, &device).repeat_dim(1, 1);
-    // Both features of a pair turn alike.
-    let paired = |angles: Tensor<2>| {
-        angles
-            .reshape([35, 4, 1])
-            .repeat_dim(2, 2)
-            .reshape([35, 8])
-            .detach()
-    };
-    let (sines, cosines) = (paired(angles.clone().sin()), paired(angles.cos()));
-    check!(
-        "turn",
-        [x],
-        rope(x.clone(), sines.clone(), cosines.clone(), 24),
-        plain_rope(x.clone(), sines.clone(), cosines.clone(), 24)
-    );
+    let of_pairs = random([35, 4, 1], 58, &device).repeat_dim(2, 2);
+    let of_features = random([35, 8], 59, &device);
+    for angles in [of_pairs.reshape([35, 8]), of_features] {
+        let (sines, cosines) = (angles.clone().sin().detach(), angles.cos().detach());
+        check!(
+            "turn",
+            [x],
+            rope(x.clone(), sines.clone(), cosines.clone(), 24),
+            plain_rope(x.clone(), sines.clone(), cosines.clone(), 24)
+        );
+    }
 }
 
 #[test]
 fn gates_agree() {
     let device = Device::flex().autodiff();
     let x = random([2, 70, 34], 59, &device);
-    check!(
-        "GLU",
-        [x],
-        glu(x.clone(), Activation::Silu),
-        plain_activation(x.clone().narrow(2, 0, 17), Activation::Silu)
-            * x.clone().narrow(2, 17, 17)
-    );
+    for (activation, gate, starts) in [
+        (Activation::Silu, GateHalf::First, [0, 17]),
+        (Activation::Gelu, GateHalf::Second, [17, 0]),
+    ] {
+        let [gate_start, value_start] = starts;
+        check!(
+            "GLU",
+            [x],
+            glu(x.clone(), activation, gate),
+            plain_activation(x.clone().narrow(2, gate_start, 17), activation)
+                * x.clone().narrow(2, value_start, 17)
+        );
+    }
 }
 
 #[test]
@@ -972,7 +973,7 @@ fn every_pass() -> Vec<f32> {
     let x = grn(x.permute([0, 2, 3, 1]), weight.clone(), bias.clone());
     let x = add_scaled(x.clone(), roll(x, [5, 9]), weight.clone());
     let x = star_relu(x, grad.clone(), start.clone());
-    let x = glu(x.reshape([3, 6992, 32]), Activation::Silu);
+    let x = glu(x.reshape([3, 6992, 32]), Activation::Silu, GateHalf::First);
     let x = l2_normalize(x, lengths.clone(), 8);
     let positions = expand_position_bias(table.clone(), 5);
     let mut all = [values(x.clone()), values(positions.clone())].concat();

@@ -368,7 +368,7 @@ fn with_pointwise<T>(
     match precision {
         MulPrecision::F32 => work(&pack()),
         MulPrecision::Bf16 | MulPrecision::Int8 => {
-            work(&*weights.packed(weight, precision, || pack().into_owned()))
+            work(&weights.packed(weight, precision, || pack().into_owned()))
         }
     }
 }

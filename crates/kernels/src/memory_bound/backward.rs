@@ -12,6 +12,7 @@ use super::ops::{MemoryBoundOps, last_dim, rotated};
 use crate::batch_norm::BatchNormStats;
 use crate::compute::backward::differentiable;
 use crate::flex_tensors::{contiguous, dims, from_values, into_owned, values};
+use crate::glu::GateHalf;
 use crate::{
     Activation, batch_norm, channels_first, channels_last, glu, grn, l2_normalize, position_bias,
     upsample,
@@ -65,8 +66,13 @@ impl<C: CheckpointStrategy> MemoryBoundOps for Autodiff<Flex, C> {
         )
     }
 
-    fn glu(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-        differentiable!(Glu, [x], (x.clone(), activation), Flex::glu(x, activation))
+    fn glu(x: FloatTensor<Self>, activation: Activation, gate: GateHalf) -> FloatTensor<Self> {
+        differentiable!(
+            Glu,
+            [x],
+            (x.clone(), activation, gate),
+            Flex::glu(x, activation, gate)
+        )
     }
 
     fn grn(
@@ -265,14 +271,19 @@ backward_op!(
     }
 );
 
-backward_op!(Glu, 1, (FlexTensor, Activation), |ops, grads, gradient| {
-    let (x, activation) = ops.state;
-    let (x, gradient) = (contiguous(x), contiguous(gradient));
-    let hidden = last_dim(&gradient);
-    let grad = glu::backward(values(&x), values(&gradient), hidden, activation);
-    let shape = x.layout().shape().clone();
-    register!(grads, ops.parents[0], from_values(grad, shape));
-});
+backward_op!(
+    Glu,
+    1,
+    (FlexTensor, Activation, GateHalf),
+    |ops, grads, gradient| {
+        let (x, activation, gate) = ops.state;
+        let (x, gradient) = (contiguous(x), contiguous(gradient));
+        let hidden = last_dim(&gradient);
+        let grad = glu::backward(values(&x), values(&gradient), hidden, (activation, gate));
+        let shape = x.layout().shape().clone();
+        register!(grads, ops.parents[0], from_values(grad, shape));
+    }
+);
 
 backward_op!(Grn, 3, (FlexTensor, FlexTensor), |ops, grads, gradient| {
     let mut gradient = into_owned(gradient);

@@ -9,6 +9,7 @@ use crate::computed::cleared;
 use crate::flex_tensors::{
     contiguous, dims, from_values, into_owned, is_exclusive, reshaped, strided_view, values,
 };
+use crate::glu::GateHalf;
 use crate::rope::{RopeAngles, rotate};
 use crate::{
     Activation, batch_norm, channels_first, channels_last, glu, grn, l2_normalize, position_bias,
@@ -45,7 +46,7 @@ pub trait MemoryBoundOps: Backend {
     ) -> FloatTensor<Self>;
 
     /// [`crate::glu`]
-    fn glu(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+    fn glu(x: FloatTensor<Self>, activation: Activation, gate: GateHalf) -> FloatTensor<Self>;
 
     /// [`crate::grn`]
     fn grn(
@@ -131,12 +132,13 @@ impl MemoryBoundOps for Flex {
         rotated(x, &contiguous(sines), &contiguous(cosines), rotary, false)
     }
 
-    fn glu(x: FlexTensor, activation: Activation) -> FlexTensor {
+    fn glu(x: FlexTensor, activation: Activation, gate: GateHalf) -> FlexTensor {
         let x = contiguous(x);
         let mut shape = x.layout().shape().clone();
         let last = shape.num_dims() - 1;
         shape[last] /= 2;
-        from_values(glu::forward(values(&x), shape[last], activation), shape)
+        let output = glu::forward(values(&x), shape[last], activation, gate);
+        from_values(output, shape)
     }
 
     fn grn(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -249,13 +251,13 @@ fn copy_image(images: &FlexTensor, index: usize, target: &mut [f32]) {
     strided_view.zip_into(target, image.storage(), |place, value| *place = value);
 }
 
-/// Rotary embedding of `x`, or its inverse.
+/// Rotary embedding of `x`, or its transpose.
 pub(super) fn rotated(
     x: FlexTensor,
     sines: &FlexTensor,
     cosines: &FlexTensor,
     rotary: usize,
-    inverse: bool,
+    transposed: bool,
 ) -> FlexTensor {
     let [_, positions, features] = dims(&x);
     let [patches, width] = dims(sines);
@@ -265,7 +267,7 @@ pub(super) fn rotated(
         width,
         sines: values(sines),
         cosines: values(cosines),
-        inverse,
+        transposed,
     };
     let mut x = into_owned(x);
     rotate(x.storage_mut(), features, angles);

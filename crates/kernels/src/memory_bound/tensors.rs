@@ -10,6 +10,7 @@ use crate::Activation;
 use crate::batch_norm::{self, Moments};
 use crate::dispatch::{has_kernels, primitive};
 use crate::flex_tensors::{contiguous, into_owned, values};
+use crate::glu::GateHalf;
 use crate::plain::plain_activation;
 use crate::position_bias::relative_position_index;
 use crate::profile::timed;
@@ -77,7 +78,7 @@ pub fn add_scaled<const D: usize>(x: Tensor<D>, y: Tensor<D>, scale: Tensor<1>) 
 ///
 /// # Shapes
 /// - x and output: `[batch, positions, features]`, the first `rotary` being heads of `width`
-/// - sines, cosines: `[patches, width]`, the same for both of a pair, without gradient
+/// - sines, cosines: `[patches, width]`, of each feature's angle, mostly the same for both of a pair; without gradient
 pub fn rope(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, rotary: usize) -> Tensor<3> {
     let device = x.device();
     timed("rotary embedding", &device, move || {
@@ -112,20 +113,22 @@ pub fn plain_rope(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, rotary: us
     x.slice_assign(ranges, result)
 }
 
-/// Gated linear unit: the first half of the features, after an activation, times the second half.
+/// Gated linear unit (Shazeer, *GLU variants improve transformer*): one half of the features, after an activation, times
+/// the other half.
 ///
 /// # Shapes
 /// - x: `[..., 2 × hidden]`
 /// - output: `[..., hidden]`
-pub fn glu<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+pub fn glu<const D: usize>(x: Tensor<D>, activation: Activation, gate: GateHalf) -> Tensor<D> {
     let device = x.device();
     timed("GLU", &device, move || {
         if !has_kernels(&x) {
             let hidden = x.dims()[D - 1] / 2;
-            let gate = plain_activation(x.clone().narrow(D - 1, 0, hidden), activation);
-            return gate * x.narrow(D - 1, hidden, hidden);
+            let (gate, value) = gate.of([0, hidden]);
+            let half = |start| x.clone().narrow(D - 1, start, hidden);
+            return plain_activation(half(gate), activation) * half(value);
         }
-        Tensor::from_dispatch(Dispatch::glu(x.into_dispatch(), activation))
+        Tensor::from_dispatch(Dispatch::glu(x.into_dispatch(), activation, gate))
     })
 }
 

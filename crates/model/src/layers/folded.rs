@@ -3,10 +3,8 @@
 
 use std::ops::Range;
 
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Tensor, TensorData};
-use inkling_kernels::DepthBorder;
+use inkling_kernels::{DepthBorder, PoolAxis, max_pool3d};
 
 /// What stands beyond the first and the last layer.
 #[derive(
@@ -131,17 +129,24 @@ pub fn in_parts<const D: usize>(
 /// - x: `[batch × layers, channels, height, width]`
 /// - output: `[batch × layers / stride, channels, height / 2, width / 2]`
 pub fn max_pool(x: Tensor<4>, layers: usize, stride: usize) -> Tensor<4> {
-    let options = MaxPoolOptions::new([3, 3])
-        .with_stride([2, 2])
-        .with_padding([1, 1]);
-    let pooled = max_pool2d(x, options);
-    if stride == 1 {
-        return pooled;
-    }
-    // The outermost layer again changes no maximum.
-    let padded = DepthPadding::Replicate.pad(pooled, layers, [1, 1]);
-    let tap = |tap| every(padded.clone(), tap, stride, layers / stride);
-    folded(tap(0).max_pair(tap(1)).max_pair(tap(2)))
+    let axis = |stride| PoolAxis {
+        kernel: 3,
+        stride,
+        border: [1, 1],
+    };
+    let along_depth = match stride {
+        1 => PoolAxis::NONE,
+        _ => PoolAxis {
+            border: [1, 0],
+            ..axis(stride)
+        },
+    };
+    max_pool3d(
+        x,
+        layers,
+        [along_depth, axis(2), axis(2)],
+        f32::NEG_INFINITY,
+    )
 }
 
 /// The mean of each `stride` layers.

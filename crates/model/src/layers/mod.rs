@@ -46,8 +46,8 @@ pub use depth::Depth;
 pub use drop_path::{DropPath, drop_path_rates};
 pub use dropout::Dropout;
 pub use folded::{
-    DepthPadding, every, folded, in_parts, max_pool, mean_of_layers, repeat_layers, resize_layers,
-    roll_layers, unfolded,
+    DepthPadding, in_parts, max_pool, mean_of_layers, repeat_layers, resize_layers, roll_layers,
+    unfolded,
 };
 pub use group_norm::GroupNorm;
 pub use heads::split_heads;

@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::{Activation, glu};
+use inkling_kernels::{Activation, GateHalf, glu};
 
 use super::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 
@@ -85,7 +85,8 @@ pub struct PackedSwiGlu {
 impl PackedSwiGlu {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let both = self.fc1.forward(input);
-        self.fc2.forward(glu(both, Activation::Silu))
+        self.fc2
+            .forward(glu(both, Activation::Silu, GateHalf::First))
     }
 }
 

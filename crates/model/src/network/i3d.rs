@@ -5,10 +5,8 @@
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
-use inkling_kernels::Activation;
+use inkling_kernels::{Activation, PoolAxis, max_pool3d};
 use serde::{Deserialize, Serialize};
 
 use super::StagedNetwork;
@@ -16,8 +14,7 @@ use crate::decoders::DepthMax;
 use crate::depth::Place;
 use crate::encoders::Stages;
 use crate::layers::{
-    BatchNorm2d, BatchNorm2dConfig, DepthPadding, Resize, VolumeConv, VolumeConvConfig, every,
-    folded, same_border, unfolded,
+    BatchNorm2d, BatchNorm2dConfig, Resize, VolumeConv, VolumeConvConfig, same_border, unfolded,
 };
 use crate::{Error, ModelSettings, Normalization};
 
@@ -353,27 +350,23 @@ impl NonLocal {
     }
 }
 
-/// The largest value in reach, between zeros as TensorFlow's `SAME` puts them. All values are those of a
-/// ReLU.
+/// The largest value in reach, between zeros as TensorFlow's `SAME` puts them; kernels and strides are those along depth
+/// and in the plane.
 ///
 /// # Shapes
 /// - x: `[batch × layers, channels, height, width]`
 /// - output: `[batch × layers / stride, channels, height / stride, width / stride]`, rounded up
 fn pool_same(x: Tensor<4>, layers: usize, [kernel, stride]: [[usize; 2]; 2]) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
-    let sides = |size| {
-        let [before, after] = same_border(size, kernel[1], stride[1]);
-        (before, after)
+    let axis = |size, index: usize| PoolAxis {
+        kernel: kernel[index],
+        stride: stride[index],
+        border: same_border(size, kernel[index], stride[index]),
     };
-    let padded = x.pad([sides(height), sides(width)], 0.0);
-    let options = MaxPoolOptions::new([kernel[1]; 2]).with_stride([stride[1]; 2]);
-    let plane = max_pool2d(padded, options);
-    if kernel[0] == 1 {
-        return plane;
-    }
-    let border = same_border(layers, kernel[0], stride[0]);
-    let deep = DepthPadding::Zeros.pad(plane, layers, border);
-    let count = layers.div_ceil(stride[0]);
-    let taps = (0..kernel[0]).map(|tap| every(deep.clone(), tap, stride[0], count));
-    folded(taps.reduce(Tensor::max_pair).expect("a kernel has a layer"))
+    max_pool3d(
+        x,
+        layers,
+        [axis(layers, 0), axis(height, 1), axis(width, 1)],
+        0.0,
+    )
 }

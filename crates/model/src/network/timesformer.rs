@@ -4,16 +4,17 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{LeakyRelu, LeakyReluConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_kernels::{Activation, activate};
+use inkling_kernels::{
+    Activation, GateHalf, add, attention, glu, plain_attention, rearrange, rope,
+};
 use serde::{Deserialize, Serialize};
 
 use super::StagedNetwork;
 use crate::depth::Place;
 use crate::encoders::Stages;
 use crate::layers::{
-    Dropout, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, Resize,
+    Dropout, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, Resize, split_heads,
 };
 use crate::{Error, ModelSettings, Normalization};
 
@@ -267,9 +268,9 @@ fn block(dim: usize, sizes: Sizes, dropout: f64, device: &Device) -> Block {
 
 fn pass(block: &Block, x: Tensor<3>, [frames, places]: &[Turns; 2]) -> Tensor<3> {
     let (time, space, rest) = block;
-    let x = time.fn_.forward(time.norm.forward(x.clone()), frames) + x;
-    let x = space.fn_.forward(space.norm.forward(x.clone()), places) + x;
-    rest.fn_.forward(rest.norm.forward(x.clone())) + x
+    let x = add(time.fn_.forward(time.norm.forward(x.clone()), frames), x);
+    let x = add(space.fn_.forward(space.norm.forward(x.clone()), places), x);
+    add(rest.fn_.forward(rest.norm.forward(x.clone())), x)
 }
 
 /// What a group of tokens shares.
@@ -312,90 +313,80 @@ impl Attention {
         }
     }
 
-    /// `[batch, 1 + frames × places, features]`, the class token first.
+    /// The class token's query attends to all tokens; every other one to the class token and its group.
+    ///
+    /// # Shapes
+    /// - x and output: `[batch, 1 + frames × places, features]`, the class token first
     fn forward(&self, x: Tensor<3>, turns: &Turns) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
         let (heads, size) = (self.heads, self.head_size);
-        let qkv = self.to_qkv.forward(x);
-        let part = |part: usize| {
-            qkv.clone()
-                .narrow(2, part * heads * size, heads * size)
-                .reshape([batch, tokens, heads, size])
-                .swap_dims(1, 2)
-                .reshape([batch * heads, tokens, size])
-        };
         let scale = (size as f64).powf(-0.5);
-        let (q, k, v) = (part(0) * scale, part(1), part(2));
-        let class = |x: &Tensor<3>| x.clone().narrow(1, 0, 1);
-        let of_class = attend(class(&q), k.clone(), v.clone());
-        let group = |x: &Tensor<3>| self.grouped(x.clone().narrow(1, 1, tokens - 1));
-        // The class token's key and value come first in every group, unturned.
-        let joined = |class: Tensor<3>, own: Tensor<3>| {
-            let groups = own.dims()[0] / (batch * heads);
-            let class = class.unsqueeze_dim::<4>(1).repeat_dim(1, groups);
-            let class = class.reshape([batch * heads * groups, 1, size]);
-            Tensor::cat(vec![class, own], 1)
-        };
-        let keys = joined(class(&k), turns.apply(group(&k)));
-        let values = joined(class(&v), group(&v));
-        let own = self.ungrouped(attend(turns.apply(group(&q)), keys, values));
-        let all = Tensor::cat(vec![of_class, own], 1)
-            .reshape([batch, heads, tokens, size])
-            .swap_dims(1, 2)
-            .reshape([batch, tokens, heads * size]);
+        let qkv = self.to_qkv.forward(x);
+
+        let groups = self.grouped(qkv.clone().narrow(1, 1, tokens - 1));
+        let [count, members, _] = groups.dims();
+        // The class token comes first in every group, unrotated. What its query finds there is not looked at.
+        let class = qkv.clone().narrow(1, 0, 1).repeat_dim(1, count / batch);
+        let class = class.reshape([count, 1, 3 * heads * size]);
+        let joined = turns.apply(Tensor::cat(vec![class, groups], 1), heads);
+        let [query, key, value] = split_heads(joined, heads);
+        let own = self.ungrouped(attention(query, key, value, None, scale), members + 1);
+
+        let [query, key, value] = split_heads(qkv, heads);
+        let of_class = plain_attention(query.narrow(2, 0, 1), key, value, None, scale);
+        let of_class = of_class.reshape([batch, 1, heads * size]);
         let (linear, dropout) = &self.to_out;
-        dropout.forward(linear.forward(all))
+        dropout.forward(linear.forward(Tensor::cat(vec![of_class, own], 1)))
     }
 
-    /// `[n, frames × places, features]` to groups, `[n × groups, members, features]`.
+    /// # Shapes
+    /// - x: `[batch, frames × places, features]`
+    /// - output: `[batch × groups, members, features]`
     fn grouped(&self, x: Tensor<3>) -> Tensor<3> {
-        let [count, _, size] = x.dims();
+        let [batch, _, size] = x.dims();
         let (frames, places) = (self.frames, self.places);
         match self.axis {
-            Axis::Space => x.reshape([count * frames, places, size]),
-            Axis::Time => x
-                .reshape([count, frames, places, size])
-                .swap_dims(1, 2)
-                .reshape([count * places, frames, size]),
+            Axis::Space => x.reshape([batch * frames, places, size]),
+            Axis::Time => {
+                let split = [batch, frames, places, size];
+                rearrange(x, split, [0, 2, 1, 3], [batch * places, frames, size])
+            }
         }
     }
 
-    /// The inverse of [`grouped`](Self::grouped).
-    fn ungrouped(&self, x: Tensor<3>) -> Tensor<3> {
-        let [groups, members, size] = x.dims();
+    /// The inverse of [`grouped`](Self::grouped), without the first of the `members` of each group.
+    fn ungrouped(&self, x: Tensor<3>, members: usize) -> Tensor<3> {
+        let [groups, _, size] = x.dims();
         let (frames, places) = (self.frames, self.places);
-        let count = groups * members / (frames * places);
-        match self.axis {
-            Axis::Space => x.reshape([count, frames * places, size]),
-            Axis::Time => x
-                .reshape([count, places, frames, size])
-                .swap_dims(1, 2)
-                .reshape([count, frames * places, size]),
-        }
+        let own = match self.axis {
+            Axis::Space => x
+                .reshape([groups / frames, frames, members, size])
+                .narrow(2, 1, places),
+            Axis::Time => {
+                let batch = groups / places;
+                let split = [batch, places, members, size];
+                rearrange(x, split, [0, 2, 1, 3], [batch, members, places, size])
+                    .narrow(1, 1, frames)
+            }
+        };
+        let [batch, ..] = own.dims();
+        own.reshape([batch, frames * places, size])
     }
 }
 
-/// `softmax(q · kᵀ) · v` within each group.
-fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-    softmax(q.matmul(k.swap_dims(1, 2)), 2).matmul(v)
-}
-
-/// Turns of pairs of neighbouring features. Unlike those of most networks, the two of a pair need not be
-/// turned by one angle: the package repeats its frames' angles the other way round.
+/// Rotations of pairs of neighbouring features. Unlike those of most networks, the two of a pair need not be
+/// rotated by one angle: the package repeats its frames' angles the other way round.
 struct Turns {
-    /// `[1, members, features]`.
-    sines: Tensor<3>,
-    cosines: Tensor<3>,
+    /// `[members, features of a head]`.
+    sines: Tensor<2>,
+    cosines: Tensor<2>,
 }
 
 impl Turns {
     fn new(angles: &[f32], size: usize, device: &Device) -> Self {
         let table = |function: fn(f32) -> f32| {
             let values: Vec<f32> = angles.iter().map(|&angle| function(angle)).collect();
-            Tensor::from_data(
-                TensorData::new(values, [1, angles.len() / size, size]),
-                device,
-            )
+            Tensor::from_data(TensorData::new(values, [angles.len() / size, size]), device)
         };
         Self {
             sines: table(f32::sin),
@@ -438,13 +429,18 @@ impl Turns {
         Self::new(&angles, size, device)
     }
 
-    fn apply(&self, x: Tensor<3>) -> Tensor<3> {
-        let [groups, members, size] = x.dims();
-        let pairs = x.clone().reshape([groups, members, size / 2, 2]);
-        let first = pairs.clone().narrow(3, 0, 1);
-        let second = pairs.narrow(3, 1, 1);
-        let turned = Tensor::cat(vec![-second, first], 3).reshape([groups, members, size]);
-        x * self.cosines.clone() + turned * self.sines.clone()
+    /// Rotates queries and keys, all but the first of each group.
+    ///
+    /// # Shapes
+    /// - joined and output: `[groups, 1 + members, 3 × heads × size]`: queries, keys and values
+    fn apply(&self, joined: Tensor<3>, heads: usize) -> Tensor<3> {
+        let [_, size] = self.sines.dims();
+        rope(
+            joined,
+            self.sines.clone(),
+            self.cosines.clone(),
+            2 * heads * size,
+        )
     }
 }
 
@@ -473,9 +469,7 @@ impl FeedForward {
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let (first, _, dropout, last) = &self.net;
-        let x = first.forward(x);
-        let inner = x.dims()[2] / 2;
-        let gate = activate(x.clone().narrow(2, inner, inner), Activation::Gelu);
-        last.forward(dropout.forward(x.narrow(2, 0, inner) * gate))
+        let gated = glu(first.forward(x), Activation::Gelu, GateHalf::Second);
+        last.forward(dropout.forward(gated))
     }
 }
