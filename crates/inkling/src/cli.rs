@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use inkling_fragment::{LabelOptions, ReadOptions, ZarrVersion};
 use inkling_model::Precision;
-use inkling_pipeline::{ImageFiles, ImageRegion, VoxelReading, parse_threshold, read_calibration};
+use inkling_pipeline::{
+    ImageFiles, ImageRegion, ResumeOptions, VoxelReading, parse_threshold, read_calibration,
+};
 
 /// Detects ink in X-ray scans of carbonised papyrus: aligns the surface in depth, trains networks on
 /// fragments whose ink is known, and predicts the ink of those whose ink is not.
@@ -78,9 +80,11 @@ pub enum Command {
     /// Fits a correction of probabilities to labelled predictions of held-out sheets.
     Calibrate(Calibrate),
     /// Checks that a model finds ink where it is and nowhere else: the same prediction with the layers in
-    /// another order, of noise, of bare papyrus, and against labels that are elsewhere.
+    /// another order, of noise, of bare papyrus, and against labels that are elsewhere. Writes controls.html and
+    /// controls.json.
     Controls(Controls),
-    /// Plants strokes of falling contrast and maps the faintest that the model finds, place by place.
+    /// Plants strokes of falling contrast and maps the faintest that the model finds, place by place. Writes
+    /// <id>.limit.png and <id>.limit.json.
     Limit(Limit),
     /// Predicts places of a finished map anew and compares them with it.
     Verify(Verify),
@@ -316,9 +320,11 @@ pub struct Recipes {
 
 impl Recipes {
     /// The overrides, and what the flags `--layers` and `--flip` override.
-    pub fn with(&self, layers: Option<[usize; 2]>, flip: bool) -> Vec<String> {
-        let layers = layers.map(|[first, end]| format!("data.layers=[{first}, {end}]"));
-        let flip = flip.then(|| "data.flip=true".to_owned());
+    pub fn with(&self, flags: &TrainingFlags) -> Vec<String> {
+        let layers = flags
+            .layers
+            .map(|[first, end]| format!("data.layers=[{first}, {end}]"));
+        let flip = flags.flip.then(|| "data.flip=true".to_owned());
         let given = self.overrides.iter().cloned();
         given.chain(layers).chain(flip).collect()
     }
@@ -375,20 +381,10 @@ pub struct Augment {
     pub reading: Reading,
 }
 
-/// Flags of `train`.
+/// Flags that `train` and `cv` share.
 #[derive(Args)]
-pub struct Train {
-    /// The recipe.
-    #[command(flatten)]
-    pub recipe: Recipes,
-    /// The fold: its place from 0, or the names of its held-out fragments joined by +. The last
-    /// by default.
-    #[arg(long, value_name = "K|NAME")]
-    pub fold: Option<String>,
-    /// The folder of the run: new, empty or an earlier run.
-    #[arg(long, value_name = "RUN")]
-    pub out: PathBuf,
-    /// Resumes from the run's last checkpoint.
+pub struct TrainingFlags {
+    /// Resumes where the last call stopped.
     #[arg(long)]
     pub resume: bool,
     /// Resumes although fragments have changed since the last checkpoint.
@@ -404,6 +400,35 @@ pub struct Train {
     /// Takes the layers of all fragments in reverse order; for some, name them in data.flip.
     #[arg(long)]
     pub flip: bool,
+}
+
+impl TrainingFlags {
+    /// What the flags say of resuming.
+    pub fn options(&self) -> ResumeOptions {
+        ResumeOptions {
+            resume: self.resume,
+            allow_changed_data: self.allow_changed_data,
+            memory: self.memory,
+        }
+    }
+}
+
+/// Flags of `train`.
+#[derive(Args)]
+pub struct Train {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipes,
+    /// The fold: its place from 0, or the names of its held-out fragments joined by +. The last
+    /// by default.
+    #[arg(long, value_name = "K|NAME")]
+    pub fold: Option<String>,
+    /// The folder of the run: new, empty or an earlier run.
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    /// How it goes on, and what is read.
+    #[command(flatten)]
+    pub training: TrainingFlags,
 }
 
 /// Flags of `folds`.
@@ -430,22 +455,9 @@ pub struct Cv {
     /// a job per fold on a cluster.
     #[arg(long, value_name = "K|NAME")]
     pub fold: Option<String>,
-    /// Resumes where the last call stopped.
-    #[arg(long)]
-    pub resume: bool,
-    /// Resumes although fragments have changed since the last checkpoint.
-    #[arg(long, requires = "resume")]
-    pub allow_changed_data: bool,
-    /// Memory for the weights, samples and voxels, as 512M or 2G; three quarters of the machine's by
-    /// default. Voxels that do not fit are read as they are needed.
-    #[arg(long, value_name = "SIZE", value_parser = memory)]
-    pub memory: Option<usize>,
-    /// The layers that are read, as FIRST..END, in place of the recipe's data.layers.
-    #[arg(long, value_name = "FIRST..END", value_parser = layers)]
-    pub layers: Option<[usize; 2]>,
-    /// Takes the layers of all fragments in reverse order; for some, name them in data.flip.
-    #[arg(long)]
-    pub flip: bool,
+    /// How it goes on, and what is read.
+    #[command(flatten)]
+    pub training: TrainingFlags,
 }
 
 /// Flags of `predict`.
@@ -718,16 +730,16 @@ pub enum ScalingName {
     Temperature,
 }
 
-/// Flags of `controls`.
+/// A reading that `controls` and `limit` ask questions of.
 #[derive(Args)]
-pub struct Controls {
+pub struct AuditFlags {
     /// The fragment, best one with labels that the model did not learn from, as PATH or NAME=PATH.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
     /// Runs or weights files; several are averaged.
     #[arg(long = "model", required = true, value_name = "RUN|FILE", num_args = 1..)]
     pub models: Vec<PathBuf>,
-    /// Where controls.html and controls.json go.
+    /// Where the results go, such as the folder of the map.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Test-time augmentation: none, rot90, full (twelve-fold) or full-depth.
@@ -742,29 +754,31 @@ pub struct Controls {
     /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
     #[arg(long, default_value = "0.5", value_name = "P|FILE")]
     pub threshold: String,
+    /// How odd files are read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// Flags of `controls`.
+#[derive(Args)]
+pub struct Controls {
+    /// The reading.
+    #[command(flatten)]
+    pub audit: AuditFlags,
     /// Side of the blocks that 95 % intervals are drawn by, in pixels.
     #[arg(long, default_value_t = 256, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..))]
     pub block: u32,
     /// What is drawn: the order of shuffled layers, noise, blocks.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
-    /// How odd files are read.
-    #[command(flatten)]
-    pub reading: Reading,
 }
 
 /// Flags of `limit`.
 #[derive(Args)]
 pub struct Limit {
-    /// The fragment, as PATH or NAME=PATH.
-    #[arg(value_name = "FRAGMENT")]
-    pub fragment: PathBuf,
-    /// Runs or weights files; several are averaged.
-    #[arg(long = "model", required = true, value_name = "RUN|FILE", num_args = 1..)]
-    pub models: Vec<PathBuf>,
-    /// Where <id>.limit.png and <id>.limit.json go: the folder of the map.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The reading.
+    #[command(flatten)]
+    pub audit: AuditFlags,
     /// Contrasts that are tried, falling; 1 is the ink of the fragment's labels, or of phantoms without
     /// labels.
     #[arg(
@@ -777,18 +791,6 @@ pub struct Limit {
     /// Width of a stroke, in pixels; an eighth of a patch by default.
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(1..))]
     pub stroke: Option<u16>,
-    /// Test-time augmentation: none, rot90, full (twelve-fold) or full-depth.
-    #[arg(long, default_value = "none", value_name = "TTA")]
-    pub tta: String,
-    /// A folder of all fragments' depth maps, or of one fragment's own; or auto to fit them first.
-    #[arg(long, value_name = "DIR|auto")]
-    pub maps: Option<String>,
-    /// Takes the layers in reverse order, for a sheet scanned from its other side.
-    #[arg(long)]
-    pub flip: bool,
-    /// From which probability on a pixel is ink; LOW,HIGH, or a file of `threshold`.
-    #[arg(long, default_value = "0.5", value_name = "P|FILE")]
-    pub threshold: String,
     /// Where strokes lie and how they are turned.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
@@ -796,9 +798,6 @@ pub struct Limit {
     /// found.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub check: u16,
-    /// How odd files are read.
-    #[command(flatten)]
-    pub reading: Reading,
 }
 
 /// Flags of `compare`.

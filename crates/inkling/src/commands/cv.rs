@@ -1,29 +1,19 @@
 //! Cross-validation.
 
-use inkling_pipeline::{
-    Context, Inputs, Recipe, ResumeOptions, choose_fold, cross_validate, folds, open_fragments,
-};
+use inkling_pipeline::{Context, choose_fold, cross_validate, folds};
 use serde_json::Value;
 
+use super::training_data;
 use crate::cli::Cv;
 
 pub fn run(flags: &Cv, context: &Context) -> anyhow::Result<Value> {
-    let recipe = Recipe::read(
-        &flags.recipe.files,
-        &flags.recipe.with(flags.layers, flags.flip),
-    )?;
-    Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
-    let fragments = open_fragments(&recipe)?;
+    let (recipe, fragments) = training_data::open(&flags.recipe, &flags.training, &flags.out)?;
     let all = folds(&recipe, &fragments)?;
     let chosen = match &flags.fold {
         Some(_) => vec![choose_fold(flags.fold.as_deref(), &all)?],
         None => all.clone(),
     };
-    let options = ResumeOptions {
-        resume: flags.resume,
-        allow_changed_data: flags.allow_changed_data,
-        memory: flags.memory,
-    };
+    let options = flags.training.options();
     cross_validate(
         &recipe, &fragments, &all, &chosen, &flags.out, options, context,
     )

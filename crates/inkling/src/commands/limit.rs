@@ -1,44 +1,28 @@
 //! Maps the faintest ink that would have been found.
 
-use inkling_fragment::{Fragment, ResultFolder, ResultKind, write_bytes, write_gray};
-use inkling_pipeline::{
-    Context, Ensemble, Inputs, LimitSettings, Maps, Usage, detection_limit, maps_to_read,
-    parse_threshold,
-};
-use inkling_predict::PredictSettings;
+use inkling_fragment::{write_bytes, write_gray};
+use inkling_pipeline::{Context, LimitSettings, Usage, detection_limit};
 use serde_json::Value;
 
+use super::audited_reading::AuditedReading;
 use crate::cli::Limit;
-use crate::commands::predict::tta;
 
 pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
-    let maps = Maps::of_flags(flags.maps.as_deref(), flags.flip);
-    maps.check_order(flags.flip)?;
-    let paths = [&flags.fragment].into_iter().chain(&flags.models);
-    Inputs::of(paths)
-        .and(maps.folder())
-        .check_apart(&flags.out)?;
     check_contrasts(&flags.contrasts)?;
-    let tta = tta(&flags.tta)?;
-    let threshold = parse_threshold(&flags.threshold)?;
-    // Maps are fitted to the layers in the files' order.
-    let flip = flags.flip && flags.maps.is_none();
-    let fragment = Fragment::open_named(&flags.fragment, flags.reading.options(flip))?;
-    let results = ResultFolder::shared(&flags.out, ResultKind::Audit);
-    let names = ["limit.png", "limit.json"].map(|ending| format!("{}.{ending}", fragment.id()));
-    for name in &names {
-        results.check(name, context.force)?;
-    }
-    let mut ensemble = Ensemble::load(&flags.models, &[], &[], context)?;
-    maps.warn_of_unaligned(&ensemble);
-    ensemble.centre_layers(fragment.depth());
+    let files = |id: &str| ["json", "png"].map(|ending| format!("{id}.limit.{ending}"));
+    let AuditedReading {
+        fragment,
+        ensemble,
+        maps,
+        predict,
+        threshold,
+        results,
+        files: [record, image],
+    } = AuditedReading::open(&flags.audit, files, context)?;
     let patch = ensemble.image_size();
     let settings = LimitSettings {
-        maps: maps_to_read(&maps, &flags.out, false, &fragment, &ensemble, context)?,
-        predict: PredictSettings {
-            tta,
-            ..ensemble.metadata().predict.clone()
-        },
+        maps,
+        predict,
         threshold,
         contrasts: flags.contrasts.clone(),
         stroke: flags
@@ -69,7 +53,6 @@ pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
         ));
     }
     let figures = serde_json::to_value(&found)?;
-    let [image, record] = names;
     let text = serde_json::to_string_pretty(&figures)?;
     write_bytes(results.claim(&record, context.force)?, text, true)?;
     let path = results.claim(&image, context.force)?;

@@ -1,6 +1,7 @@
 //! One file per command: flags in, calls, figures out.
 
 mod align;
+mod audited_reading;
 mod augment;
 mod calibrate;
 mod compare;
@@ -32,6 +33,7 @@ mod synth;
 mod threshold;
 mod timing;
 mod train;
+mod training_data;
 mod verify;
 mod warp;
 

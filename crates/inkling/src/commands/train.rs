@@ -1,26 +1,15 @@
 //! Trains one fold.
 
-use inkling_pipeline::{
-    Context, Inputs, PROGRAM, Recipe, ResumeOptions, best_epoch, choose_fold, folds,
-    open_fragments, peak_resident, train,
-};
+use inkling_pipeline::{Context, PROGRAM, best_epoch, choose_fold, folds, peak_resident, train};
 use serde_json::{Value, json};
 
+use super::training_data;
 use crate::cli::Train;
 
 pub fn run(flags: &Train, context: &Context) -> anyhow::Result<Value> {
-    let recipe = Recipe::read(
-        &flags.recipe.files,
-        &flags.recipe.with(flags.layers, flags.flip),
-    )?;
-    Inputs::of_recipe(&recipe, &flags.recipe.files).check_apart(&flags.out)?;
-    let fragments = open_fragments(&recipe)?;
+    let (recipe, fragments) = training_data::open(&flags.recipe, &flags.training, &flags.out)?;
     let fold = choose_fold(flags.fold.as_deref(), &folds(&recipe, &fragments)?)?;
-    let options = ResumeOptions {
-        resume: flags.resume,
-        allow_changed_data: flags.allow_changed_data,
-        memory: flags.memory,
-    };
+    let options = flags.training.options();
     let epochs = train(&recipe, &fragments, &fold, &flags.out, options, context)?;
     if !context.ranks.is_first() {
         return Ok(Value::Null);

@@ -341,14 +341,14 @@ impl Attention {
     }
 
     /// Queries, keys (which have no bias) and values, `[batch, heads, positions, width]` each, the
-    /// first two turned by their positions.
+    /// first two rotated by their positions.
     fn project(&self, input: Tensor<3>, angles: &Angles) -> [Tensor<4>; 3] {
         let channels = input.dims()[2];
         if let (Some(query), Some(key), Some(value)) = (&self.q_proj, &self.k_proj, &self.v_proj) {
             let (query, key) = (query.forward(input.clone()), key.forward(input.clone()));
             let value = value.forward(input);
-            let turned = [query, key].map(|x| angles.turn(x, channels));
-            let [query, key] = turned.map(|x| {
+            let rotated = [query, key].map(|x| angles.rotate(x, channels));
+            let [query, key] = rotated.map(|x| {
                 let [heads] = split_heads(x, self.heads);
                 heads
             });
@@ -360,7 +360,7 @@ impl Attention {
         };
         let none = Tensor::zeros([channels], &input.device());
         let bias = Tensor::cat(vec![query.val(), none, value.val()], 0);
-        let packed = angles.turn(qkv.with_bias(input, Some(bias), None), 2 * channels);
+        let packed = angles.rotate(qkv.with_bias(input, Some(bias), None), 2 * channels);
         split_heads(packed, self.heads)
     }
 }

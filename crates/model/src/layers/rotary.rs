@@ -4,8 +4,8 @@ use inkling_kernels::rope;
 use super::Constant;
 
 /// Rotary positions (Su et al., *RoFormer*) over a square grid of patches: each pair of features
-/// is turned by an angle that grows with the row (first half of the pairs) or the column (second
-/// half). Distances are measured on a grid of pretraining, so that larger images turn no further
+/// is rotated by an angle that grows with the row (first half of the pairs) or the column (second
+/// half). Distances are measured on a grid of pretraining, so that larger images are rotated no further
 /// than smaller ones (Fang et al., *EVA-02*).
 #[derive(Clone, Debug)]
 pub struct Rotary {
@@ -22,7 +22,7 @@ pub struct Angles {
     cosines: Tensor<2>,
 }
 
-/// The slowest pair turns by one radian in this many patches.
+/// The slowest pair is rotated by one radian in this many patches.
 const TEMPERATURE: f64 = 10_000.0;
 
 impl Rotary {
@@ -62,8 +62,8 @@ impl Rotary {
     fn line(&self, place: usize) -> Vec<[f32; 2]> {
         // timm rounds at each of these steps.
         let place = place as f32 / self.grid as f32 * self.reference as f32;
-        let turns = self.bands().map(|band| (place * band).sin_cos());
-        turns.map(|(sine, cosine)| [sine, cosine]).collect()
+        let angles = self.bands().map(|band| (place * band).sin_cos());
+        angles.map(|(sine, cosine)| [sine, cosine]).collect()
     }
 
     /// Radians per patch of an axis's pairs.
@@ -74,12 +74,12 @@ impl Rotary {
 }
 
 impl Angles {
-    /// Turns every pair of neighbouring features among the first `turned`; positions before the
+    /// Rotates every pair of neighbouring features among the first `rotary`; positions before the
     /// patches, which lie nowhere in the image, stay as they are.
     ///
     /// # Shapes
     /// - input and output: `[batch, positions, features]`, heads one after another
-    pub fn turn(&self, input: Tensor<3>, turned: usize) -> Tensor<3> {
-        rope(input, self.sines.clone(), self.cosines.clone(), turned)
+    pub fn rotate(&self, input: Tensor<3>, rotary: usize) -> Tensor<3> {
+        rope(input, self.sines.clone(), self.cosines.clone(), rotary)
     }
 }

@@ -143,12 +143,12 @@ impl Stages for TimeSformerNetwork {
 }
 
 impl TimeSformerNetwork {
-    /// The turns of frames, and of places.
-    fn angles(&self, device: &Device) -> [Turns; 2] {
+    /// The angles of frames, and of places.
+    fn angles(&self, device: &Device) -> [RotaryAngles; 2] {
         let size = self.backbone.head_size();
         [
-            Turns::of_frames(self.frames, size, device),
-            Turns::of_places(self.grid, size, device),
+            RotaryAngles::of_frames(self.frames, size, device),
+            RotaryAngles::of_places(self.grid, size, device),
         ]
     }
 }
@@ -266,7 +266,7 @@ fn block(dim: usize, sizes: Sizes, dropout: f64, device: &Device) -> Block {
     )
 }
 
-fn pass(block: &Block, x: Tensor<3>, [frames, places]: &[Turns; 2]) -> Tensor<3> {
+fn pass(block: &Block, x: Tensor<3>, [frames, places]: &[RotaryAngles; 2]) -> Tensor<3> {
     let (time, space, rest) = block;
     let x = add(time.fn_.forward(time.norm.forward(x.clone()), frames), x);
     let x = add(space.fn_.forward(space.norm.forward(x.clone()), places), x);
@@ -317,7 +317,7 @@ impl Attention {
     ///
     /// # Shapes
     /// - x and output: `[batch, 1 + frames × places, features]`, the class token first
-    fn forward(&self, x: Tensor<3>, turns: &Turns) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
         let (heads, size) = (self.heads, self.head_size);
         let scale = (size as f64).powf(-0.5);
@@ -328,7 +328,7 @@ impl Attention {
         // The class token comes first in every group, unrotated. What its query finds there is not looked at.
         let class = qkv.clone().narrow(1, 0, 1).repeat_dim(1, count / batch);
         let class = class.reshape([count, 1, 3 * heads * size]);
-        let joined = turns.apply(Tensor::cat(vec![class, groups], 1), heads);
+        let joined = angles.apply(Tensor::cat(vec![class, groups], 1), heads);
         let [query, key, value] = split_heads(joined, heads);
         let own = self.ungrouped(attention(query, key, value, None, scale), members + 1);
 
@@ -376,13 +376,13 @@ impl Attention {
 
 /// Rotations of pairs of neighbouring features. Unlike those of most networks, the two of a pair need not be
 /// rotated by one angle: the package repeats its frames' angles the other way round.
-struct Turns {
+struct RotaryAngles {
     /// `[members, features of a head]`.
     sines: Tensor<2>,
     cosines: Tensor<2>,
 }
 
-impl Turns {
+impl RotaryAngles {
     fn new(angles: &[f32], size: usize, device: &Device) -> Self {
         let table = |function: fn(f32) -> f32| {
             let values: Vec<f32> = angles.iter().map(|&angle| function(angle)).collect();
