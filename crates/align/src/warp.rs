@@ -18,18 +18,18 @@ use crate::Error;
 ///
 /// Beyond the input's first and last layers their values go on. A scale below 0 takes the layers
 /// in reverse order. Where a map holds no number, or a scale of 0, the column stays as it is.
-pub struct Warped<V> {
+pub struct Warped<V, M: ?Sized = dyn Maps> {
     volume: V,
-    maps: Arc<dyn Maps>,
+    maps: Arc<M>,
     depth: usize,
 }
 
-impl<V: Volume> Warped<V> {
+impl<V: Volume, M: Maps + ?Sized> Warped<V, M> {
     /// `volume` through `maps`, as `depth` layers of the target.
     ///
     /// # Errors
     /// [`Error::MapSize`] when the maps are of another fragment.
-    pub fn new(volume: V, maps: Arc<dyn Maps>, depth: usize) -> Result<Self, Error> {
+    pub fn new(volume: V, maps: Arc<M>, depth: usize) -> Result<Self, Error> {
         let [_, height, width] = volume.shape();
         let found = maps.size();
         if found != [height, width] {
@@ -108,7 +108,7 @@ fn needed(maps: &DepthMaps, z: &Range<usize>, depth: usize) -> Range<usize> {
     clamp(low)..(clamp(high) + 2).min(depth)
 }
 
-impl<V: Volume> Volume for Warped<V> {
+impl<V: Volume, M: Maps + ?Sized> Volume for Warped<V, M> {
     fn shape(&self) -> [usize; 3] {
         let [_, height, width] = self.volume.shape();
         [self.depth, height, width]
@@ -130,7 +130,10 @@ struct WarpPlan {
 }
 
 impl WarpPlan {
-    fn new<V: Volume>(warped: &Warped<V>, region: &Region) -> Result<Self, ReadError> {
+    fn new<V: Volume, M: Maps + ?Sized>(
+        warped: &Warped<V, M>,
+        region: &Region,
+    ) -> Result<Self, ReadError> {
         let maps = warped.maps.read(region.y.clone(), region.x.clone())?;
         let depth = warped.volume.shape()[0];
         let needed = match warped.volume.voxels() {
@@ -409,7 +412,7 @@ mod tests {
         }
     }
 
-    fn warped(maps: DepthMaps) -> Result<Warped<Array3<u16>>, Error> {
+    fn warped(maps: DepthMaps) -> Result<Warped<Array3<u16>, DepthMaps>, Error> {
         Warped::new(ramp(), Arc::new(maps), 20)
     }
 

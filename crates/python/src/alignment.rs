@@ -1,15 +1,16 @@
 //! Curves, fitted depth maps, and volumes warped by them.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use inkling_align::{Curve, Target, Warped, measure_curves, measure_volume_curves};
-use inkling_fragment::{DepthMaps, Region, Volume};
-use ndarray::{Array1, ArrayViewMut3, s};
+use inkling_fragment::{DepthMaps, Maps, Region, Volume};
+use ndarray::{Array1, ArrayView2, ArrayViewMut3, s};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{Given, check_size};
+use crate::arrays::{Given, MapArray, check_size};
 use crate::buffers::{Output, to_numpy};
 use crate::errors::input;
 use crate::fragment::Fragment;
@@ -280,7 +281,11 @@ pub fn warp<'py>(
     out: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let given = GivenVolume::new(volume)?;
-    let maps = depth_maps(z_shift, z_scale, given.size())?;
+    let [shift, scale] = map_arrays([z_shift, z_scale], given.size())?;
+    let maps = MapViews {
+        z_shift: shift.view(),
+        z_scale: scale.view(),
+    };
     let view = given.view();
     let depth = view.shape()[0];
     let z = z.unwrap_or((0, depth));
@@ -302,28 +307,51 @@ pub fn warp<'py>(
     Ok(voxels.into_array())
 }
 
-/// Two maps (y, x) of a sheet of `size`, as the libraries take them.
+/// Two maps (y, x) of a sheet of `size`: shifts and scales.
+fn map_arrays([z_shift, z_scale]: [&Bound<PyAny>; 2], size: [usize; 2]) -> PyResult<[MapArray; 2]> {
+    let map = |name: &'static str, object| -> PyResult<_> {
+        let map = Given::new(name, object, "(y, x)")?.map()?;
+        check_size(name, [map.view().nrows(), map.view().ncols()], size)?;
+        Ok(map)
+    };
+    Ok([map("z_shift", z_shift)?, map("z_scale", z_scale)?])
+}
+
+/// Two maps (y, x) of a sheet of `size`, copied for the libraries.
 pub fn depth_maps(
     z_shift: &Bound<PyAny>,
     z_scale: &Bound<PyAny>,
     size: [usize; 2],
 ) -> PyResult<DepthMaps> {
-    let map = |name, object| -> PyResult<_> {
-        let map = Given::new(name, object, "(y, x)")?.map()?;
-        let map = map.view().as_standard_layout().into_owned();
-        check_size(name, [map.nrows(), map.ncols()], size)?;
-        Ok(map)
-    };
-    Ok(DepthMaps {
-        z_shift: map("z_shift", z_shift)?,
-        z_scale: map("z_scale", z_scale)?,
-    })
+    let copy = |map: MapArray| map.view().as_standard_layout().into_owned();
+    let [z_shift, z_scale] = map_arrays([z_shift, z_scale], size)?.map(copy);
+    Ok(DepthMaps { z_shift, z_scale })
+}
+
+/// Maps (y, x) where they lie.
+struct MapViews<'a> {
+    z_shift: ArrayView2<'a, f32>,
+    z_scale: ArrayView2<'a, f32>,
+}
+
+impl Maps for MapViews<'_> {
+    fn size(&self) -> [usize; 2] {
+        [self.z_shift.nrows(), self.z_shift.ncols()]
+    }
+
+    fn read(&self, y: Range<usize>, x: Range<usize>) -> Result<DepthMaps, inkling_fragment::Error> {
+        let part = |map: &ArrayView2<f32>| map.slice(s![y.clone(), x.clone()]).to_owned();
+        Ok(DepthMaps {
+            z_shift: part(&self.z_shift),
+            z_scale: part(&self.z_scale),
+        })
+    }
 }
 
 /// Layers `z` of the target, in blocks of rows, so that Ctrl-C is heard.
 fn write_warped(
     view: VolumeView,
-    maps: DepthMaps,
+    maps: MapViews,
     z: (usize, usize),
     mut out: ArrayViewMut3<u16>,
     interrupt: &Interrupt,
