@@ -44,8 +44,8 @@ pub enum Error {
     /// No crop can lie in the fragment with its centre on papyrus.
     #[error(
         "found no place for a crop of {height} × {width} px with its centre on papyrus in a \
-         fragment of {} × {} px: {}; expected a crop that fits. hint: lower augment.scale or \
-         model.image_size, or set augment.pad = true", found[0], found[1], lacking([*height, *width], *found, *off)
+         fragment of {} × {} px: {}; expected a crop that fits. hint: lower augment.scale, \
+         model.image_size or, where papyrus is held out beside it, data.margin; or set augment.pad = true", found[0], found[1], lacking([*height, *width], *found, *off)
     )]
     NoPlace {
         /// The crop's height.
