@@ -75,7 +75,7 @@ pub use dispatch::{has_kernels, is_final, is_flex};
 pub use from_weights::from_weights;
 pub use glu::GateHalf;
 pub use matrix::MulPrecision;
-pub use max_pool::{PoolAxis, max_pool3d, plain_max_pool3d};
+pub use max_pool::{PoolAxis, max_pool3d};
 pub use memory_bound::ops::MemoryBoundOps;
 pub use memory_bound::tensors::{
     add, add_scaled, batch_norm_train, expand_position_bias, global_avg_pool, glu, grn, group_norm,

@@ -81,12 +81,7 @@ pub fn max_pool3d(x: Tensor<4>, layers: usize, axes: [PoolAxis; 3], beyond: f32)
 }
 
 /// [`max_pool3d`] by burn's operations.
-pub fn plain_max_pool3d(
-    x: Tensor<4>,
-    layers: usize,
-    axes: [PoolAxis; 3],
-    beyond: f32,
-) -> Tensor<4> {
+fn plain_max_pool3d(x: Tensor<4>, layers: usize, axes: [PoolAxis; 3], beyond: f32) -> Tensor<4> {
     let [along_depth, along_rows, along_columns] = axes;
     let is_even = |axis: PoolAxis| axis.border[0] == axis.border[1];
     let is_empty = beyond == f32::NEG_INFINITY;
@@ -190,7 +185,7 @@ impl Pooling {
 
 /// The largest of some rows, and of what stands in a border, at each place.
 #[inline(always)]
-fn largest_of<'a>(
+pub fn largest_of<'a>(
     mut rows: impl Iterator<Item = &'a [f32]>,
     border: Option<f32>,
     output: &mut [f32],

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::dispatch::{is_final, primitive};
 use crate::exponential::exp;
 use crate::flex_tensors::{contiguous, from_values, values};
+use crate::max_pool::largest_of;
 use crate::profile::timed;
 use crate::vectors::{vectorized, vectorized_sums};
 
@@ -60,22 +61,11 @@ fn max(volumes: &[f32], [layers, channels, area]: [usize; 3]) -> Vec<f32> {
     let planes = output.par_chunks_mut(area).enumerate();
     planes.for_each(|(index, largest)| {
         let first = (index / channels * layers * channels + index % channels) * area;
-        largest.copy_from_slice(&volumes[first..][..area]);
-        for layer in 1..layers {
-            let plane = &volumes[first + layer * channels * area..][..area];
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (largest, &x) in largest.iter_mut().zip(plane) {
-                        *largest = if x > *largest || x.is_nan() {
-                            x
-                        } else {
-                            *largest
-                        };
-                    }
-                },
-            );
-        }
+        let plane = |layer| &volumes[first + layer * channels * area..][..area];
+        vectorized(
+            #[inline(always)]
+            || largest_of((0..layers).map(plane), None, largest),
+        );
     });
     output
 }

@@ -9,23 +9,15 @@ use crate::cli::Controls;
 
 pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
     let files = |_: &str| ["controls.json", "controls.html"].map(str::to_owned);
-    let AuditedReading {
-        fragment,
-        ensemble,
-        maps,
-        predict,
-        threshold,
-        results,
-        files: [record, page],
-    } = AuditedReading::open(&flags.audit, files, context)?;
+    let reading = AuditedReading::open(&flags.audit, files, context)?;
     let settings = ControlSettings {
-        maps,
-        predict,
-        threshold,
+        maps: reading.maps,
+        predict: reading.predict,
+        threshold: reading.threshold,
         block: flags.block as usize,
         seed: flags.seed,
     };
-    let found = run_controls(&fragment, &ensemble, &settings, context)?;
+    let found = run_controls(&reading.fragment, &reading.ensemble, &settings, context)?;
     for control in &found.controls {
         let verdict = match control.passes {
             Some(true) => "passes",
@@ -39,6 +31,7 @@ pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
     }
     context.say(found.verdict());
     let figures = serde_json::to_value(&found)?;
+    let (results, [record, page]) = (reading.results, reading.files);
     let text = serde_json::to_string_pretty(&figures)?;
     write_bytes(results.claim(&record, context.force)?, text, true)?;
     let page = results.claim(&page, context.force)?;

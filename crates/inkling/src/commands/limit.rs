@@ -10,20 +10,12 @@ use crate::cli::Limit;
 pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
     check_contrasts(&flags.contrasts)?;
     let files = |id: &str| ["json", "png"].map(|ending| format!("{id}.limit.{ending}"));
-    let AuditedReading {
-        fragment,
-        ensemble,
-        maps,
-        predict,
-        threshold,
-        results,
-        files: [record, image],
-    } = AuditedReading::open(&flags.audit, files, context)?;
-    let patch = ensemble.image_size();
+    let reading = AuditedReading::open(&flags.audit, files, context)?;
+    let patch = reading.ensemble.image_size();
     let settings = LimitSettings {
-        maps,
-        predict,
-        threshold,
+        maps: reading.maps,
+        predict: reading.predict,
+        threshold: reading.threshold,
         contrasts: flags.contrasts.clone(),
         stroke: flags
             .stroke
@@ -31,7 +23,7 @@ pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
         seed: flags.seed,
         checks: flags.check.into(),
     };
-    let found = detection_limit(&fragment, &ensemble, &settings, context)?;
+    let found = detection_limit(&reading.fragment, &reading.ensemble, &settings, context)?;
     let bare = found.cells.iter().filter(|cell| !cell.is_inked);
     let (seen, all) = (
         bare.clone().filter(|cell| cell.faintest.is_some()).count(),
@@ -53,6 +45,7 @@ pub fn run(flags: &Limit, context: &Context) -> anyhow::Result<Value> {
         ));
     }
     let figures = serde_json::to_value(&found)?;
+    let (results, [record, image]) = (reading.results, reading.files);
     let text = serde_json::to_string_pretty(&figures)?;
     write_bytes(results.claim(&record, context.force)?, text, true)?;
     let path = results.claim(&image, context.force)?;

@@ -219,6 +219,14 @@ impl WeightCache {
         }
     }
 
+    /// 3D kernels, large or not, are packed by every convolution of so many pixels.
+    fn for_volume(self, pixels: usize) -> Self {
+        match pixels >= VOLUME_PIXELS {
+            true => Self::Skip,
+            false => self,
+        }
+    }
+
     fn packed<T: Any + Send + Sync>(
         self,
         weight: &FlexTensor,
@@ -388,12 +396,9 @@ pub fn conv3d_forward(
     let (images, weight) = (contiguous(images), contiguous(weight));
     let bias = contiguous(bias);
     let sizes = conv3d_sizes(&images, &weight, places);
-    let outputs = sizes.batch * sizes.output_layers();
+    let layers = sizes.batch * sizes.output_layers();
     let [rows, columns] = [sizes.rows(), sizes.columns()];
-    let weights = match outputs * rows * columns >= VOLUME_PIXELS {
-        true => WeightCache::Skip,
-        false => weights,
-    };
+    let weights = weights.for_volume(layers * rows * columns);
     let (volumes, bias) = (values(&images), Some(values(&bias)));
     let output = match conv3d::Sizes::direct(sizes) {
         Some(direct) => {
@@ -403,7 +408,7 @@ pub fn conv3d_forward(
         }
         None => conv_unfolded::forward(precision, sizes, volumes, values(&weight), bias),
     };
-    from_values(output, [outputs, sizes.outputs, rows, columns])
+    from_values(output, [layers, sizes.outputs, rows, columns])
 }
 
 /// `activation(x · weightᵀ + bias)`.

@@ -10,8 +10,8 @@ use inkling_kernels::{add, attention, rearrange};
 use super::{EncoderFamily, EncoderInfo, Family, StagedEncoder, multiply_adds};
 use crate::Error;
 use crate::layers::{
-    Angles, Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear,
-    LinearConfig, Rotary, SwiGlu, SwiGluConfig, drop_path_rates, split_heads,
+    Conv2d, Conv2dConfig, DropPath, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+    Rotary, RotaryAngles, SwiGlu, SwiGluConfig, drop_path_rates, split_heads,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -307,7 +307,7 @@ struct Block {
 
 impl Block {
     /// `[batch, 1 + patches, channels]` in and out.
-    fn forward(&self, input: Tensor<3>, angles: &Angles) -> Tensor<3> {
+    fn forward(&self, input: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
         let attended = self.attn.forward(self.norm1.forward(input.clone()), angles);
         let x = add(self.drop_path.forward(attended), input);
         let mixed = self.mlp.forward(self.norm2.forward(x.clone()));
@@ -329,7 +329,7 @@ struct Attention {
 }
 
 impl Attention {
-    fn forward(&self, input: Tensor<3>, angles: &Angles) -> Tensor<3> {
+    fn forward(&self, input: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
         let [query, key, value] = self.project(input, angles);
         let scale = (HEAD_WIDTH as f64).powf(-0.5);
         let attended = attention(query, key, value, None, scale);
@@ -342,7 +342,7 @@ impl Attention {
 
     /// Queries, keys (which have no bias) and values, `[batch, heads, positions, width]` each, the
     /// first two rotated by their positions.
-    fn project(&self, input: Tensor<3>, angles: &Angles) -> [Tensor<4>; 3] {
+    fn project(&self, input: Tensor<3>, angles: &RotaryAngles) -> [Tensor<4>; 3] {
         let channels = input.dims()[2];
         if let (Some(query), Some(key), Some(value)) = (&self.q_proj, &self.k_proj, &self.v_proj) {
             let (query, key) = (query.forward(input.clone()), key.forward(input.clone()));

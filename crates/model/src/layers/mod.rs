@@ -64,7 +64,7 @@ pub use relative_position::{RelativePositionMlp, RelativePositionMlpConfig};
 pub use relative_position_table::RelativePositionTable;
 pub use resize::Resize;
 pub use response_norm::{GlobalResponseNorm, GlobalResponseNormConfig};
-pub use rotary::{Angles, Rotary};
+pub use rotary::{Rotary, RotaryAngles};
 pub use scse::Scse;
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};
 pub use star_relu::StarRelu;

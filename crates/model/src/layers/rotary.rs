@@ -12,12 +12,13 @@ pub struct Rotary {
     grid: usize,
     reference: usize,
     width: usize,
-    angles: Constant<Device, Angles>,
+    angles: Constant<Device, RotaryAngles>,
 }
 
-/// Sines and cosines, each `[patches, width]`.
+/// By which the features of each patch's heads are rotated, pair by pair of neighbours.
 #[derive(Clone, Debug)]
-pub struct Angles {
+pub struct RotaryAngles {
+    /// `[patches, width]`.
     sines: Tensor<2>,
     cosines: Tensor<2>,
 }
@@ -38,32 +39,23 @@ impl Rotary {
     }
 
     /// The angles of every patch, row by row.
-    pub fn angles(&self, device: &Device) -> Angles {
+    pub fn angles(&self, device: &Device) -> RotaryAngles {
         self.angles.of(device.clone(), || self.tables(device))
     }
 
-    fn tables(&self, device: &Device) -> Angles {
-        let lines: Vec<Vec<[f32; 2]>> = (0..self.grid).map(|place| self.line(place)).collect();
-        let table = |part: usize| {
-            let patches =
-                (0..self.grid).flat_map(|row| (0..self.grid).map(move |column| [row, column]));
-            let pairs = patches.flatten().flat_map(|place| &lines[place]);
-            let values: Vec<f32> = pairs.flat_map(|pair| [pair[part]; 2]).collect();
-            let shape = [self.grid * self.grid, self.width];
-            Tensor::from_data(TensorData::new(values, shape), device)
-        };
-        Angles {
-            sines: table(0),
-            cosines: table(1),
-        }
+    fn tables(&self, device: &Device) -> RotaryAngles {
+        let patches =
+            (0..self.grid).flat_map(|row| (0..self.grid).map(move |column| [row, column]));
+        let pairs = patches.flatten().flat_map(|place| self.line(place));
+        let angles: Vec<f32> = pairs.flat_map(|angle| [angle; 2]).collect();
+        RotaryAngles::new(&angles, self.width, device)
     }
 
-    /// Sine and cosine of an axis's pairs at one of its patches.
-    fn line(&self, place: usize) -> Vec<[f32; 2]> {
+    /// The angles of an axis's pairs at one of its patches.
+    fn line(&self, place: usize) -> impl Iterator<Item = f32> + use<> {
         // timm rounds at each of these steps.
         let place = place as f32 / self.grid as f32 * self.reference as f32;
-        let angles = self.bands().map(|band| (place * band).sin_cos());
-        angles.map(|(sine, cosine)| [sine, cosine]).collect()
+        self.bands().map(move |band| place * band)
     }
 
     /// Radians per patch of an axis's pairs.
@@ -73,7 +65,21 @@ impl Rotary {
     }
 }
 
-impl Angles {
+impl RotaryAngles {
+    /// Of `angles` in radians, `[patches, width]`. Those of a pair are mostly the same; where they are not, each rotates
+    /// its own feature.
+    pub fn new(angles: &[f32], width: usize, device: &Device) -> Self {
+        let table = |function: fn(f32) -> f32| {
+            let values: Vec<f32> = angles.iter().map(|&angle| function(angle)).collect();
+            let shape = [angles.len() / width, width];
+            Tensor::from_data(TensorData::new(values, shape), device)
+        };
+        Self {
+            sines: table(f32::sin),
+            cosines: table(f32::cos),
+        }
+    }
+
     /// Rotates every pair of neighbouring features among the first `rotary`; positions before the
     /// patches, which lie nowhere in the image, stay as they are.
     ///

@@ -4,17 +4,16 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{LeakyRelu, LeakyReluConfig};
-use burn::tensor::{Device, Tensor, TensorData};
-use inkling_kernels::{
-    Activation, GateHalf, add, attention, glu, plain_attention, rearrange, rope,
-};
+use burn::tensor::{Device, Tensor};
+use inkling_kernels::{Activation, GateHalf, add, attention, glu, plain_attention, rearrange};
 use serde::{Deserialize, Serialize};
 
 use super::StagedNetwork;
 use crate::depth::Place;
 use crate::encoders::Stages;
 use crate::layers::{
-    Dropout, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, Resize, split_heads,
+    Constant, Dropout, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, Resize,
+    RotaryAngles, split_heads,
 };
 use crate::{Error, ModelSettings, Normalization};
 
@@ -88,6 +87,8 @@ pub struct TimeSformerNetwork {
     frames: usize,
     #[module(skip)]
     normalization: Normalization,
+    #[module(skip)]
+    angles: Constant<Device, [RotaryAngles; 2]>,
 }
 
 impl TimeSformerNetwork {
@@ -119,6 +120,7 @@ impl TimeSformerNetwork {
             grid,
             frames: settings.depth,
             normalization: settings.normalization.clone(),
+            angles: Constant::default(),
         }
     }
 }
@@ -146,10 +148,12 @@ impl TimeSformerNetwork {
     /// The angles of frames, and of places.
     fn angles(&self, device: &Device) -> [RotaryAngles; 2] {
         let size = self.backbone.head_size();
-        [
-            RotaryAngles::of_frames(self.frames, size, device),
-            RotaryAngles::of_places(self.grid, size, device),
-        ]
+        self.angles.of(device.clone(), || {
+            [
+                frame_angles(self.frames, size, device),
+                place_angles(self.grid, size, device),
+            ]
+        })
     }
 }
 
@@ -328,7 +332,7 @@ impl Attention {
         // The class token comes first in every group, unrotated. What its query finds there is not looked at.
         let class = qkv.clone().narrow(1, 0, 1).repeat_dim(1, count / batch);
         let class = class.reshape([count, 1, 3 * heads * size]);
-        let joined = angles.apply(Tensor::cat(vec![class, groups], 1), heads);
+        let joined = angles.rotate(Tensor::cat(vec![class, groups], 1), 2 * heads * size);
         let [query, key, value] = split_heads(joined, heads);
         let own = self.ungrouped(attention(query, key, value, None, scale), members + 1);
 
@@ -374,74 +378,35 @@ impl Attention {
     }
 }
 
-/// Rotations of pairs of neighbouring features. Unlike those of most networks, the two of a pair need not be
-/// rotated by one angle: the package repeats its frames' angles the other way round.
-struct RotaryAngles {
-    /// `[members, features of a head]`.
-    sines: Tensor<2>,
-    cosines: Tensor<2>,
+/// Of each frame. The package repeats a frame's angles the other way round, so that the two of a pair differ.
+fn frame_angles(frames: usize, size: usize, device: &Device) -> RotaryAngles {
+    let frequency = |index: usize| {
+        let share = (2 * (index % (size / 2))) as f32 / size as f32;
+        1.0 / 10_000f32.powf(share)
+    };
+    let angles: Vec<f32> = (0..frames)
+        .flat_map(|frame| (0..size).map(move |index| frame as f32 * frequency(index)))
+        .collect();
+    RotaryAngles::new(&angles, size, device)
 }
 
-impl RotaryAngles {
-    fn new(angles: &[f32], size: usize, device: &Device) -> Self {
-        let table = |function: fn(f32) -> f32| {
-            let values: Vec<f32> = angles.iter().map(|&angle| function(angle)).collect();
-            Tensor::from_data(TensorData::new(values, [angles.len() / size, size]), device)
-        };
-        Self {
-            sines: table(f32::sin),
-            cosines: table(f32::cos),
-        }
-    }
-
-    fn of_frames(frames: usize, size: usize, device: &Device) -> Self {
-        let frequency = |index: usize| {
-            let share = (2 * (index % (size / 2))) as f32 / size as f32;
-            1.0 / 10_000f32.powf(share)
-        };
-        let angles: Vec<f32> = (0..frames)
-            .flat_map(|frame| (0..size).map(move |index| frame as f32 * frequency(index)))
-            .collect();
-        Self::new(&angles, size, device)
-    }
-
-    fn of_places(grid: usize, size: usize, device: &Device) -> Self {
-        let count = size / 4;
-        let scale = |index: usize| {
-            let last = (count - 1).max(1) as f64;
-            2f64.powf(index as f64 * 5f64.log2() / last) as f32
-        };
-        let along = |place: usize, index: usize| {
-            let span = (grid - 1).max(1) as f32;
-            (-1.0 + 2.0 * place as f32 / span) * scale(index) * std::f32::consts::PI
-        };
-        let mut angles = Vec::new();
-        for row in 0..grid {
-            for column in 0..grid {
-                for (place, index) in [row, column]
-                    .into_iter()
-                    .flat_map(|place| (0..count).map(move |index| (place, index)))
-                {
-                    angles.extend([along(place, index); 2]);
-                }
-            }
-        }
-        Self::new(&angles, size, device)
-    }
-
-    /// Rotates queries and keys, all but the first of each group.
-    ///
-    /// # Shapes
-    /// - joined and output: `[groups, 1 + members, 3 × heads × size]`: queries, keys and values
-    fn apply(&self, joined: Tensor<3>, heads: usize) -> Tensor<3> {
-        let [_, size] = self.sines.dims();
-        rope(
-            joined,
-            self.sines.clone(),
-            self.cosines.clone(),
-            2 * heads * size,
-        )
-    }
+/// Of each place: rows in the first half of the features, columns in the second.
+fn place_angles(grid: usize, size: usize, device: &Device) -> RotaryAngles {
+    let count = size / 4;
+    let scale = |index: usize| {
+        let last = (count - 1).max(1) as f64;
+        2f64.powf(index as f64 * 5f64.log2() / last) as f32
+    };
+    let along = |place: usize, index: usize| {
+        let span = (grid - 1).max(1) as f32;
+        (-1.0 + 2.0 * place as f32 / span) * scale(index) * std::f32::consts::PI
+    };
+    let places = (0..grid).flat_map(|row| (0..grid).map(move |column| [row, column]));
+    let pairs = places
+        .flatten()
+        .flat_map(|place| (0..count).map(move |index| along(place, index)));
+    let angles: Vec<f32> = pairs.flat_map(|angle| [angle; 2]).collect();
+    RotaryAngles::new(&angles, size, device)
 }
 
 /// Two halves of features, one gated by the other.
