@@ -21,14 +21,14 @@ import independent_phantom
 from program import ROOT, call, figures
 
 SIZE = (768, 640)
-LEARNT, NEW = ("1", "2"), ("3", "4", "5")
-# Without ink: learnt from, for the thresholds, and never seen before.
-BARE_LEARNT, BARE_KNOWN, BARE_NEW = "bare0", tuple(f"bare{number}" for number in range(1, 7)), "bare7"
+TRAINING, NEW = ("1", "2"), ("3", "4", "5")
+# Without ink: trained on, for the thresholds, and never seen before.
+BARE_TRAINING, BARE_KNOWN, BARE_NEW = "bare0", tuple(f"bare{number}" for number in range(1, 7)), "bare7"
 
 
 def make(binary, generator, folder):
     sheets = folder / "sheets"
-    for index, name in enumerate((*LEARNT, *NEW, BARE_LEARNT, *BARE_KNOWN, BARE_NEW)):
+    for index, name in enumerate((*TRAINING, *NEW, BARE_TRAINING, *BARE_KNOWN, BARE_NEW)):
         is_bare = name.startswith("bare")
         if (sheets / name / "mask.png").exists():
             continue
@@ -49,8 +49,8 @@ def train(binary, folder):
     if (folder / "run" / "best.safetensors").exists():
         return
     settings = {
-        "data.fragments": [str(folder / "sheets" / name) for name in (*LEARNT, NEW[0], BARE_LEARNT)],
-        "data.bare": [BARE_LEARNT],
+        "data.fragments": [str(folder / "sheets" / name) for name in (*TRAINING, NEW[0], BARE_TRAINING)],
+        "data.bare": [BARE_TRAINING],
         "data.maps": str(folder / "maps"),
         "train.epochs": 33,
         "train.best": ["average_precision"],
@@ -76,7 +76,7 @@ def thresholds(binary, folder, maps):
 
 
 def calibration_errors(binary, folder, maps):
-    """Of the labelled sheets that were not learnt from, each corrected by the others."""
+    """Of the labelled sheets that were not trained on, each corrected by the others."""
     named = lambda file: [folder / "sheets" / name / file for name in NEW]
     words = ["--labels", *named("inklabels.png"), "--mask", *named("mask.png"), "--out", folder / "calibration"]
     found = figures(binary, "calibrate", *(maps / f"{name}.png" for name in NEW), *words, "--force")

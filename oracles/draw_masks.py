@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 SIDE = 190
 GAP = 14
 DARK, PAPER, INK = (24, 24, 28), (150, 128, 100), (20, 16, 12)
-LEARNT, VALIDATED = (86, 150, 214), (232, 152, 60)
+TRAINED, VALIDATED = (86, 150, 214), (232, 152, 60)
 
 
 def sheet():
@@ -50,14 +50,14 @@ def white(where):
 def main():
     papyrus, ink, supervision, validation = sheet()
     plain = base(papyrus, ink)
-    learnt = papyrus & supervision & ~validation
-    both = tint(tint(plain, learnt, LEARNT), papyrus & validation, VALIDATED)
+    trained = papyrus & supervision & ~validation
+    both = tint(tint(plain, trained, TRAINED), papyrus & validation, VALIDATED)
     alone = tint(plain, papyrus & supervision, VALIDATED)
     panels = [
         ("papyrus and its ink labels", plain),
         ("supervision mask", white(supervision)),
         ("validation mask", white(validation)),
-        ("learnt from; validated", both),
+        ("trained on; validated", both),
         ("held out, no validation mask", alone),
     ]
     width = len(panels) * (SIDE + GAP) + GAP

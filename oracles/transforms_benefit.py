@@ -3,7 +3,7 @@
 
     oracles/transforms_benefit.py target/release/inkling --folder DIR [--seeds 0 1] [--epochs 11]
 
-The network learns from one small phantom sheet, again and again, and is scored on two that it never
+The network is trained on one small phantom sheet, again and again, and is scored on two that it never
 saw: another phantom as it is, and the same as another scanner at another angle would show it (turned by 35 degrees,
 contrast × 0.93, brightness + 3 % of the full range). Recipes are crates/pipeline/src/demo.toml with
 `[augment]` as follows: `none`, upright crops of the patch's own size; `demo`, the demo's own, gentle
@@ -22,7 +22,7 @@ from PIL import Image
 from program import ROOT, figures
 from scipy.ndimage import rotate
 
-SHEETS = ("learnt", "new", "otherwise")
+SHEETS = ("training", "new", "otherwise")
 SMALL, LARGE = "320x288", "640x512"
 ANGLE, CONTRAST, BRIGHTNESS = 35.0, 0.93, 0.03
 OFF = {
@@ -60,7 +60,7 @@ def prepare(binary, folder):
         figures(binary, "synth", folder / "small", "--seed", 1, "--size", SMALL)
         figures(binary, "synth", folder / "large", "--seed", 3, "--size", LARGE)
         sheets.mkdir()
-        (folder / "small/1").rename(sheets / "learnt")
+        (folder / "small/1").rename(sheets / "training")
         (folder / "large/1").rename(sheets / "new")
         otherwise(sheets / "new", sheets / "otherwise")
         figures(binary, "align", *(sheets / name for name in SHEETS), "--out", folder / "maps")

@@ -305,6 +305,14 @@ impl Sheet<'_> {
         let mut warnings = found.warnings;
         warnings.extend(self.left_out());
         warnings.extend(fit_warnings(misfits[1], &patches));
+        let scale = found.depths.scale;
+        let [low, high] = self.settings.scales;
+        if !(low..=high).contains(&scale) {
+            warnings.push(format!(
+                "the fitted scale {scale:.2} lies outside of align.scales, {low} to {high}: this target does not \
+                 describe the sheet"
+            ));
+        }
         let step = found.patches.step as usize;
         Alignment {
             id: self.id.to_owned(),

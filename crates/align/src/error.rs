@@ -51,6 +51,30 @@ pub enum Error {
         /// Height and width of the fragment.
         expected: [usize; 2],
     },
+    /// A column of papyrus without a place in depth.
+    #[error(
+        "found a shift of {shift} and a scale of {scale} in row {}, column {}, on papyrus; expected numbers, and a scale other than 0. hint: fit the maps again with `inkling align`, or give these pixels their neighbours' values",
+        place[0], place[1]
+    )]
+    MapValue {
+        /// Row and column.
+        place: [usize; 2],
+        /// The shift, in layers of the target.
+        shift: f32,
+        /// The scale, in layers of the target per layer of the input.
+        scale: f32,
+    },
+    /// Maps that lay the papyrus beyond the volume.
+    #[error(
+        "found depth maps that place {:.0} % of the papyrus beyond the {depth} layers of the volume; expected shifts in layers, and target = layer × scale + shift. hint: fit the maps again with `inkling align`",
+        100.0 * share
+    )]
+    MapsMiss {
+        /// The share of the papyrus, 0 to 1.
+        share: f64,
+        /// Layers of the volume.
+        depth: usize,
+    },
     /// Reading or writing failed.
     #[error(transparent)]
     Fragment(#[from] inkling_fragment::Error),

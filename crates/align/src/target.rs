@@ -126,7 +126,10 @@ fn parse(text: &str) -> Result<Curve, String> {
         ["fragment", "z", "all", ..] => (Some(0), 1, 2),
         other => {
             let shown: String = other.join(",").chars().take(80).collect();
-            return Err(format!("the columns {shown}"));
+            return Err(match shown.contains([';', '\t']) {
+                true => format!("the columns {shown} without commas between them"),
+                false => format!("the columns {shown}"),
+            });
         }
     };
     let mut values = Vec::new();

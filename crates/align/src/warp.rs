@@ -63,25 +63,32 @@ impl<V: Volume, M: Maps + ?Sized> Warped<V, M> {
 
 /// One column: target layer `z` reads input layer `start + z × step`.
 #[derive(Clone, Copy)]
-struct Column {
+pub(crate) struct Column {
     start: f32,
     step: f32,
 }
 
 impl Column {
+    /// The column as it was fitted; where that is no number, or the scale is 0, the column as it is.
     fn new(shift: f32, scale: f32) -> Self {
+        Self::fitted(shift, scale).unwrap_or(Self {
+            start: 0.0,
+            step: 1.0,
+        })
+    }
+
+    pub fn fitted(shift: f32, scale: f32) -> Option<Self> {
         let column = Self {
             start: -shift / scale,
             step: 1.0 / scale,
         };
         let usable = scale.is_finite() && column.start.is_finite() && column.step.is_finite();
-        match usable {
-            true => column,
-            false => Self {
-                start: 0.0,
-                step: 1.0,
-            },
-        }
+        usable.then_some(column)
+    }
+
+    /// The input layer, between two, that target layer `z` reads.
+    pub fn at(self, z: f32) -> f32 {
+        self.start + z * self.step
     }
 }
 
@@ -95,7 +102,7 @@ fn needed(maps: &DepthMaps, z: &Range<usize>, depth: usize) -> Range<usize> {
             let mut reach = [f32::INFINITY, f32::NEG_INFINITY];
             for (&shift, &scale) in shifts.iter().zip(scales) {
                 let column = Column::new(shift, scale);
-                let [a, b] = [first, last].map(|z| column.start + z * column.step);
+                let [a, b] = [first, last].map(|z| column.at(z));
                 reach = [reach[0].min(a).min(b), reach[1].max(a).max(b)];
             }
             reach

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Error;
 
 /// Reads a text file of at most `most` bytes: settings, tables and plans are short, and parsers take
-/// many times a text's length.
+/// many times a text's length. A byte order mark is left out.
 ///
 /// # Errors
 /// [`Error::TooLong`] for a longer one, found without reading on; [`Error::Io`] when it cannot be
@@ -19,7 +19,11 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, Error> {
         return Err(Error::TooLong { path, most });
     }
     match read {
-        Ok(_) => Ok(text),
+        // Excel and Notepad begin UTF-8 with a byte order mark.
+        Ok(_) => Ok(match text.strip_prefix('\u{feff}') {
+            Some(marked) => marked.to_owned(),
+            None => text,
+        }),
         // The cut may have gone through a letter.
         Err(_) if File::open(path).is_ok_and(|file| is_longer(&file, most)) => {
             let path = path.to_owned();
@@ -48,6 +52,12 @@ mod tests {
             assert!(matches!(error, Error::TooLong { .. }), "{most}: {error}");
             assert!(error.to_string().contains("recipe.toml"), "{error}");
         }
+        std::fs::write(&path, "\u{feff}z").unwrap();
+        assert_eq!(
+            read_text(&path, 5).unwrap(),
+            "z",
+            "without the byte order mark"
+        );
         std::fs::write(&path, [0xff, 0]).unwrap();
         assert!(matches!(read_text(&path, 9), Err(Error::Io { .. })));
     }

@@ -9,7 +9,7 @@ use crate::result_kind::ResultKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused.
-    #[error("{}: {source}. hint: check that the path exists, its permissions, and the space left on the disk", path.display())]
+    #[error("{}: {source}. hint: {}", path.display(), io_hint(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -224,7 +224,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// An array file that cannot be decoded.
-    #[error("{}: found a file that cannot be read as a 2D NPY array of floats ({reason}); expected one that numpy.save wrote. hint: write it again as float32", path.display())]
+    #[error("{}: found an NPY file that cannot be read ({reason}); expected an array of numbers as numpy.save writes it. hint: save it again as float32", path.display())]
     Npy {
         /// The file.
         path: PathBuf,
@@ -317,5 +317,22 @@ impl Error {
             Some(failure) => Self::Remote(failure.clone()),
             None => Self::Io { path, source },
         }
+    }
+}
+
+/// What mends an error of the system.
+fn io_hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "check how the path is written, and from which folder it starts",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "change its permissions, or name another place"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "free space on the disk, or name another place"
+        }
+        ErrorKind::InvalidData => "if it is text, save it as UTF-8",
+        ErrorKind::InvalidInput => "put a file in its place, or name another one",
+        _ => "check that the path exists, its permissions, and the space left on the disk",
     }
 }

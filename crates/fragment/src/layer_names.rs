@@ -92,7 +92,8 @@ impl Name {
 /// Files belong together when their names differ in digits only. The layer's number is the one
 /// that differs between them; of a file that is alone, the last. The series in the best format
 /// wins (TIFF, PNG, JPEG), and of those the longest; a series of one only where there is no longer
-/// one. Two that are equally good are told by the `Err`, by the names of their first files.
+/// one. Two that are equally good are the `Err`, by the names of their first files. A folder
+/// that is named as a layer is one, and an error when it is opened: it would be missed at the end of the series.
 pub(crate) fn find_series(
     paths: Vec<PathBuf>,
 ) -> Result<(Option<Series>, Vec<Ignored>), [PathBuf; 2]> {
@@ -141,8 +142,8 @@ fn candidate(path: PathBuf) -> Result<(Format, Name), Ignored> {
         .file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let reason = match Format::of(&path) {
-        _ if storage::is_dir(&path) => "a folder",
         _ if hidden => "a hidden file",
+        None if storage::is_dir(&path) => "a folder",
         None => "neither TIFF, PNG nor JPEG",
         Some(format) => match Name::new(path.clone()) {
             Some(name) => return Ok((format, name)),

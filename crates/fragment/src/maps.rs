@@ -3,9 +3,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2, s};
-use ndarray_npy::{ReadNpyExt, WriteNpyExt};
+use ndarray_npy::WriteNpyExt;
 
-use crate::npy_file::{NpyFile, check_npy, write_header};
+use crate::npy_file::{NpyFile, write_header};
 use crate::{Error, write_whole};
 
 /// Where the papyrus lies in depth: maps of the fragment's height and width, (y, x), in layers.
@@ -32,20 +32,9 @@ impl DepthMaps {
     /// # Errors
     /// [`Error::Io`], [`Error::Npy`]; [`Error::Size`] when they differ in size.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        let folder = folder.as_ref();
-        let z_shift = read_map(folder.join("z_shift.npy"))?;
-        let path = folder.join("z_scale.npy");
-        let z_scale = read_map(&path)?;
-        if z_shift.dim() == z_scale.dim() {
-            return Ok(Self { z_shift, z_scale });
-        }
-        Err(Error::Size {
-            path,
-            found: [z_scale.nrows(), z_scale.ncols()],
-            expected: [z_shift.nrows(), z_shift.ncols()],
-            like: "z_shift.npy",
-            hint: "fit the maps again with `inkling align`",
-        })
+        let files = MapFiles::open(folder)?;
+        let [height, width] = files.size();
+        files.read(0..height, 0..width)
     }
 
     /// Writes `z_shift.npy` and `z_scale.npy` into `folder`, which is made if need be.
@@ -134,20 +123,14 @@ impl Maps for MapFiles {
     }
 }
 
-/// Reads a 2D NPY array of f32 or f64.
+/// Reads a 2D NPY array of numbers, (y, x).
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Npy`]; [`Error::Truncated`].
 pub fn read_map(path: impl AsRef<Path>) -> Result<Array2<f32>, Error> {
-    let path = path.as_ref();
-    check_npy(path)?;
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    Array2::<f32>::read_npy(bytes.as_slice())
-        .or_else(|_| Ok(Array2::<f64>::read_npy(bytes.as_slice())?.mapv(|value| value as f32)))
-        .map_err(|error: ndarray_npy::ReadNpyError| Error::Npy {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
+    let file = NpyFile::open(path.as_ref().to_owned())?;
+    let [height, width] = file.size;
+    file.read(&(0..height), &(0..width))
 }
 
 /// Rows of maps that are in memory at once while they are written.

@@ -7,8 +7,10 @@ use ndarray::Array2;
 use ndarray_npy::npy::header::Header;
 
 use crate::Error;
+use crate::storage::open_file;
 
-/// An NPY file of a 2D array of floats, read part by part.
+/// An NPY file of a 2D array of numbers, read part by part as f32: floats or integers of any length, in either byte order,
+/// rows or columns first.
 #[derive(Clone, Debug)]
 pub(crate) struct NpyFile {
     pub path: PathBuf,
@@ -16,8 +18,9 @@ pub(crate) struct NpyFile {
     pub size: [usize; 2],
     /// Where the first value lies.
     begin: u64,
-    /// Bytes per value: 4 or 8.
-    bytes: usize,
+    number: Number,
+    /// Whether columns lie one after another (Fortran's order), as `numpy.save` writes a transposed array.
+    columns_first: bool,
 }
 
 impl NpyFile {
@@ -27,59 +30,124 @@ impl NpyFile {
             path: path.clone(),
             reason,
         };
-        let mut file = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
+        let mut file = BufReader::new(open_file(&path).map_err(Error::io(&path))?);
         let header = read_header(&mut file).map_err(wrong)?;
         let kind = header.type_descriptor.to_string();
-        let bytes = match kind.trim_matches('\'') {
-            "<f4" => 4,
-            "<f8" => 8,
-            other => return Err(wrong(format!("values of type {other}"))),
-        };
-        let (&[height, width], false) = (header.shape.as_slice(), header.layout.is_fortran())
-        else {
-            return Err(wrong(format!("the header {header}")));
+        let number = Number::parse(kind.trim_matches('\''));
+        let number = number.ok_or_else(|| wrong(format!("values of type {kind}")))?;
+        let &[height, width] = header.shape.as_slice() else {
+            let axes = header.shape.len();
+            return Err(wrong(format!(
+                "{axes} axes where height and width were due"
+            )));
         };
         let begin = file.stream_position().map_err(Error::io(&path))?;
-        let found = std::fs::metadata(&path).map_err(Error::io(&path))?.len();
-        let expected = end(&[height, width], bytes as u64, begin);
-        if found < expected {
-            return Err(Error::Truncated {
-                path,
-                found,
-                expected,
-            });
-        }
+        check_length(&path, &[height, width], number.bytes as u64, begin)?;
         Ok(Self {
             path,
             size: [height, width],
             begin,
-            bytes,
+            number,
+            columns_first: header.layout.is_fortran(),
         })
     }
 
     /// The values of rows `y` and columns `x`.
     pub fn read(&self, y: &Range<usize>, x: &Range<usize>) -> Result<Array2<f32>, Error> {
+        let (lines, along, length) = match self.columns_first {
+            true => (x, y, self.size[0]),
+            false => (y, x, self.size[1]),
+        };
         let mut file = File::open(&self.path).map_err(Error::io(&self.path))?;
-        let mut values = Vec::with_capacity(y.len() * x.len());
-        let mut line = vec![0; x.len() * self.bytes];
-        for row in y.clone() {
-            let place = self.begin + ((row * self.size[1] + x.start) * self.bytes) as u64;
+        let mut values = Vec::with_capacity(lines.len() * along.len());
+        let mut bytes = vec![0; along.len() * self.number.bytes];
+        for line in lines.clone() {
+            let place = self.begin + ((line * length + along.start) * self.number.bytes) as u64;
             let read = file.seek(SeekFrom::Start(place));
-            read.and_then(|_| file.read_exact(&mut line))
+            read.and_then(|_| file.read_exact(&mut bytes))
                 .map_err(Error::io(&self.path))?;
-            match self.bytes {
-                4 => values.extend(
-                    line.chunks_exact(4)
-                        .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four"))),
-                ),
-                _ => values
-                    .extend(line.chunks_exact(8).map(|b| {
-                        f64::from_le_bytes(b.try_into().expect("chunks of eight")) as f32
-                    })),
+            self.number.decode(&mut bytes, &mut values);
+        }
+        let read = Array2::from_shape_vec((lines.len(), along.len()), values).expect("whole lines");
+        Ok(match self.columns_first {
+            true => read.reversed_axes().as_standard_layout().into_owned(),
+            false => read,
+        })
+    }
+}
+
+/// How a number is stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Number {
+    kind: Kind,
+    bytes: usize,
+    big_endian: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Float,
+    Signed,
+    Unsigned,
+}
+
+impl Number {
+    /// Reads numpy's `<f4`, `>i2` or `|u1`; `None` for what is no plain number, and for halves.
+    fn parse(text: &str) -> Option<Self> {
+        let mut letters = text.chars();
+        let big_endian = match letters.next()? {
+            '>' => true,
+            '<' | '|' => false,
+            _ => return None,
+        };
+        let kind = match letters.next()? {
+            'f' => Kind::Float,
+            'i' => Kind::Signed,
+            'u' => Kind::Unsigned,
+            _ => return None,
+        };
+        let bytes = letters.as_str().parse().ok()?;
+        let known = match kind {
+            Kind::Float => matches!(bytes, 4 | 8),
+            _ => matches!(bytes, 1 | 2 | 4 | 8),
+        };
+        known.then_some(Self {
+            kind,
+            bytes,
+            big_endian,
+        })
+    }
+
+    /// Appends the numbers in `bytes`, whose order is changed, to `values`.
+    fn decode(self, bytes: &mut [u8], values: &mut Vec<f32>) {
+        if self.big_endian {
+            bytes.chunks_exact_mut(self.bytes).for_each(<[u8]>::reverse);
+        }
+        let numbers = bytes.chunks_exact(self.bytes);
+        match self.kind {
+            Kind::Float if self.bytes == 4 => {
+                values.extend(numbers.map(|bytes| f32::from_bits(unsigned(bytes) as u32)));
+            }
+            Kind::Float => {
+                values.extend(numbers.map(|bytes| f64::from_bits(unsigned(bytes)) as f32));
+            }
+            Kind::Unsigned => values.extend(numbers.map(|bytes| unsigned(bytes) as f32)),
+            Kind::Signed => {
+                let above = 64 - 8 * self.bytes;
+                values.extend(
+                    numbers.map(|bytes| (((unsigned(bytes) << above) as i64) >> above) as f32),
+                );
             }
         }
-        Ok(Array2::from_shape_vec((y.len(), x.len()), values).expect("whole rows"))
     }
+}
+
+/// Up to eight bytes, the lowest first.
+fn unsigned(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 /// Most bytes of a header, as in numpy.
@@ -146,7 +214,7 @@ pub fn check_npy(path: &Path) -> Result<(), Error> {
         path: path.to_owned(),
         reason,
     };
-    let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    let mut file = BufReader::new(open_file(path).map_err(Error::io(path))?);
     let header = read_header(&mut file).map_err(wrong)?;
     let kind = header.type_descriptor.to_string();
     let plain = kind
@@ -155,8 +223,12 @@ pub fn check_npy(path: &Path) -> Result<(), Error> {
     let bytes = plain.get(1..).and_then(|bytes| bytes.parse::<u64>().ok());
     let bytes = bytes.ok_or_else(|| wrong(format!("values of type {kind}")))?;
     let begin = file.stream_position().map_err(Error::io(path))?;
+    check_length(path, &header.shape, bytes, begin)
+}
+
+fn check_length(path: &Path, shape: &[usize], bytes: u64, begin: u64) -> Result<(), Error> {
     let found = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    let expected = end(&header.shape, bytes, begin);
+    let expected = end(shape, bytes, begin);
     match found < expected {
         true => Err(Error::Truncated {
             path: path.to_owned(),
@@ -263,16 +335,72 @@ mod tests {
         }
     }
 
+    type ToBytes = fn(i8) -> Vec<u8>;
+
+    /// All orders and types of one array, -3 to 4.
     #[test]
-    fn other_orders_and_types_are_refused_by_name() {
+    fn every_order_and_type_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |kind: &str, fortran: &str, values: Vec<u8>| {
+            let path = file(
+                folder.path(),
+                1,
+                None,
+                &header(&format!("'{kind}'"), fortran, "(2, 4)"),
+            );
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes.truncate(bytes.len() - 32);
+            bytes.extend(values);
+            std::fs::write(&path, bytes).unwrap();
+            let file = NpyFile::open(path).unwrap();
+            let part = file.read(&(1..2), &(1..3)).unwrap();
+            let whole = file.read(&(0..2), &(0..4)).unwrap();
+            assert_eq!(
+                part,
+                whole.slice(ndarray::s![1..2, 1..3]),
+                "{kind} {fortran}"
+            );
+            whole.into_iter().collect::<Vec<f32>>()
+        };
+        let rows: Vec<i8> = (-3..5).collect();
+        let columns = [-3, 1, -2, 2, -1, 3, 0, 4];
+        let expected: Vec<f32> = rows.iter().map(|&value| f32::from(value)).collect();
+        let bytes =
+            |of: ToBytes, values: &[i8]| values.iter().flat_map(|&value| of(value)).collect();
+        let kinds: [(&str, ToBytes); 8] = [
+            ("<f4", |value| f32::from(value).to_le_bytes().into()),
+            (">f4", |value| f32::from(value).to_be_bytes().into()),
+            ("<f8", |value| f64::from(value).to_le_bytes().into()),
+            (">f8", |value| f64::from(value).to_be_bytes().into()),
+            ("|i1", |value| value.to_le_bytes().into()),
+            (">i2", |value| i16::from(value).to_be_bytes().into()),
+            ("<i4", |value| i32::from(value).to_le_bytes().into()),
+            ("<i8", |value| i64::from(value).to_le_bytes().into()),
+        ];
+        for (kind, of) in kinds {
+            assert_eq!(read(kind, "False", bytes(of, &rows)), expected, "{kind}");
+            assert_eq!(read(kind, "True", bytes(of, &columns)), expected, "{kind}");
+        }
+        let unsigned = read(
+            "<u2",
+            "False",
+            (0..8)
+                .flat_map(|value: u16| (65535 - value).to_le_bytes())
+                .collect(),
+        );
+        assert_eq!(unsigned[..2], [65535.0, 65534.0]);
+    }
+
+    #[test]
+    fn other_types_and_axes_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |text: String| {
             let path = file(folder.path(), 1, None, &text);
             NpyFile::open(path).unwrap_err().to_string()
         };
-        assert!(refused(header("'<f4'", "True", "(2, 4)")).contains("True"));
-        assert!(refused(header("'>f4'", "False", "(2, 4)")).contains(">f4"));
-        assert!(refused(header("'<i4'", "False", "(2, 4)")).contains("<i4"));
-        assert!(refused(header("'<f4'", "False", "(2, 2, 2)")).contains("(2, 2, 2"));
+        assert!(refused(header("'|b1'", "False", "(2, 4)")).contains("|b1"));
+        assert!(refused(header("'<c8'", "False", "(2, 4)")).contains("<c8"));
+        assert!(refused(header("'<f2'", "False", "(2, 4)")).contains("<f2"));
+        assert!(refused(header("'<f4'", "False", "(2, 2, 2)")).contains("3 axes"));
     }
 }

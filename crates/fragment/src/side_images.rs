@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::drawn_image::read_drawn;
 use crate::remarks::remark;
+use crate::remote::is_remote;
 use crate::storage;
 use crate::zarr_levels::is_zarr;
 
@@ -82,8 +83,10 @@ impl SideImage {
         })
     }
 
+    /// Whether it counts. On this machine whatever bears the name does: a broken link, a pipe or a Zarr folder without
+    /// metadata is an error when it is read, not a fragment without a mask.
     fn is_there(&self) -> bool {
-        storage::is_file(&self.path) || is_zarr(&self.path)
+        !is_remote(&self.path) || storage::is_file(&self.path) || is_zarr(&self.path)
     }
 }
 

@@ -20,7 +20,7 @@ impl StoredFile {
     pub fn open(path: &Path) -> io::Result<Self> {
         match Address::of(path) {
             Some(address) => RemoteFile::open(&address).map(Self::Remote),
-            None => File::open(path).map(Self::Local),
+            None => open_file(path).map(Self::Local),
         }
     }
 
@@ -68,6 +68,31 @@ impl Seek for StoredFile {
             Self::Remote(file) => file.seek(to),
         }
     }
+}
+
+/// Opens a file on this machine to read it. Anything else is refused: a named pipe without a writer would be waited
+/// for without end.
+///
+/// # Errors
+/// What the system says; `NotFound` names the target of a broken link, `InvalidInput` for what is
+/// no file.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let kind = match std::fs::metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(error) => return Err(broken_link(path).unwrap_or(error)),
+    };
+    let found = match kind.is_dir() {
+        _ if kind.is_file() => return File::open(path),
+        true => "found a folder; expected a file",
+        false => "found a pipe, a socket or a device; expected a file",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, found))
+}
+
+fn broken_link(path: &Path) -> Option<io::Error> {
+    let target = std::fs::read_link(path).ok()?;
+    let text = format!("found a link to {}, which is not there", target.display());
+    (!path.exists()).then(|| io::Error::new(io::ErrorKind::NotFound, text))
 }
 
 /// All bytes of a file.

@@ -93,6 +93,20 @@ impl TemporaryFolder {
         self.folder.path().join(NEW)
     }
 
+    /// Gives the new folder the name `target`, which nobody may have.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Io`].
+    pub fn take_free_name(self, target: &Path) -> Result<(), Error> {
+        // A folder with something in it cannot be replaced by renaming.
+        match std::fs::rename(self.new_folder(), target) {
+            Err(_) if target.exists() => Err(Error::Exists {
+                path: target.to_owned(),
+            }),
+            named => named.map_err(Error::io(target)),
+        }
+    }
+
     /// Gives the new folder the name `target`; what has the name goes, once the new one has it.
     ///
     /// # Errors
@@ -132,8 +146,9 @@ fn builder(_mode: u32) -> Builder<'static, 'static> {
     builder
 }
 
-/// Takes the lock; file systems without locks are believed.
-fn locked(file: &File) -> bool {
+/// Takes the lock of an open file, which the system frees when the process ends, however it ends; `false` if another process
+/// has it. File systems without locks are believed.
+pub fn locked(file: &File) -> bool {
     !matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 

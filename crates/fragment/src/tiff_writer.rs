@@ -97,7 +97,7 @@ mod tests {
         let mut writer = TiffWriter::create(Path::new("/dev/full"), [64, 8], 64).unwrap();
         let written = writer.write_rows(Array2::zeros((64, 8)).view());
         let error = written.and_then(|()| writer.finish()).unwrap_err();
-        assert!(error.to_string().contains("space left on the disk"));
+        assert!(error.to_string().contains("free space on the disk"));
         assert!(
             matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
         );

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -11,6 +11,7 @@ use crate::temporary::{file_beside, folder_of};
 /// before, it leaves nothing.
 pub(crate) struct WholeFile {
     target: PathBuf,
+    force: bool,
     writer: BufWriter<File>,
     hidden: TempPath,
 }
@@ -29,6 +30,7 @@ impl WholeFile {
         let (file, hidden) = file_beside(target)?;
         Ok(Self {
             target: target.to_owned(),
+            force,
             writer: BufWriter::with_capacity(1 << 20, file),
             hidden,
         })
@@ -39,18 +41,35 @@ impl WholeFile {
         &self.target
     }
 
-    /// Gives the file its name.
+    /// Gives the file its name, which without force nobody may have taken meanwhile.
     pub fn finish(mut self) -> Result<PathBuf, Error> {
         let path = &self.target;
         self.writer.flush().map_err(Error::io(path))?;
         let file = self.writer.get_ref();
         file.sync_all().map_err(Error::io(path))?;
-        self.hidden
-            .persist(path)
-            .map_err(|error| Error::io(path)(error.error))?;
+        give_name(self.hidden, path, self.force)?;
         settled(folder_of(path)).map_err(Error::io(path))?;
         Ok(self.target)
     }
+}
+
+fn give_name(hidden: TempPath, path: &Path, force: bool) -> Result<(), Error> {
+    let exists = || Error::Exists {
+        path: path.to_owned(),
+    };
+    let named = match force {
+        true => hidden.persist(path),
+        false => match hidden.persist_noclobber(path) {
+            Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => {
+                return Err(exists());
+            }
+            // Some file systems can give a name, but not only if it is free.
+            Err(_) if path.exists() => return Err(exists()),
+            Err(refused) => refused.path.persist(path),
+            named => named,
+        },
+    };
+    named.map_err(|refused| Error::io(path)(refused.error))
 }
 
 impl Write for WholeFile {
@@ -126,6 +145,20 @@ mod tests {
         });
         assert!(outcome.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Neither is what appeared while the file was being written.
+    #[test]
+    fn a_name_that_was_taken_meanwhile_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        let outcome = write_whole(&path, false, |file| {
+            std::fs::write(&path, "another process").unwrap();
+            file.write_all(b"mine").map_err(Error::io(&path))
+        });
+        assert!(matches!(outcome, Err(Error::Exists { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "another process");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

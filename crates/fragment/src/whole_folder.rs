@@ -9,6 +9,7 @@ use crate::{Error, ResultKind};
 pub(crate) struct WholeFolder {
     target: PathBuf,
     kind: ResultKind,
+    force: bool,
     folder: TemporaryFolder,
 }
 
@@ -27,6 +28,7 @@ impl WholeFolder {
         Ok(Self {
             folder: TemporaryFolder::beside(target)?,
             kind,
+            force,
             target: target.to_owned(),
         })
     }
@@ -41,12 +43,37 @@ impl WholeFolder {
         &self.target
     }
 
-    /// Gives the folder its name.
+    /// Gives the folder its name, which without force nobody may have taken meanwhile.
     pub fn finish(self) -> Result<PathBuf, Error> {
         write_mark(&self.path(), self.kind)?;
-        // Somebody may have put something there meanwhile.
-        check_replaceable(&self.target, self.kind)?;
-        self.folder.take_name(&self.target)?;
+        match self.force {
+            true => {
+                // Somebody may have put something there meanwhile.
+                check_replaceable(&self.target, self.kind)?;
+                self.folder.take_name(&self.target)?;
+            }
+            false => self.folder.take_free_name(&self.target)?,
+        }
         Ok(self.target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_taken_meanwhile_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("aligned");
+        let begin = |force| WholeFolder::create(&target, ResultKind::Fragment, force).unwrap();
+        let [first, second] = [begin(false), begin(false)];
+        std::fs::write(first.path().join("mine"), "").unwrap();
+        first.finish().unwrap();
+        assert!(matches!(second.finish(), Err(Error::Exists { .. })));
+        assert!(target.join("mine").exists());
+        begin(true).finish().unwrap();
+        assert!(!target.join("mine").exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -61,7 +61,7 @@ pub enum Command {
     Downscale(Downscale),
     /// Prints resolved settings and where each came from.
     Config(Config),
-    /// Draws what each fold learns from and holds out, and checks that they are apart.
+    /// Draws what each fold trains on and holds out, and checks that they are apart.
     Folds(Folds),
     /// Shows what training sees: each transform, and finished samples.
     Augment(Augment),
@@ -701,7 +701,7 @@ pub struct Score {
 /// Flags of `calibrate`.
 #[derive(Args)]
 pub struct Calibrate {
-    /// Probability images of sheets that the network did not learn from.
+    /// Probability images of sheets that the network was not trained on.
     #[arg(required = true, value_name = "PREDICTION")]
     pub predictions: Vec<PathBuf>,
     /// Their ink labels, in the same order.
@@ -733,7 +733,7 @@ pub enum ScalingName {
 /// A reading that `controls` and `limit` ask questions of.
 #[derive(Args)]
 pub struct AuditFlags {
-    /// The fragment, best one with labels that the model did not learn from, as PATH or NAME=PATH.
+    /// The fragment, best one with labels that the model was not trained on, as PATH or NAME=PATH.
     #[arg(value_name = "FRAGMENT")]
     pub fragment: PathBuf,
     /// Runs or weights files; several are averaged.
@@ -905,7 +905,7 @@ pub struct Submit {
     #[arg(required = true, value_name = "IMAGE|DIR")]
     pub images: Vec<PathBuf>,
     /// Writes nothing, but goes through what a submission of readings needs (provenance, scale, the size of the
-    /// network's window, no papyrus that was learnt from), and says what is missing.
+    /// network's window, no papyrus that was trained on), and says what is missing.
     #[arg(long)]
     pub check: bool,
     /// The CSV file to write: Id,Predicted.

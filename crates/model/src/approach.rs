@@ -97,7 +97,7 @@ impl Approach {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
-    /// By learnt weights, one for each window or layer.
+    /// By learnable weights, one for each window or layer.
     #[default]
     Linear,
     /// By their mean.

@@ -6,7 +6,7 @@
 //! timm's weights; the decoder's tensors are named as segmentation_models_pytorch names them.
 //!
 //! The recipe's approach, `2d-agg`, slides a window of three layers down the patch: each window
-//! is an image for a 2D U-Net on a pretrained encoder, and a learnt linear combination of the
+//! is an image for a 2D U-Net on a pretrained encoder, and a learnable linear combination of the
 //! windows' logits is the result.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! `[data]`: which fragments are learnt from, how they are read, and what is held out.
+//! `[data]`: which fragments are trained on, how they are read, and what is held out.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub struct DataSettings {
     #[schemars(extend("default" = []))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<Vec<String>>,
-    /// Fragments of papyrus that is known to have no ink, by their names: they need no labels, are learnt from
+    /// Fragments of papyrus that is known to have no ink, by their names: they need no labels, are trained on
     /// in every fold and never held out, and teach the network what bare papyrus is like.
     #[schemars(extend("default" = []))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -28,8 +28,8 @@ pub struct DataSettings {
     /// fragments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<ValidationBy>,
-    /// Pixels around held-out papyrus that are not learnt from, where a validation mask or a part of the
-    /// same scan is held out; a patch (`model.image_size`) by default. Patches are learnt from whose
+    /// Pixels around held-out papyrus that are not trained on, where a validation mask or a part of the
+    /// same scan is held out; a patch (`model.image_size`) by default. Patches are trained on whose
     /// middle lies further away: with less than a patch they may show held-out papyrus.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<usize>,

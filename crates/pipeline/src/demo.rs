@@ -24,7 +24,7 @@ use crate::{Context, Recipe, Usage};
 /// The demo's recipe: the reference solution's network, narrow enough for two cores.
 const RECIPE: &str = include_str!("demo.toml");
 
-/// Two sheets to learn from and one, of another thickness and tilt, to read.
+/// Two sheets to train on and one, of another thickness and tilt, to read.
 const SHEETS: [PhantomSheet; 3] = [
     PhantomSheet {
         seed: 1,

@@ -4,8 +4,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use inkling_align::Warped;
-use inkling_fragment::{Columns, Fragment, MapFiles, Numbered, Region, Volume, read_text, remark};
+use anyhow::Context as _;
+use inkling_align::{MapCoverage, Warped, check_maps};
+use inkling_fragment::{
+    Columns, Fragment, MapFiles, Maps, Numbered, Region, Volume, read_text, remark,
+};
 use serde::Deserialize;
 
 use crate::memory::{Budget, bytes_of};
@@ -21,9 +24,7 @@ pub fn aligned(fragment: &Fragment, maps: Option<&Path>) -> anyhow::Result<Box<d
         return Ok(Box::new(Numbered::new(fragment.clone())));
     };
     let (maps, fit) = fitted_maps(folder, fragment)?;
-    let depth = fit
-        .target_layers
-        .unwrap_or_else(|| fragment.depth().max(TARGET_LAYERS));
+    let depth = fit.target_depth(fragment.depth());
     Ok(Box::new(Warped::new(
         fragment.clone(),
         Arc::new(maps),
@@ -45,7 +46,27 @@ fn fitted_maps(folder: &Path, fragment: &Fragment) -> anyhow::Result<(MapFiles, 
     let maps = MapFiles::open(&folder)?;
     let fit = Fit::of(&folder)?;
     fit.warn_of_other_voxels(&folder, fragment)?;
+    if maps.size() == [fragment.height(), fragment.width()] {
+        let depths = [fragment.depth(), fit.target_depth(fragment.depth())];
+        let coverage = check_maps(&maps, || fragment.mask(), depths);
+        warn_of_missed(
+            &folder,
+            coverage.with_context(|| folder.display().to_string())?,
+        );
+    }
     Ok((maps, fit))
+}
+
+/// A hundredth of the papyrus may lie beyond the volume without a word.
+fn warn_of_missed(folder: &Path, MapCoverage { papyrus, missed }: MapCoverage) {
+    let share = 100.0 * missed as f64 / papyrus.max(1) as f64;
+    if share >= 1.0 {
+        let text = format!(
+            "these maps place {share:.0} % of the papyrus beyond the layers of the volume. hint: look at z_shift.png, and \
+             fit them again with `inkling align`"
+        );
+        remark(folder, &text);
+    }
 }
 
 fn folder_of(folder: &Path, fragment: &Fragment) -> anyhow::Result<PathBuf> {
@@ -98,6 +119,11 @@ impl Fit {
             .into()),
             _ => Ok(fit),
         }
+    }
+
+    /// Layers of the aligned volume of a scan of `depth` layers.
+    fn target_depth(&self, depth: usize) -> usize {
+        self.target_layers.unwrap_or(depth.max(TARGET_LAYERS))
     }
 
     fn warn_of_other_voxels(&self, folder: &Path, fragment: &Fragment) -> anyhow::Result<()> {

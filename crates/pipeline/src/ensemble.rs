@@ -53,7 +53,7 @@ impl Ensemble {
         let mut metadata = WeightsMetadata::read(file, first)?;
         for (file, checkpoint) in &checkpoints[1..] {
             let other = WeightsMetadata::read(file, checkpoint)?;
-            metadata.learnt_from.add(&other.learnt_from);
+            metadata.trained_on.add(&other.trained_on);
         }
         let mut ensemble = Self {
             described: Vec::new(),

@@ -8,13 +8,13 @@ pub struct Fold {
     pub name: String,
     /// Their places in `data.fragments`.
     pub held_out: Vec<usize>,
-    /// Whether only their validation masks are held out, and what lies outside is learnt from.
+    /// Whether only their validation masks are held out, and what lies outside is trained on.
     pub by_masks: bool,
 }
 
 impl Fold {
-    /// Whether the fragment at a place in `data.fragments` is learnt from.
-    pub fn learns_from(&self, index: usize) -> bool {
+    /// Whether the fragment at a place in `data.fragments` is trained on.
+    pub fn trains_on(&self, index: usize) -> bool {
         self.by_masks || !self.holds_out(index)
     }
 

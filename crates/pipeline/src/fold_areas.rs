@@ -1,4 +1,4 @@
-//! What a fold learns from, leaves out and holds out of a fragment.
+//! What a fold trains on, leaves out and holds out of a fragment.
 
 use inkling_fragment::Fragment;
 use ndarray::{Array2, Zip};
@@ -7,14 +7,14 @@ use crate::fold::Fold;
 use crate::margin::near_held_out;
 use crate::supervision::{training_mask, validation_mask};
 
-/// Which pixels of a fragment's papyrus a fold learns from and which it holds out, all (y, x).
+/// Which pixels of a fragment's papyrus a fold trains on and which it holds out, all (y, x).
 #[derive(Clone, Debug)]
 pub struct FoldAreas {
     /// Papyrus.
     pub papyrus: Array2<bool>,
-    /// Papyrus that is learnt from.
-    pub learnt: Array2<bool>,
-    /// Papyrus that would be learnt from, were it not held out or near to what is.
+    /// Papyrus that is trained on.
+    pub training: Array2<bool>,
+    /// Papyrus that would be trained on, were it not held out or near to what is.
     pub margin: Array2<bool>,
     /// Papyrus that is validated on.
     pub held_out: Array2<bool>,
@@ -38,36 +38,36 @@ impl FoldAreas {
             true => validation_mask(fragment)?,
             false => none(),
         };
-        let (mut learnt, mut left_out) = (none(), none());
-        if fold.learns_from(index) {
-            learnt.assign(&papyrus);
+        let (mut training, mut left_out) = (none(), none());
+        if fold.trains_on(index) {
+            training.assign(&papyrus);
             if let Some(counts) = training_mask(fragment)? {
-                learnt.zip_mut_with(&counts, |learnt, &counts| *learnt &= counts);
+                training.zip_mut_with(&counts, |training, &counts| *training &= counts);
             }
             if let Some(near) = near_held_out(fold, fragments, index, margin)? {
-                Zip::from(&mut learnt)
+                Zip::from(&mut training)
                     .and(&mut left_out)
                     .and(&near)
-                    .for_each(|learnt, left_out, &near| {
-                        *left_out = *learnt && near;
-                        *learnt &= !near;
+                    .for_each(|training, left_out, &near| {
+                        *left_out = *training && near;
+                        *training &= !near;
                     });
             }
         }
         Ok(Self {
             papyrus,
-            learnt,
+            training,
             margin: left_out,
             held_out,
         })
     }
 
-    /// Pixels that are learnt from, left out for the margin, held out, and both learnt from and held out.
+    /// Pixels that are trained on, left out for the margin, held out, and both trained on and held out.
     pub fn counts(&self) -> [usize; 4] {
-        let shared = (&self.learnt).into_iter().zip(&self.held_out);
-        let shared = shared.filter(|&(&learnt, &held_out)| learnt && held_out);
-        let [learnt, margin, held_out] = [&self.learnt, &self.margin, &self.held_out]
+        let shared = (&self.training).into_iter().zip(&self.held_out);
+        let shared = shared.filter(|&(&training, &held_out)| training && held_out);
+        let [training, margin, held_out] = [&self.training, &self.margin, &self.held_out]
             .map(|area| area.iter().filter(|&&set| set).count());
-        [learnt, margin, held_out, shared.count()]
+        [training, margin, held_out, shared.count()]
     }
 }

@@ -1,4 +1,4 @@
-//! What each fold learns from and holds out, as pictures, and whether the two are apart.
+//! What each fold trains on and holds out, as pictures, and whether the two are apart.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::fold::Fold;
 use crate::fold_areas::FoldAreas;
 use crate::{Recipe, Usage};
 
-const LEARNT: Rgb<u8> = Rgb([0x00, 0x9e, 0x73]);
+const TRAINING: Rgb<u8> = Rgb([0x00, 0x9e, 0x73]);
 const MARGIN: Rgb<u8> = Rgb([0xe6, 0x9f, 0x00]);
 const HELD_OUT: Rgb<u8> = Rgb([0x56, 0xb4, 0xe9]);
 const UNUSED: Rgb<u8> = Rgb([0x8c, 0x8c, 0x8c]);
@@ -21,7 +21,7 @@ const NOTHING: Rgb<u8> = Rgb([0xff, 0xff, 0xff]);
 /// The folds of a recipe, pixel by pixel.
 #[derive(Clone, Debug, Serialize)]
 pub struct FoldAudit {
-    /// Pixels around what is held out that are not learnt from.
+    /// Pixels around what is held out that are not trained on.
     pub margin: usize,
     /// One per fold.
     pub folds: Vec<AuditedFold>,
@@ -38,7 +38,7 @@ pub struct AuditedFold {
     pub fragments: Vec<AuditedFragment>,
     /// The scrolls of which something is held out.
     pub held_out_scrolls: Vec<String>,
-    /// Those of them of which something is learnt from, too: such a fold says nothing of a new scroll.
+    /// Those of them of which something is trained on, too: such a fold says nothing of a new scroll.
     pub shared_scrolls: Vec<String>,
 }
 
@@ -49,13 +49,13 @@ pub struct AuditedFragment {
     pub id: String,
     /// Its scroll: as `data.scrolls` says, else the scan that it was cut from.
     pub scroll: String,
-    /// Learnt from.
-    pub learnt: usize,
+    /// Trained on.
+    pub training: usize,
     /// Left out because what is held out lies near.
     pub margin: usize,
     /// Held out.
     pub held_out: usize,
-    /// Learnt from and held out at once, which must be 0.
+    /// Trained on and held out at once, which must be 0.
     pub shared: usize,
 }
 
@@ -76,14 +76,14 @@ impl FoldAudit {
             let (mut audited, mut pictures) = (Vec::new(), Vec::new());
             for (index, fragment) in fragments.iter().enumerate() {
                 let areas = FoldAreas::of(fold, fragments, index, margin)?;
-                let [learnt, left_out, held_out, shared] = areas.counts();
+                let [training, left_out, held_out, shared] = areas.counts();
                 let ink = fragment.ink_labels()?;
                 let ink = |at| ink.as_ref().is_some_and(|ink| ink[at]);
                 pictures.push(picture(fragment.id(), &areas, ink));
                 audited.push(AuditedFragment {
                     id: fragment.id().to_owned(),
                     scroll: scrolls[index].clone(),
-                    learnt,
+                    training,
                     margin: left_out,
                     held_out,
                     shared,
@@ -109,8 +109,8 @@ impl FoldAudit {
         Article {
             title: "Folds".to_owned(),
             subtitle: format!(
-                "What each fold learns from and holds out. Papyrus within {} px of what is held out is not \
-                 learnt from.",
+                "What each fold trains on and holds out. Papyrus within {} px of what is held out is not \
+                 trained on.",
                 self.margin
             ),
             sections: sections.map(section).collect(),
@@ -128,8 +128,8 @@ fn audited_fold(fold: &Fold, fragments: Vec<AuditedFragment>) -> AuditedFold {
         names.dedup();
         names
     };
-    let (held_out, learnt) = (of(|f| f.held_out), of(|f| f.learnt));
-    let shared = held_out.iter().filter(|scroll| learnt.contains(scroll));
+    let (held_out, training) = (of(|f| f.held_out), of(|f| f.training));
+    let shared = held_out.iter().filter(|scroll| training.contains(scroll));
     AuditedFold {
         name: fold.name.clone(),
         shared_scrolls: shared.cloned().collect(),
@@ -143,17 +143,17 @@ impl AuditedFold {
     pub fn sentence(&self) -> String {
         let shared: usize = self.fragments.iter().map(|fragment| fragment.shared).sum();
         let pixels = match shared {
-            0 => "No pixel is both learnt from and held out.".to_owned(),
-            shared => format!("{shared} px are both learnt from and held out."),
+            0 => "No pixel is both trained on and held out.".to_owned(),
+            shared => format!("{shared} px are both trained on and held out."),
         };
         let scrolls = match self.shared_scrolls.is_empty() {
             true => format!(
-                "Nothing of {} is learnt from: the fold says how a scroll is read that was never seen.",
+                "Nothing of {} is trained on: the fold measures how an unseen scroll is read.",
                 self.held_out_scrolls.join(", ")
             ),
             false => format!(
-                "{} is learnt from, too: the fold says how more of the same is read, not how another scroll \
-                 is.",
+                "{} is trained on, too: the fold measures how more of the same scroll is read, not how \
+                 another one is.",
                 self.shared_scrolls.join(", ")
             ),
         };
@@ -164,7 +164,7 @@ impl AuditedFold {
         let head = [
             "fragment",
             "scroll",
-            "learnt from",
+            "trained on",
             "margin",
             "held out",
             "both",
@@ -174,7 +174,7 @@ impl AuditedFold {
             vec![
                 Cell::plain(fragment.id.as_str()),
                 Cell::plain(fragment.scroll.as_str()),
-                count(fragment.learnt),
+                count(fragment.training),
                 count(fragment.margin),
                 count(fragment.held_out),
                 Cell {
@@ -222,11 +222,11 @@ fn scrolls(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Vec<String
 
 fn legend() -> Vec<(Rgb<u8>, String)> {
     [
-        (LEARNT, "learnt from"),
-        (MARGIN, "margin: not learnt from"),
+        (TRAINING, "trained on"),
+        (MARGIN, "margin: not trained on"),
         (HELD_OUT, "held out"),
         (UNUSED, "papyrus that is not used"),
-        (SHARED, "learnt from and held out"),
+        (SHARED, "trained on and held out"),
     ]
     .map(|(color, meaning)| (color, meaning.to_owned()))
     .to_vec()
@@ -237,9 +237,9 @@ fn picture(id: &str, areas: &FoldAreas, ink: impl Fn((usize, usize)) -> bool) ->
     let (height, width) = areas.papyrus.dim();
     Picture::colors(format!("fragment {id}"), [height, width], |y, x| {
         let at = (y, x);
-        let color = match (areas.learnt[at], areas.held_out[at], areas.margin[at]) {
+        let color = match (areas.training[at], areas.held_out[at], areas.margin[at]) {
             (true, true, _) => SHARED,
-            (true, false, _) => LEARNT,
+            (true, false, _) => TRAINING,
             (false, true, _) => HELD_OUT,
             (false, false, true) => MARGIN,
             _ if areas.papyrus[at] => UNUSED,

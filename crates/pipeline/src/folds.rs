@@ -11,7 +11,7 @@ use crate::{Recipe, Usage};
 const BY_MASKS: &str = "validation";
 
 /// The recipe's folds: as `data.folds` names them, or each fragment held out once, or the one of
-/// all validation masks. None may be validated on pixels that it learns from.
+/// all validation masks. None may be validated on pixels that it trains on.
 pub fn folds(recipe: &Recipe, fragments: &[Fragment]) -> anyhow::Result<Vec<Fold>> {
     let folds = match validates_by_masks(recipe, fragments)? {
         true => vec![fold_by_masks(recipe, fragments)?],
@@ -89,7 +89,7 @@ fn fold(names: &[String], fragments: &[Fragment]) -> anyhow::Result<Fold> {
     if held_out.is_empty() || held_out.len() == fragments.len() {
         return Err(Usage(format!(
             "data.folds: found a fold that holds out {} of {} fragments; expected at least one, \
-             and one left to learn from. hint: change the fold",
+             and one left to train on. hint: change the fold",
             held_out.len(),
             fragments.len()
         ))

@@ -1,4 +1,4 @@
-//! Refuses folds that are validated on papyrus which the network learns from.
+//! Refuses folds that are validated on papyrus which the network is trained on.
 
 use inkling_fragment::{Fragment, Provenance, SharedVoxels, VoxelSketch};
 
@@ -63,15 +63,15 @@ fn refuse_shared_pixels(
 ) -> anyhow::Result<()> {
     for &held_out in &fold.held_out {
         let others = (0..fragments.len()).filter(|&index| index != held_out);
-        for learnt in others.filter(|&index| fold.learns_from(index)) {
-            if let Some(shared) = origins[held_out].shared_with(&origins[learnt]) {
+        for training in others.filter(|&index| fold.trains_on(index)) {
+            if let Some(shared) = origins[held_out].shared_with(&origins[training]) {
                 return Err(Usage(format!(
-                    "fold {}: found {}, held out, and {}, learnt from, {shared}; expected papyrus \
+                    "fold {}: found {}, held out, and {}, trained on, {shared}; expected papyrus \
                      that the network never saw. hint: leave one of them out of data.fragments, or \
                      hold out both in data.folds",
                     fold.name,
                     fragments[held_out].path().display(),
-                    fragments[learnt].path().display(),
+                    fragments[training].path().display(),
                 ))
                 .into());
             }

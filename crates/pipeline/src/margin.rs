@@ -1,4 +1,4 @@
-//! The margin around held-out papyrus that is not learnt from.
+//! The margin around held-out papyrus that is not trained on.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayViewMut1, Axis, s};
 
 use crate::fold::Fold;
 
-/// Where the fragment at `index` must not be learnt from in `fold`, (y, x): what `fold` holds out, of this
+/// Where the fragment at `index` must not be trained on in `fold`, (y, x): what `fold` holds out, of this
 /// fragment or of others that were cut from the same scan, and all within `margin` px of it, counted along
 /// rows and columns. `None` where nothing that is held out lies so near.
 ///

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Context, Usage, aligned};
 
-/// Values of label images: nnU-Net learns nothing where the highest one, ignore, stands.
+/// Values of label images: nnU-Net trains on nothing where the highest one, ignore, stands.
 const BACKGROUND: u8 = 0;
 const INK: u8 = 1;
 const IGNORE: u8 = 2;

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use crate::cost_estimate::{Batch, CostEstimate};
 use crate::ensemble::Ensemble;
-use crate::learnt_areas::LearntOverlap;
 use crate::maps::maps_to_read;
 use crate::merged_prediction::{ImageFiles, MergedPrediction, image_options, merge_tiles};
 use crate::model_volume::model_volume;
@@ -21,6 +20,7 @@ use crate::production::sheet_of;
 use crate::record::read_record;
 use crate::run_fingerprint::data_fingerprint;
 use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
+use crate::training_areas::TrainingOverlap;
 use crate::window_size::{WindowSize, pixel_size};
 use crate::{Context, ImageRegion, Maps};
 
@@ -80,7 +80,7 @@ pub struct PredictionJob<'a> {
     settings: PredictSettings,
     plan: PredictionSpec,
     window: WindowSize,
-    learnt_from: LearntOverlap,
+    trained_on: TrainingOverlap,
     options: &'a PredictionOptions,
     ensemble: &'a Ensemble,
     context: &'a Context<'a>,
@@ -151,13 +151,13 @@ impl<'a> PredictionJob<'a> {
         if let Some(warning) = window.warning() {
             tracing::warn!("{}: {warning}", fragment.path().display());
         }
-        let learnt_from = ensemble.metadata().learnt_from.overlap(&fragment)?;
-        if let Some(warning) = learnt_from.warning() {
+        let trained_on = ensemble.metadata().trained_on.overlap(&fragment)?;
+        if let Some(warning) = trained_on.warning() {
             tracing::warn!("{}: {warning}", fragment.path().display());
         }
         Ok(Self {
             window,
-            learnt_from,
+            trained_on,
             fragment,
             maps,
             volume,
@@ -222,7 +222,7 @@ impl<'a> PredictionJob<'a> {
             "settings": self.settings,
             "region": self.options.region,
             "window": self.window,
-            "learnt_from": self.learnt_from,
+            "trained_on": self.trained_on,
             "overrides": self.ensemble.overrides(),
         });
         Ok(TileStore::begin(

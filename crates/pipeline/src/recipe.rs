@@ -56,7 +56,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// Pixels around held-out papyrus that are not learnt from: `data.margin`, a patch by default.
+    /// Pixels around held-out papyrus that are not trained on: `data.margin`, a patch by default.
     pub fn margin(&self) -> usize {
         self.data.margin.unwrap_or(self.model.image_size)
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use inkling_fragment::{read_text, split_name};
@@ -260,10 +260,47 @@ fn explain(error: &figment::Error) -> String {
                 .map(|name| format!(" hint: did you mean \"{name}\"?"))
                 .unwrap_or_default()
         ),
-        Kind::InvalidType(found, expected) => {
-            format!("{origin}: {path}: found {found}; expected {expected}. hint: change its type")
-        }
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => format!(
+            "{origin}: {path}: found {}; expected {}. hint: `inkling config` shows every setting with a value",
+            found_value(found),
+            expected_value(expected)
+        ),
+        Kind::InvalidLength(found, expected) => format!(
+            "{origin}: {path}: found {found} values; expected {}. hint: `inkling config` shows every setting with a \
+             value",
+            expected_value(expected)
+        ),
         other => format!("{origin}: {path}: {other}"),
+    }
+}
+
+/// A value as it stands in a recipe.
+fn found_value(found: &Actual) -> String {
+    match found {
+        Actual::Bool(value) => value.to_string(),
+        Actual::Unsigned(value) => value.to_string(),
+        Actual::Signed(value) => value.to_string(),
+        // With a point, which a whole number does not have.
+        Actual::Float(value) => format!("{value:?}"),
+        Actual::Str(text) => format!("the text \"{text}\""),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map | Actual::NewtypeStruct => "a table".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What serde expects, without the names of Rust's types.
+fn expected_value(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "an array of length 2" | "array of length 2" => "a list of two",
+        table if table.starts_with("struct ") => "a table",
+        other => other,
     }
 }
 
@@ -294,6 +331,27 @@ mod tests {
         );
         assert!(text.contains("repeat, centre, acs"), "{text}");
         assert!(text.contains("did you mean \"centre\"?"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_named_as_it_stands() {
+        for (value, found, expected) in [
+            ("\"18\"", "the text \"18\"", "a whole number, 0 or more"),
+            ("18.0", "18.0", "a whole number, 0 or more"),
+            ("-1", "-1", "a whole number, 0 or more"),
+            ("true", "true", "a whole number, 0 or more"),
+            ("[1]", "a list", "a whole number, 0 or more"),
+        ] {
+            let text = refusal(&format!("[model]\ndepth = {value}\n"), &[]);
+            let said =
+                format!("recipe.toml: model.depth: found {found}; expected {expected}. hint: ");
+            assert!(text.contains(&said), "{text}");
+        }
+        let text = refusal("[data]\nlayers = [20]\n", &[]);
+        assert!(
+            text.contains("data.layers: found 1 values; expected a list of two"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn controls_section(folder: &Path, id: &str) -> anyhow::Result<Option<Section>> 
         let (verdict, tone) = match control["passes"].as_bool() {
             Some(true) => ("passes", Tone::Good),
             Some(false) => ("fails", Tone::Bad),
-            None => ("not judged", Tone::Plain),
+            None => ("inconclusive", Tone::Plain),
         };
         let text = |key: &str| control[key].as_str().unwrap_or_default().to_owned();
         vec![

@@ -24,10 +24,10 @@ pub fn run_fingerprint(
 ) -> anyhow::Result<RunFingerprint> {
     let mut data = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
-        let part = match (fold.holds_out(index), fold.learns_from(index)) {
-            (true, true) => "learnt and held out",
+        let part = match (fold.holds_out(index), fold.trains_on(index)) {
+            (true, true) => "training and held out",
             (true, false) => "held out",
-            (false, _) => "learnt",
+            (false, _) => "training",
         };
         let name = format!("{part} {}", fragment.id());
         data.push((name, fingerprint(recipe, fragment)?));

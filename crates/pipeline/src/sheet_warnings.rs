@@ -59,16 +59,16 @@ impl Intensities {
         self.p99 - self.p1
     }
 
-    /// In a word, how this sheet differs from those that were learnt from: its median lies further
+    /// In a word, how this sheet differs from those that were trained on: its median lies further
     /// from theirs than half of their contrast (the 99th percentile less the first), or its contrast
     /// is less than half of theirs.
-    fn oddity(&self, learnt_from: &[Self]) -> Option<&'static str> {
+    fn oddity(&self, trained_on: &[Self]) -> Option<&'static str> {
         let least =
-            |value: fn(&Self) -> f64| learnt_from.iter().map(value).fold(f64::INFINITY, f64::min);
+            |value: fn(&Self) -> f64| trained_on.iter().map(value).fold(f64::INFINITY, f64::min);
         let contrast = least(Self::contrast);
         let (dark, bright) = (least(|sheet| sheet.p50), -least(|sheet| -sheet.p50));
         match () {
-            () if learnt_from.is_empty() => None,
+            () if trained_on.is_empty() => None,
             () if self.p50 < dark - contrast / 2.0 => Some("much darker"),
             () if self.p50 > bright + contrast / 2.0 => Some("much brighter"),
             () if self.contrast() < contrast / 2.0 => Some("much flatter"),
@@ -78,19 +78,19 @@ impl Intensities {
 }
 
 /// Warns when the papyrus of `fragment` is much darker, brighter or flatter than that of the fragments
-/// that a network is trained on (`learnt_from`): it then sees values that it never saw.
+/// that a network is trained on (`trained_on`): it then sees values that it never saw.
 pub fn warn_of_other_intensities(
     fragment: &Fragment,
     found: Intensities,
-    learnt_from: &[Intensities],
+    trained_on: &[Intensities],
 ) {
-    let Some(oddity) = found.oddity(learnt_from) else {
+    let Some(oddity) = found.oddity(trained_on) else {
         return;
     };
     let median = |sheet: &Intensities| format!("{:.0}", sheet.p50);
-    let others: Vec<String> = learnt_from.iter().map(median).collect();
+    let others: Vec<String> = trained_on.iter().map(median).collect();
     tracing::warn!(
-        "{}: its papyrus is {oddity} than that of the sheets which the network learns from (median \
+        "{}: its papyrus is {oddity} than that of the sheets which the network is trained on (median \
          {:.0} and 1st to 99th percentile {:.0} to {:.0}, theirs {}). hint: bring the scan to their \
          range, or train with sheets like it; --voxels as-is if it was read as of fewer bits",
         fragment.path().display(),

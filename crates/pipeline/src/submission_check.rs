@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use inkling_fragment::ImageMetadata;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::learnt_areas::LearntOverlap;
+use crate::training_areas::TrainingOverlap;
 use crate::window_size::{LARGEST_WINDOW, WindowSize};
 
 /// What is there and what is missing of a map that is to be submitted as a reading.
@@ -45,18 +45,18 @@ impl SubmissionCheck {
                 "it does not say where it comes from. hint: submit the file that `inkling predict` wrote; other \
                  programs drop this when they save an image again",
             )],
-            Some(told) => vec![
-                provenance(told),
+            Some(recorded) => vec![
+                provenance(recorded),
                 scale(metadata.pixel_size),
-                window(told),
-                training(told),
-                whole(told),
+                window(recorded),
+                training(recorded),
+                whole(recorded),
             ],
         };
-        let judged: Vec<Option<bool>> = checks.iter().map(|check| check.passes).collect();
+        let verdicts: Vec<Option<bool>> = checks.iter().map(|check| check.passes).collect();
         Ok(Self {
             file: path.to_owned(),
-            passes: match (judged.contains(&Some(false)), judged.contains(&None)) {
+            passes: match (verdicts.contains(&Some(false)), verdicts.contains(&None)) {
                 (true, _) => Some(false),
                 (false, true) => None,
                 (false, false) => Some(true),
@@ -74,13 +74,13 @@ fn item(name: &'static str, passes: Option<bool>, sentence: impl Into<String>) -
     }
 }
 
-fn provenance(told: &Value) -> SubmissionItem {
-    let models = told["models"].as_array().map_or(0, Vec::len);
-    let named = models > 0 && told["plan"]["data"].is_string();
+fn provenance(recorded: &Value) -> SubmissionItem {
+    let models = recorded["models"].as_array().map_or(0, Vec::len);
+    let named = models > 0 && recorded["plan"]["data"].is_string();
     let text = format!(
         "{}, fragment {}, {models} models by their SHA-256, all settings",
-        told["program"].as_str().unwrap_or("an unknown program"),
-        told["fragment"].as_str().unwrap_or("unknown"),
+        recorded["program"].as_str().unwrap_or("an unknown program"),
+        recorded["fragment"].as_str().unwrap_or("unknown"),
     );
     item("provenance", Some(named), text)
 }
@@ -96,8 +96,8 @@ fn scale(pixel_size: Option<f64>) -> SubmissionItem {
     }
 }
 
-fn window(told: &Value) -> SubmissionItem {
-    let window: Option<WindowSize> = serde_json::from_value(told["window"].clone()).ok();
+fn window(recorded: &Value) -> SubmissionItem {
+    let window: Option<WindowSize> = serde_json::from_value(recorded["window"].clone()).ok();
     match window.and_then(|window| Some((window, window.millimetres?))) {
         Some((window, millimetres)) => item(
             "window",
@@ -114,8 +114,12 @@ fn window(told: &Value) -> SubmissionItem {
     }
 }
 
-fn training(told: &Value) -> SubmissionItem {
-    let overlap: Option<LearntOverlap> = serde_json::from_value(told["learnt_from"].clone()).ok();
+fn training(recorded: &Value) -> SubmissionItem {
+    // Images of earlier versions have it under another name.
+    let overlap = recorded
+        .get("trained_on")
+        .or_else(|| recorded.get("learnt_from"));
+    let overlap = overlap.and_then(|overlap| TrainingOverlap::deserialize(overlap).ok());
     match overlap {
         Some(overlap) if !overlap.fragments.is_empty() => item(
             "training",
@@ -125,19 +129,19 @@ fn training(told: &Value) -> SubmissionItem {
         Some(overlap) if overlap.complete => item(
             "training",
             Some(true),
-            "the models learnt from no papyrus of this fragment",
+            "the models were trained on no papyrus of this fragment",
         ),
         _ => item(
             "training",
             None,
-            "the models do not say all that they learnt from. hint: ask whoever trained them whether this papyrus \
+            "the models do not say all that they were trained on. hint: ask whoever trained them whether this papyrus \
              was among it",
         ),
     }
 }
 
-fn whole(told: &Value) -> SubmissionItem {
-    match told["region"].as_str() {
+fn whole(recorded: &Value) -> SubmissionItem {
+    match recorded["region"].as_str() {
         None => item("whole", Some(true), "the whole sheet was predicted"),
         Some(region) => item(
             "whole",
@@ -156,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    fn judged(metadata: &ImageMetadata) -> (Option<bool>, Vec<(&'static str, Option<bool>)>) {
+    fn verdicts(metadata: &ImageMetadata) -> (Option<bool>, Vec<(&'static str, Option<bool>)>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1.png");
         let image = ndarray::Array2::from_elem((9, 8), 7_u8);
@@ -168,49 +172,49 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let told = |overlaps: &[&str], complete: bool, pixels: usize, region: Value| {
+        let recorded = |overlaps: &[&str], complete: bool, pixels: usize, region: Value| {
             json!({
                 "program": "inkling 1",
                 "fragment": "1",
                 "models": [{ "sha256": "ab" }],
                 "plan": { "data": "cd" },
                 "window": WindowSize::new(pixels, Some(8.0)),
-                "learnt_from": { "fragments": overlaps, "complete": complete },
+                "trained_on": { "fragments": overlaps, "complete": complete },
                 "region": region,
             })
         };
-        let of = |told: Value, pixel_size: Option<f64>| {
-            judged(&ImageMetadata {
-                provenance: Some(told),
+        let of = |recorded: Value, pixel_size: Option<f64>| {
+            verdicts(&ImageMetadata {
+                provenance: Some(recorded),
                 pixel_size,
             })
         };
-        let good = of(told(&[], true, 62, Value::Null), Some(8.0));
+        let good = of(recorded(&[], true, 62, Value::Null), Some(8.0));
         assert_eq!(good.0, Some(true), "{good:?}");
         let passes = |found: &(Option<bool>, Vec<(&str, Option<bool>)>), name: &str| {
             let check = found.1.iter().find(|(known, _)| *known == name);
             check.unwrap().1
         };
-        let learnt = of(told(&["2"], true, 62, Value::Null), Some(8.0));
+        let seen = of(recorded(&["2"], true, 62, Value::Null), Some(8.0));
         assert_eq!(
-            (learnt.0, passes(&learnt, "training")),
+            (seen.0, passes(&seen, "training")),
             (Some(false), Some(false))
         );
-        let unsaid = of(told(&[], false, 62, Value::Null), Some(8.0));
+        let unsaid = of(recorded(&[], false, 62, Value::Null), Some(8.0));
         assert_eq!((unsaid.0, passes(&unsaid, "training")), (None, None));
-        let wide = of(told(&[], true, 64, Value::Null), Some(8.0));
+        let wide = of(recorded(&[], true, 64, Value::Null), Some(8.0));
         assert_eq!(
             (wide.0, passes(&wide, "window")),
             (Some(false), Some(false))
         );
-        let part = of(told(&[], true, 62, json!("0:3,0:3")), Some(8.0));
+        let part = of(recorded(&[], true, 62, json!("0:3,0:3")), Some(8.0));
         assert_eq!((part.0, passes(&part, "whole")), (None, None));
-        let unscaled = of(told(&[], true, 62, Value::Null), None);
+        let unscaled = of(recorded(&[], true, 62, Value::Null), None);
         assert_eq!(
             (unscaled.0, passes(&unscaled, "scale")),
             (Some(false), Some(false))
         );
-        let bare = judged(&ImageMetadata::default());
+        let bare = verdicts(&ImageMetadata::default());
         assert_eq!(bare, (Some(false), vec![("provenance", Some(false))]));
     }
 }

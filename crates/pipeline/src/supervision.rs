@@ -1,4 +1,4 @@
-//! Which pixels of a fragment are learnt from and which are validated on.
+//! Which pixels of a fragment are trained on and which are validated on.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use inkling_fragment::{Fragment, Volume};
 use inkling_train::{Error, TrainingFragment};
 use ndarray::Array2;
 
-/// `fragment` to learn from: the layers `layers` of `volume` with `labels` (y, x), which count within
+/// `fragment` to train on: the layers `layers` of `volume` with `labels` (y, x), which count within
 /// the supervision mask, outside the validation mask, and not where `near` is set, (y, x).
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Trains one fold of a recipe: some fragments are learnt from, the others validated on.
+//! Trains one fold of a recipe: some fragments are trained on, the others validated on.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use serde_json::Value;
 use crate::first_weights::{first_network, recorded_first_weights};
 use crate::fold::Fold;
 use crate::fold_areas::FoldAreas;
-use crate::learnt_areas::LearntAreas;
 use crate::margin::near_held_out;
 use crate::memory::{Budget, PROGRAM};
 use crate::quotas::quota_shares;
 use crate::run_fingerprint::run_fingerprint;
 use crate::sheet_warnings::Intensities;
 use crate::supervision::{labels, training_fragment, validation_mask};
+use crate::training_areas::TrainingAreas;
 use crate::training_intensities::training_intensities;
 use crate::training_monitor::TrainingMonitor;
 use crate::weights_metadata::WeightsMetadata;
@@ -79,7 +79,7 @@ struct Start {
     first_weights: Option<Value>,
     /// Percentiles of the training fragments' voxels.
     intensities: Vec<Intensities>,
-    learnt_from: LearntAreas,
+    trained_on: TrainingAreas,
 }
 
 /// Bytes for each weight while training: itself, its gradient, and the optimiser's two moments.
@@ -108,7 +108,7 @@ impl FoldTraining<'_> {
             recipe,
             self.fragments,
             start.intensities,
-            start.learnt_from,
+            start.trained_on,
         );
         let training = Training {
             model: &recipe.model,
@@ -143,7 +143,7 @@ impl FoldTraining<'_> {
         let intensities = training_intensities(recipe, self.fragments, fold)?;
         let (mut training, mut held_out) = (Vec::new(), Vec::new());
         for (index, fragment) in self.fragments.iter().enumerate() {
-            if fold.learns_from(index) {
+            if fold.trains_on(index) {
                 training.push(self.training_fragment(index, &mut budget)?);
             }
             if fold.holds_out(index) && self.context.ranks.is_first() {
@@ -160,7 +160,7 @@ impl FoldTraining<'_> {
             validator: Validator::new(held_out),
             first_weights,
             intensities,
-            learnt_from: LearntAreas::of_training(recipe, self.fragments, fold)?,
+            trained_on: TrainingAreas::of_training(recipe, self.fragments, fold)?,
         })
     }
 
@@ -171,8 +171,8 @@ impl FoldTraining<'_> {
         transform: TrainTransform,
     ) -> anyhow::Result<TrainingSet> {
         let all: Vec<&str> = self.fragments.iter().map(Fragment::id).collect();
-        let learnt = (0..all.len()).filter(|&index| self.fold.learns_from(index));
-        let names: Vec<&str> = learnt.map(|index| all[index]).collect();
+        let indices = (0..all.len()).filter(|&index| self.fold.trains_on(index));
+        let names: Vec<&str> = indices.map(|index| all[index]).collect();
         let set = TrainingSet::new(training, transform, self.recipe.train.seed)?;
         Ok(
             match quota_shares(self.recipe, &all, &names, set.papyrus())? {
@@ -245,29 +245,29 @@ impl FoldTraining<'_> {
     /// Says how much of a fragment is left out for the margin.
     ///
     /// # Errors
-    /// [`Usage`] where nothing is left to learn from.
+    /// [`Usage`] where nothing is left to train on.
     fn say_margin(&self, index: usize, margin: usize) -> anyhow::Result<()> {
         let id = self.fragments[index].id();
         let areas = FoldAreas::of(self.fold, self.fragments, index, margin)?;
-        let [learnt, left_out, ..] = areas.counts();
-        if learnt == 0 {
+        let [training, left_out, ..] = areas.counts();
+        if training == 0 {
             return Err(Usage(format!(
                 "data.margin: found no papyrus of fragment {id} further than {margin} px from what fold {} \
-                 holds out; expected some to learn from. hint: set a smaller data.margin, hold out \
+                 holds out; expected some to train on. hint: set a smaller data.margin, hold out \
                  less, or leave the fragment out",
                 self.fold.name
             ))
             .into());
         }
-        let share = 100.0 * left_out as f64 / (learnt + left_out) as f64;
+        let share = 100.0 * left_out as f64 / (training + left_out) as f64;
         self.context.say(format!(
-            "{id}: {left_out} px ({share:.1} %) within {margin} px of held-out papyrus are not learnt from"
+            "{id}: {left_out} px ({share:.1} %) within {margin} px of held-out papyrus are not trained on"
         ));
         let patch = self.recipe.model.image_size;
         if margin < patch {
             tracing::warn!(
                 "data.margin: {margin} px are less than a patch, {patch} px, so that patches which are \
-                 learnt from may show held-out papyrus of fragment {id}"
+                 trained on may show held-out papyrus of fragment {id}"
             );
         }
         Ok(())

@@ -32,14 +32,14 @@ pub fn training_intensities(
         )?;
         sheets.extend(found.map(|found| (index, found)));
     }
-    let learnt_from = |without: usize| -> Vec<Intensities> {
+    let trained_on = |without: usize| -> Vec<Intensities> {
         let others = sheets
             .iter()
-            .filter(|(index, _)| *index != without && fold.learns_from(*index));
+            .filter(|(index, _)| *index != without && fold.trains_on(*index));
         others.map(|(_, found)| *found).collect()
     };
     for &(index, found) in &sheets {
-        warn_of_other_intensities(&fragments[index], found, &learnt_from(index));
+        warn_of_other_intensities(&fragments[index], found, &trained_on(index));
     }
-    Ok(learnt_from(fragments.len()))
+    Ok(trained_on(fragments.len()))
 }

@@ -79,41 +79,42 @@ pub fn verify(
     settings: &VerifySettings,
     context: &Context,
 ) -> anyhow::Result<Verification> {
-    let told = provenance(path)?;
+    let provenance = provenance(path)?;
     let levels = read_probability(path)?;
     let found = [levels.nrows(), levels.ncols()];
-    if found != told.plan.size {
+    if found != provenance.plan.size {
         bail!(
             "{}: found an image of {found:?} px; expected {:?}, as it says itself. hint: verify the map \
              before it is cropped or scaled",
             path.display(),
-            told.plan.size
+            provenance.plan.size
         );
     }
-    let sources = Sources::find(path, &told, settings)?;
-    let ensemble = ensemble(&told, &sources, context)?;
-    let fragment = Fragment::open_with(&sources.fragment, told.reading)?.called(&told.plan.id)?;
-    let options = options(&told, &sources)?;
+    let sources = Sources::find(path, &provenance, settings)?;
+    let ensemble = ensemble(&provenance, &sources, context)?;
+    let fragment =
+        Fragment::open_with(&sources.fragment, provenance.reading)?.called(&provenance.plan.id)?;
+    let options = options(&provenance, &sources)?;
     let job = PredictionJob::prepare(
         fragment,
-        predict_settings(&told.plan),
+        predict_settings(&provenance.plan),
         &options,
         &ensemble,
         context,
     )?;
-    check_same(path, &told.plan, job.spec())?;
-    compare(&told, &levels, &job, settings)
+    check_same(path, &provenance.plan, job.spec())?;
+    compare(&provenance, &levels, &job, settings)
 }
 
 fn provenance(path: &Path) -> anyhow::Result<Provenance> {
-    let told = ImageMetadata::read(path)?.provenance.with_context(|| {
+    let provenance = ImageMetadata::read(path)?.provenance.with_context(|| {
         format!(
             "{}: found nothing that says where the map comes from; expected an image that `inkling predict` \
              wrote. hint: other programs drop it when they save an image again",
             path.display()
         )
     })?;
-    serde_json::from_value(told).with_context(|| {
+    serde_json::from_value(provenance).with_context(|| {
         format!(
             "{}: what it says of its origin cannot be read. hint: another version of Inkling wrote it",
             path.display()
@@ -130,8 +131,8 @@ struct Sources {
 
 impl Sources {
     /// What was named, else what `predict.json` beside the map says.
-    fn find(path: &Path, told: &Provenance, named: &VerifySettings) -> anyhow::Result<Self> {
-        let record = recorded(path, &told.plan);
+    fn find(path: &Path, provenance: &Provenance, named: &VerifySettings) -> anyhow::Result<Self> {
+        let record = recorded(path, &provenance.plan);
         let missing = |what: &str, flag: &str| {
             format!(
                 "{}: found no predict.json beside it that names its {what}; expected one, or {flag}. hint: \
@@ -156,13 +157,13 @@ impl Sources {
             bail!(missing("models", "--model"));
         }
         let maps = named.maps.clone().or_else(|| of_record("maps"));
-        if told.aligned && maps.is_none() {
+        if provenance.aligned && maps.is_none() {
             bail!(missing("depth maps", "--maps"));
         }
         Ok(Self {
             fragment: fragment.with_context(|| missing("fragment", "--fragment"))?,
             models,
-            maps: maps.filter(|_| told.aligned),
+            maps: maps.filter(|_| provenance.aligned),
         })
     }
 }
@@ -180,10 +181,19 @@ fn recorded(path: &Path, spec: &PredictionSpec) -> Option<Value> {
     entries.into_iter().chain(own).find(is_it)
 }
 
-fn ensemble(told: &Provenance, sources: &Sources, context: &Context) -> anyhow::Result<Ensemble> {
-    let weights: Vec<f64> = told.plan.models.iter().map(|model| model.weight).collect();
-    let mut ensemble = Ensemble::load(&sources.models, &weights, &told.overrides, context)?;
-    let planned = ensemble.planned().iter().zip(&told.plan.models);
+fn ensemble(
+    provenance: &Provenance,
+    sources: &Sources,
+    context: &Context,
+) -> anyhow::Result<Ensemble> {
+    let weights: Vec<f64> = provenance
+        .plan
+        .models
+        .iter()
+        .map(|model| model.weight)
+        .collect();
+    let mut ensemble = Ensemble::load(&sources.models, &weights, &provenance.overrides, context)?;
+    let planned = ensemble.planned().iter().zip(&provenance.plan.models);
     for (file, (found, expected)) in sources.models.iter().zip(planned) {
         if found.sha256 != expected.sha256 {
             bail!(
@@ -195,10 +205,10 @@ fn ensemble(told: &Provenance, sources: &Sources, context: &Context) -> anyhow::
             );
         }
     }
-    if let Some(count) = told.plan.input["z_pool"].as_u64() {
+    if let Some(count) = provenance.plan.input["z_pool"].as_u64() {
         ensemble.pool_layers(count as usize);
     }
-    let layer = |index: usize| told.plan.input["layers"][index].as_u64();
+    let layer = |index: usize| provenance.plan.input["layers"][index].as_u64();
     if let (Some(first), Some(end)) = (layer(0), layer(1)) {
         ensemble.set_layers([first as usize, end as usize]);
     }
@@ -218,24 +228,28 @@ fn predict_settings(plan: &PredictionSpec) -> PredictSettings {
     }
 }
 
-fn options(told: &Provenance, sources: &Sources) -> anyhow::Result<PredictionOptions> {
-    let region = told.region.as_ref().and_then(Value::as_str);
+fn options(provenance: &Provenance, sources: &Sources) -> anyhow::Result<PredictionOptions> {
+    let region = provenance.region.as_ref().and_then(Value::as_str);
     let maps = sources.maps.clone().map_or(Maps::None, Maps::Folder);
     Ok(PredictionOptions {
-        uncertainty: told.plan.channels.square,
-        per_model: told.plan.channels.members,
+        uncertainty: provenance.plan.channels.square,
+        per_model: provenance.plan.channels.members,
         ..PredictionOptions::unwritten(maps, region.map(str::parse).transpose()?)
     })
 }
 
 /// Refuses to compare with what another fragment or other settings give.
-fn check_same(path: &Path, told: &PredictionSpec, found: &PredictionSpec) -> anyhow::Result<()> {
+fn check_same(
+    path: &Path,
+    provenance: &PredictionSpec,
+    found: &PredictionSpec,
+) -> anyhow::Result<()> {
     // Another version may predict the same: the pixels tell.
     let found = PredictionSpec {
-        version: told.version.clone(),
+        version: provenance.version.clone(),
         ..found.clone()
     };
-    let different = told.differences(&found);
+    let different = provenance.differences(&found);
     if different.is_empty() {
         return Ok(());
     }
@@ -248,7 +262,7 @@ fn check_same(path: &Path, told: &PredictionSpec, found: &PredictionSpec) -> any
 }
 
 fn compare(
-    told: &Provenance,
+    provenance: &Provenance,
     levels: &Array2<u8>,
     job: &PredictionJob,
     settings: &VerifySettings,
@@ -259,7 +273,7 @@ fn compare(
         let window = s![region.rows.clone(), region.columns.clone()];
         let shown = job.sheet().shown().slice(window);
         let probability = job.predict_region(&region)?;
-        let corrected = match told.calibration {
+        let corrected = match provenance.calibration {
             Some(calibration) => probability.mapv(|value| calibration.apply(value)),
             None => probability,
         };
@@ -268,7 +282,7 @@ fn compare(
             levels.slice(window).iter().zip(&corrected).zip(shown)
         {
             if shown {
-                let again = told.plan.rules.level(probability);
+                let again = provenance.plan.rules.level(probability);
                 largest = largest.max(level.abs_diff(again));
                 of_map.push(level);
                 anew.push(again);
@@ -281,7 +295,7 @@ fn compare(
     }
     let agreement = MapAgreement::of(&of_map, &anew);
     Ok(Verification {
-        id: told.plan.id.clone(),
+        id: provenance.plan.id.clone(),
         agrees: agreement.largest_difference <= ROUNDING,
         agreement,
         places,

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::learnt_areas::LearntAreas;
 use crate::sheet_warnings::Intensities;
+use crate::training_areas::TrainingAreas;
 use crate::{Recipe, Usage};
 
 const INPUT: &str = "inkling.input";
@@ -20,7 +20,9 @@ const PREDICT: &str = "inkling.predict";
 const ALIGN: &str = "inkling.align";
 const DEPTHS: &str = "inkling.depths";
 const INTENSITIES: &str = "inkling.intensities";
-const LEARNT_FROM: &str = "inkling.learnt_from";
+const TRAINED_ON: &str = "inkling.trained_on";
+/// Its name in files of earlier versions.
+const TRAINED_ON_BEFORE: &str = "inkling.learnt_from";
 const FIRST_WEIGHTS: &str = "inkling.first_weights";
 
 /// How a network's input is read.
@@ -50,18 +52,18 @@ pub struct WeightsMetadata {
     pub depths: Vec<usize>,
     /// `inkling.intensities`: percentiles of the voxels of each training fragment.
     pub intensities: Vec<Intensities>,
-    /// `inkling.learnt_from`: the papyrus that was learnt from, as far as it is known.
-    pub learnt_from: LearntAreas,
+    /// `inkling.trained_on`: the papyrus that the network was trained on, as far as it is known.
+    pub trained_on: TrainingAreas,
 }
 
 impl WeightsMetadata {
     /// That of a training of `recipe`, of whose training fragments the percentiles are `intensities`,
-    /// and which learns from the papyrus of `learnt_from`.
+    /// and whose training areas are `trained_on`.
     pub fn of_training(
         recipe: &Recipe,
         fragments: &[Fragment],
         intensities: Vec<Intensities>,
-        learnt_from: LearntAreas,
+        trained_on: TrainingAreas,
     ) -> Self {
         let mut depths: Vec<usize> = fragments.iter().map(Fragment::depth).collect();
         depths.sort_unstable();
@@ -77,7 +79,7 @@ impl WeightsMetadata {
             align: recipe.align.clone(),
             depths,
             intensities,
-            learnt_from,
+            trained_on,
         }
     }
 
@@ -96,7 +98,10 @@ impl WeightsMetadata {
             align: entry(file, checkpoint, ALIGN)?,
             depths: entry(file, checkpoint, DEPTHS)?,
             intensities: entry(file, checkpoint, INTENSITIES)?,
-            learnt_from: entry(file, checkpoint, LEARNT_FROM)?,
+            trained_on: match checkpoint.metadata.contains_key(TRAINED_ON_BEFORE) {
+                true => entry(file, checkpoint, TRAINED_ON_BEFORE)?,
+                false => entry(file, checkpoint, TRAINED_ON)?,
+            },
         })
     }
 
@@ -118,7 +123,7 @@ impl WeightsMetadata {
             align: AlignSettings::default(),
             depths: Vec::new(),
             intensities: Vec::new(),
-            learnt_from: LearntAreas::default(),
+            trained_on: TrainingAreas::default(),
         }
     }
 
@@ -136,7 +141,7 @@ impl WeightsMetadata {
             (ALIGN, serde_json::to_string(&self.align)?),
             (DEPTHS, serde_json::to_string(&self.depths)?),
             (INTENSITIES, serde_json::to_string(&self.intensities)?),
-            (LEARNT_FROM, serde_json::to_string(&self.learnt_from)?),
+            (TRAINED_ON, serde_json::to_string(&self.trained_on)?),
         ];
         let first = first_weights.map(|first| (FIRST_WEIGHTS, first.to_string()));
         let entries = entries.into_iter().chain(first);

@@ -97,6 +97,12 @@ pub enum Error {
         /// The part's file.
         path: PathBuf,
     },
+    /// A part that another process is writing.
+    #[error("{}: found a part that another process is predicting; expected one that no process uses. hint: wait for it, end it, or give another --part", path.display())]
+    InProgress {
+        /// The part's file.
+        path: PathBuf,
+    },
     /// No prediction was begun there.
     #[error("{}: found no plan ({reason}); expected the parts of a prediction. hint: give the folder that `predict --part` wrote", path.display())]
     NoPlan {

@@ -1,9 +1,9 @@
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use inkling_fragment::Error as FileError;
+use inkling_fragment::{Error as FileError, locked, open_file};
 use ndarray::{Array3, ArrayView3};
 
 use crate::Error;
@@ -56,8 +56,12 @@ pub(crate) struct TileWriter {
 
 impl TileWriter {
     /// Begins the file anew.
+    ///
+    /// # Errors
+    /// [`Error::InProgress`] while another process writes it; [`Error::Fragment`].
     pub fn create(path: &Path, header: TileHeader) -> Result<Self, Error> {
-        let mut file = File::create(path).map_err(io(path))?;
+        let mut file = open_locked(path, File::options().create(true).truncate(false))?;
+        file.set_len(0).map_err(io(path))?;
         file.write_all(&header.to_bytes()).map_err(io(path))?;
         Ok(Self {
             path: path.to_owned(),
@@ -67,17 +71,20 @@ impl TileWriter {
         })
     }
 
-    /// Goes on behind the last whole tile.
+    /// Continues after the last whole tile.
+    ///
+    /// # Errors
+    /// [`Error::InProgress`] while another process writes it; [`Error::TileFile`]; [`Error::Fragment`].
     pub fn resume(path: &Path, header: TileHeader) -> Result<Self, Error> {
-        let mut reader = TileReader::open(path, &header)?;
+        let mut file = open_locked(path, &mut File::options())?;
+        let own = file.try_clone().map_err(io(path))?;
+        let mut reader = TileReader::new(own, path, &header)?;
         let mut done = 0;
         while reader.next_whole()?.is_some() {
             done += 1;
         }
-        let file = File::options().write(true).open(path).map_err(io(path))?;
         let end = (HEADER + done * header.record()) as u64;
         file.set_len(end).map_err(io(path))?;
-        let mut file = file;
         file.seek(SeekFrom::Start(end)).map_err(io(path))?;
         Ok(Self {
             path: path.to_owned(),
@@ -124,6 +131,21 @@ impl TileWriter {
     }
 }
 
+/// Two processes in one file would overwrite each other's tiles.
+fn open_locked(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
+    let file = options
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(io(path))?;
+    match locked(&file) {
+        true => Ok(file),
+        false => Err(Error::InProgress {
+            path: path.to_owned(),
+        }),
+    }
+}
+
 /// Reads a file of tiles from the first to the last.
 pub(crate) struct TileReader {
     path: PathBuf,
@@ -136,7 +158,10 @@ impl TileReader {
     /// # Errors
     /// [`Error::TileFile`] when it is something else than `header` says.
     pub fn open(path: &Path, header: &TileHeader) -> Result<Self, Error> {
-        let file = File::open(path).map_err(io(path))?;
+        Self::new(open_file(path).map_err(io(path))?, path, header)
+    }
+
+    fn new(file: File, path: &Path, header: &TileHeader) -> Result<Self, Error> {
         let mut file = BufReader::with_capacity(1 << 20, file);
         let mut found = vec![0; HEADER];
         let read = file.read_exact(&mut found);
@@ -226,6 +251,22 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_file_is_written_by_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tiles");
+        let mut writer = TileWriter::create(&path, header()).unwrap();
+        writer.put(tile(5).view()).unwrap();
+        for second in [
+            TileWriter::resume(&path, header()),
+            TileWriter::create(&path, header()),
+        ] {
+            assert!(matches!(second.err().unwrap(), Error::InProgress { .. }));
+        }
+        drop(writer);
+        assert_eq!(TileWriter::resume(&path, header()).unwrap().done(), 1);
+    }
+
     /// Cut anywhere, the file goes on behind its last whole tile and ends with the same bytes.
     #[test]
     fn a_file_cut_anywhere_goes_on() {
@@ -262,6 +303,7 @@ mod tests {
             TileReader::open(&path, &other),
             Err(Error::TileFile { .. })
         ));
+        drop(writer);
 
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[HEADER + header().record() + 20] ^= 1;

@@ -133,10 +133,11 @@ impl TileStore {
         }
     }
 
-    /// Begins `part`, or goes on with it when `resume` is set; none when it is finished.
+    /// Begins `part`, or continues it when `resume` is set; none when it is finished.
     ///
     /// # Errors
-    /// [`Error::Begun`] when it is there and neither `resume` nor `force` is set.
+    /// [`Error::Begun`] when it is there and neither `resume` nor `force` is set, [`Error::InProgress`] while another
+    /// process predicts it.
     pub fn part(
         &self,
         part: Shard,

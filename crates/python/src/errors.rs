@@ -26,14 +26,21 @@ pub fn exception(error: &anyhow::Error) -> PyErr {
 
 /// Whether an error is about arrays and numbers that were handed in.
 fn is_input(cause: &(dyn Error + 'static)) -> bool {
-    use inkling_align::Error::{Flat, MapSize, NoPapyrus, Setting};
+    use inkling_align::Error::{Flat, MapSize, MapValue, MapsMiss, NoPapyrus, Setting};
     use inkling_augment::Error::Fragment;
     use inkling_fragment::Error::OutOfBounds;
     use inkling_predict::Error as Predict;
     let of_region = matches!(cause.downcast_ref(), Some(OutOfBounds { .. }));
     let of_fit = matches!(
         cause.downcast_ref(),
-        Some(Flat { .. } | MapSize { .. } | NoPapyrus { .. } | Setting { .. })
+        Some(
+            Flat { .. }
+                | MapSize { .. }
+                | MapValue { .. }
+                | MapsMiss { .. }
+                | NoPapyrus { .. }
+                | Setting { .. }
+        )
     );
     let of_prediction = matches!(
         cause.downcast_ref(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use inkling::{Allocated, VERSION, keep_free_memory};
-use inkling_align::Warped;
+use inkling_align::{Warped, check_maps};
 use inkling_fragment::{Volume, covered};
 use inkling_pipeline::{Context, Ensemble, Recipe, Silent, Usage, check_precision, model_volume};
 use inkling_predict::{Channels, Error, InferenceRules, PredictSettings, Sheet};
@@ -133,7 +133,8 @@ impl Model {
     ///     numpy.ndarray: Probability of ink, float32 (y, x), 0 to 1; 0 outside the mask.
     ///
     /// Raises:
-    ///     InputError: For arrays of other types or sizes, fewer layers than the model reads.
+    ///     InputError: For arrays of other types or sizes, fewer layers than the model reads, maps that
+    ///         hold no numbers on papyrus or place it beyond the volume.
     ///     KeyboardInterrupt: After Ctrl-C, between two tiles.
     #[pyo3(signature = (volume, mask=None, *, maps=None, **settings))]
     fn predict<'py>(
@@ -154,7 +155,7 @@ impl Model {
             let mut ensemble = self.ensemble.lock().unwrap_or_else(PoisonError::into_inner);
             let settings = predict_settings(&ensemble, &overrides)?;
             ensemble.centre_layers(view.shape()[0]);
-            let volume = read_through(view, maps, &ensemble, settings.rules)?;
+            let volume = read_through(view, &mask, maps, &ensemble, settings.rules)?;
             check_layers(&ensemble, volume.as_ref(), id)?;
             let sheet = sheet_of(mask, volume.as_ref(), &ensemble, settings.rules)?;
             let device = self.device.parse::<inkling_model::DeviceName>()?.open()?;
@@ -234,6 +235,7 @@ fn predict_settings(ensemble: &Ensemble, overrides: &[String]) -> anyhow::Result
 /// The volume as networks read it.
 fn read_through<'a>(
     view: VolumeView<'a>,
+    mask: &Array2<bool>,
     maps: GivenMaps,
     ensemble: &Ensemble,
     rules: InferenceRules,
@@ -266,7 +268,9 @@ fn read_through<'a>(
     Ok(match maps {
         None => Box::new(volume),
         Some(maps) => {
-            let depth = volume.shape()[0].max(TARGET_LAYERS);
+            let own = volume.shape()[0];
+            let depth = own.max(TARGET_LAYERS);
+            check_maps(&maps, || Ok(mask.clone()), [own, depth])?;
             Box::new(Warped::new(volume, Arc::new(maps), depth)?)
         }
     })

@@ -203,7 +203,7 @@ mod tests {
                     head: vec!["control".to_owned(), "verdict".to_owned()],
                     rows: vec![vec![Cell::plain("reversed"), cell]],
                 }),
-                legend: vec![(Rgb([1, 2, 3]), "learnt from".to_owned())],
+                legend: vec![(Rgb([1, 2, 3]), "trained on".to_owned())],
                 pictures: vec![Picture::gray("a map", &Array2::zeros((3, 4)))],
                 ..Section::default()
             }],

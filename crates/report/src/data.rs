@@ -51,7 +51,7 @@ pub struct FoldRow {
     pub best_threshold: f64,
     /// Area under the precision–recall curve.
     pub average_precision: f64,
-    /// Each held-out fragment's id and its painting, (y, x).
+    /// Each held-out fragment's id and its probability map, (y, x).
     pub predicted: Vec<(String, Array2<u8>)>,
 }
 

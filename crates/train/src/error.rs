@@ -30,7 +30,7 @@ pub enum Error {
     )]
     NoFragments,
     /// A fragment to train on has no labels, or labels without ink.
-    #[error("{fragment}: found {found}; expected ink labels to learn from. hint: {hint}")]
+    #[error("{fragment}: found {found}; expected ink labels to train on. hint: {hint}")]
     Labels {
         /// The fragment's folder.
         fragment: String,

@@ -1,4 +1,4 @@
-//! Training: what is learnt from, in which order, how fast, and how a run is kept.
+//! Training: the training set, the order of samples, the learning rate, and how a run is stored.
 //!
 //! [`TrainingSet`] draws samples from labelled fragments, each addressed by (seed, epoch, index);
 //! [`Training`] runs the loop: batches through the network, a weighted sum of losses ([`Loss`]),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use inkling_fragment::{ResultFolder, ResultKind, read_text, write_whole};
+use inkling_fragment::{ResultFolder, ResultKind, locked, read_text, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Metric, Validation};
@@ -293,15 +293,14 @@ fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Run {
+    match locked(&file) {
+        true => Ok(file),
+        false => Err(Error::Run {
             path: folder.to_owned(),
             found: "a run that another process is training".to_owned(),
-            expected: "one that nobody is at".to_owned(),
+            expected: "one that no process uses".to_owned(),
             hint: "wait for it, end it, or give --out another folder".to_owned(),
         }),
-        // Some network file systems know no locks.
-        _ => Ok(file),
     }
 }
 

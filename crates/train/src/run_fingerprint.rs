@@ -12,7 +12,7 @@ pub struct RunFingerprint {
     pub settings: String,
     /// The program's version.
     pub version: String,
-    /// Each fragment's part in the fold and its name, and a hash of what is learnt from it.
+    /// Each fragment's part in the fold and its name, and a hash of its data.
     pub data: Vec<(String, String)>,
 }
 
@@ -107,7 +107,7 @@ mod tests {
         RunFingerprint {
             settings: format!("epochs = 3\nlearning_rate = {rate}\nseed = 0"),
             version: "1".to_owned(),
-            data: vec![("learnt 1".to_owned(), hash.to_owned())],
+            data: vec![("training 1".to_owned(), hash.to_owned())],
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(refusal(fingerprint(0.1, "aa"), false), Ok(()));
         assert_eq!(refusal(fingerprint(0.1, "bb"), true), Ok(()));
         let message = refusal(fingerprint(0.1, "bb"), false).unwrap_err();
-        assert!(message.contains("learnt 1 bb"), "{message}");
+        assert!(message.contains("training 1 bb"), "{message}");
         assert!(message.contains("--allow-changed-data"), "{message}");
         let message = refusal(fingerprint(0.2, "aa"), true).unwrap_err();
         assert!(message.contains("learning_rate = 0.2"), "{message}");

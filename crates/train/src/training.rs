@@ -64,13 +64,13 @@ pub trait Callback {
     fn warn(&mut self, text: &str);
 }
 
-/// One training: a network, what it learns from, how, and where it is kept.
+/// One training: a network, what it trains on, how, and where it is kept.
 pub struct Training<'a> {
     /// The network's settings, written beside its weights.
     pub model: &'a ModelSettings,
     /// Loss, optimiser, schedule, batch and epochs: `[train]` of a recipe.
     pub settings: &'a TrainSettings,
-    /// What to learn from.
+    /// The training set.
     pub training_set: &'a TrainingSet,
     /// The device; gradients are switched on here.
     pub device: &'a Device,

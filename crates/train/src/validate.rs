@@ -16,7 +16,7 @@ pub struct Validation {
     pub average_precision: f64,
 }
 
-/// Judges a network on held-out papyrus. Prediction is a later stage; whoever runs both hands it
+/// Validates a network on held-out papyrus. Prediction is a later stage; whoever runs both hands it
 /// in through this trait.
 pub trait Validate {
     /// Predicts the held-out papyrus with `network` (which records no gradients) and scores it.

@@ -43,6 +43,52 @@ fn a_folder_without_layers() {
     assert!(matches!(told(error, folder.path()), Error::NoLayers { .. }));
 }
 
+/// Broken links, pipes and folders under a file's name are errors, not files that are missing: the last layer would be
+/// left out, and a sheet read without its mask.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_named() {
+    let replaced = |file: &Path, kind: &str| {
+        std::fs::remove_file(file).unwrap();
+        match kind {
+            "link" => std::os::unix::fs::symlink("nowhere", file).unwrap(),
+            "folder" => std::fs::create_dir(file).unwrap(),
+            _ => {
+                let made = std::process::Command::new("mkfifo").arg(file).status();
+                assert!(made.unwrap().success());
+            }
+        }
+    };
+    for (kind, said) in [
+        ("link", "a link to nowhere"),
+        ("folder", "a folder"),
+        ("pipe", "a pipe"),
+    ] {
+        let scrap = TestFragment::new();
+        let last = scrap.layer(3);
+        replaced(&last, kind);
+        let error = Fragment::open(scrap.path()).unwrap_err().to_string();
+        for part in ["03.tif", said, "hint: "] {
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+        let scrap = TestFragment::new();
+        let mask = scrap.file("mask.png");
+        replaced(&mask, kind);
+        let error = Fragment::open(scrap.path()).unwrap().mask().unwrap_err();
+        assert!(error.to_string().contains("mask.png"), "{kind}: {error}");
+    }
+}
+
+/// The files that make it a volume begin with a dot, and are easily left behind.
+#[test]
+fn a_mask_of_zarr_without_metadata() {
+    let scrap = TestFragment::new();
+    std::fs::remove_file(scrap.file("mask.png")).unwrap();
+    let mask = scrap.file("mask.zarr");
+    std::fs::create_dir_all(mask.join("0/0")).unwrap();
+    reading_mask(&scrap, &mask);
+}
+
 #[test]
 fn a_gap_in_the_numbers() {
     let scrap = TestFragment::new();

@@ -170,6 +170,8 @@ fn maps_of_other_kinds() {
     write(&|file| Array1::from_elem(6, 0.5_f32).write_npy(file).unwrap());
     assert!(matches!(read_map(&path), Err(Error::Npy { .. })));
     write(&|file| Array2::from_elem((2, 3), 7_i32).write_npy(file).unwrap());
+    assert_eq!(read_map(&path).unwrap(), Array2::from_elem((2, 3), 7.0));
+    write(&|file| Array2::from_elem((2, 3), true).write_npy(file).unwrap());
     assert!(matches!(read_map(&path), Err(Error::Npy { .. })));
     write(&|file| file.extend(b"PK"));
     assert!(matches!(read_map(&path), Err(Error::Npy { .. })));

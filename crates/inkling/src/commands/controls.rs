@@ -22,7 +22,7 @@ pub fn run(flags: &Controls, context: &Context) -> anyhow::Result<Value> {
         let verdict = match control.passes {
             Some(true) => "passes",
             Some(false) => "FAILS",
-            None => "not judged",
+            None => "inconclusive",
         };
         context.say(format!(
             "{:<13} {verdict:<10} {}",

@@ -1,4 +1,4 @@
-//! Draws folds and checks that what is learnt from and what is held out are apart.
+//! Draws folds and checks that what is trained on and what is held out are apart.
 
 use inkling_fragment::{ResultFolder, ResultKind, write_bytes};
 use inkling_pipeline::{Context, FoldAudit, Inputs, Recipe, folds, open_fragments};

@@ -1,9 +1,10 @@
-use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
-use inkling_fragment::{Error as FileError, ResultFolder, ResultKind, check_npy, write_whole};
+use inkling_fragment::{
+    Error as FileError, ResultFolder, ResultKind, check_npy, open_file, write_whole,
+};
 use inkling_model::{ModelSettings, Tensors, load_weights};
 use inkling_pipeline::{Context, Inputs, Recipe, Usage, check_precision, peak_resident};
 use ndarray::{Array5, ArrayD};
@@ -54,7 +55,7 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
 /// Patches as the network takes them, `[batch, depth, height, width]`.
 fn read_patch(path: &Path, model: &ModelSettings, device: &Device) -> anyhow::Result<Tensor<4>> {
     check_npy(path)?;
-    let input = File::open(path).with_context(|| path.display().to_string())?;
+    let input = open_file(path).with_context(|| path.display().to_string())?;
     let input = Array5::<f32>::read_npy(input).map_err(|error| {
         anyhow::anyhow!(
             "{}: {error}; expected f32 [batch, 1, height, width, depth]",

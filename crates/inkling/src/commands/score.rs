@@ -52,7 +52,7 @@ pub fn run(flags: &Score, context: &Context) -> anyhow::Result<Value> {
     }
     context.say(format!("all {} sheets as one:", each.len()));
     let all: Vec<Labelled> = sheets.iter().map(LabelledSheet::labelled).collect();
-    let mut together = scoring.told(&score_all(&all, threshold)?)?;
+    let mut together = scoring.summary(&score_all(&all, threshold)?)?;
     together["metrics"] = scoring.metrics(&blocks)?;
     Ok(json!({ "sheets": each, "together": together }))
 }
@@ -63,7 +63,7 @@ struct Scoring<'a> {
     threshold: Threshold,
     /// The threshold as it was asked for.
     said: &'a str,
-    /// Whether all thresholds are told.
+    /// Whether the scores at all thresholds are printed.
     sweep: bool,
     context: &'a Context<'a>,
 }
@@ -75,7 +75,7 @@ impl Scoring<'_> {
         sheet: Labelled,
         uncertainty: Option<&Path>,
     ) -> anyhow::Result<(Value, Vec<BlockCounts>)> {
-        let mut figures = self.told(&score_all(&[sheet], self.threshold)?)?;
+        let mut figures = self.summary(&score_all(&[sheet], self.threshold)?)?;
         let blocks = BlockCounts::of_blocks(sheet, self.threshold, self.flags.block as usize)?;
         figures["metrics"] = self.metrics(&blocks)?;
         if let Some(path) = uncertainty {
@@ -87,7 +87,7 @@ impl Scoring<'_> {
         Ok((figures, blocks))
     }
 
-    fn told(&self, score: &Figures) -> anyhow::Result<Value> {
+    fn summary(&self, score: &Figures) -> anyhow::Result<Value> {
         self.context.say(format!(
             "F0.5 {:.4} at {} (precision {:.4}, recall {:.4})",
             score.f05, self.said, score.precision, score.recall

@@ -1,4 +1,4 @@
-//! What `train` and `cv` learn from.
+//! What `train` and `cv` train on.
 
 use std::path::Path;
 

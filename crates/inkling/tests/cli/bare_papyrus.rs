@@ -1,4 +1,4 @@
-//! Papyrus that is known to have no ink: learnt from, and what thresholds are found by.
+//! Papyrus that is known to have no ink: trained on, and what thresholds are found by.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ fn sheets() -> TestFragment {
 }
 
 #[test]
-fn bare_papyrus_is_learnt_from_in_every_fold() {
+fn bare_papyrus_is_trained_on_in_every_fold() {
     let scrap = sheets();
     let recipe = scrap.recipe("");
     let fragments = format!(
@@ -52,7 +52,7 @@ fn bare_papyrus_is_learnt_from_in_every_fold() {
     for fold in folds {
         let of_bare = &fold["fragments"][2];
         assert_eq!(of_bare["held_out"], 0, "{fold}");
-        assert!(of_bare["learnt"].as_u64().unwrap() > 5_000, "{fold}");
+        assert!(of_bare["training"].as_u64().unwrap() > 5_000, "{fold}");
     }
     let other = scrap.path("other");
     let train = [&["train", "--out", word(&other)], &given[..]].concat();

@@ -200,7 +200,7 @@ fn cv_goes_on_when_a_fold_cannot_be_scored() {
     let text = std::fs::read_to_string(&recipe).unwrap();
     let text = text.replace("[\"1\", \"2\"]", "[\"1\", \"2\", \"3\"]");
     std::fs::write(&recipe, text).unwrap();
-    // Nothing can be scored within this mask, but all around it can be learnt from.
+    // Nothing can be scored within this mask, but all around it can be trained on.
     let labels = inkling_fragment::read_drawn(scrap.path("2/inklabels.png")).unwrap();
     write_mask(&scrap, "2/validation_mask.png", |y, x| {
         !labels[(y, x)] && y > 60

@@ -1,4 +1,4 @@
-//! What can go wrong when fragments are painted: each mistake is named, with its hint, and leaves
+//! What can go wrong when fragments are predicted: each mistake is named, with its hint, and leaves
 //! nothing behind that looks finished.
 
 use std::path::Path;
@@ -67,6 +67,30 @@ fn weights_that_do_not_fit_their_settings() {
         &out,
         &["odd.safetensors", "decoder.blocks.2", "hint:"],
     );
+}
+
+/// Depth maps that hold no numbers, or place the papyrus beyond the volume, would be read as flat voxels.
+#[test]
+fn depth_maps_that_make_no_sense() {
+    let setting = Setting::new();
+    let [fragment, out, maps] = ["2", "out", "odd_maps"].map(|name| setting.scrap.path(name));
+    let [height, width] = {
+        let fragment = inkling_fragment::Fragment::open(&fragment).unwrap();
+        [fragment.height(), fragment.width()]
+    };
+    let words = setting.words(&fragment, &out);
+    let words = [&words[..], &["--maps", word(&maps)]].concat();
+    for (shift, scale, said) in [
+        (f32::NAN, 1.0, "a shift of NaN and a scale of 1 in row"),
+        (0.0, 0.0, "a scale of 0 in row"),
+        (1000.0, 1.0, "100 % of the papyrus beyond the 30 layers"),
+    ] {
+        let mut odd = inkling_fragment::DepthMaps::identity(height, width);
+        odd.z_shift.fill(shift);
+        odd.z_scale.fill(scale);
+        odd.write(maps.join("2"), true).unwrap();
+        refused(&words, &out, &["odd_maps", said, "hint:"]);
+    }
 }
 
 #[test]

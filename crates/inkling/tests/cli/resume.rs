@@ -61,7 +61,7 @@ fn changed_data_is_refused_unless_allowed() {
     let words = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(
-        words.contains("other data") && words.contains("learnt 1"),
+        words.contains("other data") && words.contains("training 1"),
         "{words}"
     );
     let allowed = train(&recipe, &run, &["--allow-changed-data"])

@@ -62,7 +62,7 @@ fn an_old_run_stays_until_its_successor_starts() {
     let force = |more: &[&str]| refused(&[&words[..], &["--force"], more].concat(), 1, &["hint:"]);
     let labels = |name: &str| scrap.path(&format!("{name}/inklabels.png"));
     let blank = ndarray::Array2::zeros((150, 131));
-    // The fragment that is learnt from, then the held-out one.
+    // The training fragment, then the held-out one.
     for name in ["1", "2"] {
         let kept = std::fs::read(labels(name)).unwrap();
         inkling_fragment::write_gray(labels(name), blank.view(), true).unwrap();

@@ -256,7 +256,7 @@ struct Stage {
     blocks: Vec<Block>,
 }
 
-/// A learnt factor per channel on a shortcut.
+/// A learnable factor per channel on a shortcut.
 #[derive(Module, Debug)]
 struct Scale {
     scale: Param<Tensor<1>>,

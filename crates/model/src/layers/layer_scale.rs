@@ -25,7 +25,7 @@ impl LayerScaleConfig {
     }
 }
 
-/// A learnt factor per feature on a residual branch (Touvron et al., *Going deeper with image
+/// A learnable factor per feature on a residual branch (Touvron et al., *Going deeper with image
 /// transformers*), which multiplies the branch as it is added.
 #[derive(Module, Debug)]
 pub struct LayerScale {

@@ -4,7 +4,7 @@ use inkling_kernels::star_relu;
 
 use super::Initializer;
 
-/// `scale · relu(x)² + bias`, one learnt number each (Yu et al., *MetaFormer baselines for
+/// `scale · relu(x)² + bias`, one learnable number each (Yu et al., *MetaFormer baselines for
 /// vision*).
 #[derive(Module, Debug)]
 pub struct StarRelu {

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use crate::Aggregation;
 use crate::layers::{Conv2d, Conv2dConfig, Initializer};
 
-/// What is learnt of how several maps of logits become one.
+/// The trainable layer that combines several maps of logits into one.
 #[derive(Module, Debug)]
 pub enum Aggregate {
     /// `aggregate.weight`, `[1, maps, 1, 1]`, and `aggregate.bias`.
@@ -21,7 +21,7 @@ pub struct Scores {
 }
 
 impl Aggregation {
-    /// The layer for `maps` maps, made of `channels` features each; none where nothing is learnt.
+    /// The layer for `maps` maps, made of `channels` features each; none where there is nothing to train.
     pub(super) fn init(self, maps: usize, channels: usize, device: &Device) -> Option<Aggregate> {
         let conv = |inputs| {
             Conv2dConfig::new([inputs, 1], 1)

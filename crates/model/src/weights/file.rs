@@ -331,7 +331,7 @@ pub fn sha256(path: &Path) -> Result<String, Error> {
         source,
     };
     let mut hasher = Sha256::new();
-    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut file = inkling_fragment::open_file(path).map_err(io)?;
     std::io::copy(&mut file, &mut hasher).map_err(io)?;
     Ok(sha256_hex(hasher))
 }

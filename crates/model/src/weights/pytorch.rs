@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Tensors, Error> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(io)?;
+    let file = inkling_fragment::open_file(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();
     let archive = ZipArchive::new(file);
     let archive = archive.map_err(|error| Refusal::Damaged(error.to_string()));

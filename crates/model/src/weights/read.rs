@@ -30,15 +30,8 @@ impl Tensors {
             source,
         };
         let mut start = Vec::new();
-        let mut file = std::fs::File::open(path).map_err(io)?;
-        let about = file.metadata().map_err(io)?;
-        // A pipe or a device may never end.
-        if !about.is_file() {
-            return Err(Error::NotSafetensors {
-                path: path.to_owned(),
-                reason: "no regular file".to_owned(),
-            });
-        }
+        let mut file = inkling_fragment::open_file(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
         (&file).take(9).read_to_end(&mut start).map_err(io)?;
         if start.starts_with(ZIP) {
             return pytorch::read(path);
@@ -49,7 +42,7 @@ impl Tensors {
             });
         }
         file.rewind().map_err(io)?;
-        read_safetensors(file, about.len()).map_err(|trouble| match trouble {
+        read_safetensors(file, length).map_err(|trouble| match trouble {
             Trouble::Io(source) => io(source),
             Trouble::Format(reason) => Error::NotSafetensors {
                 path: path.to_owned(),

@@ -24,13 +24,13 @@ pub struct Control {
 }
 
 /// What a control comes to, and what that suggests.
-pub type Judgement = (Option<bool>, String);
+pub type Verdict = (Option<bool>, String);
 
 /// Largest share of papyrus without ink that may be above the threshold: one pixel in twenty.
 pub const LARGEST_SHARE: f64 = 0.05;
 
 /// The reading itself: labels must be found better than any decoy.
-pub fn judge_reading(auc: Option<&Interval>, highest_decoy: Option<f64>) -> Judgement {
+pub fn check_reading(auc: Option<&Interval>, highest_decoy: Option<f64>) -> Verdict {
     let (Some(auc), Some(decoy)) = (auc.filter(|auc| auc.value.is_some()), highest_decoy) else {
         let why = "there are no labels of this fragment with both ink and bare papyrus, so that nothing \
                    says whether the map is right";
@@ -55,11 +55,11 @@ pub fn judge_reading(auc: Option<&Interval>, highest_decoy: Option<f64>) -> Judg
 }
 
 /// Another order of layers: AUC must fall; without labels, the map must change.
-pub fn judge_order(
+pub fn check_order(
     reading_passes: Option<bool>,
     fall: Option<&Interval>,
     correlation: Option<&Interval>,
-) -> Judgement {
+) -> Verdict {
     match (
         reading_passes,
         fall.and_then(|fall| Some((fall.value?, fall.interval?))),
@@ -83,12 +83,12 @@ pub fn judge_order(
                 ),
             ),
         },
-        _ => judge_by_likeness(correlation),
+        _ => check_correlation(correlation),
     }
 }
 
 /// Without labels: whether a map is another than the reading.
-fn judge_by_likeness(correlation: Option<&Interval>) -> Judgement {
+fn check_correlation(correlation: Option<&Interval>) -> Verdict {
     let found =
         correlation.and_then(|correlation| Some((correlation.value?, correlation.interval?)));
     match found {
@@ -111,7 +111,7 @@ fn judge_by_likeness(correlation: Option<&Interval>) -> Judgement {
 }
 
 /// Papyrus, or noise, without ink: hardly anything may be above the threshold.
-pub fn judge_share(share: Option<&Interval>, what: &str) -> Judgement {
+pub fn check_share(share: Option<&Interval>, what: &str) -> Verdict {
     let Some((share, highest)) = share.and_then(|share| {
         let value = share.value?;
         Some((value, share.interval.map_or(value, |[_, high]| high)))
@@ -136,7 +136,7 @@ pub fn judge_share(share: Option<&Interval>, what: &str) -> Judgement {
 }
 
 /// Decoy labels: chance must lie within the range of their AUC.
-pub fn judge_decoys(aucs: &[f64]) -> Judgement {
+pub fn check_decoys(aucs: &[f64]) -> Verdict {
     let Some((low, high)) = range(aucs) else {
         return (None, "there are no labels to make decoys of".to_owned());
     };
@@ -179,14 +179,14 @@ mod tests {
     #[test]
     fn a_reading_must_be_better_than_all_decoys() {
         let auc = interval("auc", 0.8, [0.7, 0.9]);
-        assert_eq!(judge_reading(Some(&auc), Some(0.6)).0, Some(true));
-        assert_eq!(judge_reading(Some(&auc), Some(0.75)).0, Some(false));
+        assert_eq!(check_reading(Some(&auc), Some(0.6)).0, Some(true));
+        assert_eq!(check_reading(Some(&auc), Some(0.75)).0, Some(false));
         let few = Interval {
             interval: None,
             ..auc
         };
-        assert_eq!(judge_reading(Some(&few), Some(0.6)).0, None);
-        assert_eq!(judge_reading(None, None).0, None);
+        assert_eq!(check_reading(Some(&few), Some(0.6)).0, None);
+        assert_eq!(check_reading(None, None).0, None);
     }
 
     #[test]
@@ -196,30 +196,30 @@ mod tests {
         let like = interval("correlation", 0.9, [0.8, 0.95]);
         let other = interval("correlation", 0.1, [0.0, 0.2]);
         assert_eq!(
-            judge_order(Some(true), Some(&falls), Some(&like)).0,
+            check_order(Some(true), Some(&falls), Some(&like)).0,
             Some(true)
         );
         assert_eq!(
-            judge_order(Some(true), Some(&stays), Some(&other)).0,
+            check_order(Some(true), Some(&stays), Some(&other)).0,
             Some(false)
         );
-        assert_eq!(judge_order(Some(false), Some(&stays), Some(&like)).0, None);
-        assert_eq!(judge_order(None, None, Some(&like)).0, Some(false));
-        assert_eq!(judge_order(None, None, Some(&other)).0, Some(true));
-        assert_eq!(judge_order(None, None, None).0, None);
+        assert_eq!(check_order(Some(false), Some(&stays), Some(&like)).0, None);
+        assert_eq!(check_order(None, None, Some(&like)).0, Some(false));
+        assert_eq!(check_order(None, None, Some(&other)).0, Some(true));
+        assert_eq!(check_order(None, None, None).0, None);
     }
 
     #[test]
     fn bare_papyrus_must_stay_bare() {
-        let judge = |high| judge_share(Some(&interval("ink_share", 0.001, [0.0, high])), "noise").0;
+        let judge = |high| check_share(Some(&interval("ink_share", 0.001, [0.0, high])), "noise").0;
         assert_eq!((judge(0.05), judge(0.06)), (Some(true), Some(false)));
-        assert_eq!(judge_share(None, "noise").0, None);
+        assert_eq!(check_share(None, "noise").0, None);
     }
 
     #[test]
     fn decoys_must_be_at_chance() {
-        assert_eq!(judge_decoys(&[0.48, 0.55]).0, Some(true));
-        assert_eq!(judge_decoys(&[0.58, 0.65]).0, Some(false));
-        assert_eq!(judge_decoys(&[]).0, None);
+        assert_eq!(check_decoys(&[0.48, 0.55]).0, Some(true));
+        assert_eq!(check_decoys(&[0.58, 0.65]).0, Some(false));
+        assert_eq!(check_decoys(&[]).0, None);
     }
 }

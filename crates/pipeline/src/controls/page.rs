@@ -99,7 +99,7 @@ fn row(control: &Control) -> Vec<Cell> {
     let (verdict, tone) = match control.passes {
         Some(true) => ("passes", Tone::Good),
         Some(false) => ("fails", Tone::Bad),
-        None => ("not judged", Tone::Plain),
+        None => ("inconclusive", Tone::Plain),
     };
     vec![
         Cell::plain(control.name),

@@ -1,4 +1,4 @@
-//! Predicts a fragment and its controls, and judges them.
+//! Predicts a fragment and its controls, and checks them.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::control::{
-    Control, Judgement, judge_decoys, judge_order, judge_reading, judge_share, range,
+    Control, Verdict, check_decoys, check_order, check_reading, check_share, range,
 };
 use super::decoys::decoys;
 use super::layer_order::{LayerOrder, Reordered};
@@ -77,7 +77,7 @@ impl Controls {
         match self.passes {
             Some(true) => "All controls pass.",
             Some(false) => "Not all controls pass: do not take this map for a reading yet.",
-            None => "No control fails, but some cannot be judged.",
+            None => "No control fails, but some are inconclusive.",
         }
     }
 }
@@ -113,10 +113,10 @@ pub fn run_controls(
         context,
     };
     let controls = sheet.controls()?;
-    let judged: Vec<Option<bool>> = controls.iter().map(|control| control.passes).collect();
+    let verdict: Vec<Option<bool>> = controls.iter().map(|control| control.passes).collect();
     Ok(Controls {
         fragment: fragment.id().to_owned(),
-        passes: match (judged.contains(&Some(false)), judged.contains(&None)) {
+        passes: match (verdict.contains(&Some(false)), verdict.contains(&None)) {
             (true, _) => Some(false),
             (false, true) => None,
             (false, false) => Some(true),
@@ -156,15 +156,15 @@ impl Sheet<'_> {
         let aucs = self.decoy_aucs(&map)?;
         let figures = self.figures(&map, &self.papyrus)?;
         let highest = range(&aucs).map(|(_, high)| high);
-        let judged = judge_reading(figures.get("auc"), highest);
-        let reading_passes = judged.0;
+        let verdict = check_reading(figures.get("auc"), highest);
+        let reading_passes = verdict.0;
         let bare = self.bare(&map)?;
         let decoys = decoy_control(&aucs);
         let mut controls = vec![control(
             "reading",
             "The fragment as it is.".to_owned(),
             figures,
-            judged,
+            verdict,
             Some(map.clone()),
         )];
         for (order, name, description) in [
@@ -230,13 +230,13 @@ impl Sheet<'_> {
         let alike = Intervals::of(&alike, self.settings.seed, |drawn| {
             AgreementCounts::sum(drawn.iter().copied()).named().to_vec()
         });
-        let judged = judge_order(reading_passes, fall.get("auc"), alike.get("correlation"));
+        let verdict = check_order(reading_passes, fall.get("auc"), alike.get("correlation"));
         let figures = self.figures(&map, &self.papyrus)?;
         Ok(control(
             name,
             description.to_owned(),
             figures,
-            judged,
+            verdict,
             Some(map),
         ))
     }
@@ -249,7 +249,7 @@ impl Sheet<'_> {
         let description =
             format!("The reading's papyrus further than {margin} px from labelled ink.");
         let figures = self.figures(map, &bare)?;
-        let judged = match (self.is_labelled, bare.iter().any(|&set| set)) {
+        let verdict = match (self.is_labelled, bare.iter().any(|&set| set)) {
             (false, _) => (
                 None,
                 "there are no labels that say where papyrus is bare".to_owned(),
@@ -258,9 +258,9 @@ impl Sheet<'_> {
                 None,
                 format!("no papyrus lies further than {margin} px from labelled ink"),
             ),
-            (true, true) => judge_share(figures.get("ink_share"), "bare papyrus"),
+            (true, true) => check_share(figures.get("ink_share"), "bare papyrus"),
         };
-        Ok(control("bare papyrus", description, figures, judged, None))
+        Ok(control("bare papyrus", description, figures, verdict, None))
     }
 
     /// Papyrus further than `margin` px from labelled ink.
@@ -290,8 +290,8 @@ impl Sheet<'_> {
             "Noise with the brightness per layer, the spectrum and the correlation between layers of {whose}."
         );
         let figures = self.figures(&map, &self.papyrus)?;
-        let judged = judge_share(figures.get("ink_share"), "noise");
-        Ok(control("noise", description, figures, judged, Some(map)))
+        let verdict = check_share(figures.get("ink_share"), "noise");
+        Ok(control("noise", description, figures, verdict, Some(map)))
     }
 
     /// The reading's AUC against every decoy that has ink and bare papyrus.
@@ -343,7 +343,7 @@ fn control(
     name: &'static str,
     description: String,
     figures: Intervals,
-    (passes, sentence): Judgement,
+    (passes, sentence): Verdict,
     map: Option<Array2<u8>>,
 ) -> Control {
     Control {
@@ -371,7 +371,7 @@ fn decoy_control(aucs: &[f64]) -> Control {
             aucs.len()
         ),
         figures.into_iter().collect(),
-        judge_decoys(aucs),
+        check_decoys(aucs),
         None,
     )
 }

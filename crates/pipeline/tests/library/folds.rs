@@ -13,7 +13,7 @@ fn each_fragment_is_held_out_once_and_folds_have_names_and_places() {
     let folds = folds(&recipe, &fragments).unwrap();
     let held_out: Vec<_> = folds.iter().map(|fold| fold.held_out.clone()).collect();
     assert_eq!(held_out, [vec![0], vec![1]]);
-    assert!(folds[0].learns_from(1) && !folds[0].learns_from(0));
+    assert!(folds[0].trains_on(1) && !folds[0].trains_on(0));
     assert_eq!(choose_fold(None, &folds).unwrap(), folds[1]);
     assert_eq!(choose_fold(Some("1"), &folds).unwrap(), folds[0]);
     assert_eq!(choose_fold(Some("0"), &folds).unwrap(), folds[0]);

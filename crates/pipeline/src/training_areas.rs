@@ -1,4 +1,4 @@
-//! What papyrus a network has learnt from, and whether a fragment shows any of it.
+//! The papyrus that a network was trained on, and whether a fragment shows any of it.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::Recipe;
 use crate::fold::Fold;
 
-/// A part of a scan that a network learnt from.
+/// A part of a scan that a network was trained on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LearntArea {
+pub struct TrainingArea {
     /// The fragment's name in training.
     pub fragment: String,
     /// The scan's name, for people.
@@ -23,27 +23,27 @@ pub struct LearntArea {
     pub columns: Range<usize>,
 }
 
-/// All that a network learnt from.
+/// The papyrus that a network was trained on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LearntAreas {
+pub struct TrainingAreas {
     /// The parts of scans that are known.
-    pub areas: Vec<LearntArea>,
+    pub areas: Vec<TrainingArea>,
     /// Whether there are no others: not where training began with weights of another one, nor for published
     /// checkpoints, which do not say.
     pub complete: bool,
 }
 
-/// What a fragment shares with what a network learnt from.
+/// What a fragment shares with what a network was trained on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LearntOverlap {
+pub struct TrainingOverlap {
     /// Training fragments that show some of the same papyrus.
     pub fragments: Vec<String>,
-    /// Whether all that was learnt from is known.
+    /// Whether all training data is known.
     pub complete: bool,
 }
 
-impl LearntAreas {
-    /// What a training of `fold` learns from.
+impl TrainingAreas {
+    /// The training areas of `fold`.
     ///
     /// # Errors
     /// Those of reading voxels.
@@ -54,7 +54,7 @@ impl LearntAreas {
     ) -> anyhow::Result<Self> {
         let mut areas = Vec::new();
         for (index, fragment) in fragments.iter().enumerate() {
-            if fold.learns_from(index) {
+            if fold.trains_on(index) {
                 let Provenance {
                     scan,
                     fingerprint,
@@ -62,7 +62,7 @@ impl LearntAreas {
                     columns,
                     ..
                 } = Provenance::of(fragment)?;
-                areas.push(LearntArea {
+                areas.push(TrainingArea {
                     fragment: fragment.id().to_owned(),
                     scan,
                     fingerprint,
@@ -77,7 +77,7 @@ impl LearntAreas {
         })
     }
 
-    /// Adds what another network learnt from.
+    /// Adds what another network was trained on.
     pub fn add(&mut self, other: &Self) {
         for area in &other.areas {
             if !self.areas.contains(area) {
@@ -91,7 +91,7 @@ impl LearntAreas {
     ///
     /// # Errors
     /// Those of reading voxels.
-    pub fn overlap(&self, fragment: &Fragment) -> anyhow::Result<LearntOverlap> {
+    pub fn overlap(&self, fragment: &Fragment) -> anyhow::Result<TrainingOverlap> {
         let mut fragments = Vec::new();
         // A scan is known by some of its rows: too much to ask of a server.
         let is_remote = is_remote(fragment.path());
@@ -105,14 +105,14 @@ impl LearntAreas {
             fragments.sort();
             fragments.dedup();
         }
-        Ok(LearntOverlap {
+        Ok(TrainingOverlap {
             fragments,
             complete: self.complete && !is_remote,
         })
     }
 }
 
-impl LearntArea {
+impl TrainingArea {
     fn provenance(&self) -> Provenance {
         Provenance {
             scan: self.scan.clone(),
@@ -124,13 +124,13 @@ impl LearntArea {
     }
 }
 
-impl LearntOverlap {
+impl TrainingOverlap {
     /// What a prediction of such a fragment is worth, where it shares anything.
     pub fn warning(&self) -> Option<String> {
         (!self.fragments.is_empty()).then(|| {
             format!(
-                "the model learnt from {}, which shows some of the same papyrus: where it does, the map repeats \
-                 what it was told. hint: judge the model, and submit readings, by papyrus it never saw",
+                "the model was trained on {}, which shows some of the same papyrus: there the map repeats its training \
+                 labels. hint: evaluate the model, and submit readings, on papyrus that it was not trained on",
                 self.fragments.join(", ")
             )
         })
