@@ -379,7 +379,7 @@ impl Alignment {
     }
 }
 
-/// A curve whose ends, where they are no number, keep the nearest value: nothing of the sheet
+/// A curve whose ends, where they are NaN, keep the nearest value: nothing of the sheet
 /// lies there.
 fn filled(values: &[f64]) -> Curve {
     let known: Vec<usize> = (0..values.len())

@@ -13,7 +13,7 @@ pub enum Error {
     },
     /// The intensities do not change over depth.
     #[error(
-        "{id}: found a curve that is flat, or no number, within layers {first} to {last}; expected the rise and fall of a papyrus surface. hint: check the layers, or choose others with align.layers"
+        "{id}: found a curve that is flat, or NaN, within layers {first} to {last}; expected the rise and fall of a papyrus surface. hint: check the layers, or choose others with align.layers"
     )]
     Flat {
         /// Name of the fragment or target.
@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// A column of papyrus without a place in depth.
     #[error(
-        "found a shift of {shift} and a scale of {scale} in row {}, column {}, on papyrus; expected numbers, and a scale other than 0. hint: fit the maps again with `inkling align`, or give these pixels their neighbours' values",
+        "found a shift of {shift} and a scale of {scale} in row {}, column {}, on papyrus; expected finite numbers, and a scale other than 0. hint: fit the maps again with `inkling align`, or give these pixels their neighbours' values",
         place[0], place[1]
     )]
     MapValue {

@@ -161,7 +161,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// The whole sheet's curve, no number where the scan is blank.
+    /// The whole sheet's curve, NaN where the scan is blank.
     fn shown_curve(&self) -> Curve {
         let [first, last] = self.cells.shown;
         let values = self.cells.whole.values().iter().enumerate();
@@ -206,7 +206,7 @@ fn best_factor(patches: &[Patch], search: &Search<'_>, spread: f64) -> (f64, f64
     }
 }
 
-/// The mean of the patches' curves by their papyrus; no number where none was measured.
+/// The mean of the patches' curves by their papyrus; NaN where none was measured.
 pub(crate) fn mean_curve(patches: &Patches) -> Curve {
     let length = patches.list.first().map_or(0, |patch| patch.curve.len());
     let mean = |u: usize| {

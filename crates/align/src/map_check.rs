@@ -19,11 +19,11 @@ pub struct MapCoverage {
     pub missed: usize,
 }
 
-/// Checks that `maps`, applied to a volume of `depth` layers as `target_depth` layers, make sense of its papyrus: numbers,
+/// Checks that `maps`, applied to a volume of `depth` layers as `target_depth` layers, make sense of its papyrus: finite numbers,
 /// scales other than 0, and columns that lie within the volume. `papyrus` (y, x) is asked for only if some do not.
 ///
 /// # Errors
-/// [`Error::MapValue`] for a column of papyrus whose shift or scale is no number, or whose scale is 0; [`Error::MapsMiss`]
+/// [`Error::MapValue`] for a column of papyrus whose shift or scale is NaN or infinite, or whose scale is 0; [`Error::MapsMiss`]
 /// if more than half of the papyrus is missed; those of reading.
 pub fn check_maps(
     maps: &dyn Maps,
@@ -87,7 +87,7 @@ impl Reach {
         }
     }
 
-    /// Whether a column shows enough layers, both of the volume and of the target; `None` where it is no number.
+    /// Whether a column shows enough layers, both of the volume and of the target; `None` where its map is NaN, infinite or 0.
     fn holds(&self, shift: f32, scale: f32) -> Option<bool> {
         let column = Column::fitted(shift, scale)?;
         let [one, other] = [0.0, self.target_last].map(|z| column.at(z));
@@ -101,7 +101,7 @@ impl Reach {
         columns.all(|(&shift, &scale)| self.holds(shift, scale) == Some(true))
     }
 
-    /// Pixels of papyrus whose columns show too little; the first that is no number is the error.
+    /// Pixels of papyrus whose columns show too little; the first without a finite place is the error.
     fn missed(&self, block: &DepthMaps, papyrus: ArrayView2<bool>) -> Result<usize, [usize; 2]> {
         let mut missed = 0;
         let mut wrong = None;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_an_error_on_papyrus() {
+    fn nan_is_an_error_on_papyrus() {
         for (shift, scale) in [
             (f32::NAN, 1.0),
             (f32::INFINITY, 1.0),

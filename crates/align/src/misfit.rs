@@ -29,7 +29,7 @@ impl Misfit {
 
     /// The misfit of `curve` when its layer `z` belongs to the target's `z × scale + shift`, 0
     /// (perfect) to 2 (opposed); infinite where too few measured layers overlap. Layers of
-    /// `curve` that are no number were not measured.
+    /// `curve` that are NaN were not measured.
     pub fn of(&self, curve: &Curve, scale: f64, shift: f64) -> f64 {
         let values = curve.values();
         let last = values.len().saturating_sub(1) as f64;

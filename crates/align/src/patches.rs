@@ -37,7 +37,7 @@ pub(crate) struct Patch {
     pub papyrus: f64,
     /// Papyrus by which the patch counts; 0 leaves it out.
     pub weight: f64,
-    /// Mean intensity on the target's layers from −[`MARGIN`] on; no number where not measured.
+    /// Mean intensity on the target's layers from −[`MARGIN`] on; NaN where not measured.
     pub curve: Curve,
 }
 

@@ -17,7 +17,7 @@ use crate::Error;
 /// it reads the input at `(z − shift) / scale`, linearly between layers, rounded half up to u16.
 ///
 /// Beyond the input's first and last layers their values go on. A scale below 0 takes the layers
-/// in reverse order. Where a map holds no number, or a scale of 0, the column stays as it is.
+/// in reverse order. Where a map holds NaN or infinity, or a scale of 0, the column stays as it is.
 pub struct Warped<V, M: ?Sized = dyn Maps> {
     volume: V,
     maps: Arc<M>,
@@ -69,7 +69,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// The column as it was fitted; where that is no number, or the scale is 0, the column as it is.
+    /// The column as it was fitted; where that is NaN or infinite, or the scale is 0, the column as it is.
     fn new(shift: f32, scale: f32) -> Self {
         Self::fitted(shift, scale).unwrap_or(Self {
             start: 0.0,

@@ -331,6 +331,7 @@ fn io_hint(error: &std::io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "free space on the disk, or name another place"
         }
+        ErrorKind::NotADirectory => "a file stands where a folder is due: name another place",
         ErrorKind::InvalidData => "if it is text, save it as UTF-8",
         ErrorKind::InvalidInput => "put a file in its place, or name another one",
         _ => "check that the path exists, its permissions, and the space left on the disk",

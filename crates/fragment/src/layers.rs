@@ -334,6 +334,9 @@ pub(crate) fn listing(folder: &Path) -> String {
     let Ok(paths) = entries(folder) else {
         return match folder.exists() {
             true => "it is no folder".to_owned(),
+            false if folder.to_string_lossy().contains("://") => {
+                "an address that begins neither with https:// nor http:// nor s3://".to_owned()
+            }
             false => "there is no such folder".to_owned(),
         };
     };

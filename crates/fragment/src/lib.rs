@@ -104,7 +104,7 @@ pub use label_image::{LabelOptions, read_labels};
 pub use layer_names::Ignored;
 pub use maps::{DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};
 pub use missing_chunks::MissingChunks;
-pub use npy_file::check_npy;
+pub use npy_file::npy_shape;
 pub use numbered::Numbered;
 pub use panics::{Panic, catch_panic, guard_decoder, panics_are_caught, silence_panics};
 pub use papyrus::covered;

@@ -203,13 +203,13 @@ fn end(shape: &[usize], bytes: u64, begin: u64) -> u64 {
     sizes.fold(bytes, u64::saturating_mul).saturating_add(begin)
 }
 
-/// Checks that an NPY file of numbers is as long as its header says, for readers that allocate
+/// The axes' lengths of an NPY file of numbers, which is found to be as long as its header says, for readers that allocate
 /// what a header asks for.
 ///
 /// # Errors
 /// [`Error::Npy`] for a damaged header or values that are no plain numbers, [`Error::Truncated`]
 /// for a file that is too short.
-pub fn check_npy(path: &Path) -> Result<(), Error> {
+pub fn npy_shape(path: &Path) -> Result<Vec<usize>, Error> {
     let wrong = |reason: String| Error::Npy {
         path: path.to_owned(),
         reason,
@@ -223,7 +223,8 @@ pub fn check_npy(path: &Path) -> Result<(), Error> {
     let bytes = plain.get(1..).and_then(|bytes| bytes.parse::<u64>().ok());
     let bytes = bytes.ok_or_else(|| wrong(format!("values of type {kind}")))?;
     let begin = file.stream_position().map_err(Error::io(path))?;
-    check_length(path, &header.shape, bytes, begin)
+    check_length(path, &header.shape, bytes, begin)?;
+    Ok(header.shape)
 }
 
 fn check_length(path: &Path, shape: &[usize], bytes: u64, begin: u64) -> Result<(), Error> {
@@ -285,7 +286,7 @@ mod tests {
         for version in [1, 2, 3] {
             let text = header("'<f4'", "False", "(2, 4)");
             let path = file(folder.path(), version, None, &text);
-            check_npy(&path).unwrap();
+            npy_shape(&path).unwrap();
             assert_eq!(NpyFile::open(path).unwrap().size, [2, 4]);
         }
     }
@@ -324,7 +325,7 @@ mod tests {
             (1, None, "nonsense\n".to_owned()),
         ] {
             let path = file(folder.path(), version, length, &text);
-            let error = check_npy(&path).unwrap_err();
+            let error = npy_shape(&path).unwrap_err();
             let short: String = text.chars().take(60).collect();
             assert!(
                 matches!(error, Error::Npy { .. } | Error::Truncated { .. }),

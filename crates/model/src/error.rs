@@ -191,12 +191,12 @@ pub enum Error {
         expected: Vec<usize>,
     },
     /// The tensors in the file are not the model's.
-    #[error("{}: {mismatch}. hint: check that model.encoder and the decoder are those of the file", path.display())]
+    #[error("{}: {mismatch}. hint: {}", path.display(), mismatch_hint(mismatch))]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// Which tensors, and how they differ.
-        mismatch: crate::weights::Mismatch,
+        mismatch: Box<crate::weights::Mismatch>,
     },
 }
 
@@ -245,5 +245,12 @@ impl Error {
             name: name.to_owned(),
             nearest: nearest.to_owned(),
         }
+    }
+}
+
+fn mismatch_hint(mismatch: &crate::weights::Mismatch) -> &'static str {
+    match mismatch.not_finite.is_empty() {
+        true => "check that model.encoder and the decoder are those of the file",
+        false => "take another checkpoint, or download it again",
     }
 }

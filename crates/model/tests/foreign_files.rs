@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use inkling_model::weights::{NamedVisitor, visit_named};
-use inkling_model::{Approach, Error, ModelSettings, Network, load_encoder};
+use inkling_model::{Approach, Error, ModelSettings, Network, Tensors, load_encoder};
 
 fn settings(encoder: &str, image_size: usize, inputs: usize) -> ModelSettings {
     ModelSettings {
@@ -117,4 +117,24 @@ fn weights_of_another_variant_are_refused_by_name_and_shape() {
         "{text}"
     );
     assert!(text.contains("encoder.layer1.0.bn3.weight"), "{text}");
+}
+
+#[test]
+fn weights_with_nan_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = published(&settings("resnet18", 32, 3), &folder);
+    let mut tensors = Tensors::read(&path).unwrap();
+    let name = "layer2.0.bn1.weight";
+    let mut values = tensors.values(name);
+    values[3] = f32::NAN;
+    tensors.insert(name.to_owned(), vec![values.len()], values);
+    tensors.write(&path, true).unwrap();
+    let error = load_encoder(network(&settings("resnet18", 32, 3)), &path).unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "NaN or infinity (encoder.layer2.0.bn1.weight)",
+        "hint: take another checkpoint",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
 }

@@ -32,7 +32,7 @@ pub fn first_network(
     if let Some(source) = &recipe.model.weights {
         let path = match HubFile::parse("model.weights =", source) {
             Some(name) => fetched(&name, context)?,
-            None => weights_file(Path::new(source)),
+            None => weights_file(Path::new(source))?,
         };
         let network = load_weights(network, &path, Tensors::read(&path)?)?;
         let sha256 = file_sha256(&path)?;

@@ -40,6 +40,24 @@ impl Inputs {
         self
     }
 
+    /// Refuses an `output` as [`check_apart`](Self::check_apart) does, and one that would replace a file with another
+    /// ending than `ending`: a slip of the keyboard must not cost a mask.
+    ///
+    /// # Errors
+    /// [`Usage`], naming the file.
+    pub fn check_file(&self, output: &Path, ending: &str) -> Result<(), Usage> {
+        self.check_apart(output)?;
+        match output.exists() && has_other_ending(output, ending) {
+            true => Err(Usage(format!(
+                "{}: found a file that does not end with .{ending}; expected a new name, or an earlier result. hint: \
+                 give another name, such as {}",
+                output.display(),
+                output.with_extension(ending).display()
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses an `output` that is an input, holds one or lies in one, through links too.
     ///
     /// # Errors
@@ -65,6 +83,12 @@ impl Inputs {
         }
         Ok(())
     }
+}
+
+/// Whether a file's name ends otherwise; small letters and capitals are the same.
+fn has_other_ending(path: &Path, ending: &str) -> bool {
+    let own = path.extension();
+    own.is_some_and(|own| !own.eq_ignore_ascii_case(ending))
 }
 
 /// Where an input lies: its own place, and those that links in its folder lead to.
@@ -142,6 +166,22 @@ pub fn check_distinct<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_another_kind_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["mask.png", "old.CSV", "old"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        let inputs = Inputs::of([&at("scan")]);
+        for free in ["old.CSV", "old", "new.csv", "new.txt"] {
+            inputs.check_file(&at(free), "csv").unwrap();
+        }
+        let said = inputs.check_file(&at("mask.png"), "csv").unwrap_err();
+        assert!(said.to_string().contains("mask.csv"), "{said}");
+        assert!(inputs.check_file(&at("scan/new.csv"), "csv").is_ok());
+    }
 
     #[test]
     fn an_output_is_told_from_what_is_read() {

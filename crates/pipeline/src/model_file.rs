@@ -21,7 +21,7 @@ pub fn open_model(
         .to_str()
         .and_then(|text| HubFile::parse("--model", text));
     let path = match &of_hub {
-        None => weights_file(source),
+        None => weights_file(source)?,
         Some(name) => fetched(name, context)?,
     };
     let repository = of_hub.as_ref().map(|name| name.repository.as_str());

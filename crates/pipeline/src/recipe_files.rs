@@ -304,9 +304,12 @@ fn expected_value(expected: &str) -> &str {
     }
 }
 
-/// Which of the `known` names takes the fewest changes to become `name`.
+/// Which of the `known` names begins with `name`, else takes the fewest changes to become it.
 fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let changes = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    let changes = |known: &&&str| match known.starts_with(name) {
+        true => 0,
+        false => strsim::damerau_levenshtein(known, name),
+    };
     known.iter().min_by_key(changes).copied()
 }
 
@@ -350,6 +353,15 @@ mod tests {
         let text = refusal("[data]\nlayers = [20]\n", &[]);
         assert!(
             text.contains("data.layers: found 1 values; expected a list of two"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_beginning_of_a_key_is_nearer_than_a_short_one() {
+        let text = refusal("", &["train.optimizer.clip=1"]);
+        assert!(
+            text.contains("did you mean \"train.optimizer.clip_norm\"?"),
             "{text}"
         );
     }

@@ -65,9 +65,9 @@ pub enum Error {
         /// What the labels and maps hold.
         found: &'static str,
     },
-    /// The network gave something that is no number.
+    /// The network gave NaN or infinity.
     #[error(
-        "found a prediction that is no number at tile ({y}, {x}); expected probabilities. hint: check the weights and the volume for damage"
+        "found NaN or infinity in the prediction of the tile at ({y}, {x}); expected logits. hint: check the weights and the volume for damage; in training lower train.optimizer.learning_rate"
     )]
     NotANumber {
         /// The tile's first row.

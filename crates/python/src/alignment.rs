@@ -220,7 +220,7 @@ impl GivenTarget {
         })?;
         match curve.len() < 5 || curve.iter().any(|value| !value.is_finite()) {
             true => Err(input(format!(
-                "target: found {} values, or some that are no numbers; expected a curve (z,) of at least 5 \
+                "target: found {} values, or NaN among them; expected a curve (z,) of at least 5 \
                  finite ones",
                 curve.len()
             ))),

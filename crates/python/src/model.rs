@@ -134,7 +134,7 @@ impl Model {
     ///
     /// Raises:
     ///     InputError: For arrays of other types or sizes, fewer layers than the model reads, maps that
-    ///         hold no numbers on papyrus or place it beyond the volume.
+    ///         hold NaN on papyrus or place it beyond the volume.
     ///     KeyboardInterrupt: After Ctrl-C, between two tiles.
     #[pyo3(signature = (volume, mask=None, *, maps=None, **settings))]
     fn predict<'py>(

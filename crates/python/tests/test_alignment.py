@@ -139,7 +139,7 @@ class Aligned(unittest.TestCase):
         of_path = inkling.align(self.fragment, target=phantom(), layers=[2, 27])
         for found in [of_list, of_fragment, of_path]:
             np.testing.assert_array_equal(found.z_shift, of_curve.z_shift)
-        with self.assertRaisesRegex(inkling.InputError, "no numbers"):
+        with self.assertRaisesRegex(inkling.InputError, "NaN among them"):
             inkling.align(self.fragment, target=np.full(65, np.nan))
 
     def test_other_arrays_are_refused(self):

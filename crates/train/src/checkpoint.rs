@@ -22,7 +22,7 @@ pub struct Progress {
     pub epochs: u32,
     /// Optimiser steps taken, over all epochs.
     pub steps: u64,
-    /// Steps skipped in a row, for their losses were no numbers.
+    /// Steps skipped in a row, for their losses were NaN or infinite.
     pub skipped_in_a_row: u32,
     /// The factor on the loss in 16 bits.
     #[serde(default)]

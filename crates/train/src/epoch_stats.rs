@@ -4,7 +4,7 @@ use crate::sample_preview::SamplePreview;
 /// Skipped steps in a row after which training stops.
 const SKIPS_TOLERATED: u32 = 5;
 
-/// An epoch's losses: their mean, and how many were no numbers; and a look at its first sample.
+/// An epoch's losses: their mean, and how many were NaN or infinite; and a preview of its first sample.
 #[derive(Default)]
 pub(crate) struct EpochStats {
     sum: f64,

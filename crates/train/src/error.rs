@@ -39,9 +39,9 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
-    /// The loss stopped being a number.
+    /// The loss became NaN or infinite.
     #[error(
-        "found {count} losses in a row that are no numbers (last at step {step}); expected finite \
+        "found {count} losses in a row that are NaN or infinite (last at step {step}); expected finite \
          ones. hint: lower train.optimizer.learning_rate, or check the volumes for damage"
     )]
     NotANumber {

@@ -9,7 +9,7 @@ use crate::model_ema::is_statistic;
 use crate::replaced_tensors::with_tensors;
 
 /// The norms' running means and variances at one moment. A forward pass moves them, also one
-/// whose loss turns out to be no number.
+/// whose loss turns out to be NaN.
 #[derive(Default)]
 pub(crate) struct RunningStatsBackup {
     by_name: BTreeMap<String, Tensor<1>>,

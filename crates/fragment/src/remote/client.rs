@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::sync::Once;
 use std::time::Duration;
 
 use ureq::http::header::{
@@ -20,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, also of those that a server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Tries before it is said, once in a process, that a server fails: about a second.
+const SILENT_TRIES: u32 = 4;
 /// A server that knows no ranges sends files up to this length whole, in bytes.
 const LARGEST_WITHOUT_RANGES: u64 = 64 << 20;
 /// Pages of a listing, of a thousand names each.
@@ -150,6 +153,15 @@ impl Client {
                 return Err(trouble);
             }
             tracing::debug!("try {attempt} of {}: {trouble}", self.attempts);
+            if attempt == SILENT_TRIES {
+                static SAID: Once = Once::new();
+                SAID.call_once(|| {
+                    tracing::warn!(
+                        "a server fails: {trouble}. Each request is sent up to {} times, with pauses",
+                        self.attempts
+                    );
+                });
+            }
             // Readers that were refused together must not come back together.
             let jittered = pause.mul_f64(0.75 + rand::random::<f64>() / 2.0);
             std::thread::sleep(jittered.max(wait).min(LONGEST_PAUSE));

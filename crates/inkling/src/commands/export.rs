@@ -5,12 +5,18 @@ use serde_json::{Value, json};
 use crate::cli::{Export, ExportFormat, Names};
 
 pub fn run(flags: &Export, context: &Context) -> anyhow::Result<Value> {
-    let file = weights_file(&flags.model);
-    Inputs::of([&flags.model]).check_apart(&flags.out)?;
-    match flags.format {
-        ExportFormat::Safetensors => refuse("--batch", flags.batch.is_some(), "an ONNX file")?,
-        ExportFormat::Onnx => refuse("--names", flags.names.is_some(), "a safetensors file")?,
-    }
+    let file = weights_file(&flags.model)?;
+    let ending = match flags.format {
+        ExportFormat::Safetensors => {
+            refuse("--batch", flags.batch.is_some(), "an ONNX file")?;
+            "safetensors"
+        }
+        ExportFormat::Onnx => {
+            refuse("--names", flags.names.is_some(), "a safetensors file")?;
+            "onnx"
+        }
+    };
+    Inputs::of([&flags.model]).check_file(&flags.out, ending)?;
     let checkpoint = load(&file, &context.open_device()?)?;
     let mut result = json!({
         "output": flags.out,

@@ -3,7 +3,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use inkling_fragment::{
-    Error as FileError, ResultFolder, ResultKind, check_npy, open_file, write_whole,
+    Error as FileError, ResultFolder, ResultKind, npy_shape, open_file, write_whole,
 };
 use inkling_model::{ModelSettings, Tensors, load_weights};
 use inkling_pipeline::{Context, Inputs, Recipe, Usage, check_precision, peak_resident};
@@ -16,7 +16,7 @@ use crate::cli::Forward;
 
 pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
     let inputs = Inputs::of([&flags.model, &flags.weights, &flags.input]);
-    inputs.check_apart(&flags.output)?;
+    inputs.check_file(&flags.output, "npy")?;
     if let Some(folder) = &flags.features {
         inputs.check_apart(folder)?;
     }
@@ -54,14 +54,20 @@ pub fn run(flags: &Forward, context: &Context) -> anyhow::Result<Value> {
 
 /// Patches as the network takes them, `[batch, depth, height, width]`.
 fn read_patch(path: &Path, model: &ModelSettings, device: &Device) -> anyhow::Result<Tensor<4>> {
-    check_npy(path)?;
-    let input = open_file(path).with_context(|| path.display().to_string())?;
-    let input = Array5::<f32>::read_npy(input).map_err(|error| {
-        anyhow::anyhow!(
-            "{}: {error}; expected f32 [batch, 1, height, width, depth]",
+    let shape = npy_shape(path)?;
+    let wrong = |found: String| {
+        Usage(format!(
+            "{}: found {found}; expected f32 [batch, 1, height, width, depth]. hint: shape the array so, and save it \
+             with numpy.save as float32",
             path.display()
-        )
-    })?;
+        ))
+    };
+    if shape.len() != 5 {
+        return Err(wrong(format!("an array of {shape:?}")).into());
+    }
+    let input = open_file(path).with_context(|| path.display().to_string())?;
+    let input = Array5::<f32>::read_npy(input)
+        .map_err(|error| wrong(format!("an array of another type ({error})")))?;
     let (batch, channels, height, width, depth) = input.dim();
     if channels != 1 || [height, width, depth] != [model.image_size, model.image_size, model.depth]
     {

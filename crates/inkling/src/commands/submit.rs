@@ -14,7 +14,7 @@ use crate::cli::Submit;
 pub fn run(flags: &Submit, context: &Context) -> anyhow::Result<Value> {
     let cut = parse_threshold(&flags.threshold)?;
     let (images, left_out) = probability_images(&flags.images)?;
-    Inputs::of(images.iter().map(|(_, path)| path)).check_apart(&flags.out)?;
+    Inputs::of(images.iter().map(|(_, path)| path)).check_file(&flags.out, "csv")?;
     check_distinct(images.iter().map(|(id, path)| (id.clone(), path.as_path())))?;
     for (path, reason) in &left_out {
         context.say(format!("{}: left out, {reason}", path.display()));

@@ -19,7 +19,7 @@ pub fn run(flags: &Threshold, context: &Context) -> anyhow::Result<Value> {
         &flags.bare,
         &flags.bare_mask,
     ];
-    Inputs::of(images.into_iter().flatten()).check_apart(&flags.out)?;
+    Inputs::of(images.into_iter().flatten()).check_file(&flags.out, "json")?;
     let (predictions, labels) = (&flags.predictions, &flags.labels);
     let sheets = LabelledSheet::read_all(predictions, labels, &flags.mask, &flags.reading)?;
     let sheets: Vec<Labelled> = sheets.iter().map(LabelledSheet::labelled).collect();

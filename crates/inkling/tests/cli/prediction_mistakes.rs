@@ -69,7 +69,7 @@ fn weights_that_do_not_fit_their_settings() {
     );
 }
 
-/// Depth maps that hold no numbers, or place the papyrus beyond the volume, would be read as flat voxels.
+/// Depth maps that hold NaN, or place the papyrus beyond the volume, would be read as flat voxels.
 #[test]
 fn depth_maps_that_make_no_sense() {
     let setting = Setting::new();

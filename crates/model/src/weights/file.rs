@@ -181,7 +181,7 @@ pub fn load_weights(network: Network, path: &Path, tensors: Tensors) -> Result<N
     check_conversion(path, &mismatch)?;
     Err(Error::Mismatch {
         path: path.to_owned(),
-        mismatch,
+        mismatch: Box::new(mismatch),
     })
 }
 
@@ -246,7 +246,7 @@ pub fn load_encoder(network: Network, path: &Path) -> Result<(Network, EncoderRe
     mismatch.unused = unused;
     Err(Error::Mismatch {
         path: path.to_owned(),
-        mismatch,
+        mismatch: Box::new(mismatch),
     })
 }
 

@@ -159,12 +159,14 @@ pub struct Mismatch {
     pub unused: Vec<String>,
     /// Tensors of another shape: name, the file's shape, the model's.
     pub reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// Tensors of the file that hold NaN or infinity.
+    pub not_finite: Vec<String>,
 }
 
 impl Mismatch {
-    /// Whether every tensor of the model was found in its shape.
+    /// Whether every tensor of the model was found in its shape, of finite numbers.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.reshaped.is_empty()
+        self.missing.is_empty() && self.reshaped.is_empty() && self.not_finite.is_empty()
     }
 }
 
@@ -199,6 +201,13 @@ impl fmt::Display for Mismatch {
                 list(&shapes)
             ));
         }
+        if !self.not_finite.is_empty() {
+            let count = self.not_finite.len();
+            parts.push(format!(
+                "has {count} tensors that hold NaN or infinity ({}), as of a training that diverged",
+                list(&self.not_finite)
+            ));
+        }
         if !self.unused.is_empty() {
             let count = self.unused.len();
             parts.push(format!(
@@ -228,6 +237,9 @@ impl NamedMapper for Replacer {
             let reshaped = (name.to_owned(), found, expected);
             self.mismatch.reshaped.push(reshaped);
             return param;
+        }
+        if values.iter().any(|value| !value.is_finite()) {
+            self.mismatch.not_finite.push(name.to_owned());
         }
         let data = TensorData::new(values, expected);
         let device = param.lazy_device();

@@ -88,7 +88,7 @@ fn shards_that_are_merged_are_the_whole_and_both_have_reports() {
     within(&lines, |context| {
         let (recipe, fragments, _) = trained(&phantoms, context);
         let run = phantoms.path("run");
-        assert!(weights_file(&run).ends_with("best.safetensors"));
+        assert!(weights_file(&run).unwrap().ends_with("best.safetensors"));
         let ensemble = Ensemble::load(std::slice::from_ref(&run), &[], &[], context).unwrap();
         assert_eq!(ensemble.input().layers, recipe.data.layers);
         let job = |options| {
@@ -138,7 +138,7 @@ fn a_run_that_is_there_is_neither_replaced_nor_mixed() {
     within(&Silent, |context| {
         let (recipe, fragments, fold) = trained(&phantoms, context);
         let run = phantoms.path("run");
-        let before = std::fs::read(weights_file(&run)).unwrap();
+        let before = std::fs::read(weights_file(&run).unwrap()).unwrap();
         let again = |options| train(&recipe, &fragments, &fold, &run, options, context);
         let refused = again(ResumeOptions::default()).unwrap_err().to_string();
         assert!(refused.contains("run"), "{refused}");
@@ -147,6 +147,6 @@ fn a_run_that_is_there_is_neither_replaced_nor_mixed() {
             ..ResumeOptions::default()
         };
         assert_eq!(again(resume).unwrap().len(), 1);
-        assert_eq!(std::fs::read(weights_file(&run)).unwrap(), before);
+        assert_eq!(std::fs::read(weights_file(&run).unwrap()).unwrap(), before);
     });
 }
