@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Times a training step of ConvNeXt V2 atto with a U-Net beside PyTorch's, in one run.
+"""Times training steps of encoders with a U-Net beside PyTorch's, in one run.
 
-    oracles/bench_train.py target/release/inkling [--steps 12] [--rounds 3] [--no-operations] [--hold avx2]
+    oracles/bench_train.py target/release/inkling [ENCODER:SIDE ...] [--steps 12] [--rounds 3] [--no-operations] [--hold avx2]
 
-A step is the reference solution's: a batch of two patches of 18 layers of 128 × 128 px, six windows of three
-layers each through the network, a linear mixture of their logits, binary cross-entropy, gradients,
+A step is the reference solution's: a batch of two patches of 18 layers (ConvNeXt V2 atto at 128 px, if no other encoder is
+named), six windows of three layers each through the network, a linear mixture of their logits, binary cross-entropy, gradients,
 their norm clipped, AdamW; f32, two threads on both sides, taking turns. Ours is `inkling train` as it
 is, sample making included, timed by metrics.jsonl (the first epoch is left out); PyTorch's samples
 are made before. Then each operation that a step is made of, forward and backward, as burn's
@@ -30,22 +30,27 @@ from torch import nn
 from model_reference import Network
 from program import bench, call, hold, recipe
 
-SIDE, DEPTH, BATCH, WINDOW = 128, 18, 2, 3
-
-RECIPE = dict(
-    data=dict(fragments=["phantoms/1", "phantoms/2"], layers=[20, 44]),
-    model=dict(encoder="convnextv2_atto", image_size=SIDE, depth=DEPTH, pretrained=False),
-    train=dict(epochs=2, batch=BATCH, accumulate=1, validate_every=1000),
-)
+DEPTH, BATCH, WINDOW = 18, 2, 3
 
 
-def their_steps(steps, device="cpu", autocast=False):
+
+def training_recipe(encoder="convnextv2_atto", side=128):
+    """Two epochs of the encoder's steps, without validation."""
+    return recipe(
+        data=dict(fragments=["phantoms/1", "phantoms/2"], layers=[20, 44]),
+        model=dict(encoder=encoder, image_size=side, depth=DEPTH, pretrained=False),
+        augment=dict(scale=[0.5, 1.0]),
+        train=dict(epochs=2, batch=BATCH, accumulate=1, validate_every=1000),
+    )
+
+
+def their_steps(steps, device="cpu", autocast=False, encoder="convnextv2_atto", side=128):
     """Seconds of a step, the median."""
-    model = Network("convnextv2_atto", SIDE, DEPTH, WINDOW).train().to(device)
+    model = Network(encoder, side, DEPTH, WINDOW).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-6)
     loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(0.5, device=device))
-    volume = torch.randn(BATCH, DEPTH, SIDE, SIDE, device=device)
-    labels = (torch.rand(BATCH, SIDE, SIDE, device=device) > 0.8).float()
+    volume = torch.randn(BATCH, DEPTH, side, side, device=device)
+    labels = (torch.rand(BATCH, side, side, device=device) > 0.8).float()
     times = []
     for _ in range(steps + 2):
         began = time.perf_counter()
@@ -141,6 +146,7 @@ def operations():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("inkling", type=Path)
+    parser.add_argument("encoders", nargs="*", default=["convnextv2_atto:128"], metavar="ENCODER:SIDE")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-operations", action="store_true")
@@ -152,17 +158,21 @@ def main():
     torch.manual_seed(0)
     inkling = flags.inkling.resolve()
     print(f"PyTorch {torch.__version__}, timm {timm.__version__}, {smp.__name__} {smp.__version__}")
+    print("| encoder | px | ours | PyTorch |\n| --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        call(inkling, "synth", folder / "phantoms", "--fragments", 2, "--size", "256x256")
-        (folder / "recipe.toml").write_text(recipe(**RECIPE))
-        pairs = []
-        for _ in range(flags.rounds):
-            pairs.append((our_steps(inkling, folder, flags.steps)[0], their_steps(flags.steps)))
-            print(f"ours {pairs[-1][0]:.3f} s, PyTorch {pairs[-1][1]:.3f} s a step", flush=True)
-    ours, theirs = (statistics.median(times) for times in zip(*pairs))
-    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-    print(f"a step: ours {ours:.3f} s, PyTorch {theirs:.3f} s, ratio {ratio:.2f}")
+        call(inkling, "synth", folder / "phantoms", "--fragments", 2, "--size", "512x512")
+        for name in flags.encoders:
+            encoder, _, side = name.partition(":")
+            side = int(side)
+            (folder / "recipe.toml").write_text(training_recipe(encoder, side))
+            pairs = []
+            for _ in range(flags.rounds):
+                theirs = their_steps(flags.steps, encoder=encoder, side=side)
+                pairs.append((our_steps(inkling, folder, flags.steps)[0], theirs))
+            ours, theirs = (statistics.median(times) for times in zip(*pairs))
+            ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+            print(f"| {encoder} | {side} | {ours:.3f} s | {theirs:.3f} s ({ratio:.2f}) |", flush=True)
     if not flags.no_operations:
         operations()
 

@@ -32,7 +32,7 @@ import bench_predict
 import bench_train
 from check_networks import UNET, UPERNET, differences, ours, randomise, settings, theirs
 from model_reference import Network
-from program import call, figures, forward, median_seconds, recipe, write_patch
+from program import call, figures, forward, median_seconds, write_patch
 
 DEPTH = WINDOW = 3
 TOLERANCE, LOSS_TOLERANCE = 1e-4, 1e-3
@@ -175,7 +175,7 @@ def agree(cases, flags, report, spare=0):
 
 def train(folder, flags, report):
     """The losses of a short training beside flex's, and the time of a step beside PyTorch's."""
-    (folder / "recipe.toml").write_text(recipe(**bench_train.RECIPE))
+    (folder / "recipe.toml").write_text(bench_train.training_recipe())
     call(flags.binary, "synth", folder / "phantoms", "--fragments", 2, "--size", "256x256")
     os.chdir(folder)
     with exact():

@@ -56,10 +56,12 @@ CHECKS = [
     Job("check_remote", "a segment in a bucket of moto's S3 server, its map and what is moved"),
     Job("check_zarr", "OME-Zarr of a warped fragment by zarr-python", ["{work}/warped/surface_volume.zarr"], needs="warped"),
 ]
+# Encoders whose training steps are timed, with their image sizes.
+TRAINED = ["convnextv2_atto:128", "maxvit_rmlp_pico_rw_256:128", "caformer_s18:128", "swinv2_tiny_window8_256:256"]
 BENCHES = [
     Job("bench_forward", "networks beside PyTorch, ONNX Runtime and OpenVINO", ["{binary}", "--rounds", "3"], ["convnextv2_atto:128", "--rounds", "1"], held=True),
     Job("bench_approaches", "approaches and published networks beside PyTorch", quick=["2d", "hybrid", "--rounds", "1"]),
-    Job("bench_train", "a training step beside PyTorch's", ["{binary}", "--no-operations"], ["--rounds", "1", "--steps", "2"], held=True),
+    Job("bench_train", "training steps beside PyTorch's", ["{binary}", *TRAINED, "--no-operations", "--steps", "6"], ["--rounds", "1", "--steps", "2"], held=True),
     Job("bench_predict", "a prediction beside PyTorch's", ["{binary}", "--size", "384x384"], ["--size", "256x256"], held=True),
     Job("bench_align", "fits and warps beside scipy's", quick=["--size", "1536", "--large", "0"]),
     Job("bench_augment", "training transforms beside albumentations'", ["--rounds", "1"]),
