@@ -102,7 +102,7 @@ pub use fragment::{Fragment, split_name};
 pub use image_metadata::ImageMetadata;
 pub use label_image::{LabelOptions, read_labels};
 pub use layer_names::Ignored;
-pub use maps::{DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};
+pub use maps::{DepthMapViews, DepthMaps, MapFiles, Maps, read_map, write_map, write_maps};
 pub use missing_chunks::MissingChunks;
 pub use npy_file::npy_shape;
 pub use numbered::Numbered;

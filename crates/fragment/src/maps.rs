@@ -27,6 +27,14 @@ impl DepthMaps {
         }
     }
 
+    /// The maps where they lie.
+    pub fn view(&self) -> DepthMapViews<'_> {
+        DepthMapViews {
+            z_shift: self.z_shift.view(),
+            z_scale: self.z_scale.view(),
+        }
+    }
+
     /// Reads `z_shift.npy` and `z_scale.npy` in `folder`.
     ///
     /// # Errors
@@ -71,13 +79,33 @@ impl<M: Maps + ?Sized> Maps for &M {
 
 impl Maps for DepthMaps {
     fn size(&self) -> [usize; 2] {
+        self.view().size()
+    }
+
+    fn read(&self, y: Range<usize>, x: Range<usize>) -> Result<DepthMaps, Error> {
+        self.view().read(y, x)
+    }
+}
+
+/// [`DepthMaps`] that lie in memory of others, such as NumPy's, with any strides.
+#[derive(Clone, Copy, Debug)]
+pub struct DepthMapViews<'a> {
+    /// Shift in layers of the target, (y, x).
+    pub z_shift: ArrayView2<'a, f32>,
+    /// Layers of the target per layer of the input, (y, x).
+    pub z_scale: ArrayView2<'a, f32>,
+}
+
+impl Maps for DepthMapViews<'_> {
+    fn size(&self) -> [usize; 2] {
         [self.z_shift.nrows(), self.z_shift.ncols()]
     }
 
     fn read(&self, y: Range<usize>, x: Range<usize>) -> Result<DepthMaps, Error> {
+        let part = |map: &ArrayView2<f32>| map.slice(s![y.clone(), x.clone()]).to_owned();
         Ok(DepthMaps {
-            z_shift: self.z_shift.slice(s![y.clone(), x.clone()]).to_owned(),
-            z_scale: self.z_scale.slice(s![y, x]).to_owned(),
+            z_shift: part(&self.z_shift),
+            z_scale: part(&self.z_scale),
         })
     }
 }

@@ -37,7 +37,8 @@ pub struct DataSettings {
     #[schemars(extend("default" = {}))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub scrolls: BTreeMap<String, Vec<String>>,
-    /// Folder of depth maps (one folder per fragment's id in it), applied on the fly.
+    /// Folder of depth maps (one folder per fragment's id in it), applied on the fly; `""` takes back that of an earlier
+    /// recipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
     /// First layer and the one after the last that training and prediction read. A band of files

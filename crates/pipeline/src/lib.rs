@@ -127,7 +127,7 @@ pub use recipe_files::{Origins, is_of_model};
 pub use report::write_report;
 pub use report_views::curves_view;
 pub use review::write_review;
-pub use sheet_warnings::Intensities;
+pub use sheet_warnings::{Intensities, PapyrusSample};
 pub use submission_check::{SubmissionCheck, SubmissionItem};
 pub use submission_images::probability_images;
 pub use supervision::{labels, training_fragment};

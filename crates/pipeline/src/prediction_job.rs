@@ -19,7 +19,7 @@ use crate::model_volume::model_volume;
 use crate::production::sheet_of;
 use crate::record::read_record;
 use crate::run_fingerprint::data_fingerprint;
-use crate::sheet_warnings::{Intensities, warn_of_other_depth, warn_of_other_intensities};
+use crate::sheet_warnings::{PapyrusSample, warn_of_other_depth, warn_of_other_intensities};
 use crate::training_areas::TrainingOverlap;
 use crate::window_size::{WindowSize, pixel_size};
 use crate::{Context, ImageRegion, Maps};
@@ -125,9 +125,13 @@ impl<'a> PredictionJob<'a> {
         let whole = || ImageRegion::whole(fragment.size());
         let region = asked.cloned().unwrap_or_else(whole);
         let papyrus = sheet.papyrus();
-        let found = Intensities::of(volume.as_ref(), &(first..end), papyrus, &region)?;
-        if let Some(found) = found {
-            warn_of_other_intensities(&fragment, found, &ensemble.metadata().intensities);
+        let sample = PapyrusSample::of(volume.as_ref(), &(first..end), papyrus, &region)?;
+        if let Some(sample) = sample {
+            let known = &ensemble.metadata().intensities;
+            warn_of_other_intensities(&fragment, sample.intensities, known);
+            if maps.is_none() && ensemble.input().z_pool.is_none() {
+                sample.warn_of_odd_layers(&fragment, first);
+            }
         }
         let plan = plan(
             &fragment,

@@ -95,9 +95,12 @@ impl Recipe {
         for (origin, values) in given.clone() {
             layers = layers.merge(Layer { origin, values });
         }
-        let recipe: Self = layers
+        let mut recipe: Self = layers
             .extract()
             .map_err(|error| anyhow::Error::new(Usage(explain(&error))))?;
+        // TOML has no null: an empty text takes back what an earlier file gave.
+        recipe.data.maps.take_if(|maps| maps.as_os_str().is_empty());
+        recipe.model.weights.take_if(|weights| weights.is_empty());
         recipe.check()?;
         check_all_read(&recipe, &given)?;
         Ok((recipe, Origins(layers)))
@@ -154,6 +157,7 @@ fn rooted(mut values: toml::Table, file: &Path) -> toml::Table {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let root = |value: &mut toml::Value| {
         if let toml::Value::String(text) = value
+            && !text.is_empty()
             && !inkling_fragment::is_remote(split_name(Path::new(&*text)).1)
         {
             let own = folder.join(&*text);
@@ -355,6 +359,25 @@ mod tests {
             text.contains("data.layers: found 1 values; expected a list of two"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_empty_path_takes_back_an_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        let read = |text: &str, overrides: &[&str]| {
+            std::fs::write(&path, text).unwrap();
+            let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+            Recipe::read(std::slice::from_ref(&path), &overrides).unwrap()
+        };
+        let text = "[data]\nmaps = \"maps\"\n[model]\nweights = \"run\"\n";
+        assert!(read(text, &[]).data.maps.is_some());
+        let taken_back = read(text, &["data.maps=", "model.weights="]);
+        assert_eq!(
+            (taken_back.data.maps, taken_back.model.weights),
+            (None, None)
+        );
+        assert_eq!(read("[data]\nmaps = \"\"\n", &[]).data.maps, None);
     }
 
     #[test]

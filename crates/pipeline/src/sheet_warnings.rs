@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use inkling_fragment::{Error, Fragment, Volume};
+use inkling_align::{Curve, odd_layers};
+use inkling_fragment::{Error, Fragment, Volume, remark};
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,17 @@ pub struct Intensities {
     pub p99: f64,
 }
 
-impl Intensities {
-    /// Those of the layers `z` of `volume` where `papyrus` is set, from some rows of `within`; `None`
+/// What some rows of a fragment's papyrus hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PapyrusSample {
+    /// Percentiles over all layers.
+    pub intensities: Intensities,
+    /// The mean of each layer that was read.
+    pub curve: Curve,
+}
+
+impl PapyrusSample {
+    /// That of the layers `z` of `volume` where `papyrus` is set, from some rows of `within`; `None`
     /// where no papyrus lies on them.
     ///
     /// # Errors
@@ -36,23 +46,42 @@ impl Intensities {
     ) -> Result<Option<Self>, Error> {
         let papyrus = papyrus.slice(s![.., within.columns.clone()]);
         let mut values = Vec::new();
+        let mut sums = vec![0_u64; z.len()];
         let rows = (0..ROWS).map(|row| within.row_of(row, ROWS));
         for y in rows.filter(|&y| papyrus.row(y).iter().any(|&any| any)) {
             let voxels = volume.read(&within.line(z.clone(), y))?;
-            for layer in voxels.index_axis(Axis(1), 0).outer_iter() {
+            for (layer, sum) in voxels.index_axis(Axis(1), 0).outer_iter().zip(&mut sums) {
                 let pairs = layer.into_iter().zip(papyrus.row(y));
-                values.extend(pairs.filter_map(|(&value, &papyrus)| papyrus.then_some(value)));
+                let on_papyrus = pairs.filter_map(|(&value, &papyrus)| papyrus.then_some(value));
+                values.extend(on_papyrus.inspect(|&value| *sum += u64::from(value)));
             }
         }
+        let pixels = values.len() / z.len().max(1);
+        let means = sums.iter().map(|&sum| sum as f64 / pixels as f64);
+        let curve = Curve::new(means.collect());
+        Ok(Intensities::of(values).map(|intensities| Self { intensities, curve }))
+    }
+
+    /// Warns of layers of `fragment` that are blank or hold what their neighbours hold; the sample is of its layers from
+    /// `first` on, as they are.
+    pub fn warn_of_odd_layers(&self, fragment: &Fragment, first: usize) {
+        for text in odd_layers(&self.curve, first) {
+            remark(fragment.path(), &text);
+        }
+    }
+}
+
+impl Intensities {
+    fn of(mut values: Vec<u16>) -> Option<Self> {
         values.sort_unstable();
         let at = |share: f64| {
             let place = share * values.len().saturating_sub(1) as f64;
             values.get(place.round() as usize).copied().map(f64::from)
         };
-        Ok(at(0.01)
+        at(0.01)
             .zip(at(0.5))
             .zip(at(0.99))
-            .map(|((p1, p50), p99)| Self { p1, p50, p99 }))
+            .map(|((p1, p50), p99)| Self { p1, p50, p99 })
     }
 
     fn contrast(&self) -> f64 {
@@ -87,12 +116,19 @@ pub fn warn_of_other_intensities(
     let Some(oddity) = found.oddity(trained_on) else {
         return;
     };
+    let hint = match found.p50 > 0.0 {
+        true => {
+            "bring the scan to their range, or train with sheets like it; --voxels as-is if it was read as of fewer bits"
+        }
+        false => {
+            "most of its voxels are 0: check that the mask is not inverted, and that all layers were copied"
+        }
+    };
     let median = |sheet: &Intensities| format!("{:.0}", sheet.p50);
     let others: Vec<String> = trained_on.iter().map(median).collect();
     tracing::warn!(
         "{}: its papyrus is {oddity} than that of the sheets which the network is trained on (median \
-         {:.0} and 1st to 99th percentile {:.0} to {:.0}, theirs {}). hint: bring the scan to their \
-         range, or train with sheets like it; --voxels as-is if it was read as of fewer bits",
+         {:.0} and 1st to 99th percentile {:.0} to {:.0}, theirs {}). hint: {hint}",
         fragment.path().display(),
         found.p50,
         found.p1,
@@ -136,9 +172,9 @@ mod tests {
             }
         });
         let papyrus = Array2::from_shape_fn((64, 50), |(_, x)| x < 40);
-        Intensities::of(&volume, &(2..8), &papyrus, &ImageRegion::whole([64, 50]))
-            .unwrap()
-            .unwrap()
+        let whole = ImageRegion::whole([64, 50]);
+        let sample = PapyrusSample::of(&volume, &(2..8), &papyrus, &whole).unwrap();
+        sample.unwrap().intensities
     }
 
     #[test]
@@ -150,7 +186,7 @@ mod tests {
         let nothing = Array2::from_elem((64, 50), false);
         let volume = Array3::zeros((10, 64, 50));
         assert_eq!(
-            Intensities::of(&volume, &(0..10), &nothing, &ImageRegion::whole([64, 50])).unwrap(),
+            PapyrusSample::of(&volume, &(0..10), &nothing, &ImageRegion::whole([64, 50])).unwrap(),
             None
         );
     }

@@ -3,7 +3,7 @@
 use inkling_fragment::Fragment;
 
 use crate::fold::Fold;
-use crate::sheet_warnings::{Intensities, warn_of_other_intensities};
+use crate::sheet_warnings::{Intensities, PapyrusSample, warn_of_other_intensities};
 use crate::{ImageRegion, Recipe, depth_maps};
 
 /// Percentiles of the voxels of each training fragment, in the order of `fragments`; warns of a
@@ -24,13 +24,18 @@ pub fn training_intensities(
             // What reads them says it better.
             continue;
         }
-        let found = Intensities::of(
+        let sample = PapyrusSample::of(
             volume.as_ref(),
             &layers,
             &fragment.mask()?,
             &ImageRegion::whole([fragment.height(), fragment.width()]),
         )?;
-        sheets.extend(found.map(|found| (index, found)));
+        if let Some(sample) = sample {
+            if recipe.data.maps.is_none() {
+                sample.warn_of_odd_layers(fragment, layers.start);
+            }
+            sheets.push((index, sample.intensities));
+        }
     }
     let trained_on = |without: usize| -> Vec<Intensities> {
         let others = sheets

@@ -1,12 +1,11 @@
 //! Curves, fitted depth maps, and volumes warped by them.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use inkling_align::{Curve, Target, Warped, measure_curves, measure_volume_curves};
-use inkling_fragment::{DepthMaps, Maps, Region, Volume};
-use ndarray::{Array1, ArrayView2, ArrayViewMut3, s};
+use inkling_fragment::{DepthMapViews, DepthMaps, Region, Volume};
+use ndarray::{Array1, ArrayViewMut3, s};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -282,7 +281,7 @@ pub fn warp<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let given = GivenVolume::new(volume)?;
     let [shift, scale] = map_arrays([z_shift, z_scale], given.size())?;
-    let maps = MapViews {
+    let maps = DepthMapViews {
         z_shift: shift.view(),
         z_scale: scale.view(),
     };
@@ -328,30 +327,10 @@ pub fn depth_maps(
     Ok(DepthMaps { z_shift, z_scale })
 }
 
-/// Maps (y, x) where they lie.
-struct MapViews<'a> {
-    z_shift: ArrayView2<'a, f32>,
-    z_scale: ArrayView2<'a, f32>,
-}
-
-impl Maps for MapViews<'_> {
-    fn size(&self) -> [usize; 2] {
-        [self.z_shift.nrows(), self.z_shift.ncols()]
-    }
-
-    fn read(&self, y: Range<usize>, x: Range<usize>) -> Result<DepthMaps, inkling_fragment::Error> {
-        let part = |map: &ArrayView2<f32>| map.slice(s![y.clone(), x.clone()]).to_owned();
-        Ok(DepthMaps {
-            z_shift: part(&self.z_shift),
-            z_scale: part(&self.z_scale),
-        })
-    }
-}
-
 /// Layers `z` of the target, in blocks of rows, so that Ctrl-C is heard.
 fn write_warped(
     view: VolumeView,
-    maps: MapViews,
+    maps: DepthMapViews,
     z: (usize, usize),
     mut out: ArrayViewMut3<u16>,
     interrupt: &Interrupt,

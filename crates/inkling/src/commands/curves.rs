@@ -1,7 +1,7 @@
 //! Measures brightness over depth.
 
-use inkling_align::{measure_curves, write_curves};
-use inkling_fragment::{ResultFolder, ResultKind, write_bytes};
+use inkling_align::{measure_curves, odd_layers, write_curves};
+use inkling_fragment::{ResultFolder, ResultKind, remark, write_bytes};
 use inkling_pipeline::{Context, Inputs, curves_view, open_distinct};
 use inkling_report::{FragmentCurve, curves_svg};
 use serde_json::{Value, json};
@@ -19,6 +19,9 @@ pub fn run(flags: &Curves, context: &Context) -> anyhow::Result<Value> {
     for fragment in &fragments {
         let task = context.task(fragment.id());
         let curves = measure_curves(fragment, &|done, all| task.at(done, all))?;
+        for text in odd_layers(&curves.all, fragment.first_layer()) {
+            remark(fragment.path(), &text);
+        }
         measured.push((fragment.id().to_owned(), curves));
     }
     write_curves(&folder.claim("curves.csv", context.force)?, &measured, true)?;

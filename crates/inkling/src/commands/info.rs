@@ -1,11 +1,12 @@
 //! Says what folders and files are: a fragment and all that lies beside its layers, a network's
 //! weights, or a result.
 
-use inkling_pipeline::{Context, ImageRegion, Intensities};
 use std::path::Path;
 
+use inkling_align::odd_layers;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, SideImageKind, Volume as _};
 use inkling_model::Tensors;
+use inkling_pipeline::{Context, ImageRegion, Intensities, PapyrusSample};
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
@@ -85,12 +86,13 @@ fn weights(path: &Path) -> anyhow::Result<(Vec<String>, Value)> {
 
 fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
     let mask = fragment.mask()?;
-    let intensities = Intensities::of(
+    let sample = PapyrusSample::of(
         fragment,
         &(0..fragment.depth()),
         &mask,
         &ImageRegion::whole([fragment.height(), fragment.width()]),
     )?;
+    let intensities = sample.as_ref().map(|sample| sample.intensities);
     let mut words = words_on_voxels(fragment, intensities);
     let mut images = Map::new();
     for (kind, name) in IMAGES {
@@ -102,9 +104,13 @@ fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
         let path = file.path.display();
         words.push(format!("  ignored      {path}: {}", file.reason));
     }
-    let remarks = fragment.remarks();
+    let mut remarks = fragment.remarks().to_vec();
+    remarks.extend(sample.map_or_else(Vec::new, |sample| {
+        odd_layers(&sample.curve, fragment.first_layer())
+    }));
     words.extend(remarks.iter().map(|text| format!("  remark       {text}")));
-    Ok((words, figures(fragment, intensities, images)))
+    let figures = figures(fragment, intensities, images, &remarks);
+    Ok((words, figures))
 }
 
 fn words_on_voxels(fragment: &Fragment, intensities: Option<Intensities>) -> Vec<String> {
@@ -148,6 +154,7 @@ fn figures(
     fragment: &Fragment,
     intensities: Option<Intensities>,
     images: Map<String, Value>,
+    remarks: &[String],
 ) -> Value {
     let [depth, height, width] = fragment.shape();
     let ignored = fragment.ignored().iter();
@@ -171,7 +178,7 @@ fn figures(
         "ignored": ignored
             .map(|file| json!({ "path": file.path, "reason": file.reason }))
             .collect::<Vec<_>>(),
-        "remarks": fragment.remarks(),
+        "remarks": remarks,
     })
 }
 

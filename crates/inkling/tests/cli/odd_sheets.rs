@@ -376,3 +376,35 @@ fn a_coarser_level_is_read_with_its_mask_thinned() {
     let said = refusal(&["info", word(&copy), "--level", "9"]);
     assert!(said.contains('9'), "{said}");
 }
+
+/// A layer that was not copied, or copied twice, is said where layers are read as they are.
+#[test]
+fn single_layers_that_are_wrong_are_named() {
+    let scrap = TestFragment::new();
+    let run = run(&scrap);
+    let layer = |z: usize| scrap.path(&format!("1/surface_volume/{z:02}.tif"));
+    let predict = |out: &str| predicted(&scrap.path("1"), &run, &scrap.path(out), &[]).1;
+    let said = predict("sound");
+    assert!(!said.contains("hint: copy"), "{said}");
+    std::fs::copy(layer(9), layer(10)).unwrap();
+    let said = predict("twice");
+    assert!(
+        said.contains("layers 9 and 10 hold the same voxels"),
+        "{said}"
+    );
+    rewrite(&layer(10), |_, _, _| 0);
+    let said = predict("blank");
+    assert!(said.contains("layer 10 is much darker"), "{said}");
+    for words in [&["info"][..], &["curves"], &["align"]] {
+        let (fragment, out) = (scrap.path("1"), scrap.path(words[0]));
+        let out = match words {
+            ["info"] => vec![],
+            _ => vec!["--out", word(&out)],
+        };
+        let said = words_of(&[words, &[word(&fragment)], &out].concat());
+        assert!(
+            said.contains("layer 10 is much darker"),
+            "{words:?}: {said}"
+        );
+    }
+}
