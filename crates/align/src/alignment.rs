@@ -5,10 +5,10 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use crate::cells::Cells;
+use crate::dark_layers::dark_layers;
 use crate::depth_field::DepthField;
 use crate::fit::{Fit, mean_curve};
 use crate::misfit::Misfit;
-use crate::odd_layers::odd_layers;
 use crate::patches::{Depths, MARGIN, Patches};
 use crate::reference::{self, Halved};
 use crate::shifts::median;
@@ -343,7 +343,7 @@ impl Sheet<'_> {
 
     /// What the measurement left out.
     fn left_out(&self) -> Vec<String> {
-        let mut notes = odd_layers(&self.cells.whole, 0);
+        let mut notes = dark_layers(&self.cells.whole, 0);
         let [first, last] = self.cells.shown;
         let depth = self.cells.whole.len();
         let blank = first.saturating_sub(1) + (depth - 1 - last).saturating_sub(1);

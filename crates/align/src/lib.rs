@@ -26,6 +26,7 @@
 mod alignment;
 mod cells;
 mod curve;
+mod dark_layers;
 mod depth_field;
 mod error;
 mod fit;
@@ -35,7 +36,6 @@ mod least_squares;
 mod map_check;
 mod measure;
 mod misfit;
-mod odd_layers;
 mod parabola;
 mod patches;
 mod reference;
@@ -47,11 +47,11 @@ mod write;
 
 pub use alignment::{Alignment, Patch, Seconds, align, align_volume};
 pub use curve::Curve;
+pub use dark_layers::dark_layers;
 pub use depth_field::DepthField;
 pub use error::Error;
 pub use map_check::{MapCoverage, check_maps};
 pub use measure::{FragmentCurves, measure_curves, measure_volume_curves};
-pub use odd_layers::odd_layers;
 pub use settings::{AlignSettings, Method};
 pub use target::Target;
 pub use warp::{WarpSeconds, Warped, write_warped};

@@ -1,5 +1,6 @@
 use inkling_fragment::{DepthMaps, Error as ReadError, Maps};
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use rayon::prelude::*;
 
 use crate::Error;
 use crate::warp::Column;
@@ -97,8 +98,12 @@ impl Reach {
     }
 
     fn holds_all(&self, block: &DepthMaps) -> bool {
-        let mut columns = block.z_shift.iter().zip(&block.z_scale);
-        columns.all(|(&shift, &scale)| self.holds(shift, scale) == Some(true))
+        let rows = block.z_shift.axis_iter(Axis(0)).into_par_iter();
+        rows.zip(block.z_scale.axis_iter(Axis(0)))
+            .all(|(shifts, scales)| {
+                let mut columns = shifts.iter().zip(scales);
+                columns.all(|(&shift, &scale)| self.holds(shift, scale) == Some(true))
+            })
     }
 
     /// Pixels of papyrus whose columns show too little; the first without a finite place is the error.

@@ -34,7 +34,7 @@ pub enum Error {
     Layers {
         /// First layer asked for.
         first: usize,
-        /// One after the last.
+        /// End, exclusive.
         end: usize,
         /// Layers that there are.
         depth: usize,

@@ -232,7 +232,7 @@ impl Encoding {
 }
 
 impl Part {
-    /// The block after the last, among all.
+    /// The end (exclusive), among all blocks.
     fn end(&self) -> usize {
         self.first + self.blocks.len()
     }

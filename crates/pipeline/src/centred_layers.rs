@@ -2,7 +2,7 @@
 
 use inkling_model::Approach;
 
-/// First layer and the one after the last of the `depth` in the middle of `found`, as whoever published
+/// First layer and end (exclusive) of the `depth` in the middle of `found`, as whoever published
 /// the network counts them; the two rules differ where one of the numbers is odd and the other even.
 /// All from the first on where there are too few.
 pub fn centred_layers(approach: Approach, found: usize, depth: usize) -> [usize; 2] {

@@ -41,7 +41,7 @@ pub struct DataSettings {
     /// recipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maps: Option<PathBuf>,
-    /// First layer and the one after the last that training and prediction read. A band of files
+    /// First layer and end (exclusive) of those that training and prediction read. A band of files
     /// that begins at another number than 0 or 1 keeps its numbers.
     pub layers: [usize; 2],
     /// Which fragments' layers are taken in reverse order, as for sheets scanned from their other

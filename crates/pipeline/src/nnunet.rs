@@ -23,7 +23,7 @@ const IGNORE: u8 = 2;
 pub struct NnunetOptions {
     /// The dataset's folder, `Dataset501_Scroll`.
     pub out: PathBuf,
-    /// First layer and the one after the last; all by default.
+    /// First layer and end (exclusive); all by default.
     pub layers: Option<[usize; 2]>,
     /// Depth maps that the voxels are read through.
     pub maps: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use inkling_align::{Curve, odd_layers};
+use inkling_align::{Curve, dark_layers};
 use inkling_fragment::{Error, Fragment, Volume, remark};
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use crate::ImageRegion;
 
 /// Rows of voxels that are looked at, evenly spread.
 const ROWS: usize = 16;
+/// The prime of FNV-1a's 64-bit hash.
+const HASH_FACTOR: u64 = 0x0100_0000_01b3;
 
 /// Percentiles of a fragment's voxels on papyrus, 0 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct PapyrusSample {
     pub intensities: Intensities,
     /// The mean of each layer that was read.
     pub curve: Curve,
+    /// A hash of the values of each layer.
+    hashes: Vec<u64>,
 }
 
 impl PapyrusSample {
@@ -47,25 +51,53 @@ impl PapyrusSample {
         let papyrus = papyrus.slice(s![.., within.columns.clone()]);
         let mut values = Vec::new();
         let mut sums = vec![0_u64; z.len()];
+        let mut hashes = vec![0_u64; z.len()];
         let rows = (0..ROWS).map(|row| within.row_of(row, ROWS));
         for y in rows.filter(|&y| papyrus.row(y).iter().any(|&any| any)) {
             let voxels = volume.read(&within.line(z.clone(), y))?;
-            for (layer, sum) in voxels.index_axis(Axis(1), 0).outer_iter().zip(&mut sums) {
+            for (z, layer) in voxels.index_axis(Axis(1), 0).outer_iter().enumerate() {
                 let pairs = layer.into_iter().zip(papyrus.row(y));
                 let on_papyrus = pairs.filter_map(|(&value, &papyrus)| papyrus.then_some(value));
-                values.extend(on_papyrus.inspect(|&value| *sum += u64::from(value)));
+                values.extend(on_papyrus.inspect(|&value| {
+                    sums[z] += u64::from(value);
+                    hashes[z] = (hashes[z] ^ u64::from(value)).wrapping_mul(HASH_FACTOR);
+                }));
             }
         }
         let pixels = values.len() / z.len().max(1);
         let means = sums.iter().map(|&sum| sum as f64 / pixels as f64);
         let curve = Curve::new(means.collect());
-        Ok(Intensities::of(values).map(|intensities| Self { intensities, curve }))
+        Ok(Intensities::of(values).map(|intensities| Self {
+            intensities,
+            curve,
+            hashes,
+        }))
     }
 
-    /// Warns of layers of `fragment` that are blank or hold what their neighbours hold; the sample is of its layers from
-    /// `first` on, as they are.
+    /// Layers that are blank or hold what their neighbours hold, in sentences for people; the sample is of a scan's layers
+    /// from `first` on, as they are.
+    pub fn odd_layers(&self, first: usize) -> Vec<String> {
+        let mut odd = dark_layers(&self.curve, first);
+        let same = self.hashes.windows(2).zip(self.curve.values().windows(2));
+        let twice = same.enumerate().filter(|(_, (hashes, means))| {
+            // Blank and saturated layers are alike without being copies.
+            hashes[0] == hashes[1] && means[0] > 0.0 && means[0] < f64::from(u16::MAX)
+        });
+        if self.intensities.contrast() > 0.0 {
+            odd.extend(twice.map(|(z, _)| {
+                format!(
+                    "layers {} and {} hold the same voxels. hint: copy the one that is wrong again",
+                    first + z,
+                    first + z + 1
+                )
+            }));
+        }
+        odd
+    }
+
+    /// Warns of [`odd_layers`](Self::odd_layers) of `fragment`.
     pub fn warn_of_odd_layers(&self, fragment: &Fragment, first: usize) {
-        for text in odd_layers(&self.curve, first) {
+        for text in self.odd_layers(first) {
             remark(fragment.path(), &text);
         }
     }
@@ -189,6 +221,38 @@ mod tests {
             PapyrusSample::of(&volume, &(0..10), &nothing, &ImageRegion::whole([64, 50])).unwrap(),
             None
         );
+    }
+
+    #[test]
+    fn a_layer_that_is_there_twice_is_named() {
+        let sample = |change: fn(&mut Array3<u16>)| {
+            let noise = |(z, y, x): (usize, usize, usize)| {
+                20_000 + ((z * 7919 + y * 104_729 + x * 1_299_709) % 9973) as u16
+            };
+            let mut volume = Array3::from_shape_fn((10, 64, 50), noise);
+            change(&mut volume);
+            let papyrus = Array2::from_elem((64, 50), true);
+            let whole = ImageRegion::whole([64, 50]);
+            let sample = PapyrusSample::of(&volume, &(2..8), &papyrus, &whole).unwrap();
+            sample.unwrap().odd_layers(2)
+        };
+        assert!(sample(|_| {}).is_empty());
+        let found = sample(|volume| {
+            let copy = volume.index_axis(Axis(0), 4).to_owned();
+            volume.index_axis_mut(Axis(0), 5).assign(&copy);
+        });
+        assert!(
+            found.len() == 1 && found[0].contains("layers 4 and 5 hold the same"),
+            "{found:?}"
+        );
+        // The same mean is not the same layer.
+        let reversed = sample(|volume| {
+            let mut copy = volume.index_axis(Axis(0), 4).to_owned();
+            copy.invert_axis(Axis(1));
+            volume.index_axis_mut(Axis(0), 5).assign(&copy);
+        });
+        assert!(reversed.is_empty(), "{reversed:?}");
+        assert!(sample(|volume| volume.fill(20_000)).is_empty());
     }
 
     #[test]

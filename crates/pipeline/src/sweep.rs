@@ -56,7 +56,7 @@ pub struct SweptReading {
     pub number: usize,
     /// Layers by which the ones that were read were moved.
     pub offset: i64,
-    /// First layer and the one after the last, in the order in which they were read.
+    /// First layer and end (exclusive), in the order in which they were read.
     pub layers: [usize; 2],
     /// Whether the last layer came first.
     pub reversed: bool,

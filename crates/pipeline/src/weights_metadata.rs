@@ -28,7 +28,7 @@ const FIRST_WEIGHTS: &str = "inkling.first_weights";
 /// How a network's input is read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Input {
-    /// First layer and the one after the last.
+    /// First layer and end (exclusive).
     pub layers: [usize; 2],
     /// The test transform reads this many times the patch's depth.
     pub z_scale_limit: f64,

@@ -4,7 +4,7 @@ use ndarray::Array2;
 #[derive(Clone, Copy, Debug)]
 struct Run {
     row: usize,
-    /// First column, and the one after the last.
+    /// First column and end (exclusive).
     columns: [usize; 2],
     /// The run that it was joined to, itself if it is the first of its region.
     parent: usize,

@@ -253,7 +253,7 @@ const BLOCK_BYTES: usize = 48 << 20;
 ///     volume: A fragment, or an array (z, y, x) of uint16, or uint8, which counts 257-fold.
 ///     z_shift: Shift in layers of the target, float32 (y, x). Where it is NaN, the column stays as it is.
 ///     z_scale: Layers of the target per layer of the volume, float32 (y, x).
-///     z: First layer of the target and the one after the last; by default as many as the volume has.
+///     z: First layer of the target and end (exclusive); by default as many as the volume has.
 ///     out: An array that the layers are written into, uint16 (z, y, x): memory that is there already is
 ///         written faster than new one.
 ///
@@ -291,7 +291,7 @@ pub fn warp<'py>(
     let most = depth.saturating_mul(4).max(1024);
     if z.0 >= z.1 || z.1 > most {
         return Err(input(format!(
-            "z: found ({}, {}); expected a first layer and the one after the last, up to {most}",
+            "z: found ({}, {}); expected a first layer and an end (exclusive), up to {most}",
             z.0, z.1
         )));
     }

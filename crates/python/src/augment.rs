@@ -58,7 +58,7 @@ impl Sample {
 ///         used.
 ///     image_size: Side of a sample in pixels, in place of the recipe's.
 ///     depth: Layers of a sample, in place of the recipe's.
-///     layers: First layer that is read, and the one after the last. Without a recipe all by default.
+///     layers: First layer that is read and end (exclusive). Without a recipe all by default.
 ///     **settings: Keys of [augment], such as rotate=0.5, rotate_limit=45.
 ///
 /// Raises:
@@ -150,7 +150,7 @@ impl Augment {
         self.depth
     }
 
-    /// First layer that is read of arrays and fragments, and the one after the last; None for all.
+    /// First layer that is read of arrays and fragments and end (exclusive); None for all.
     #[getter]
     fn layers(&self) -> Option<(usize, usize)> {
         self.layers

@@ -65,7 +65,7 @@ impl Model {
     /// Args:
     ///     *paths: Runs, files, or `hf:REPO[/FILE][@REVISION]`; several are averaged.
     ///     device: "auto", "flex" (the processor), or another that this build has.
-    ///     layers: First layer that is read, and the one after the last, in place of those of the training.
+    ///     layers: First layer that is read and end (exclusive), in place of those of the training.
     ///     weights: How much each model counts; all alike by default.
     ///     **settings: Keys of [model] for published checkpoints whose files leave something open.
     ///
@@ -104,7 +104,7 @@ impl Model {
                 anyhow::ensure!(
                     first < end,
                     Usage(format!(
-                        "layers: found ({first}, {end}); expected a first layer and the one after the last"
+                        "layers: found ({first}, {end}); expected a first layer and an end (exclusive)"
                     ))
                 );
                 ensemble.read_layers([first, end])?;
@@ -183,7 +183,7 @@ impl Model {
         ensemble.image_size()
     }
 
-    /// First layer that is read, and the one after the last.
+    /// First layer that is read and end (exclusive).
     #[getter]
     fn layers(&self) -> (usize, usize) {
         let ensemble = self.ensemble.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ use crate::work;
 ///         is not 0.
 ///     labels: Where there is ink, bool (y, x). By default the fragment's own.
 ///     supervision: Where labels count, bool (y, x): elsewhere there are no centres of crops.
-///     layers: First layer that is kept, and the one after the last; all by default.
+///     layers: First layer that is kept and end (exclusive); all by default.
 #[pyclass(frozen, module = "inkling")]
 pub struct Sheet {
     columns: Columns,

@@ -41,7 +41,7 @@ pub fn run(flags: &Compare, context: &Context) -> anyhow::Result<Value> {
 pub fn say_blocks(blocks: usize, side: usize, context: &Context) {
     context.say(match blocks < FEWEST_BLOCKS {
         true => format!(
-            "{blocks} blocks of {side} px hold papyrus, too few for intervals, which take \
+            "blocks of {side} px that hold papyrus: {blocks}, too few for intervals, which take \
              {FEWEST_BLOCKS}. hint: give a smaller --block, but no smaller than what a network sees at \
              once"
         ),

@@ -1,6 +1,6 @@
 //! Measures brightness over depth.
 
-use inkling_align::{measure_curves, odd_layers, write_curves};
+use inkling_align::{dark_layers, measure_curves, write_curves};
 use inkling_fragment::{ResultFolder, ResultKind, remark, write_bytes};
 use inkling_pipeline::{Context, Inputs, curves_view, open_distinct};
 use inkling_report::{FragmentCurve, curves_svg};
@@ -19,7 +19,7 @@ pub fn run(flags: &Curves, context: &Context) -> anyhow::Result<Value> {
     for fragment in &fragments {
         let task = context.task(fragment.id());
         let curves = measure_curves(fragment, &|done, all| task.at(done, all))?;
-        for text in odd_layers(&curves.all, fragment.first_layer()) {
+        for text in dark_layers(&curves.all, fragment.first_layer()) {
             remark(fragment.path(), &text);
         }
         measured.push((fragment.id().to_owned(), curves));

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use inkling_align::odd_layers;
 use inkling_fragment::{Fragment, ResultFolder, ResultKind, SideImageKind, Volume as _};
 use inkling_model::Tensors;
 use inkling_pipeline::{Context, ImageRegion, Intensities, PapyrusSample};
@@ -105,9 +104,9 @@ fn describe(fragment: &Fragment) -> anyhow::Result<(Vec<String>, Value)> {
         words.push(format!("  ignored      {path}: {}", file.reason));
     }
     let mut remarks = fragment.remarks().to_vec();
-    remarks.extend(sample.map_or_else(Vec::new, |sample| {
-        odd_layers(&sample.curve, fragment.first_layer())
-    }));
+    if let Some(sample) = &sample {
+        remarks.extend(sample.odd_layers(fragment.first_layer()));
+    }
     words.extend(remarks.iter().map(|text| format!("  remark       {text}")));
     let figures = figures(fragment, intensities, images, &remarks);
     Ok((words, figures))

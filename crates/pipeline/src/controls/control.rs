@@ -94,7 +94,7 @@ fn check_correlation(correlation: Option<&Interval>) -> Verdict {
     match found {
         None => (
             None,
-            "there is nothing to compare: no labels, and too few blocks or an empty map".to_owned(),
+            "the maps cannot be compared: too few blocks of papyrus for an interval, or an empty map".to_owned(),
         ),
         Some((value, [_, high])) if high < 0.5 => (
             Some(true),

@@ -18,7 +18,7 @@ pub fn page(controls: &Controls) -> Article {
     }
     let blocks = match controls.blocks < inkling_predict::FEWEST_BLOCKS {
         true => format!(
-            "Only {} blocks of {} px hold papyrus, too few for intervals.",
+            "Blocks of {1} px that hold papyrus: {0}, too few for intervals.",
             controls.blocks, controls.block
         ),
         false => format!(
