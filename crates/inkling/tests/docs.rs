@@ -9,11 +9,16 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 /// How a page of the site names a file of the repository beside `docs/`.
 const REPOSITORY: &str = "https://github.com/inkling-scrolls/inkling/blob/main/";
 
+/// Folders of the repository that pages name files of.
+const FOLDERS: [&str; 5] = ["crates/", "oracles/", "configs/", "docs/", "fuzz/"];
+
 /// What another page can refer to, and what this one refers to.
 #[derive(Default)]
 struct Page {
     anchors: BTreeSet<String>,
     links: Vec<String>,
+    /// Files of the repository that stand in the text as code, without their arguments.
+    files: Vec<String>,
 }
 
 #[test]
@@ -33,6 +38,20 @@ fn every_link_leads_somewhere() {
     }
     assert!(links > 80, "{links} links");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_that_is_named_is_there() {
+    let root = repository();
+    let mut named = 0;
+    let mut missing = Vec::new();
+    for (page, Page { files, .. }) in pages(&root) {
+        named += files.len();
+        let gone = files.into_iter().filter(|file| !root.join(file).exists());
+        missing.extend(gone.map(|file| format!("{}: {file}", page.display())));
+    }
+    assert!(named > 40, "{named} files");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
 #[test]
@@ -169,6 +188,7 @@ fn read(markdown: &str) -> Page {
             }
             Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
             Event::Text(text) | Event::Code(text) => {
+                page.files.extend(named_files(&text));
                 if let Some(heading) = &mut heading {
                     heading.push_str(&text);
                 }
@@ -186,6 +206,21 @@ fn read(markdown: &str) -> Page {
         }
     }
     page
+}
+
+/// Words of `text` that are paths of files in the repository; patterns such as `crates/<name>` are none.
+fn named_files(text: &str) -> impl Iterator<Item = String> {
+    let words = text
+        .split_whitespace()
+        .map(|word| word.trim_end_matches(['.', ',', ';', ':', ')']));
+    let is_path = |word: &&str| {
+        let plain = word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        let ends = Path::new(word).extension().is_some();
+        plain && ends && FOLDERS.iter().any(|folder| word.starts_with(folder))
+    };
+    words.filter(is_path).map(str::to_owned)
 }
 
 fn anchor(heading: &str) -> String {
