@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws docs/masks.png: which pixels of a sheet training learns from and validation looks at.
+"""Draws docs/masks.png: which pixels of a sheet are trained on and which are validated.
 
 Writes beside docs/training.md.
 """
