@@ -362,3 +362,51 @@ fn papyrus_too_near_the_edge_for_any_crop() {
     ];
     refused_transforms(&scrap, "augment.scale=[1.0, 1.0]", &parts);
 }
+
+/// What is named is there, but is something else.
+#[test]
+fn what_is_named_is_of_another_kind() {
+    let scrap = TestFragment::new();
+    let parts = ["found no layers", "s3://", "hint:"];
+    refused(&["info", "ftp://host/scroll"], FAILED, &parts);
+    let [fragment, out] = ["1", "out"].map(|name| scrap.path(name));
+    let words = [
+        "predict",
+        word(&fragment),
+        "--model",
+        word(&fragment),
+        "--out",
+        word(&out),
+    ];
+    refused(
+        &words,
+        SETTINGS,
+        &["without best.safetensors", "hint: name the folder"],
+    );
+    let (recipe, patch, weights) = (
+        scrap.recipe(""),
+        scrap.path("patch.npy"),
+        scrap.path("weights"),
+    );
+    let map = ndarray::Array2::<f32>::zeros((3, 4));
+    inkling_fragment::write_map(&patch, map.view(), false).unwrap();
+    let inputs = [
+        "--model",
+        word(&recipe),
+        "--weights",
+        word(&weights),
+        "--input",
+        word(&patch),
+    ];
+    let words = [&["forward"], &inputs[..], &["--output", word(&out)]].concat();
+    refused(
+        &words,
+        SETTINGS,
+        &[
+            "patch.npy",
+            "[3, 4]",
+            "[batch, 1, height, width, depth]",
+            "hint:",
+        ],
+    );
+}
