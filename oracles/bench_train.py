@@ -33,7 +33,6 @@ from program import bench, call, hold, recipe
 DEPTH, BATCH, WINDOW = 18, 2, 3
 
 
-
 def training_recipe(encoder="convnextv2_atto", side=128):
     """Two epochs of the encoder's steps, without validation."""
     return recipe(

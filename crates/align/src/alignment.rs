@@ -144,6 +144,8 @@ pub fn align_volume(
     let cells = cells
         .as_mut()
         .ok_or_else(|| Error::NoPapyrus { id: id.to_owned() })?;
+    // By the scan's own numbers, which reversed layers lose.
+    let dark = dark_layers(&cells.whole, 0);
     if settings.flip {
         cells.flip();
     }
@@ -162,6 +164,7 @@ pub fn align_volume(
     if settings.flip {
         alignment.flip(depth);
     }
+    alignment.warnings.extend(dark);
     alignment.seconds = Seconds {
         reading: reading.as_secs_f64(),
         summing: (measured - reading).as_secs_f64(),
@@ -305,15 +308,8 @@ impl Sheet<'_> {
         let misfits = [misfit.of(&before, 1.0, 0.0).min(2.0), of_laid(&laid)];
         let mut warnings = found.warnings;
         warnings.extend(self.left_out());
-        warnings.extend(fit_warnings(misfits[1], &patches));
-        let scale = found.depths.scale;
-        let [low, high] = self.settings.scales;
-        if !(low..=high).contains(&scale) {
-            warnings.push(format!(
-                "the fitted scale {scale:.2} lies outside of align.scales, {low} to {high}: this target does not \
-                 describe the sheet"
-            ));
-        }
+        let scale = (found.depths.scale, self.settings.scales);
+        warnings.extend(fit_warnings(misfits[1], &patches, scale));
         let step = found.patches.step as usize;
         Alignment {
             id: self.id.to_owned(),
@@ -343,7 +339,7 @@ impl Sheet<'_> {
 
     /// What the measurement left out.
     fn left_out(&self) -> Vec<String> {
-        let mut notes = dark_layers(&self.cells.whole, 0);
+        let mut notes = Vec::new();
         let [first, last] = self.cells.shown;
         let depth = self.cells.whole.len();
         let blank = first.saturating_sub(1) + (depth - 1 - last).saturating_sub(1);
@@ -400,14 +396,24 @@ fn filled(values: &[f64]) -> Curve {
     Curve::new((0..values.len()).map(value).collect())
 }
 
-/// Warnings of a fit that may be wrong.
-fn fit_warnings(misfit: f64, patches: &[Patch]) -> Vec<String> {
+/// Warnings of a fit that may be wrong; a scale comes with the range that was searched.
+fn fit_warnings(
+    misfit: f64,
+    patches: &[Patch],
+    (scale, [low, high]): (f64, [f64; 2]),
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if misfit > DOUBTFUL {
         warnings.push(format!(
             "the aligned curve leaves {:.0} % of the target's variance unexplained: this may be no \
              papyrus surface",
             misfit * 100.0
+        ));
+    }
+    if !(low..=high).contains(&scale) {
+        warnings.push(format!(
+            "the fitted scale {scale:.2} lies outside of align.scales, {low} to {high}: this target does not \
+             describe the sheet"
         ));
     }
     let left_out = |patch: &&Patch| patch.misfit.is_none() && patch.papyrus > 0.0;

@@ -21,19 +21,19 @@ pub struct MapCoverage {
 }
 
 /// Checks that `maps`, applied to a volume of `depth` layers as `target_depth` layers, make sense of its papyrus: finite numbers,
-/// scales other than 0, and columns that lie within the volume. `papyrus` (y, x) is asked for only if some do not.
+/// scales other than 0, and columns that lie within the volume. `papyrus` (y, x), of the maps' size, is asked for only if some do
+/// not.
 ///
 /// # Errors
 /// [`Error::MapValue`] for a column of papyrus whose shift or scale is NaN or infinite, or whose scale is 0; [`Error::MapsMiss`]
 /// if more than half of the papyrus is missed; those of reading.
 pub fn check_maps(
     maps: &dyn Maps,
-    papyrus: impl FnOnce() -> Result<Array2<bool>, ReadError>,
+    papyrus: impl Fn() -> Result<Array2<bool>, ReadError>,
     [depth, target_depth]: [usize; 2],
 ) -> Result<MapCoverage, Error> {
     let reach = Reach::new(depth, target_depth);
     let [height, width] = maps.size();
-    let mut papyrus = Some(papyrus);
     let mut loaded: Option<Array2<bool>> = None;
     let mut missed = 0;
     for first in (0..height).step_by(BLOCK) {
@@ -42,16 +42,11 @@ pub fn check_maps(
         if reach.holds_all(&block) {
             continue;
         }
-        if let Some(papyrus) = papyrus.take() {
-            loaded = Some(papyrus()?);
-        }
-        let Some(papyrus) = loaded
-            .as_ref()
-            .filter(|papyrus| papyrus.dim() == (height, width))
-        else {
-            continue;
+        let loaded = match &mut loaded {
+            Some(loaded) => loaded,
+            none => none.insert(papyrus()?),
         };
-        let rows = papyrus.slice(s![first..end, ..]);
+        let rows = loaded.slice(s![first..end, ..]);
         missed += reach
             .missed(&block, rows)
             .map_err(|[y, x]| Error::MapValue {
@@ -135,7 +130,7 @@ mod tests {
         maps.z_scale.row_mut(280).fill(scale);
         let mut mask = Array2::from_elem((300, 4), true);
         mask.row_mut(280).fill(papyrus);
-        check_maps(&maps, || Ok(mask), [65, 65])
+        check_maps(&maps, || Ok(mask.clone()), [65, 65])
     }
 
     #[test]

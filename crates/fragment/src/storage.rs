@@ -32,14 +32,6 @@ impl StoredFile {
         }
     }
 
-    /// Whether it is a plain file, no folder or device.
-    pub fn is_plain(&self) -> io::Result<bool> {
-        match self {
-            Self::Local(file) => Ok(file.metadata()?.is_file()),
-            Self::Remote(_) => Ok(true),
-        }
-    }
-
     /// The bytes `range`.
     pub fn read_range(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
         if let Self::Remote(file) = self {

@@ -286,10 +286,7 @@ fn open(path: &Path) -> Result<Option<(StoredFile, usize)>, BadChunk> {
         Err(error) => return Err(BadChunk::io(path)(error)),
     };
     let length = file.length().map_err(BadChunk::io(path))?;
-    match file.is_plain().map_err(BadChunk::io(path))? {
-        true => Ok(Some((file, length as usize))),
-        false => Err(BadChunk::new(path, "no file")),
-    }
+    Ok(Some((file, length as usize)))
 }
 
 fn counts(metadata: &ArrayMetadata) -> Vec<usize> {

@@ -56,6 +56,7 @@ mod nnunet;
 mod observer;
 mod old_keys;
 mod open_fragments;
+mod overall_verdict;
 mod padded_layers;
 mod pooled_layers;
 mod predict_fragment;

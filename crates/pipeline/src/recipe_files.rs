@@ -239,6 +239,12 @@ fn explain(error: &figment::Error) -> String {
         .as_ref()
         .map_or_else(|| "the settings".to_owned(), |layer| layer.name.to_string());
     let path = error.path.join(".");
+    let unlike = |found: String, expected: &str| {
+        format!(
+            "{origin}: {path}: found {found}; expected {}. hint: `inkling config` shows every setting with a value",
+            expected_value(expected)
+        )
+    };
     match &error.kind {
         Kind::UnknownField(key, known) => {
             // Some sources put the key itself at the path's end, others do not.
@@ -264,16 +270,10 @@ fn explain(error: &figment::Error) -> String {
                 .map(|name| format!(" hint: did you mean \"{name}\"?"))
                 .unwrap_or_default()
         ),
-        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => format!(
-            "{origin}: {path}: found {}; expected {}. hint: `inkling config` shows every setting with a value",
-            found_value(found),
-            expected_value(expected)
-        ),
-        Kind::InvalidLength(found, expected) => format!(
-            "{origin}: {path}: found {found} values; expected {}. hint: `inkling config` shows every setting with a \
-             value",
-            expected_value(expected)
-        ),
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            unlike(found_value(found), expected)
+        }
+        Kind::InvalidLength(found, expected) => unlike(format!("{found} values"), expected),
         other => format!("{origin}: {path}: {other}"),
     }
 }

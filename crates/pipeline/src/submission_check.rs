@@ -6,6 +6,7 @@ use inkling_fragment::ImageMetadata;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::overall_verdict::overall_verdict;
 use crate::training_areas::TrainingOverlap;
 use crate::window_size::{LARGEST_WINDOW, WindowSize};
 
@@ -53,14 +54,9 @@ impl SubmissionCheck {
                 whole(recorded),
             ],
         };
-        let verdicts: Vec<Option<bool>> = checks.iter().map(|check| check.passes).collect();
         Ok(Self {
             file: path.to_owned(),
-            passes: match (verdicts.contains(&Some(false)), verdicts.contains(&None)) {
-                (true, _) => Some(false),
-                (false, true) => None,
-                (false, false) => Some(true),
-            },
+            passes: overall_verdict(checks.iter().map(|check| check.passes)),
             checks,
         })
     }

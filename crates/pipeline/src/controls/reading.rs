@@ -23,6 +23,7 @@ use crate::Context;
 use crate::ensemble::Ensemble;
 use crate::margin::grow;
 use crate::model_volume::model_volume;
+use crate::overall_verdict::overall_verdict;
 
 /// How controls are made.
 #[derive(Clone, Debug)]
@@ -113,14 +114,9 @@ pub fn run_controls(
         context,
     };
     let controls = sheet.controls()?;
-    let verdict: Vec<Option<bool>> = controls.iter().map(|control| control.passes).collect();
     Ok(Controls {
         fragment: fragment.id().to_owned(),
-        passes: match (verdict.contains(&Some(false)), verdict.contains(&None)) {
-            (true, _) => Some(false),
-            (false, true) => None,
-            (false, false) => Some(true),
-        },
+        passes: overall_verdict(controls.iter().map(|control| control.passes)),
         threshold: settings.threshold.probability(),
         high_threshold: settings.threshold.high().map(Threshold::probability),
         block: settings.block,
